@@ -1,0 +1,38 @@
+"""Fixtures: servers of the built binary, one per module where tests can share it, one per test where they cannot."""
+
+import pytest
+
+import harness
+
+
+def pytest_configure(config):
+    if not harness.BINARY.is_file():
+        raise pytest.UsageError(f"{harness.BINARY} is not there: build it first with `.ci/run build`")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server that the tests of one module share. It must end by SIGTERM with exit code 0."""
+    running = harness.Server(tmp_path_factory.mktemp("server"))
+    try:
+        yield running.start()
+        running.assert_up()
+    finally:
+        code = running.stop() if running.process else None
+    assert code == 0, f"SIGTERM: exit code {code}\n{running.last_log()}"
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A server of one test alone, which may kill it; not yet started."""
+    running = harness.Server(tmp_path)
+    try:
+        yield running
+    finally:
+        if running.process:
+            running.stop()
+
+
+@pytest.fixture(scope="module")
+def tenant(server):
+    return server.tenant()
