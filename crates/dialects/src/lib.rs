@@ -1,1 +1,187 @@
-//! Placeholder.
+//! One folder per API that Trunkline speaks. Each is a pure translator: a table of endpoints, and `decode`, `encode` and
+//! `refuse` beside it. The table mounts the routes, drives the coverage tests and prints PARITY.md. A vendor's words live only
+//! in its folder; a new dialect is one folder and one line in [`all`].
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use domain::error::{Error, Kind, Result, What};
+use domain::key::{Mode, Scope};
+use domain::{Caller, Op, Timestamp, View};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use uuid::Uuid;
+
+mod json;
+pub mod cartesia;
+pub mod krosai;
+pub mod native;
+pub mod neo;
+pub mod polyai;
+
+/// One operation of a dialect.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path with `{parameters}`; a literal segment wins over a parameter.
+    pub path: &'static str,
+    /// Its name within the dialect; `decode` and `encode` go by it.
+    pub verb: &'static str,
+    /// The right it needs; none: any valid key of the dialect.
+    pub scope: Option<Scope>,
+}
+
+/// A limit on requests, as told in headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests per window.
+    pub limit: u32,
+    /// How many are left.
+    pub remaining: u32,
+    /// When the window ends, in unix seconds.
+    pub reset: i64,
+}
+
+/// What an answer may quote of its request, known before it is read.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Names the request for support.
+    pub request_id: Uuid,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// Limits that apply, where the dialect tells them.
+    pub limits: Option<Limits>,
+}
+
+/// A request whose path was found in the table and whose caller is known.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The row of the table.
+    pub endpoint: &'static Endpoint,
+    /// Path parameters, percent-decoded, by name.
+    pub path: Vec<(&'static str, String)>,
+    /// Query parameters, percent-decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// The body, bounded by the server.
+    pub body: &'a [u8],
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The time.
+    pub now: Timestamp,
+    /// The rest.
+    pub context: &'a Context,
+}
+
+impl Request<'_> {
+    /// A path parameter; the table guarantees that it is there.
+    pub fn param(&self, name: &str) -> &str {
+        self.path.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| value)
+    }
+
+    /// A query parameter, the first of its name.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.context.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers besides Content-Length and Content-Type.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The media type of the body.
+    pub content_type: &'static str,
+    /// The body; empty: none.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), content_type: "application/json", body: Vec::new() }
+    }
+
+    /// A JSON answer.
+    pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Self {
+        // The wire structs have string keys and no failing serializer, so this cannot fail; an empty body would be seen at once.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Self { body, ..Self::empty(status) }
+    }
+
+    /// Adds a header; a value that is no header text is left out.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((HeaderName::from_static(name), value));
+        }
+        self
+    }
+}
+
+/// One API.
+pub trait Dialect: Sync + Send {
+    /// Its name: what a key's `dialect` says.
+    fn name(&self) -> &'static str;
+
+    /// Its operations.
+    fn endpoints(&self) -> &'static [Endpoint];
+
+    /// Whether an unknown path is this dialect's to refuse: how many leading bytes of it are the dialect's own.
+    fn claims(&self, path: &str) -> Option<usize>;
+
+    /// The credential of a request, in each header form that the vendor documents. Two forms that differ are an error.
+    fn credential(&self, headers: &HeaderMap) -> Result<Option<String>>;
+
+    /// A new key in the vendor's form, around 32 random bytes in text. `(secret, mode)` → text.
+    fn key(&self, secret: &str, mode: Mode) -> String;
+
+    /// Reads a request.
+    fn decode(&self, request: &Request<'_>) -> Result<Op>;
+
+    /// Writes an answer. `view` is what the request's operation gives; another is an internal error.
+    fn encode(&self, request: &Request<'_>, view: View) -> Reply;
+
+    /// Writes a refusal.
+    fn refuse(&self, context: &Context, error: &Error) -> Reply;
+
+    /// The API's description as an OpenAPI document, generated from the table and the wire structs.
+    fn openapi(&self) -> serde_json::Value;
+
+    /// How many requests of one tenant are served within how many seconds, where the vendor documents a limit for all.
+    fn rate_limit(&self) -> Option<(u32, u32)> {
+        None
+    }
+}
+
+/// Every dialect. The order settles who refuses a path that two claim alike.
+pub fn all() -> [&'static dyn Dialect; 5] {
+    [&native::Native, &polyai::PolyAi, &cartesia::Cartesia, &neo::Neo, &krosai::KrosAi]
+}
+
+/// A dialect by its name.
+pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
+    all().into_iter().find(|dialect| dialect.name() == name)
+}
+
+/// The secret of `Authorization: Bearer …` and of `x-api-key: …`, for dialects that take both. Both with different secrets
+/// are an error: guessing which one counts would be a coin toss with somebody's rights.
+pub fn bearer_or_api_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let text = |name: &str| headers.get(name).map(|v| v.to_str().map(str::trim).unwrap_or(""));
+    let bearer = text("authorization").map(|value| match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => "",
+    });
+    match (bearer, text("x-api-key")) {
+        (Some(a), Some(b)) if a != b => {
+            let words = "`Authorization` and `x-api-key` carry different keys; send one.";
+            Err(Error::new(Kind::Unauthenticated, What::Key, words))
+        }
+        (Some(secret), _) | (None, Some(secret)) => Ok(Some(secret.to_owned())),
+        (None, None) => Ok(None),
+    }
+}

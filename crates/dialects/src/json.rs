@@ -1,0 +1,109 @@
+//! Reading JSON bodies field by field: what is wrong is said with the field's name, and absent is told from null.
+
+use domain::error::{Error, Kind, Result, What};
+use domain::{Bag, Patch};
+use serde_json::Value;
+
+/// A body that must be a JSON object.
+#[derive(Debug)]
+pub(crate) struct Body {
+    fields: Bag,
+    what: What,
+}
+
+/// Reads the body of a request. An empty body reads as an empty object where `optional` says that the contract allows none.
+pub(crate) fn body(bytes: &[u8], what: What) -> Result<Body> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Body { fields: Bag::new(), what });
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(fields)) => Ok(Body { fields, what }),
+        Ok(_) => Err(Error::new(Kind::Malformed, what, "The body must be a JSON object.")),
+        Err(error) => Err(Error::new(Kind::Malformed, what, format!("The body is not valid JSON: {error}."))),
+    }
+}
+
+impl Body {
+    /// From an object within a body.
+    pub(crate) fn of(fields: Bag, what: What) -> Self {
+        Self { fields, what }
+    }
+
+    /// Takes a field as it is: `None` where it is absent.
+    pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
+        self.fields.remove(field)
+    }
+
+    /// An error about a field.
+    pub(crate) fn invalid(&self, field: &'static str, must: &str) -> Error {
+        Error::invalid(self.what, field, format!("`{field}` must be {must}."))
+    }
+
+    /// Takes a field through `read`: absent, null, or a value. `must` completes "`field` must be …".
+    pub(crate) fn patch<T>(&mut self, field: &'static str, must: &str, read: impl FnOnce(Value) -> Option<T>) -> Result<Patch<T>> {
+        match self.take(field) {
+            None => Ok(Patch::Keep),
+            Some(Value::Null) => Ok(Patch::Clear),
+            Some(value) => read(value).map(Patch::Set).ok_or_else(|| self.invalid(field, must)),
+        }
+    }
+
+    /// The same where null means absent.
+    pub(crate) fn optional<T>(&mut self, field: &'static str, must: &str, read: impl FnOnce(Value) -> Option<T>) -> Result<Option<T>> {
+        match self.patch(field, must, read)? {
+            Patch::Set(value) => Ok(Some(value)),
+            Patch::Keep | Patch::Clear => Ok(None),
+        }
+    }
+
+    /// The same where null is refused: the field can be left out or set, not cleared.
+    pub(crate) fn unclearable<T>(&mut self, field: &'static str, must: &str, read: impl FnOnce(Value) -> Option<T>) -> Result<Option<T>> {
+        match self.patch(field, must, read)? {
+            Patch::Set(value) => Ok(Some(value)),
+            Patch::Keep => Ok(None),
+            Patch::Clear => Err(self.invalid(field, must)),
+        }
+    }
+
+    /// The same where the field is required.
+    pub(crate) fn required<T>(&mut self, field: &'static str, must: &str, read: impl FnOnce(Value) -> Option<T>) -> Result<T> {
+        self.optional(field, must, read)?.ok_or_else(|| Error::missing(self.what, field))
+    }
+
+    /// Refuses what is left: for objects that the contract closes.
+    pub(crate) fn close(self) -> Result<()> {
+        match self.fields.keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                let words = format!("`{}` is not a field of this request.", name.escape_debug());
+                Err(Error::new(Kind::Invalid, self.what, words))
+            }
+        }
+    }
+}
+
+/// A text.
+pub(crate) fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// A truth value.
+pub(crate) fn boolean(value: Value) -> Option<bool> {
+    value.as_bool()
+}
+
+/// A whole number.
+pub(crate) fn whole(value: Value) -> Option<i64> {
+    value.as_i64()
+}
+
+/// An object.
+pub(crate) fn object(value: Value) -> Option<Bag> {
+    match value {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    }
+}

@@ -1,0 +1,486 @@
+//! Calls: facts that merge in any order, and the record they fold into.
+//!
+//! A fact is written once per (organization, call, kind), by whichever process saw it; the record is a pure function of the
+//! set of facts, so retries, replays and several nodes cannot disagree. Exactly one `Settled` ends a call.
+
+use crate::Timestamp;
+use crate::change::Generation;
+use crate::e164::E164;
+use crate::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
+use crate::money::Micros;
+
+/// Which way a call goes, seen from the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the phone network to the agent.
+    Inbound,
+    /// From the agent to the phone network.
+    Outbound,
+}
+
+impl Direction {
+    /// The directions with their names.
+    pub const NAMES: [(Self, &'static str); 2] = [(Self::Inbound, "inbound"), (Self::Outbound, "outbound")];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+}
+
+/// What became of a call, or is becoming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallStatus {
+    /// Being set up.
+    Ringing,
+    /// In progress.
+    Answered,
+    /// Answered and ended.
+    Completed,
+    /// The agent was busy or declined.
+    Busy,
+    /// Nobody answered in time.
+    NoAnswer,
+    /// It could not be set up.
+    Failed,
+    /// We refused it.
+    Refused,
+    /// The caller gave up.
+    Cancelled,
+}
+
+impl CallStatus {
+    /// The states with their names.
+    pub const NAMES: [(Self, &'static str); 8] = [
+        (Self::Ringing, "ringing"),
+        (Self::Answered, "answered"),
+        (Self::Completed, "completed"),
+        (Self::Busy, "busy"),
+        (Self::NoAnswer, "no_answer"),
+        (Self::Failed, "failed"),
+        (Self::Refused, "refused"),
+        (Self::Cancelled, "cancelled"),
+    ];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Ringing | Self::Answered)
+    }
+}
+
+/// Which side did something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Who called.
+    Caller,
+    /// Who was called.
+    Callee,
+    /// Nobody was seen ending it: closed at its last proof of life.
+    Reaper,
+}
+
+impl EndedBy {
+    /// The sides with their names.
+    pub const NAMES: [(Self, &'static str); 3] =
+        [(Self::Caller, "caller"), (Self::Callee, "callee"), (Self::Reaper, "reaper")];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+}
+
+/// When something happened: by the wall, and by the clock of the process that saw it, which never jumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// Which process saw it (a number of its own, new at each start).
+    pub process: u64,
+    /// Microseconds since that process began.
+    pub monotonic_us: u64,
+}
+
+impl Moment {
+    /// Seconds from `earlier` to this, rounded to the nearest: by the monotonic clock where one process saw both, else by
+    /// the wall; never negative.
+    pub fn seconds_since(&self, earlier: &Self) -> u64 {
+        let micros = if self.process == earlier.process {
+            i64::try_from(self.monotonic_us.saturating_sub(earlier.monotonic_us)).unwrap_or(i64::MAX)
+        } else {
+            self.wall.as_microsecond().saturating_sub(earlier.wall.as_microsecond())
+        };
+        u64::try_from(micros.saturating_add(500_000) / 1_000_000).unwrap_or(0)
+    }
+}
+
+/// How an attempt at one target ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Counts attempts of a call from 0.
+    pub n: u16,
+    /// The target, as its URI.
+    pub target: String,
+    /// The SIP status it answered with, if it did.
+    pub sip_status: Option<u16>,
+    /// Why it ended: `answered`, `busy`, `no_response`, `transport`, `cancelled`, …
+    pub cause: String,
+    /// When it began, in microseconds of the unix epoch.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
+
+/// What is known when a call begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Which way.
+    pub direction: Direction,
+    /// The number of ours, if one was found.
+    pub number_id: Option<NumberId>,
+    /// The number that was dialled, if it was one.
+    pub number: Option<E164>,
+    /// Who called, as the phone network said.
+    pub from: String,
+    /// What was dialled, as it came.
+    pub to: String,
+    /// The trunk it came from.
+    pub provider_id: Option<ProviderId>,
+    /// The endpoint it was sent to.
+    pub endpoint_id: Option<EndpointId>,
+    /// The tables it was decided on.
+    pub generation: Generation,
+    /// The price of its minute.
+    pub rate_per_minute: Micros,
+    /// The protocol's own name of the call.
+    pub sip_call_id: String,
+}
+
+/// What ending an answered dialog needs: enough to write a BYE to either side (RFC 3261 section 12.2.1.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DialogParts {
+    /// Call-ID.
+    pub call_id: String,
+    /// The caller's From, with its tag.
+    pub from: String,
+    /// The callee's To, with its tag.
+    pub to: String,
+    /// The caller's Contact.
+    pub caller_contact: String,
+    /// The callee's Contact.
+    pub callee_contact: String,
+    /// Routes towards the caller, in order.
+    pub caller_routes: Vec<String>,
+    /// Routes towards the callee, in order.
+    pub callee_routes: Vec<String>,
+    /// The caller's last CSeq number.
+    pub cseq: u32,
+    /// The agreed session interval in seconds, if any (RFC 4028).
+    pub session_expires: Option<u32>,
+}
+
+/// Why a call ended without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// What the caller was answered.
+    pub sip_status: u16,
+    /// What it means.
+    pub status: CallStatus,
+    /// In words.
+    pub reason: String,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which side ended it.
+    pub by: EndedBy,
+    /// The Reason header, if one came (RFC 3326).
+    pub reason: Option<String>,
+}
+
+/// One thing that happened to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FactKind {
+    /// It came, and was decided.
+    Started(Box<Started>),
+    /// One target was tried.
+    Attempt(Attempt),
+    /// It was answered. Without dialog parts where a process answered that did not see the call begin.
+    Answered(Option<Box<DialogParts>>),
+    /// It ended after an answer.
+    Ended(Ended),
+    /// It ended without one.
+    Unanswered(Unanswered),
+}
+
+/// A fact about a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// Whose call; [`OrganizationId::NONE`] where no tenant is known.
+    pub organization_id: OrganizationId,
+    /// Which call.
+    pub call_id: CallId,
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub kind: FactKind,
+}
+
+impl Fact {
+    /// The name under which it is unique within its call.
+    pub fn key(&self) -> String {
+        match &self.kind {
+            FactKind::Started(_) => "started".to_owned(),
+            FactKind::Attempt(attempt) => format!("attempt.{}", attempt.n),
+            FactKind::Answered(_) => "answered".to_owned(),
+            FactKind::Ended(_) => "ended".to_owned(),
+            FactKind::Unanswered(_) => "unanswered".to_owned(),
+        }
+    }
+}
+
+/// The record of a call: the fold of its facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its id.
+    pub id: CallId,
+    /// Whose it is.
+    pub organization_id: OrganizationId,
+    /// Which way.
+    pub direction: Direction,
+    /// The number of ours.
+    pub number_id: Option<NumberId>,
+    /// The number, as dialled or shown.
+    pub number: Option<E164>,
+    /// Who called.
+    pub from: String,
+    /// Who was called.
+    pub to: String,
+    /// What became of it.
+    pub status: CallStatus,
+    /// When it came.
+    pub started_at: Timestamp,
+    /// When it was answered.
+    pub answered_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Seconds from answer to end; 0 where it was not answered.
+    pub duration_seconds: u64,
+    /// Whether duration came from one process's monotonic clock or from the wall.
+    pub monotonic: bool,
+    /// Who ended it.
+    pub ended_by: Option<EndedBy>,
+    /// What the caller was answered, where that was not 200.
+    pub sip_status: Option<u16>,
+    /// Why it ended as it did, in words.
+    pub reason: Option<String>,
+    /// The trunk it came from.
+    pub provider_id: Option<ProviderId>,
+    /// The endpoint it was sent to.
+    pub endpoint_id: Option<EndpointId>,
+    /// Each target tried.
+    pub attempts: Vec<Attempt>,
+    /// The tables it was decided on.
+    pub generation: Generation,
+    /// What it cost.
+    pub cost: Micros,
+    /// What ending it needs.
+    pub dialog: Option<DialogParts>,
+}
+
+impl Call {
+    /// Folds the facts of one call, given in any order. `None` for no facts.
+    pub fn fold(facts: &[Fact]) -> Option<Self> {
+        let first = facts.iter().min_by_key(|fact| fact.at.wall)?;
+        let mut started = None;
+        let (mut answered, mut ended, mut unanswered) = (None, None, None);
+        let mut attempts: Vec<Attempt> = Vec::new();
+        for fact in facts {
+            match &fact.kind {
+                FactKind::Started(s) => started = Some((fact.at, s.as_ref())),
+                FactKind::Attempt(attempt) => attempts.push(attempt.clone()),
+                FactKind::Answered(dialog) => answered = Some((fact.at, dialog.as_deref())),
+                FactKind::Ended(e) => ended = Some((fact.at, e)),
+                FactKind::Unanswered(u) => unanswered = Some((fact.at, u)),
+            }
+        }
+        attempts.sort_by_key(|attempt| attempt.n);
+        let mut call = Self::begun(first, started);
+        call.attempts = attempts;
+        if let Some((at, dialog)) = answered {
+            call.status = CallStatus::Answered;
+            call.answered_at = Some(at.wall);
+            call.dialog = dialog.cloned();
+        }
+        match (answered, ended, unanswered) {
+            (Some((from, _)), Some((to, how)), _) => {
+                call.status = CallStatus::Completed;
+                call.ended_at = Some(to.wall.max(from.wall));
+                call.ended_by = Some(how.by);
+                call.reason.clone_from(&how.reason);
+                call.duration_seconds = to.seconds_since(&from);
+                call.monotonic = to.process == from.process;
+                call.cost = started.map_or(Micros::ZERO, |(_, s)| charge(s.rate_per_minute, call.duration_seconds));
+            }
+            // An end without a proven answer is billed nothing.
+            (None, Some((at, how)), _) => {
+                call.status = CallStatus::Failed;
+                call.ended_at = Some(at.wall);
+                call.ended_by = Some(how.by);
+                call.reason = Some("The end was seen, the answer was not.".to_owned());
+            }
+            (None, None, Some((at, how))) => {
+                call.status = how.status;
+                call.ended_at = Some(at.wall);
+                call.sip_status = Some(how.sip_status);
+                call.reason = Some(how.reason.clone());
+            }
+            (Some(_) | None, None, Some(_) | None) => {}
+        }
+        Some(call)
+    }
+
+    fn begun(first: &Fact, started: Option<(Moment, &Started)>) -> Self {
+        let mut call = Self {
+            id: first.call_id,
+            organization_id: first.organization_id,
+            direction: Direction::Inbound,
+            number_id: None,
+            number: None,
+            from: String::new(),
+            to: String::new(),
+            status: CallStatus::Ringing,
+            started_at: first.at.wall,
+            answered_at: None,
+            ended_at: None,
+            duration_seconds: 0,
+            monotonic: false,
+            ended_by: None,
+            sip_status: None,
+            reason: None,
+            provider_id: None,
+            endpoint_id: None,
+            attempts: Vec::new(),
+            generation: Generation(0),
+            cost: Micros::ZERO,
+            dialog: None,
+        };
+        if let Some((at, started)) = started {
+            let Started { direction, number_id, number, from, to, provider_id, endpoint_id, generation, rate_per_minute: _, sip_call_id: _ } = started;
+            call.started_at = at.wall;
+            call.direction = *direction;
+            call.number_id = *number_id;
+            call.number = *number;
+            call.from.clone_from(from);
+            call.to.clone_from(to);
+            call.provider_id = *provider_id;
+            call.endpoint_id = *endpoint_id;
+            call.generation = *generation;
+        }
+        call
+    }
+}
+
+/// The price of so many seconds at a rate per minute, by the second, rounded up to a whole micro-unit.
+pub fn charge(rate_per_minute: Micros, seconds: u64) -> Micros {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    Micros(rate_per_minute.0.saturating_mul(seconds).saturating_add(59) / 60)
+}
+
+/// Whole minutes as counted for a month: every begun minute of each call counts.
+pub fn minutes(seconds: u64) -> u64 {
+    seconds.div_ceil(60)
+}
+
+/// Which calls are wanted in a list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallQuery {
+    /// Only in this state.
+    pub status: Option<CallStatus>,
+    /// Only this way.
+    pub direction: Option<Direction>,
+    /// Only of this number.
+    pub number: Option<E164>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn moment(second: i64, process: u64) -> Moment {
+        let monotonic_us = u64::try_from(second).unwrap() * 1_000_000;
+        Moment { wall: Timestamp::from_second(1_000_000 + second).unwrap(), process, monotonic_us }
+    }
+
+    fn fact(second: i64, process: u64, kind: FactKind) -> Fact {
+        let (organization_id, call_id) = (OrganizationId(Uuid::nil()), CallId(Uuid::nil()));
+        Fact { organization_id, call_id, at: moment(second, process), kind }
+    }
+
+    fn ended() -> FactKind {
+        FactKind::Ended(Ended { by: EndedBy::Caller, reason: None })
+    }
+
+    #[test]
+    fn minutes_survive_a_change_of_process() {
+        let call = Call::fold(&[fact(1, 7, FactKind::Answered(None)), fact(62, 8, ended())]).unwrap();
+        assert_eq!((call.status, call.duration_seconds, call.monotonic), (CallStatus::Completed, 61, false));
+        assert_eq!(minutes(call.duration_seconds), 2);
+    }
+
+    #[test]
+    fn a_clock_set_back_bills_nothing_negative() {
+        let call = Call::fold(&[fact(9, 7, FactKind::Answered(None)), fact(1, 8, ended())]).unwrap();
+        assert_eq!(call.duration_seconds, 0);
+    }
+
+    #[test]
+    fn an_end_without_an_answer_is_not_billed() {
+        let call = Call::fold(&[fact(9, 7, ended())]).unwrap();
+        assert_eq!((call.status, call.duration_seconds, call.cost), (CallStatus::Failed, 0, Micros::ZERO));
+    }
+
+    #[test]
+    fn a_second_costs_a_sixtieth_rounded_up() {
+        assert_eq!(charge(Micros(60), 1), Micros(1));
+        assert_eq!(charge(Micros(61), 1), Micros(2));
+        assert_eq!(charge(Micros::ZERO, 1_000), Micros::ZERO);
+    }
+
+    proptest! {
+        #[test]
+        fn facts_fold_alike_in_any_order(seed in any::<u64>()) {
+            let unanswered = Unanswered { sip_status: 487, status: CallStatus::Cancelled, reason: String::new() };
+            let mut facts = vec![fact(0, 1, FactKind::Unanswered(unanswered)), fact(1, 1, FactKind::Answered(None)), fact(9, 1, ended())];
+            let whole = Call::fold(&facts);
+            let len = facts.len();
+            for i in 0..len {
+                facts.swap(i, usize::try_from(seed.rotate_left(u32::try_from(i).unwrap() * 8) % 3).unwrap());
+            }
+            prop_assert_eq!(Call::fold(&facts), whole);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Who asks, and what they may do.
+
+use crate::error::{Error, Result, What};
+use crate::ids::{KeyId, OrganizationId};
+use crate::key::{Access, Area, Mode, Role, Scope};
+use crate::number::Environment;
+
+/// Who acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The operator, by the admin key.
+    Operator,
+    /// The holder of an API key.
+    Key(KeyId),
+    /// The service itself (metering, timers).
+    Service,
+}
+
+/// The authenticated caller of one request: tenant and rights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caller {
+    /// Who acts.
+    pub actor: Actor,
+    /// The tenant. The operator may act without one.
+    pub organization_id: Option<OrganizationId>,
+    /// The role.
+    pub role: Role,
+    /// If set, the only rights.
+    pub scopes: Option<Vec<Scope>>,
+    /// Live or test.
+    pub mode: Mode,
+}
+
+impl Caller {
+    /// The operator, acting for `organization_id` if one is named.
+    pub fn operator(organization_id: Option<OrganizationId>) -> Self {
+        Self { actor: Actor::Operator, organization_id, role: Role::Owner, scopes: None, mode: Mode::Live }
+    }
+
+    /// Whether this is the operator.
+    pub fn is_operator(&self) -> bool {
+        self.actor == Actor::Operator
+    }
+
+    /// The tenant; an error that says what to send where the operator named none.
+    pub fn organization(&self) -> Result<OrganizationId> {
+        self.organization_id.ok_or_else(|| {
+            let words = "Name the organization with the header `x-organization-id`.";
+            Error::missing(What::Organization, "x-organization-id").say(words)
+        })
+    }
+
+    /// Whether role and scopes hold a right.
+    pub fn may(&self, scope: Scope) -> bool {
+        let by_role = match (scope.access, self.role) {
+            (Access::Read, _) | (Access::Write, Role::Owner | Role::Admin) => true,
+            (Access::Write, Role::Member) => {
+                !matches!(scope.area, Area::Keys | Area::Billing | Area::Organization)
+            }
+            (Access::Write, Role::Viewer) => false,
+        };
+        // A right to write includes the right to read what is written.
+        let by_scope = self.scopes.as_ref().is_none_or(|held| {
+            held.contains(&scope) || (scope.access == Access::Read && held.contains(&Scope::write(scope.area)))
+        });
+        by_role && by_scope
+    }
+
+    /// The same as an error.
+    pub fn require(&self, scope: Scope) -> Result<()> {
+        if self.may(scope) { Ok(()) } else { Err(Error::forbidden(format!("This key lacks the right `{scope}`."))) }
+    }
+
+    /// What only the operator may do.
+    pub fn require_operator(&self) -> Result<()> {
+        if self.is_operator() { Ok(()) } else { Err(Error::forbidden("Only the operator's admin key may do this.")) }
+    }
+
+    /// Whether SIP passwords are shown: to owners and admins whose key may read numbers.
+    pub fn sees_passwords(&self) -> bool {
+        self.role >= Role::Admin
+    }
+
+    /// The environment of what this caller makes without naming one.
+    pub fn environment(&self) -> Environment {
+        match self.mode {
+            Mode::Live => Environment::Live,
+            Mode::Test => Environment::Sandbox,
+        }
+    }
+}

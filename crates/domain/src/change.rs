@@ -1,0 +1,85 @@
+//! What the rules want stored: a list of changes that is applied whole or not at all.
+
+use crate::agent::Agent;
+use crate::endpoint::Endpoint;
+use crate::event::Event;
+use crate::ids::{AgentId, EndpointId, OrganizationId, ProviderId, StockId};
+use crate::key::Key;
+use crate::ledger::Posting;
+use crate::number::Number;
+use crate::organization::Organization;
+use crate::provider::Provider;
+use crate::stock::Stock;
+
+/// Counts commits of the installation. Memory that has applied generation n has seen every commit up to n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u64);
+
+/// One change. A put of version 1 inserts; a put of version n expects version n − 1 to be stored; a delete expects its version.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A tenant.
+    Organization(Organization),
+    /// An API key (revoked ones stay, with their time).
+    Key(Key),
+    /// An agent.
+    Agent(Agent),
+    /// An agent goes.
+    AgentDelete(AgentId, u64),
+    /// An endpoint.
+    Endpoint(Endpoint),
+    /// An endpoint goes.
+    EndpointDelete(EndpointId, u64),
+    /// A provider.
+    Provider(Provider),
+    /// A provider goes.
+    ProviderDelete(ProviderId, u64),
+    /// A number for sale.
+    Stock(Stock),
+    /// A number leaves the stock.
+    StockDelete(StockId, u64),
+    /// A phone number. While its status is held, its E.164 is claimed: a second holder is refused as `Exists`.
+    Number(Box<Number>),
+    /// A movement of money; a posting id that is there already is refused as `Exists`.
+    Posting(Posting),
+    /// An entry of the audit log.
+    Event(Event),
+}
+
+/// A condition over more than one row, evaluated in the same transaction after the changes, under the organization's lock:
+/// row versions alone would let two purchases of different numbers overdraw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// The organization's wallet is not below zero.
+    WalletCovers(OrganizationId),
+    /// The organization holds at most this many numbers.
+    SlotsWithin(OrganizationId, u32),
+    /// No held number names this endpoint.
+    EndpointUnused(EndpointId),
+    /// No held number names this provider.
+    ProviderUnused(ProviderId),
+}
+
+/// Changes that belong together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Commit {
+    /// Applied in order.
+    pub changes: Vec<Change>,
+    /// Evaluated after the changes.
+    pub guards: Vec<Guard>,
+    /// The answer to this request, kept for its repeats. A slot that is taken refuses the whole commit as `Exists`.
+    pub answer: Option<KeptAnswer>,
+}
+
+/// The first answer to a request with an idempotency key, kept for its repeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// Names the request: a hash over organization, route and key.
+    pub slot: [u8; 32],
+    /// A hash of the request's body.
+    pub body: [u8; 32],
+    /// The answer, encrypted.
+    pub sealed: Vec<u8>,
+    /// When it was given.
+    pub at: crate::Timestamp,
+}

@@ -1,0 +1,34 @@
+//! The audit log: who did what to which thing. Also the two helpers by which closed lists are named.
+
+use crate::caller::Actor;
+use crate::ids::{EventId, OrganizationId};
+use crate::{Bag, Timestamp};
+
+/// One entry of the audit log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// Whose log it stands in.
+    pub organization_id: OrganizationId,
+    /// What happened, as `noun.verb`: `number.purchased`, `call.completed`.
+    pub name: &'static str,
+    /// Who did it.
+    pub actor: Actor,
+    /// The id of the thing.
+    pub subject: String,
+    /// What a reader wants to know besides; never a secret.
+    pub data: Bag,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The name of a value in a closed list. Every list names each of its values; a test walks them.
+pub(crate) fn name_of<T: Copy + PartialEq>(names: &[(T, &'static str)], value: T) -> &'static str {
+    names.iter().find(|(v, _)| *v == value).map_or("", |(_, name)| name)
+}
+
+/// The value of a name in a closed list.
+pub(crate) fn by_name<T: Copy>(names: &[(T, &'static str)], text: &str) -> Option<T> {
+    names.iter().find(|(_, name)| *name == text).map(|(value, _)| *value)
+}

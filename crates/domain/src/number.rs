@@ -1,0 +1,584 @@
+//! Phone numbers: birth, states, assignment, release and restore.
+
+use crate::agent::text_within;
+use crate::e164::{Country, E164, NumberType, Plan};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Kind, Result, What};
+use crate::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId, StockId};
+use crate::money::Micros;
+use crate::organization::Settings;
+use crate::provider::Credentials;
+use crate::stock::{Capabilities, Stock, StockState};
+use crate::{Bag, Patch, Timestamp};
+
+/// Where in an agent's life: try-out, rehearsal, production.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Environment {
+    /// Try-out.
+    Sandbox,
+    /// Rehearsal.
+    PreRelease,
+    /// Production.
+    Live,
+}
+
+impl Environment {
+    /// The environments with their names.
+    pub const NAMES: [(Self, &'static str); 3] =
+        [(Self::Sandbox, "sandbox"), (Self::PreRelease, "pre-release"), (Self::Live, "live")];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+}
+
+/// The state of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Ordered or imported, not yet usable.
+    Pending,
+    /// In use.
+    Active,
+    /// Held, but switched off.
+    Inactive,
+    /// Given back; kept for audit, restorable while its quarantine lasts.
+    Released,
+    /// On its way in from another carrier.
+    PortIn,
+    /// On its way out to another carrier.
+    PortOut,
+    /// Gone for good.
+    Deleted,
+}
+
+/// What happens to a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The carrier or the operator has finished: it can be used. Also: its holder switches it on.
+    Activate,
+    /// Its holder switches it off.
+    Deactivate,
+    /// Its holder gives it back.
+    Release,
+    /// Its holder takes it back during the quarantine.
+    Restore,
+    /// Its holder removes it for good.
+    Delete,
+    /// It leaves for another carrier.
+    PortOut,
+}
+
+/// The whole table of transitions. What is not here is refused.
+pub const TRANSITIONS: [(Status, Step, Status); 20] = [
+    (Status::Pending, Step::Activate, Status::Active),
+    (Status::Pending, Step::Release, Status::Released),
+    (Status::Pending, Step::Delete, Status::Deleted),
+    (Status::PortIn, Step::Activate, Status::Active),
+    (Status::PortIn, Step::Release, Status::Released),
+    (Status::PortIn, Step::Delete, Status::Deleted),
+    (Status::Active, Step::Activate, Status::Active),
+    (Status::Active, Step::Deactivate, Status::Inactive),
+    (Status::Active, Step::Release, Status::Released),
+    (Status::Active, Step::Delete, Status::Deleted),
+    (Status::Active, Step::PortOut, Status::PortOut),
+    (Status::Inactive, Step::Activate, Status::Active),
+    (Status::Inactive, Step::Deactivate, Status::Inactive),
+    (Status::Inactive, Step::Release, Status::Released),
+    (Status::Inactive, Step::Delete, Status::Deleted),
+    (Status::Inactive, Step::PortOut, Status::PortOut),
+    (Status::PortOut, Step::Activate, Status::Active),
+    (Status::PortOut, Step::Delete, Status::Deleted),
+    (Status::Released, Step::Restore, Status::Active),
+    (Status::Released, Step::Delete, Status::Deleted),
+];
+
+impl Status {
+    /// The states with their names.
+    pub const NAMES: [(Self, &'static str); 7] = [
+        (Self::Pending, "pending"),
+        (Self::Active, "active"),
+        (Self::Inactive, "inactive"),
+        (Self::Released, "released"),
+        (Self::PortIn, "port_in"),
+        (Self::PortOut, "port_out"),
+        (Self::Deleted, "deleted"),
+    ];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+
+    /// Whether the organization holds the number: it counts, costs, and nobody else can have it.
+    pub fn is_held(self) -> bool {
+        match self {
+            Self::Pending | Self::Active | Self::Inactive | Self::PortIn | Self::PortOut => true,
+            Self::Released | Self::Deleted => false,
+        }
+    }
+
+    /// The one function that applies the table.
+    pub fn after(self, step: Step) -> Result<Self> {
+        let row = TRANSITIONS.iter().find(|(from, by, _)| *from == self && *by == step);
+        row.map(|(_, _, to)| *to).ok_or_else(|| {
+            let verb = match step {
+                Step::Activate => "activated",
+                Step::Deactivate => "deactivated",
+                Step::Release => "released",
+                Step::Restore => "restored",
+                Step::Delete => "deleted",
+                Step::PortOut => "ported out",
+            };
+            let words = format!("A number that is {} cannot be {verb}.", self.as_str());
+            Error::new(Kind::Conflict, What::Number, words).at("status")
+        })
+    }
+}
+
+/// A phone number that an organization holds or held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number {
+    /// Its id.
+    pub id: NumberId,
+    /// Whose it is.
+    pub organization_id: OrganizationId,
+    /// A small integer that stands for it where a dialect has integer ids; 0 until the store gives it one at birth.
+    pub alias: u64,
+    /// The number.
+    pub e164: E164,
+    /// Its country.
+    pub country: Country,
+    /// Its type.
+    pub kind: NumberType,
+    /// Its state.
+    pub status: Status,
+    /// A name for people.
+    pub label: Option<String>,
+    /// How it reaches the phone network; none: the operator's stock.
+    pub provider_id: Option<ProviderId>,
+    /// The stock it was bought from.
+    pub stock_id: Option<StockId>,
+    /// Paid once.
+    pub setup_cost: Micros,
+    /// Paid per month.
+    pub monthly_cost: Micros,
+    /// What it carries.
+    pub capabilities: Capabilities,
+    /// Where its calls go.
+    pub endpoint_id: Option<EndpointId>,
+    /// Who answers them; follows the endpoint whenever that has an agent.
+    pub agent_id: Option<AgentId>,
+    /// In which environment; follows the endpoint likewise.
+    pub environment: Environment,
+    /// Whether calls may come in.
+    pub allow_inbound: bool,
+    /// Whether calls may go out.
+    pub allow_outbound: bool,
+    /// Free settings for the tenant's service desk, given back unread.
+    pub psa_settings: Bag,
+    /// Free settings for the agent, given back unread.
+    pub agent_settings: Bag,
+    /// With what a platform may place calls from it.
+    pub sip_credentials: Credentials,
+    /// When it was bought or imported.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it was given back.
+    pub released_at: Option<Timestamp>,
+    /// Until when it rests and can be restored.
+    pub quarantined_until: Option<Timestamp>,
+    /// Counts changes from 1; the ETag.
+    pub version: u64,
+}
+
+/// How a request names a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NumberRef {
+    /// By its id.
+    Id(NumberId),
+    /// By the number itself; finds the one held now.
+    E164(E164),
+}
+
+/// What a new number is to be given; every part is optional.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NumberSetup {
+    /// Where its calls go.
+    pub endpoint_id: Option<EndpointId>,
+    /// Who answers them.
+    pub agent_id: Option<AgentId>,
+    /// A name for people.
+    pub label: Option<String>,
+    /// In which environment.
+    pub environment: Option<Environment>,
+}
+
+/// What a change of a number may name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NumberPatch {
+    /// Where its calls go; null detaches.
+    pub endpoint_id: Patch<EndpointId>,
+    /// Who answers them; null clears agent and endpoint.
+    pub agent_id: Patch<AgentId>,
+    /// In which environment.
+    pub environment: Option<Environment>,
+    /// A name for people.
+    pub label: Patch<String>,
+    /// Whether calls may come in.
+    pub allow_inbound: Option<bool>,
+    /// Whether calls may go out.
+    pub allow_outbound: Option<bool>,
+    /// On or off.
+    pub status: Option<Switch>,
+    /// Replaces the service desk settings.
+    pub psa_settings: Option<Bag>,
+    /// Replaces the agent settings.
+    pub agent_settings: Option<Bag>,
+}
+
+/// What a holder can set a number's status to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// On.
+    Active,
+    /// Off.
+    Inactive,
+}
+
+/// What the ids in a request stand for, looked up within the tenant by whoever calls the rules below.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wiring<'a> {
+    /// The endpoint that is named (or kept).
+    pub endpoint: Option<&'a Endpoint>,
+    /// The default endpoint of the agent that is named, in the number's environment.
+    pub agent_default: Option<&'a Endpoint>,
+}
+
+/// What a new number needs from outside the rules.
+#[derive(Clone, Debug)]
+pub struct Birth {
+    /// The time.
+    pub now: Timestamp,
+    /// Its id.
+    pub id: NumberId,
+    /// Its SIP credentials.
+    pub sip_credentials: Credentials,
+    /// The environment where none is named.
+    pub environment: Environment,
+}
+
+/// The longest label, in characters.
+pub const LABEL_MAX: usize = 200;
+
+impl Number {
+    /// A number bought from stock: active at once. Gives the number and the stock it takes. Whether it is available must
+    /// have been checked; the stock's version makes sure that only one buyer wins.
+    pub fn buy(
+        organization_id: OrganizationId,
+        stock: &Stock,
+        provider_id: Option<ProviderId>,
+        (setup, wiring): (NumberSetup, Wiring<'_>),
+        birth: Birth,
+    ) -> Result<(Self, Stock)> {
+        let sold = stock.moved(StockState::Sold(birth.id), birth.now);
+        let plan = Plan { country: stock.country, kind: stock.kind };
+        let mut number = Self::blank(organization_id, stock.e164, plan, birth);
+        number.status = Status::Active;
+        number.provider_id = provider_id;
+        number.stock_id = Some(stock.id);
+        number.setup_cost = stock.setup_cost;
+        number.monthly_cost = stock.monthly_cost;
+        number.capabilities = stock.capabilities;
+        Ok((number.set_up(setup, wiring)?, sold))
+    }
+
+    /// A number brought in on an own trunk. `trusted` says whether it is active at once or waits for the operator.
+    pub fn import(
+        organization_id: OrganizationId,
+        e164: &str,
+        (provider_id, trusted): (ProviderId, Trust),
+        (setup, wiring): (NumberSetup, Wiring<'_>),
+        birth: Birth,
+    ) -> Result<Self> {
+        let (e164, plan) = E164::parse(e164)?;
+        let mut number = Self::blank(organization_id, e164, plan, birth);
+        number.provider_id = Some(provider_id);
+        if trusted == Trust::Trusted {
+            number.status = Status::Active;
+        }
+        number.set_up(setup, wiring)
+    }
+
+    fn blank(organization_id: OrganizationId, e164: E164, plan: Plan, birth: Birth) -> Self {
+        let Birth { now, id, sip_credentials, environment } = birth;
+        Self {
+            id,
+            organization_id,
+            alias: 0,
+            e164,
+            country: plan.country,
+            kind: plan.kind,
+            status: Status::Pending,
+            label: None,
+            provider_id: None,
+            stock_id: None,
+            setup_cost: Micros::ZERO,
+            monthly_cost: Micros::ZERO,
+            capabilities: Capabilities::default(),
+            endpoint_id: None,
+            agent_id: None,
+            environment,
+            allow_inbound: true,
+            allow_outbound: false,
+            psa_settings: Bag::new(),
+            agent_settings: Bag::new(),
+            sip_credentials,
+            created_at: now,
+            updated_at: now,
+            released_at: None,
+            quarantined_until: None,
+            version: 1,
+        }
+    }
+
+    fn set_up(mut self, setup: NumberSetup, wiring: Wiring<'_>) -> Result<Self> {
+        let NumberSetup { endpoint_id, agent_id, label, environment } = setup;
+        let patch = NumberPatch {
+            endpoint_id: endpoint_id.map_or(Patch::Keep, Patch::Set),
+            agent_id: agent_id.map_or(Patch::Keep, Patch::Set),
+            label: label.map_or(Patch::Keep, Patch::Set),
+            environment,
+            ..NumberPatch::default()
+        };
+        self.assign(&patch, wiring)?;
+        self.set_label(patch.label)?;
+        Ok(self)
+    }
+
+    /// Applies a patch; the same number back means that nothing changed. A number still waiting for the operator's trust
+    /// can be switched on by the operator only.
+    pub fn update(&self, patch: NumberPatch, wiring: Wiring<'_>, trust: Trust, now: Timestamp) -> Result<Self> {
+        let mut next = self.clone();
+        next.assign(&patch, wiring)?;
+        let NumberPatch { endpoint_id: _, agent_id: _, environment: _, label, allow_inbound, allow_outbound, status, psa_settings, agent_settings } = patch;
+        if !self.status.is_held() {
+            let words = format!("A number that is {} cannot be changed.", self.status.as_str());
+            return Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
+        }
+        next.set_label(label)?;
+        next.allow_inbound = allow_inbound.unwrap_or(next.allow_inbound);
+        next.allow_outbound = allow_outbound.unwrap_or(next.allow_outbound);
+        next.psa_settings = psa_settings.unwrap_or(next.psa_settings);
+        next.agent_settings = agent_settings.unwrap_or(next.agent_settings);
+        if let Some(switch) = status {
+            if self.status == Status::Pending && trust == Trust::Untrusted {
+                let words = "The number waits for the operator, who alone can activate it.";
+                return Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
+            }
+            next.status = next.status.after(match switch {
+                Switch::Active => Step::Activate,
+                Switch::Inactive => Step::Deactivate,
+            })?;
+        }
+        Ok(next.changed_from(self, now))
+    }
+
+    /// Gives the number back. A number of the stock rests for the quarantine; one on an own trunk is free at once.
+    pub fn release(&self, settings: &Settings, now: Timestamp) -> Result<Self> {
+        let mut next = self.clone();
+        next.status = self.status.after(Step::Release)?;
+        next.released_at = Some(now);
+        let rest = jiff::SignedDuration::from_hours(24 * i64::from(settings.quarantine_days));
+        next.quarantined_until = self.stock_id.and_then(|_| now.checked_add(rest).ok());
+        Ok(next.changed_from(self, now))
+    }
+
+    /// What becomes of the stock when this number's holder gives it up.
+    pub fn stock_after(&self, stock: &Stock, now: Timestamp) -> Stock {
+        let state = match self.quarantined_until {
+            Some(until) if until > now => StockState::Quarantined { number: self.id, until },
+            Some(_) | None => StockState::Available,
+        };
+        stock.moved(state, now)
+    }
+
+    /// Takes a released number back while its quarantine lasts.
+    pub fn restore(&self, now: Timestamp) -> Result<Self> {
+        let mut next = self.clone();
+        next.status = self.status.after(Step::Restore)?;
+        if self.stock_id.is_some() && self.quarantined_until.is_none_or(|until| until <= now) {
+            let words = "The quarantine is over; the number can only be bought again.";
+            return Err(Error::new(Kind::Conflict, What::Number, words).at("quarantined_until"));
+        }
+        next.released_at = None;
+        next.quarantined_until = None;
+        Ok(next.changed_from(self, now))
+    }
+
+    /// Removes the number for good. A held number of the stock rests like a released one before it is sold again.
+    pub fn delete(&self, settings: &Settings, now: Timestamp) -> Result<Self> {
+        let mut next = if self.status.is_held() { self.release(settings, now)? } else { self.clone() };
+        next.status = self.status.after(Step::Delete)?;
+        Ok(next.changed_from(self, now))
+    }
+
+    /// New SIP credentials in place of the old.
+    pub fn replace_credentials(&self, credentials: Credentials, now: Timestamp) -> Result<Self> {
+        if !self.status.is_held() {
+            let words = format!("A number that is {} has no SIP credentials to replace.", self.status.as_str());
+            return Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
+        }
+        Ok(Self { sip_credentials: credentials, ..self.clone() }.changed_from(self, now))
+    }
+
+    /// The same number after its endpoint changed (agent or environment), or went away (`None`).
+    #[must_use]
+    pub fn follow(&self, endpoint: Option<&Endpoint>, now: Timestamp) -> Self {
+        let mut next = self.clone();
+        match endpoint {
+            Some(endpoint) => next.land(endpoint),
+            None => next.endpoint_id = None,
+        }
+        next.changed_from(self, now)
+    }
+
+    fn changed_from(mut self, before: &Self, now: Timestamp) -> Self {
+        if self != *before {
+            // Counted once per change, however many rules ran on the way.
+            self.version = before.version + 1;
+            self.updated_at = now;
+        }
+        self
+    }
+
+    fn set_label(&mut self, label: Patch<String>) -> Result<()> {
+        let label = match label {
+            Patch::Set(text) => Patch::Set(text_within(What::Number, "label", &text, LABEL_MAX)?),
+            keep_or_clear => keep_or_clear,
+        };
+        label.apply(&mut self.label);
+        Ok(())
+    }
+
+    /// number → endpoint → agent: an endpoint with an agent decides agent and environment; an agent alone lands on its
+    /// default endpoint of the number's environment, or on none.
+    fn assign(&mut self, patch: &NumberPatch, wiring: Wiring<'_>) -> Result<()> {
+        self.environment = patch.environment.unwrap_or(self.environment);
+        match (&patch.endpoint_id, &patch.agent_id) {
+            (Patch::Set(_), agent) => {
+                let endpoint = wiring.endpoint.ok_or_else(|| Error::not_found(What::Endpoint))?;
+                if let (Some(named), Some(has)) = (agent.value(), &endpoint.agent_id)
+                    && named != has
+                {
+                    let words = "`agent_id` is not the agent of the endpoint; name one of the two.";
+                    return Err(Error::invalid(What::Number, "agent_id", words));
+                }
+                if endpoint.agent_id.is_none() {
+                    agent.clone().apply(&mut self.agent_id);
+                }
+                self.land(endpoint);
+            }
+            (endpoint, Patch::Set(agent)) => {
+                self.agent_id = Some(agent.clone());
+                self.endpoint_id = None;
+                if let (Some(default), true) = (wiring.agent_default, endpoint.is_keep()) {
+                    self.land(default);
+                }
+            }
+            (_, Patch::Clear) => {
+                self.agent_id = None;
+                self.endpoint_id = None;
+            }
+            (Patch::Clear, Patch::Keep) => self.endpoint_id = None,
+            (Patch::Keep, Patch::Keep) => {}
+        }
+        if let (Some(asked), Some(endpoint)) = (patch.environment, wiring.endpoint)
+            && self.endpoint_id == Some(endpoint.id)
+            && endpoint.agent_id.is_some()
+            && endpoint.environment != asked
+        {
+            let words = format!("`environment` is decided by the endpoint, which is {}.", endpoint.environment.as_str());
+            return Err(Error::invalid(What::Number, "environment", words));
+        }
+        Ok(())
+    }
+
+    fn land(&mut self, endpoint: &Endpoint) {
+        self.endpoint_id = Some(endpoint.id);
+        if let Some(agent) = &endpoint.agent_id {
+            self.agent_id = Some(agent.clone());
+            self.environment = endpoint.environment;
+        }
+    }
+}
+
+/// Whether an import, or the switching on of a pending number, needs nobody else's consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// By the operator, or by a setting that allows it.
+    Trusted,
+    /// Waits for the operator.
+    Untrusted,
+}
+
+/// Which numbers are wanted in a list. Numbers that are held, unless a status is named.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NumberQuery {
+    /// Part of the number, of the label, or of the agent's name.
+    pub q: Option<String>,
+    /// Only with this agent.
+    pub agent_id: Option<AgentId>,
+    /// Only on this endpoint.
+    pub endpoint_id: Option<EndpointId>,
+    /// Only of this provider.
+    pub provider_id: Option<ProviderId>,
+    /// Only of a kind of provider (numbers of the stock count as managed).
+    pub provider_kind: Option<crate::provider::ProviderKind>,
+    /// Only of this country.
+    pub country: Option<Country>,
+    /// Only of this type.
+    pub kind: Option<NumberType>,
+    /// Only in this state; also shows released ones.
+    pub status: Option<Status>,
+    /// Only in this environment.
+    pub environment: Option<Environment>,
+    /// Whether the view is to tell each number's minutes of this month.
+    pub with_minutes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_a_name_and_no_transition_leaves_deleted() {
+        for (status, name) in Status::NAMES {
+            assert_eq!(Status::parse(name), Some(status));
+            assert_eq!(status.as_str(), name);
+        }
+        assert!(TRANSITIONS.iter().all(|(from, _, _)| *from != Status::Deleted));
+    }
+
+    #[test]
+    fn only_restore_leaves_released_alive() {
+        for (from, step, to) in TRANSITIONS {
+            if !from.is_held() && to.is_held() {
+                assert_eq!((from, step), (Status::Released, Step::Restore));
+            }
+            assert_eq!(from.after(step).unwrap(), to);
+        }
+        assert_eq!(Status::Released.after(Step::Activate).unwrap_err().kind, Kind::Conflict);
+    }
+}

@@ -1,0 +1,239 @@
+//! Everything that can be asked. Each front door turns its input into an [`Op`]; nothing else reaches the rules.
+
+use std::net::IpAddr;
+
+use crate::agent::AgentPatch;
+use crate::call::CallQuery;
+use crate::endpoint::EndpointPatch;
+use crate::ids::{AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, ProviderId, StockId};
+use crate::key::KeyNew;
+use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
+use crate::organization::{Kyc, OrganizationPatch};
+use crate::page::Page;
+use crate::provider::ProviderKind;
+use crate::stock::{StockNew, StockPatch, StockQuery, StockRef};
+use crate::target::Transport;
+use crate::{Bag, Patch};
+
+/// The version that a write expects (If-Match); none: any.
+pub type Expect = Option<u64>;
+
+/// A secret on its way in, in clear: sealed before it is stored, never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Digest credentials on their way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialsIn {
+    /// The user name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// A trunk's inbound side on its way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundIn {
+    /// Addresses as written.
+    pub allowed_addresses: Vec<crate::provider::AddressRule>,
+    /// Credentials; absent keeps what is there, null clears.
+    pub credentials: Patch<CredentialsIn>,
+}
+
+/// A trunk's outbound side on its way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundIn {
+    /// `host` or `host:port`.
+    pub address: String,
+    /// How.
+    pub transport: Transport,
+    /// Credentials; absent keeps what is there, null clears.
+    pub credentials: Patch<CredentialsIn>,
+}
+
+/// A change of a provider with its secrets still in clear; also what a new one is made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProviderIn {
+    /// A name.
+    pub label: Option<String>,
+    /// What may come in.
+    pub inbound: Patch<InboundIn>,
+    /// Where calls go out.
+    pub outbound: Patch<OutboundIn>,
+}
+
+/// A new organization.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrganizationNew {
+    /// Its name.
+    pub name: String,
+    /// How far the operator knows it.
+    pub kyc: Kyc,
+    /// How many numbers it may hold.
+    pub number_slots: Option<u32>,
+    /// Free settings.
+    pub settings: Bag,
+}
+
+/// A purchase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Purchase {
+    /// What.
+    pub stock: StockRef,
+    /// What it is to be given.
+    pub setup: NumberSetup,
+    /// Prices in cents as the client believes them; refused where ours differ.
+    pub believed: Believed,
+}
+
+/// A client's belief about prices, in cents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Believed {
+    /// Setup and first month together.
+    pub total_cents: Option<i64>,
+    /// Setup.
+    pub setup_cents: Option<i64>,
+    /// A month.
+    pub monthly_cents: Option<i64>,
+}
+
+/// One number to be brought in on a trunk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Import {
+    /// The number as written.
+    pub e164: String,
+    /// What it is to be given.
+    pub setup: NumberSetup,
+}
+
+/// Everything that can be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Makes a tenant (operator).
+    OrganizationCreate(OrganizationNew),
+    /// Lists tenants: all to the operator, its own to a key.
+    OrganizationList(Page<OrganizationId>),
+    /// Reads a tenant.
+    OrganizationGet(OrganizationId),
+    /// Changes a tenant; all but the name is the operator's.
+    OrganizationUpdate(OrganizationId, OrganizationPatch, Expect),
+    /// Makes a key; its secret is in the view, once.
+    KeyCreate(OrganizationId, KeyNew),
+    /// Lists keys.
+    KeyList(OrganizationId, Page<KeyId>),
+    /// Revokes a key.
+    KeyDelete(OrganizationId, KeyId),
+    /// Adds money to a wallet, or takes it (operator).
+    LedgerPost(OrganizationId, i64, String),
+    /// Lists ledger entries.
+    LedgerList(OrganizationId, Page<u64>),
+    /// What a wallet holds.
+    BalanceGet(OrganizationId),
+
+    /// Makes an agent, with an id of the client's choice if it has one.
+    AgentCreate(Option<AgentId>, AgentPatch),
+    /// Lists agents.
+    AgentList(Page<AgentId>),
+    /// Reads an agent.
+    AgentGet(AgentId),
+    /// Changes an agent.
+    AgentUpdate(AgentId, AgentPatch, Expect),
+    /// Removes an agent that nothing refers to.
+    AgentDelete(AgentId, Expect),
+
+    /// Makes an endpoint.
+    EndpointCreate(EndpointPatch),
+    /// Lists endpoints.
+    EndpointList(Page<EndpointId>),
+    /// Reads an endpoint.
+    EndpointGet(EndpointId),
+    /// Changes an endpoint; its numbers follow.
+    EndpointUpdate(EndpointId, EndpointPatch, Expect),
+    /// Removes an endpoint; its numbers lose their target.
+    EndpointDelete(EndpointId, Expect),
+
+    /// Makes a provider.
+    ProviderCreate(ProviderKind, ProviderIn),
+    /// Lists providers.
+    ProviderList(Page<ProviderId>),
+    /// Reads a provider.
+    ProviderGet(ProviderId),
+    /// Changes a provider.
+    ProviderUpdate(ProviderId, ProviderIn, Expect),
+    /// Removes a provider that has no numbers.
+    ProviderDelete(ProviderId, Expect),
+
+    /// Puts numbers in stock (operator): a result per row.
+    StockAdd(Vec<Result<StockNew, crate::Error>>),
+    /// Puts one number in stock (operator).
+    StockAddOne(StockNew),
+    /// Lists the stock.
+    StockList(StockQuery, Page<StockId>),
+    /// Changes a number in stock (operator).
+    StockUpdate(StockId, StockPatch, Expect),
+    /// Takes a number out of stock (operator).
+    StockDelete(StockId, Expect),
+
+    /// Buys a number.
+    NumberBuy(Purchase),
+    /// Brings one number in on a trunk.
+    NumberImport(ProviderId, Import),
+    /// Brings many in: a result per row.
+    NumberImportMany(ProviderId, Vec<Result<Import, crate::Error>>),
+    /// Lists numbers.
+    NumberList(NumberQuery, Page<NumberId>),
+    /// Reads a number.
+    NumberGet(NumberRef),
+    /// Changes a number.
+    NumberUpdate(NumberRef, NumberPatch, Expect),
+    /// Gives a number back.
+    NumberRelease(NumberRef, Expect),
+    /// Removes a number for good.
+    NumberDelete(NumberRef, Expect),
+    /// Takes a released number back.
+    NumberRestore(NumberRef),
+    /// Replaces a number's SIP credentials.
+    NumberCredentials(NumberRef),
+    /// Says where a call to a number would go, from an address if one is named.
+    NumberExplain(String, Option<IpAddr>),
+
+    /// Lists calls.
+    CallList(CallQuery, Page<CallId>),
+    /// Reads a call.
+    CallGet(CallId),
+    /// Lists the audit log.
+    EventList(Page<EventId>),
+}
+
+impl Op {
+    /// Whether it only reads: then it needs no idempotency.
+    pub fn is_read(&self) -> bool {
+        matches!(
+            self,
+            Self::OrganizationList(_)
+                | Self::OrganizationGet(_)
+                | Self::KeyList(..)
+                | Self::LedgerList(..)
+                | Self::BalanceGet(_)
+                | Self::AgentList(_)
+                | Self::AgentGet(_)
+                | Self::EndpointList(_)
+                | Self::EndpointGet(_)
+                | Self::ProviderList(_)
+                | Self::ProviderGet(_)
+                | Self::StockList(..)
+                | Self::NumberList(..)
+                | Self::NumberGet(_)
+                | Self::NumberExplain(..)
+                | Self::CallList(..)
+                | Self::CallGet(_)
+                | Self::EventList(_)
+        )
+    }
+}

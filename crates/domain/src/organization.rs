@@ -1,0 +1,172 @@
+//! The tenant.
+
+use crate::error::{Error, Kind, Result, What};
+use crate::ids::OrganizationId;
+use crate::{Bag, Timestamp};
+
+/// How far the operator knows the tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kyc {
+    /// Nothing submitted.
+    #[default]
+    NotSubmitted,
+    /// Begun, not yet reviewed.
+    Initiated,
+    /// In review.
+    Pending,
+    /// Refused.
+    Declined,
+    /// Known: may buy.
+    Approved,
+}
+
+impl Kyc {
+    /// The states with their names.
+    pub const NAMES: [(Self, &'static str); 5] = [
+        (Self::NotSubmitted, "not_submitted"),
+        (Self::Initiated, "initiated"),
+        (Self::Pending, "pending"),
+        (Self::Declined, "declined"),
+        (Self::Approved, "approved"),
+    ];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+
+    /// Whether the tenant may buy; else the error that says what is missing.
+    pub fn check(self) -> Result<()> {
+        let (kind, words) = match self {
+            Self::Approved => return Ok(()),
+            Self::NotSubmitted => (Kind::KycNotSubmitted, "Identity verification has not been submitted."),
+            Self::Initiated => (Kind::KycInitiated, "Identity verification has been started but not finished."),
+            Self::Pending => (Kind::KycPending, "Identity verification is in review."),
+            Self::Declined => (Kind::KycDeclined, "Identity verification was declined."),
+        };
+        Err(Error::new(kind, What::Organization, words))
+    }
+}
+
+/// A tenant: owns keys, agents, endpoints, numbers, calls and money.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// How far the operator knows it.
+    pub kyc: Kyc,
+    /// How many numbers it may hold at once; none: no limit.
+    pub number_slots: Option<u32>,
+    /// Free settings; [`Settings::read`] knows the ones with a meaning.
+    pub settings: Bag,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Counts changes from 1; the ETag.
+    pub version: u64,
+}
+
+/// Who may bring numbers in on an own trunk without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imports {
+    /// Imported numbers are active at once.
+    Open,
+    /// They stay pending until the operator activates them.
+    Operator,
+}
+
+/// The settings with a meaning, read from an organization's free settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `imports`: none means by rule (open while the installation has one organization).
+    pub imports: Option<Imports>,
+    /// `rate_cents_per_minute`, default 0: the price of a call's minute.
+    pub rate_cents_per_minute: i64,
+    /// `max_call_seconds`, default 14,400 (four hours): the longest a call can last.
+    pub max_call_seconds: u32,
+    /// `quarantine_days`, default 90: how long a released number of the stock rests before it is sold again.
+    pub quarantine_days: u32,
+}
+
+impl Settings {
+    /// The longest call allowed by any setting (24 h): dialog keys are kept longer than this.
+    pub const MAX_CALL_SECONDS: u32 = 86_400;
+
+    /// Reads the known settings; an unknown one is kept unread, a known one of a wrong type is an error that names it.
+    pub fn read(bag: &Bag) -> Result<Self> {
+        let whole = |name: &'static str, default: i64, max: i64| match bag.get(name) {
+            None | Some(serde_json::Value::Null) => Ok(default),
+            Some(value) => value.as_i64().filter(|n| (0..=max).contains(n)).ok_or_else(|| {
+                let words = format!("`settings.{name}` must be a whole number from 0 to {max}.");
+                Error::invalid(What::Organization, "settings", words)
+            }),
+        };
+        let imports = match bag.get("imports") {
+            None | Some(serde_json::Value::Null) => None,
+            Some(value) => Some(match value.as_str() {
+                Some("open") => Imports::Open,
+                Some("operator") => Imports::Operator,
+                _ => {
+                    let words = "`settings.imports` must be \"open\" or \"operator\".";
+                    return Err(Error::invalid(What::Organization, "settings", words));
+                }
+            }),
+        };
+        let small = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(Self {
+            imports,
+            rate_cents_per_minute: whole("rate_cents_per_minute", 0, 1_000_000)?,
+            max_call_seconds: small(whole("max_call_seconds", 14_400, i64::from(Self::MAX_CALL_SECONDS))?),
+            quarantine_days: small(whole("quarantine_days", 90, 3_650)?),
+        })
+    }
+}
+
+/// What a change of an organization may name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrganizationPatch {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new state of knowledge.
+    pub kyc: Option<Kyc>,
+    /// A new number of slots; null: no limit.
+    pub number_slots: crate::Patch<u32>,
+    /// Settings to merge: null removes one.
+    pub settings: Option<Bag>,
+}
+
+impl Organization {
+    /// Applies a patch; the same organization back means that nothing changed.
+    pub fn update(&self, patch: OrganizationPatch, now: Timestamp) -> Result<Self> {
+        let OrganizationPatch { name, kyc, number_slots, settings } = patch;
+        let mut next = self.clone();
+        if let Some(name) = name {
+            next.name = crate::agent::name(What::Organization, &name)?;
+        }
+        if let Some(kyc) = kyc {
+            next.kyc = kyc;
+        }
+        number_slots.apply(&mut next.number_slots);
+        for (key, value) in settings.into_iter().flatten() {
+            if value.is_null() {
+                next.settings.remove(&key);
+            } else {
+                next.settings.insert(key, value);
+            }
+        }
+        Settings::read(&next.settings)?;
+        if next != *self {
+            next.version += 1;
+            next.updated_at = now;
+        }
+        Ok(next)
+    }
+}

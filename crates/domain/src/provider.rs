@@ -1,0 +1,266 @@
+//! Providers: how a number reaches the phone network.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::error::{Error, Kind, Result, What};
+use crate::ids::{OrganizationId, ProviderId};
+use crate::target::{Transport, host_and_port};
+use crate::{Patch, Timestamp};
+
+/// What kind of way it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Numbers from the operator's own stock.
+    Managed,
+    /// A SIP trunk of the organization, or of the operator.
+    SipTrunk,
+}
+
+impl ProviderKind {
+    /// The kinds with their names.
+    pub const NAMES: [(Self, &'static str); 2] = [(Self::Managed, "managed"), (Self::SipTrunk, "sip_trunk")];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+}
+
+/// An address, or a range of them (CIDR), from which SIP is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressRule {
+    /// The network's address; bits beyond the prefix are zero.
+    pub network: IpAddr,
+    /// How many bits must match.
+    pub prefix: u8,
+}
+
+impl AddressRule {
+    /// Reads `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`. `None` for anything else, and for a range of everything:
+    /// a trunk that trusts the whole world is never meant.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let network: IpAddr = address.trim().parse().ok()?;
+        let widest = if network.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => widest,
+            Some(text) => text.trim().parse().ok().filter(|p| (1..=widest).contains(p))?,
+        };
+        Some(Self { network: masked(network, prefix), prefix })
+    }
+
+    /// Whether an address lies within.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix) == self.network
+    }
+
+    /// Whether two ranges share an address.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let shorter = self.prefix.min(other.prefix);
+        self.network.is_ipv4() == other.network.is_ipv4()
+            && masked(self.network, shorter) == masked(other.network, shorter)
+    }
+}
+
+fn masked(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            IpAddr::V4((u32::from(v4) & mask).into())
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+            IpAddr::V6((u128::from(v6) & mask).into())
+        }
+    }
+}
+
+impl fmt::Display for AddressRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widest = if self.network.is_ipv4() { 32 } else { 128 };
+        if self.prefix == widest { write!(f, "{}", self.network) } else { write!(f, "{}/{}", self.network, self.prefix) }
+    }
+}
+
+/// A secret, encrypted by the server. Opaque here.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Sealed(pub Vec<u8>);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(…)")
+    }
+}
+
+/// A user name and its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// The password, encrypted.
+    pub password: Sealed,
+}
+
+/// What may come in from a trunk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inbound {
+    /// From where.
+    pub allowed_addresses: Vec<AddressRule>,
+    /// With which digest credentials.
+    pub credentials: Option<Credentials>,
+}
+
+/// Where calls out to the phone network go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    /// `host` or `host:port`.
+    pub address: String,
+    /// How.
+    pub transport: Transport,
+    /// With which digest credentials.
+    pub credentials: Option<Credentials>,
+}
+
+/// How a number reaches the phone network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// Its id.
+    pub id: ProviderId,
+    /// Whose it is; none: the operator's, which carries managed numbers of all.
+    pub organization_id: Option<OrganizationId>,
+    /// What kind of way it is.
+    pub kind: ProviderKind,
+    /// A name for people.
+    pub label: String,
+    /// What may come in (trunks only).
+    pub inbound: Option<Inbound>,
+    /// Where calls go out (trunks only).
+    pub outbound: Option<Outbound>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Counts changes from 1; the ETag.
+    pub version: u64,
+}
+
+/// What a change of a provider may name; also what a new one is made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProviderPatch {
+    /// A name.
+    pub label: Option<String>,
+    /// What may come in.
+    pub inbound: Patch<Inbound>,
+    /// Where calls go out.
+    pub outbound: Patch<Outbound>,
+}
+
+/// The most addresses of one trunk or endpoint.
+pub const ADDRESSES_MAX: usize = 256;
+
+pub(crate) fn within_limit(addresses: Vec<AddressRule>, field: &'static str) -> Result<Vec<AddressRule>> {
+    if addresses.len() > ADDRESSES_MAX {
+        let words = format!("`{field}` may have at most {ADDRESSES_MAX} entries.");
+        return Err(Error::invalid(What::Provider, field, words));
+    }
+    Ok(addresses)
+}
+
+impl Provider {
+    /// A new provider.
+    pub fn create(
+        organization_id: Option<OrganizationId>,
+        id: ProviderId,
+        kind: ProviderKind,
+        new: ProviderPatch,
+        now: Timestamp,
+    ) -> Result<Self> {
+        if new.label.is_none() {
+            return Err(Error::missing(What::Provider, "label"));
+        }
+        let blank = Self {
+            id,
+            organization_id,
+            kind,
+            label: String::new(),
+            inbound: None,
+            outbound: None,
+            created_at: now,
+            updated_at: now,
+            version: 0,
+        };
+        blank.update(new, now)
+    }
+
+    /// Applies a patch; the same provider back means that nothing changed.
+    pub fn update(&self, patch: ProviderPatch, now: Timestamp) -> Result<Self> {
+        let ProviderPatch { label, inbound, outbound } = patch;
+        let mut next = self.clone();
+        if let Some(text) = label {
+            next.label = crate::agent::text_within(What::Provider, "label", &text, crate::agent::NAME_MAX)?;
+        }
+        inbound.apply(&mut next.inbound);
+        outbound.apply(&mut next.outbound);
+        match next.kind {
+            ProviderKind::Managed if next.inbound.is_some() || next.outbound.is_some() => {
+                let words = "A managed provider has no trunk of its own: leave `inbound` and `outbound` out.";
+                return Err(Error::invalid(What::Provider, "inbound", words));
+            }
+            ProviderKind::SipTrunk if next.inbound.is_none() && next.outbound.is_none() => {
+                let words = "A SIP trunk needs `inbound`, `outbound`, or both.";
+                return Err(Error::new(Kind::Missing, What::Provider, words).at("inbound"));
+            }
+            ProviderKind::Managed | ProviderKind::SipTrunk => {}
+        }
+        if let Some(inbound) = &mut next.inbound {
+            inbound.allowed_addresses = within_limit(std::mem::take(&mut inbound.allowed_addresses), "inbound")?;
+        }
+        if let Some(outbound) = &next.outbound
+            && host_and_port(&outbound.address).is_none()
+        {
+            let words = "`outbound.address` must be a host or host:port.";
+            return Err(Error::invalid(What::Provider, "outbound", words));
+        }
+        if next != *self {
+            next.version += 1;
+            next.updated_at = now;
+        }
+        Ok(next)
+    }
+
+    /// Whether a caller's address is this trunk's.
+    pub fn accepts_from(&self, address: IpAddr) -> bool {
+        self.inbound.as_ref().is_some_and(|i| i.allowed_addresses.iter().any(|rule| rule.contains(address)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_their_addresses_and_no_others() {
+        let rule = AddressRule::parse("192.0.2.77/24").unwrap();
+        assert_eq!(rule.to_string(), "192.0.2.0/24");
+        assert!(rule.contains("192.0.2.1".parse().unwrap()));
+        assert!(!rule.contains("192.0.3.1".parse().unwrap()));
+        assert!(!rule.contains("::ffff:c000:201".parse().unwrap()));
+        let one = AddressRule::parse("2001:db8::1").unwrap();
+        assert_eq!((one.to_string().as_str(), one.prefix), ("2001:db8::1", 128));
+        assert!(AddressRule::parse("192.0.2.128/25").unwrap().overlaps(&rule));
+        assert!(!AddressRule::parse("192.0.3.0/24").unwrap().overlaps(&rule));
+    }
+
+    #[test]
+    fn the_whole_world_is_no_trunk() {
+        for text in ["0.0.0.0/0", "::/0", "", "localhost", "1.2.3.4/33", "1.2.3", "1.2.3.4/-1"] {
+            assert!(AddressRule::parse(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Where a call goes, and why. Pure: memory in, decision out; the call path and `explain` run the same function.
+
+use std::net::IpAddr;
+
+use crate::e164::E164;
+use crate::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
+use crate::money::Micros;
+use crate::number::Status;
+
+/// Why a call is refused. Each has one SIP status, one phrase for the wire and one sentence for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The source is no trunk's address: said to nobody, answered with silence.
+    UnknownSource,
+    /// What was dialled is no phone number.
+    NotANumber,
+    /// No such number here, or not reachable through this trunk.
+    UnknownNumber,
+    /// The number waits for its carrier or for the operator.
+    Pending,
+    /// The number is switched off.
+    Inactive,
+    /// The number takes no calls.
+    InboundOff,
+    /// The balance is used up.
+    Balance,
+    /// Nobody answers this number.
+    NoEndpoint,
+    /// The endpoint has no target switched on.
+    NoTarget,
+}
+
+impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 9] = [
+        Self::UnknownSource,
+        Self::NotANumber,
+        Self::UnknownNumber,
+        Self::Pending,
+        Self::Inactive,
+        Self::InboundOff,
+        Self::Balance,
+        Self::NoEndpoint,
+        Self::NoTarget,
+    ];
+
+    /// The SIP status (RFC 3261 section 21).
+    pub fn sip_status(self) -> u16 {
+        match self {
+            Self::UnknownSource | Self::InboundOff => 403,
+            Self::NotANumber | Self::UnknownNumber => 404,
+            Self::Pending | Self::Inactive | Self::NoEndpoint | Self::NoTarget => 480,
+            Self::Balance => 402,
+        }
+    }
+
+    /// A short name for records and metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::UnknownSource => "unknown_source",
+            Self::NotANumber => "not_a_number",
+            Self::UnknownNumber => "unknown_number",
+            Self::Pending => "number_pending",
+            Self::Inactive => "number_inactive",
+            Self::InboundOff => "inbound_off",
+            Self::Balance => "balance",
+            Self::NoEndpoint => "no_endpoint",
+            Self::NoTarget => "no_target",
+        }
+    }
+
+    /// A sentence that says what to do next.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::UnknownSource => "The call came from an address that no trunk allows. Add it to the trunk's `inbound.allowed_addresses`.",
+            Self::NotANumber => "What was dialled is not a phone number. Have the carrier send E.164, such as +14155550100.",
+            Self::UnknownNumber => "No organization holds this number, or not on the trunk that the call came from.",
+            Self::Pending => "The number is pending: its carrier or the operator has not activated it yet.",
+            Self::Inactive => "The number is inactive. Set its status to active.",
+            Self::InboundOff => "The number does not accept calls. Set `allow_inbound` to true.",
+            Self::Balance => "The organization's balance is used up. Add money to its ledger.",
+            Self::NoEndpoint => "The number has no endpoint. Give it one, or an agent that has a default endpoint in its environment.",
+            Self::NoTarget => "The number's endpoint has no target that is switched on.",
+        }
+    }
+}
+
+/// A number as the call path knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberRoute {
+    /// Its id.
+    pub id: NumberId,
+    /// Whose it is.
+    pub organization_id: OrganizationId,
+    /// Its state.
+    pub status: Status,
+    /// Whether calls may come in.
+    pub allow_inbound: bool,
+    /// Its own trunk; none: the operator's stock.
+    pub trunk: Option<ProviderId>,
+    /// Where its calls go.
+    pub endpoint_id: Option<EndpointId>,
+}
+
+/// A trunk as the call path knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrunkRoute {
+    /// Its id.
+    pub id: ProviderId,
+    /// Whose it is; none: the operator's, which carries the stock's numbers of all.
+    pub organization_id: Option<OrganizationId>,
+}
+
+/// A tenant as the call path knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrganizationRoute {
+    /// What it can spend.
+    pub balance: Micros,
+    /// The price of a call's minute.
+    pub rate_per_minute: Micros,
+}
+
+/// What the call path can look up. All of it is memory.
+pub trait Table {
+    /// A number, if somebody holds it.
+    fn number(&self, e164: E164) -> Option<NumberRoute>;
+    /// A tenant.
+    fn organization(&self, id: OrganizationId) -> Option<OrganizationRoute>;
+    /// How many targets of an endpoint are switched on; none: no such endpoint.
+    fn targets_on(&self, id: EndpointId) -> Option<usize>;
+    /// Every trunk that allows calls from an address.
+    fn trunks_from(&self, source: IpAddr) -> &[TrunkRoute];
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct CallIn<'a> {
+    /// The trunks that the call may have come from.
+    pub trunks: &'a [TrunkRoute],
+    /// What was dialled, read by [`E164::dialled`].
+    pub dialled: Option<E164>,
+}
+
+/// A call that is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The number.
+    pub number: NumberRoute,
+    /// The trunk it came through.
+    pub trunk: TrunkRoute,
+    /// Where it goes.
+    pub endpoint_id: EndpointId,
+    /// The price of its minute.
+    pub rate_per_minute: Micros,
+}
+
+/// A call that is refused, with as much as was known by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub why: Refusal,
+    /// The number, if one was found that the trunk may reach.
+    pub number: Option<NumberRoute>,
+    /// The trunk, if the source is one.
+    pub trunk: Option<TrunkRoute>,
+}
+
+/// One rule that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether the call passed it.
+    pub passed: bool,
+}
+
+/// Decides an inbound call. `see` is told each rule in order; the call path passes a function that does nothing.
+pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -> Result<Routed, Refused> {
+    let mut refused = Refused { why: Refusal::UnknownSource, number: None, trunk: None };
+    let mut check = |name, passed, why, refused: &mut Refused| {
+        see(Rule { name, passed });
+        refused.why = why;
+        passed
+    };
+    if !check("the source is a trunk", !call.trunks.is_empty(), Refusal::UnknownSource, &mut refused) {
+        return Err(refused);
+    }
+    refused.trunk = call.trunks.first().copied();
+    if !check("a phone number was dialled", call.dialled.is_some(), Refusal::NotANumber, &mut refused) {
+        return Err(refused);
+    }
+    // Several tenants behind one carrier address are told apart by the number: a trunk reaches its own numbers only, the
+    // operator's trunk reaches those of the stock.
+    let found = call.dialled.and_then(|e164| table.number(e164));
+    let reached = found.and_then(|n| call.trunks.iter().find(|t| carries(t, &n)).map(|t| (n, *t)));
+    let known = check("the number is held and on this trunk", reached.is_some(), Refusal::UnknownNumber, &mut refused);
+    let Some((number, trunk)) = reached.filter(|_| known) else {
+        return Err(refused);
+    };
+    (refused.number, refused.trunk) = (Some(number), Some(trunk));
+    let pending = matches!(number.status, Status::Pending | Status::PortIn);
+    let active = matches!(number.status, Status::Active | Status::PortOut);
+    let organization = table.organization(number.organization_id);
+    let rate_per_minute = organization.map_or(Micros::ZERO, |o| o.rate_per_minute);
+    let funded = rate_per_minute <= Micros::ZERO || organization.is_some_and(|o| o.balance > Micros::ZERO);
+    let targets = number.endpoint_id.and_then(|id| table.targets_on(id).map(|n| (id, n)));
+    let passed = check("the number is ready", !pending, Refusal::Pending, &mut refused)
+        && check("the number is active", active, Refusal::Inactive, &mut refused)
+        && check("the number accepts calls", number.allow_inbound, Refusal::InboundOff, &mut refused)
+        && check("the balance allows it", funded, Refusal::Balance, &mut refused)
+        && check("the number has an endpoint", targets.is_some(), Refusal::NoEndpoint, &mut refused)
+        && check("the endpoint has a target", targets.is_some_and(|(_, n)| n > 0), Refusal::NoTarget, &mut refused);
+    match targets {
+        Some((endpoint_id, _)) if passed => Ok(Routed { number, trunk, endpoint_id, rate_per_minute }),
+        Some(_) | None => Err(refused),
+    }
+}
+
+/// Whether calls to a number may come through a trunk.
+pub fn carries(trunk: &TrunkRoute, number: &NumberRoute) -> bool {
+    match (trunk.organization_id, number.trunk) {
+        (Some(_), own) => own == Some(trunk.id),
+        (None, Some(own)) => own == trunk.id,
+        (None, None) => true,
+    }
+}

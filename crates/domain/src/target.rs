@@ -1,0 +1,227 @@
+//! Where an endpoint answers: SIP targets with priority and weight (RFC 2782 semantics).
+
+use std::fmt;
+
+use crate::error::{Error, Result, What};
+
+/// How a target is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+    /// An encrypted stream.
+    Tls,
+}
+
+impl Transport {
+    /// The transports with their names in a SIP URI's `transport` parameter.
+    pub const NAMES: [(Self, &'static str); 3] = [(Self::Udp, "udp"), (Self::Tcp, "tcp"), (Self::Tls, "tls")];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, &text.to_ascii_lowercase())
+    }
+}
+
+/// A SIP URI as a target: `sip:[user@]host[:port][;transport=…]` (RFC 3261 section 19.1, without headers or password).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TargetUri {
+    text: String,
+    user: Option<String>,
+    host: String,
+    port: Option<u16>,
+    transport: Transport,
+}
+
+impl TargetUri {
+    /// The longest URI accepted, in bytes.
+    pub const MAX: usize = 255;
+
+    /// Reads one; the error names the field `uri`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let bad = |words: &str| Error::invalid(What::Endpoint, "targets", format!("The target's `uri` {words}."));
+        if text.len() > Self::MAX || !text.bytes().all(|b| (0x21..0x7f).contains(&b) && !b"<>\"?".contains(&b)) {
+            return Err(bad("must be plain ASCII without spaces, brackets, quotes or headers"));
+        }
+        let scheme_end = text.find(':').ok_or_else(|| bad("must begin with sip: or sips:"))?;
+        let (scheme, rest) = (&text[..scheme_end], &text[scheme_end + 1..]);
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "sip" => false,
+            "sips" => true,
+            _ => return Err(bad("must begin with sip: or sips:")),
+        };
+        let mut parts = rest.split(';');
+        let address = parts.next().unwrap_or("");
+        let mut transport = if secure { Transport::Tls } else { Transport::Udp };
+        for parameter in parts {
+            if let Some((name, value)) = parameter.split_once('=')
+                && name.eq_ignore_ascii_case("transport")
+            {
+                transport = Transport::parse(value).ok_or_else(|| bad("names a transport other than udp, tcp or tls"))?;
+            }
+        }
+        if secure && transport == Transport::Udp {
+            return Err(bad("asks for sips over udp, which does not exist"));
+        }
+        let (user, host_port) = match address.rsplit_once('@') {
+            Some((user, host)) if !user.is_empty() && !user.contains([':', '@']) => (Some(user.to_owned()), host),
+            Some(_) => return Err(bad("has an empty user part or a password")),
+            None => (None, address),
+        };
+        let (host, port) = host_and_port(host_port).ok_or_else(|| bad("has no valid host and port"))?;
+        Ok(Self { text: text.to_owned(), user, host: host.to_owned(), port, transport })
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The user part, if it has one; else the dialled number is put there.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The host: a name, an IPv4 address, or an IPv6 address without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, or the transport's default (RFC 3261 section 19.1.2).
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(match self.transport {
+            Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+        })
+    }
+
+    /// How it is reached.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The Request-URI of a call to it: a target without a user part gets `user`.
+    pub fn with_user(&self, user: impl fmt::Display) -> String {
+        if self.user.is_some() {
+            return self.text.clone();
+        }
+        let start = self.text.find(':').map_or(0, |i| i + 1);
+        format!("{}{user}@{}", &self.text[..start], &self.text[start..])
+    }
+}
+
+/// Splits `host[:port]`; brackets go from an IPv6 address.
+pub fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        (host, port.strip_prefix(':').or(if port.is_empty() { None } else { Some("") }))
+    } else {
+        let (host, port) = text.split_once(':').map_or((text, None), |(h, p)| (h, Some(p)));
+        let named = !host.is_empty()
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+            && !host.starts_with(['-', '.']);
+        if !named {
+            return None;
+        }
+        (host, port)
+    };
+    match port {
+        None => Some((host, None)),
+        Some(port) => {
+            let port: u16 = port.parse().ok().filter(|p| *p > 0)?;
+            Some((host, Some(port)))
+        }
+    }
+}
+
+/// One place of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Where.
+    pub uri: TargetUri,
+    /// Lower is tried first.
+    pub priority: u16,
+    /// Share among targets of one priority; 0 is chosen last.
+    pub weight: u16,
+    /// Whether it is used at all.
+    pub enabled: bool,
+}
+
+/// The order in which targets are tried (RFC 2782): by priority, within one priority by a weighted draw.
+/// `draw(n)` gives a number in `0..=n`; the caller seeds it, so that a replay gives the same order.
+pub fn order(targets: &[Target], mut draw: impl FnMut(u32) -> u32) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..targets.len()).filter(|&i| targets[i].enabled).collect();
+    // Weight 0 stands first within its priority, so that only a draw of 0 can choose it (RFC 2782, "Usage rules").
+    left.sort_by_key(|&i| (targets[i].priority, targets[i].weight != 0));
+    let mut chosen = Vec::with_capacity(left.len());
+    while let Some(&first) = left.first() {
+        let same = left.iter().take_while(|&&i| targets[i].priority == targets[first].priority).count();
+        let total: u32 = left[..same].iter().map(|&i| u32::from(targets[i].weight)).sum();
+        let mark = if same > 1 { draw(total) } else { 0 };
+        let mut running = 0;
+        let pick = left[..same].iter().position(|&i| {
+            running += u32::from(targets[i].weight);
+            running >= mark
+        });
+        chosen.push(left.remove(pick.unwrap_or(0)));
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn target(priority: u16, weight: u16, enabled: bool) -> Target {
+        Target { uri: TargetUri::parse("sip:127.0.0.1:5080").unwrap(), priority, weight, enabled }
+    }
+
+    #[test]
+    fn uris_are_read_and_users_filled_in() {
+        let uri = TargetUri::parse("sip:127.0.0.1:5080").unwrap();
+        assert_eq!((uri.host(), uri.port(), uri.transport(), uri.user()), ("127.0.0.1", 5080, Transport::Udp, None));
+        assert_eq!(uri.with_user("+14155550100"), "sip:+14155550100@127.0.0.1:5080");
+        let uri = TargetUri::parse("sip:proj_1@sip.example.com;transport=tls").unwrap();
+        assert_eq!((uri.port(), uri.with_user("x")), (5061, "sip:proj_1@sip.example.com;transport=tls".to_owned()));
+        let uri = TargetUri::parse("SIPS:agent@[2001:db8::1]:5071").unwrap();
+        assert_eq!((uri.host(), uri.port(), uri.transport()), ("2001:db8::1", 5071, Transport::Tls));
+    }
+
+    #[test]
+    fn half_uris_are_refused() {
+        for text in ["", "sip:", "http://x", "sip:a@", "sip:@h", "sip:h:0", "sip:h:70000", "sip:[::1", "sip:[::1]x", "sip:a b@h", "sip:h;transport=smoke", "sips:h;transport=udp", "sip:u:pw@h", "sip:h?x=y"] {
+            assert!(TargetUri::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn priority_comes_before_weight_and_disabled_never() {
+        let targets = [target(20, 5, true), target(10, 0, true), target(10, 9, true), target(1, 1, false)];
+        assert_eq!(order(&targets, |total| total), [2, 1, 0]);
+        assert_eq!(order(&targets, |_| 0), [1, 2, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_enabled_target_is_tried_once(
+            rows in prop::collection::vec((0u16..3, 0u16..5, any::<bool>()), 0..8), seed in any::<u32>(),
+        ) {
+            let targets: Vec<_> = rows.iter().map(|&(p, w, e)| target(p, w, e)).collect();
+            let mut chosen = order(&targets, |n| seed % (n + 1));
+            let sorted = chosen.windows(2).all(|w| targets[w[0]].priority <= targets[w[1]].priority);
+            prop_assert!(sorted);
+            chosen.sort_unstable();
+            let enabled: Vec<_> = (0..targets.len()).filter(|&i| targets[i].enabled).collect();
+            prop_assert_eq!(chosen, enabled);
+        }
+    }
+}

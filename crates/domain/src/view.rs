@@ -1,0 +1,160 @@
+//! Everything that can be answered. Each dialect encodes the views that its own operations give.
+
+use crate::agent::Agent;
+use crate::call::Call;
+use crate::e164::E164;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::event::Event;
+use crate::ids::{AgentId, NumberId, ProviderId, StockId};
+use crate::key::Key;
+use crate::ledger::Entry;
+use crate::money::Micros;
+use crate::number::Number;
+use crate::organization::Organization;
+use crate::page::Paged;
+use crate::provider::{Provider, ProviderKind};
+use crate::routing::Rule;
+use crate::stock::Stock;
+
+/// A number with what dialects show beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberView {
+    /// The number.
+    pub number: Number,
+    /// Its agent, by name.
+    pub agent: Option<AgentBrief>,
+    /// Its provider; none: the operator's stock.
+    pub provider: Option<ProviderBrief>,
+    /// Minutes of its calls in this calendar month (UTC); every begun minute of each call counts.
+    pub minutes_this_month: u64,
+    /// How to reach it by SIP.
+    pub sip: SipAccess,
+}
+
+/// An agent as named beside a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentBrief {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: String,
+}
+
+/// A provider as named beside a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderBrief {
+    /// Its id.
+    pub id: ProviderId,
+    /// What kind it is.
+    pub kind: ProviderKind,
+    /// Its name.
+    pub label: String,
+}
+
+/// How to reach a number by SIP.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SipAccess {
+    /// Our public host.
+    pub domain: String,
+    /// Our public port.
+    pub port: u16,
+    /// The user name.
+    pub username: String,
+    /// The password in clear; only for one number at a time, and only to owners and admins.
+    pub password: Option<String>,
+}
+
+impl std::fmt::Debug for SipAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SipAccess({}:{})", self.domain, self.port)
+    }
+}
+
+/// Where a call would go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What was asked about, as understood.
+    pub number: Option<E164>,
+    /// `route` or `refuse`.
+    pub outcome: Outcome,
+    /// The SIP status a caller would get; 200 for a call that is let in.
+    pub sip_status: u16,
+    /// One sentence.
+    pub reason: String,
+    /// Each rule in order.
+    pub steps: Vec<Rule>,
+    /// The targets in the order of trying, for a call that is let in.
+    pub targets: Vec<String>,
+}
+
+/// Whether a call is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is.
+    Route,
+    /// It is not.
+    Refuse,
+}
+
+/// What became of one row of a bulk request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowResult<K> {
+    /// The row's number as written, if it had one.
+    pub e164: String,
+    /// The id it got, or why not.
+    pub result: Result<K, Error>,
+}
+
+/// Everything that can be answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum View {
+    /// A tenant.
+    Organization(Organization),
+    /// Tenants.
+    Organizations(Paged<Organization>),
+    /// A new key and its secret, shown once.
+    KeyCreated(Key, crate::op::Secret),
+    /// Keys.
+    Keys(Paged<Key>),
+    /// The wallet's entry of a movement of money.
+    Entry(Entry),
+    /// Ledger entries.
+    Ledger(Paged<Entry>),
+    /// What a wallet holds.
+    Balance(Micros),
+    /// An agent.
+    Agent(Agent),
+    /// Agents.
+    Agents(Paged<Agent>),
+    /// An endpoint.
+    Endpoint(Endpoint),
+    /// Endpoints.
+    Endpoints(Paged<Endpoint>),
+    /// A provider.
+    Provider(Provider),
+    /// Providers.
+    Providers(Paged<Provider>),
+    /// A number for sale.
+    Stock(Stock),
+    /// Numbers for sale.
+    Stocks(Paged<Stock>),
+    /// What became of each row put in stock.
+    StockAdded(Vec<RowResult<StockId>>),
+    /// A number.
+    Number(Box<NumberView>),
+    /// Numbers.
+    Numbers(Paged<NumberView>),
+    /// What became of each imported row.
+    Imported(Vec<RowResult<NumberId>>),
+    /// Where a call would go.
+    Explanation(Explanation),
+    /// A call.
+    Call(Box<Call>),
+    /// Calls.
+    Calls(Paged<Call>),
+    /// The audit log.
+    Events(Paged<Event>),
+    /// Done; nothing to show.
+    Done,
+}
