@@ -212,7 +212,7 @@ class Tenant:
             self.set_kyc(kyc)
         if cents:
             self.credit(cents)
-        self._keys = {}
+        self._keys, self._clients = {}, {}
 
     def set_kyc(self, state):
         ok(self.server.admin.patch(f"/api/v1/organizations/{self.id}", json={"kyc": state}), 200)
@@ -242,7 +242,10 @@ class Tenant:
 
     def client(self, dialect, role="owner", **headers):
         """Requests as a client of that vendor sends them."""
-        return self.server.api(credential(dialect, self.key(dialect, role)) | headers)
+        how = (dialect, role, tuple(sorted(headers.items())))
+        if how not in self._clients:
+            self._clients[how] = self.server.api(credential(dialect, self.key(dialect, role)) | headers)
+        return self._clients[how]
 
     native = property(lambda self: self.client("native"))
     krosai = property(lambda self: self.client("krosai"))
