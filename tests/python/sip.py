@@ -149,8 +149,8 @@ class Caller(Peer):
         super().__init__(host)
         self.edge = edge
 
-    def invite(self, user, *, host=None, params="", headers=(), max_forwards=70, from_user="+12125550100"):
-        return Call(self, user, host, params, headers, max_forwards, from_user)
+    def invite(self, user, *, host=None, params="", headers=(), max_forwards=70, from_user="+12125550100", scheme="sip"):
+        return Call(self, user, host, params, headers, max_forwards, from_user, scheme)
 
     def options(self, headers=()):
         branch, host = token("z9hG4bK"), self.address
@@ -169,11 +169,14 @@ class Caller(Peer):
 class Call:
     """One call of a caller, from its INVITE on."""
 
-    def __init__(self, caller, user, host, params, headers, max_forwards, from_user):
+    def __init__(self, caller, user, host, params, headers, max_forwards, from_user, scheme):
         self.caller = caller
         mine = f"{caller.address[0]}:{caller.address[1]}"
         there = host or f"{caller.edge[0]}:{caller.edge[1]}"
-        self.target = f"sip:{user}@{there}{params}" if user else f"sip:{there}{params}"
+        if scheme == "tel":
+            self.target = f"tel:{user}{params}"
+        else:
+            self.target = f"sip:{user}@{there}{params}" if user else f"sip:{there}{params}"
         self.id, self.tag, self.branch, self.cseq = token("c"), token("f"), token("z9hG4bK"), 1
         self.from_ = f"<sip:{from_user}@{mine}>;tag={self.tag}"
         self.to = f"<{self.target}>"
