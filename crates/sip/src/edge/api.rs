@@ -1,0 +1,377 @@
+//! The words between the edge and its shell: settings, inputs, outputs. Data only.
+
+use std::time::{Duration, Instant};
+
+use crate::cookie::{CallIds, Direction};
+use crate::keys::Keys;
+use crate::transport::{Flow, Hop, Listener};
+use crate::uri::Dialled;
+
+/// What an [`crate::Edge`] is built with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The sockets, in the order that [`Flow::listener`] counts them.
+    pub listeners: Vec<Listener>,
+    /// Number of this node in the cluster.
+    pub node: u16,
+    /// Generation of this process: another one than that of any process whose answers may still arrive.
+    pub process: u32,
+    /// The cluster's secret.
+    pub keys: Keys,
+    /// Durations.
+    pub timers: Timers,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Durations of RFC 3261 section 17 and of this edge.
+#[derive(Clone, Copy, Debug)]
+pub struct Timers {
+    /// T1, the round trip estimate (500 ms).
+    pub t1: Duration,
+    /// T2, the longest pause between repeats (4 s).
+    pub t2: Duration,
+    /// T4, how long a message may stay in the network (5 s).
+    pub t4: Duration,
+    /// No provisional answer in this time: the next target is tried.
+    pub no_provisional: Duration,
+    /// Timer C (RFC 3261 section 16.6), at least 3 minutes by the book.
+    pub timer_c: Duration,
+    /// A call that is not answered in this time gets a final answer.
+    pub setup: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            no_provisional: Duration::from_secs(2),
+            timer_c: Duration::from_secs(180),
+            setup: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Bounds on what is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Transactions alive at once; above it new requests are refused with 503.
+    pub transactions_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { transactions_max: 100_000 }
+    }
+}
+
+/// Names a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AskId(pub(crate) u64);
+
+/// Names a [`Send`], so that its fault can be reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SendId(pub(crate) u64);
+
+impl SendId {
+    /// A send whose fault changes nothing.
+    pub const NONE: Self = Self(0);
+}
+
+/// What the shell tells the edge.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram, or one framed message of a stream.
+    Message {
+        /// Where it came from.
+        flow: Flow,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// The answer to an [`Ask`].
+    Verdict {
+        /// Which question.
+        ask: AskId,
+        /// The answer.
+        verdict: Verdict,
+    },
+    /// The verdict of a known source takes longer: the caller is told 100 meanwhile.
+    Trying {
+        /// Which question.
+        ask: AskId,
+    },
+    /// A send or its connection failed.
+    Fault {
+        /// Which send.
+        send: SendId,
+    },
+    /// Time has passed: a deadline of [`crate::Edge::next_deadline`].
+    Tick,
+}
+
+/// What the edge tells the shell, in this order: a [`Fact`] is journaled before the sends behind it leave.
+#[derive(Debug)]
+pub enum Output {
+    /// Bytes to send.
+    Send(Send),
+    /// A question; boxed, since it is large and rare.
+    Ask(Box<Ask>),
+    /// Something for the call's record.
+    Fact(Box<Fact>),
+}
+
+/// Bytes to send.
+#[derive(Clone, Debug)]
+pub struct Send {
+    /// Names it in [`Input::Fault`].
+    pub id: SendId,
+    /// Where to. Without `connection` on a stream: any live one to `remote`, else a new one.
+    pub to: Flow,
+    /// For streams without `to.connection`: if a live connection to this hop exists, use it before connecting to
+    /// `to.remote` (the hop of the dialog's cookie).
+    pub prefer: Option<Hop>,
+    /// The message.
+    pub bytes: Vec<u8>,
+}
+
+/// What kind of request asks for a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskKind {
+    /// A new call.
+    Invite,
+    /// OPTIONS outside a dialog.
+    Options,
+    /// Another method outside a dialog.
+    Other(String),
+    /// A request the edge would refuse: say `Refuse` with this status to a known source, `Drop` to others.
+    Malformed {
+        /// The status.
+        status: u16,
+        /// The phrase.
+        reason: &'static str,
+    },
+}
+
+/// A request for a verdict. Nothing was answered yet, not even 100.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// To be given back.
+    pub id: AskId,
+    /// What it is about.
+    pub kind: AskKind,
+    /// Where it came from.
+    pub flow: Flow,
+    /// The Request-URI as written.
+    pub request_uri: String,
+    /// Who was dialled.
+    pub dialled: Dialled,
+    /// User part of To.
+    pub to: Dialled,
+    /// The URI of From.
+    pub from_uri: String,
+    /// User part of From.
+    pub from: Dialled,
+    /// The first P-Asserted-Identity, as written.
+    pub asserted_identity: Option<String>,
+    /// Authorization or Proxy-Authorization values, as written.
+    pub credentials: Vec<String>,
+    /// The Call-ID.
+    pub call_id: String,
+    /// Max-Forwards as received.
+    pub max_forwards: Option<u8>,
+    /// True when there is a body: an offer.
+    pub has_sdp: bool,
+}
+
+/// Whether the source's identity headers are believed (RFC 3325).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// P-Asserted-Identity, P-Preferred-Identity, Remote-Party-ID and Diversion go on.
+    Trusted,
+    /// They are removed.
+    #[default]
+    Untrusted,
+}
+
+/// The shell's answer to an [`Ask`].
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Silence.
+    Drop,
+    /// A final answer.
+    Refuse {
+        /// Status, 300 to 699.
+        status: u16,
+        /// Phrase.
+        reason: &'static str,
+        /// Value of a `Reason` header (RFC 3326).
+        reason_header: Option<String>,
+        /// Seconds for `Retry-After`.
+        retry_after: Option<u32>,
+        /// The call whose record hears of it, as [`Fact::Failed`].
+        fact_call: Option<CallIds>,
+    },
+    /// 200, to OPTIONS; any method here that is answered by the edge itself.
+    Answer {
+        /// Header lines to add, each without its line break.
+        headers: Vec<String>,
+    },
+    /// The call goes on to these targets, in this order.
+    Route {
+        /// Its ids.
+        call: CallIds,
+        /// Its direction.
+        direction: Direction,
+        /// Whether identity headers go on.
+        trust: Trust,
+        /// Where to; tried one after the other.
+        targets: Vec<Target>,
+    },
+}
+
+/// A place a call can go to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// As it is written in the request line.
+    pub request_uri: String,
+    /// Resolved addresses, in order.
+    pub hops: Vec<Hop>,
+    /// The shell's own mark, given back in [`Fact::Attempt`].
+    pub tag: u64,
+    /// Header lines to add, each without its line break.
+    pub headers: Vec<String>,
+}
+
+/// Who did something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The one who sent the INVITE.
+    Caller,
+    /// The one who got it.
+    Callee,
+}
+
+/// Why an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It answered the call.
+    Answered,
+    /// It gave a final status.
+    Refused,
+    /// No provisional answer in time; the next target was tried.
+    Silent,
+    /// Timer B or C, or the setup bound.
+    Timeout,
+    /// The transport failed.
+    Fault,
+    /// The caller gave up.
+    Cancelled,
+}
+
+/// One attempt at a target.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The call.
+    pub ids: CallIds,
+    /// Counts from 0 within the call.
+    pub n: u16,
+    /// The Request-URI.
+    pub target: String,
+    /// The shell's mark on the target.
+    pub tag: u64,
+    /// Where it was sent.
+    pub hop: Hop,
+    /// Its final status, if there was one.
+    pub status: Option<u16>,
+    /// Why it ended.
+    pub cause: Cause,
+    /// When it was sent.
+    pub started: Instant,
+    /// When it ended.
+    pub ended: Instant,
+}
+
+/// What it takes to write a BYE to either side (RFC 3261 section 12).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dialog {
+    /// The Call-ID.
+    pub call_id: String,
+    /// Tag of the caller.
+    pub from_tag: String,
+    /// Tag of the callee.
+    pub to_tag: String,
+    /// From value of the INVITE, tag included.
+    pub from: String,
+    /// To value of the 2xx, tag included.
+    pub to: String,
+    /// Contact URI of the caller; unknown when the INVITE was seen by another process.
+    pub caller_contact: Option<String>,
+    /// Contact URI of the callee.
+    pub callee_contact: Option<String>,
+    /// Route values from here to the caller, nearest first.
+    pub caller_routes: Vec<String>,
+    /// Route values from here to the callee, nearest first.
+    pub callee_routes: Vec<String>,
+    /// Where the caller is.
+    pub caller_hop: Option<Hop>,
+    /// Where the callee is.
+    pub callee_hop: Option<Hop>,
+    /// `CSeq` number of the INVITE.
+    pub cseq: u32,
+    /// Session-Expires of the 2xx as written (RFC 4028).
+    pub session_expires: Option<String>,
+    /// False when the 2xx lacks our Record-Route: in-dialog requests will not pass here.
+    pub record_routed: bool,
+}
+
+/// How much was known at the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The process that saw the INVITE saw the answer.
+    Transaction,
+    /// Only the cookie told of the call.
+    CookieOnly,
+}
+
+/// What a call's record needs. Facts may repeat: they are unique on (call, kind).
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// An attempt at a target ended.
+    Attempt(Attempt),
+    /// The first 2xx, before it goes to the caller.
+    Answered {
+        /// The call.
+        ids: CallIds,
+        /// Enough to end it.
+        dialog: Dialog,
+        /// How much was known.
+        known: Known,
+    },
+    /// A BYE, before it goes on.
+    Ended {
+        /// The call.
+        ids: CallIds,
+        /// Who hung up.
+        by: Side,
+        /// `Reason` header as written.
+        reason: Option<String>,
+    },
+    /// Setup ended without an answer, before the final answer goes to the caller.
+    Failed {
+        /// The call.
+        ids: CallIds,
+        /// The final status.
+        status: u16,
+        /// How it ended.
+        cause: Cause,
+    },
+    /// A 2xx to a re-INVITE or UPDATE with Session-Expires (RFC 4028).
+    Refreshed {
+        /// The call.
+        ids: CallIds,
+        /// Session-Expires as written.
+        session_expires: String,
+    },
+}

@@ -1,0 +1,336 @@
+//! Requests outside dialogs: what is asked of the shell, and what its verdict does. CANCEL of a pending INVITE too.
+
+use std::time::{Duration, Instant};
+
+use super::api::{Ask, AskId, AskKind, Cause, Fact, Input, Output, Verdict};
+use super::context::{At, Cancel, Context, Phase, Repeat, Routing, State, Work};
+use super::respond::{self, Reply};
+use super::{Edge, unreliable};
+use crate::branch::Seen;
+use crate::message::{Core, Message, Method, Name, Refusal, Via};
+use crate::text;
+use crate::transport::Flow;
+use crate::uri::{Dialled, Uri};
+
+/// A request that is refused though the table is full, at most this many at once; above it there is silence.
+const SLACK: usize = 64;
+
+impl AskId {
+    fn new(at: At) -> Self {
+        Self(u64::from(at.index) << 32 | u64::from(at.generation))
+    }
+
+    fn at(self) -> At {
+        let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default();
+        At { index: half(self.0 >> 32), generation: half(self.0) }
+    }
+}
+
+impl Edge {
+    /// A new request outside dialogs: kept, and asked about.
+    pub(super) fn ask(&mut self, now: Instant, flow: Flow, message: &Message<'_>, core: &Core<'_>) {
+        let refusal = self.refusal(message, core);
+        let kind = match (refusal, core.method) {
+            (Some(refusal), _) => AskKind::Malformed { status: refusal.status, reason: refusal.reason },
+            (None, Method::Invite) => AskKind::Invite,
+            (None, Method::Options) => AskKind::Options,
+            (None, _) => AskKind::Other(text::owned(core.method_text)),
+        };
+        let key = self.key.as_slice().into();
+        self.question(now, flow, message, kind, key);
+    }
+
+    /// A request that could not be read whole; answered only if it has a Via to answer to.
+    pub(super) fn malformed(&mut self, now: Instant, flow: Flow, message: &Message<'_>, refusal: Refusal) {
+        let kind = AskKind::Malformed { status: refusal.status, reason: refusal.reason };
+        self.question(now, flow, message, kind, Box::default());
+    }
+
+    fn question(&mut self, now: Instant, flow: Flow, message: &Message<'_>, kind: AskKind, key: Box<[u8]>) {
+        let most = self.config.limits.transactions_max;
+        let Some(via) = message.values(Name::Via).next().and_then(Via::parse) else { return };
+        if self.slab.alive() >= most + SLACK {
+            return;
+        }
+        let full = self.slab.alive() >= most;
+        let kind = if full { AskKind::Malformed { status: 503, reason: "Overloaded" } } else { kind };
+        let at = self.slab.reserve();
+        let ask = build(AskId::new(at), kind, flow, message);
+        let setup =
+            if ask.kind == AskKind::Invite { self.config.timers.setup } else { Duration::from_secs(32) };
+        let context = Context {
+            at,
+            key,
+            source: flow,
+            back: respond::reply_flow(flow, &via),
+            method: message.method().unwrap_or(Method::Other),
+            request: message.bytes.to_vec(),
+            phase: Phase::Asking,
+            last: Vec::new(),
+            cancelled: false,
+            work: Work::Local,
+            clients: Vec::new(),
+            bound: Some(now + setup),
+            queued: None,
+        };
+        self.insert(now, at, context);
+        self.out.push_back(Output::Ask(Box::new(ask)));
+    }
+
+    /// What RFC 3261 section 16.3 refuses before routing.
+    fn refusal(&self, message: &Message<'_>, core: &Core<'_>) -> Option<Refusal> {
+        let forwards = message.value(Name::MaxForwards).and_then(text::number);
+        if forwards == Some(0) && core.method != Method::Options {
+            return Some(Refusal { status: 483, reason: "Too Many Hops" });
+        }
+        if message.value(Name::ProxyRequire).is_some_and(|value| !value.is_empty()) {
+            return Some(Refusal { status: 420, reason: "Bad Extension" });
+        }
+        if self.looped(message, core) {
+            return Some(Refusal { status: 482, reason: "Loop Detected" });
+        }
+        // no open relay: a Route that is not ours would send the call past every rule
+        let foreign = message.values(Name::Route).any(|value| !self.ours(value));
+        (foreign && core.method == Method::Invite).then_some(Refusal { status: 403, reason: "Foreign Route" })
+    }
+
+    /// True when one of the Vias is ours by its signature.
+    fn looped(&self, message: &Message<'_>, core: &Core<'_>) -> bool {
+        let mut values = message.values(Name::Via).filter_map(Via::parse).peekable();
+        while let Some(via) = values.next() {
+            let Some(branch) = via.branch else { continue };
+            let below = values.peek();
+            let seen = Seen {
+                branch: below.and_then(|via| via.branch).unwrap_or_default(),
+                sent_by: below.map(|via| via.sent_by).unwrap_or_default(),
+                call_id: core.call_id,
+                cseq: core.cseq,
+            };
+            if seen.proves(branch, &self.ring).is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// True for a Route value that names one of our listeners.
+    pub(super) fn ours(&self, value: &[u8]) -> bool {
+        let Some(uri) = text::name_addr(value).and_then(|read| Uri::parse(read.uri)) else { return false };
+        self.config.listeners.iter().any(|one| {
+            let port = uri.port.unwrap_or(one.transport.port());
+            let named = uri.host.eq_ignore_ascii_case(one.public_host.as_bytes());
+            named && port == one.public_port
+                || uri.address() == Some(one.local.ip()) && port == one.local.port()
+        })
+    }
+
+    pub(super) fn trying(&mut self, now: Instant, ask: AskId) {
+        self.with(now, ask.at(), |edge, context| edge.provisional(context));
+    }
+
+    /// 100 Trying, once, for INVITE (RFC 3261 section 16.2).
+    pub(super) fn provisional(&mut self, context: &mut Context) {
+        if context.method == Method::Invite && context.last.is_empty() && context.open() {
+            self.answer(context, &Reply { status: 100, reason: "Trying", to_tag: b"", lines: b"" });
+        }
+    }
+
+    /// Writes a response of our own to the context's request, keeps it for repeats and sends it.
+    pub(super) fn answer(&mut self, context: &mut Context, reply: &Reply<'_>) {
+        let Ok(message) = Message::parse(&context.request) else { return };
+        let bytes = respond::reply(&message, &context.source, reply);
+        context.last.clone_from(&bytes);
+        self.send(context.back, bytes);
+    }
+
+    /// A final answer of our own, non-2xx for INVITE.
+    pub(super) fn refuse(
+        &mut self,
+        now: Instant,
+        context: &mut Context,
+        status: u16,
+        reason: &str,
+        lines: &[u8],
+    ) {
+        let tag = self.tag_of(context);
+        self.answer(context, &Reply { status, reason, to_tag: &tag, lines });
+        self.completed(now, context);
+    }
+
+    pub(super) fn tag_of(&self, context: &Context) -> Vec<u8> {
+        let Ok(message) = Message::parse(&context.request) else { return Vec::new() };
+        match Core::read(&message) {
+            Ok(core) => self.tag(&core),
+            Err(_) => b"malformed".to_vec(),
+        }
+    }
+
+    /// The server transaction after its final answer: timers G and H, or J.
+    pub(super) fn completed(&mut self, now: Instant, context: &mut Context) {
+        let t1 = self.config.timers.t1;
+        let udp = unreliable(context.back.transport);
+        context.phase = match (context.key.is_empty(), context.method == Method::Invite, udp) {
+            (true, ..) | (false, false, false) => Phase::Done,
+            (false, true, _) => {
+                Phase::Completed { repeat: udp.then(|| Repeat::first(now, t1)), until: now + t1 * 64 }
+            }
+            (false, false, true) => Phase::Completed { repeat: None, until: now + t1 * 64 },
+        };
+    }
+
+    pub(super) fn verdict(&mut self, now: Instant, ask: AskId, verdict: Verdict) {
+        self.with(now, ask.at(), |edge, context| {
+            if !matches!(context.phase, Phase::Asking) {
+                return;
+            }
+            match verdict {
+                Verdict::Drop => context.phase = Phase::Done,
+                Verdict::Answer { headers } => {
+                    let lines = lines(&headers);
+                    edge.refuse(now, context, 200, "OK", lines.as_bytes());
+                }
+                Verdict::Refuse { status, reason, reason_header, retry_after, fact_call } => {
+                    if let Some(ids) = fact_call {
+                        edge.fact(Fact::Failed { ids, status, cause: Cause::Refused });
+                    }
+                    let mut more =
+                        reason_header.map(|value| format!("Reason: {value}\r\n")).unwrap_or_default();
+                    if let Some(seconds) = retry_after {
+                        more.push_str(&format!("Retry-After: {seconds}\r\n"));
+                    }
+                    more.push_str(&unsupported(&context.request, status));
+                    edge.refuse(now, context, status.clamp(300, 699), reason, more.as_bytes());
+                }
+                Verdict::Route { call, direction, trust, targets } => {
+                    let (next, refused) = ((0, 0), Vec::new());
+                    let routing = Routing {
+                        ids: call,
+                        direction,
+                        trust,
+                        targets,
+                        next,
+                        refused,
+                        best: None,
+                        cause: Cause::Refused,
+                    };
+                    context.work = Work::Call(Box::new(routing));
+                    edge.route(now, context);
+                }
+            }
+        });
+    }
+
+    fn route(&mut self, now: Instant, context: &mut Context) {
+        if self.draining {
+            let retry = b"Retry-After: 5\r\n";
+            return self.fail(now, context, 503, "Restarting", Cause::Refused, retry);
+        }
+        if context.cancelled {
+            return self.fail(now, context, 487, "Request Terminated", Cause::Cancelled, b"");
+        }
+        self.provisional(context);
+        context.phase = Phase::Proceeding;
+        if !self.next_target(now, context) {
+            self.conclude(now, context);
+        }
+    }
+
+    /// CANCEL of an INVITE that is here (RFC 3261 sections 9.2 and 16.10).
+    pub(super) fn cancel(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        at: At,
+        message: &Message<'_>,
+        core: &Core<'_>,
+    ) {
+        let tag = self.tag(core);
+        self.with(now, at, |edge, context| {
+            if matches!(context.phase, Phase::Asking) && context.last.is_empty() {
+                // nothing was answered to this source yet: the verdict decides, and CANCEL is repeated
+                context.cancelled = true;
+                return;
+            }
+            let reply = Reply { status: 200, reason: "OK", to_tag: &tag, lines: b"" };
+            let bytes = respond::reply(message, &flow, &reply);
+            edge.send(respond::reply_flow(flow, &core.via), bytes);
+            if !context.open() || context.cancelled {
+                return;
+            }
+            context.cancelled = true;
+            if matches!(context.phase, Phase::Asking) {
+                return;
+            }
+            edge.cancel_all(now, context);
+            if context
+                .clients
+                .iter()
+                .all(|client| !matches!(client.state, State::Calling | State::Proceeding))
+            {
+                edge.fail(now, context, 487, "Request Terminated", Cause::Cancelled, b"");
+            }
+        });
+    }
+
+    /// Cancels every attempt that may still ring.
+    pub(super) fn cancel_all(&mut self, now: Instant, context: &mut Context) {
+        for index in 0..context.clients.len() {
+            let Some(client) = context.clients.get_mut(index) else { return };
+            if !matches!(client.state, State::Calling | State::Proceeding)
+                || !matches!(client.cancel, Cancel::No)
+            {
+                continue;
+            }
+            client.cancel = Cancel::Wanted;
+            client.silence = None;
+            if client.state == State::Proceeding {
+                self.cancel_client(now, client);
+            }
+        }
+    }
+}
+
+fn build(id: AskId, kind: AskKind, flow: Flow, message: &Message<'_>) -> Ask {
+    let party = |name| message.value(name).and_then(text::name_addr).map(|read| read.uri).unwrap_or_default();
+    let dialled = |uri| Uri::parse(uri).map_or_else(Dialled::default, |uri| uri.dialled_user());
+    let all = |name| message.all(name).map(|header| text::owned(header.value.of(message.bytes)));
+    Ask {
+        id,
+        kind,
+        flow,
+        request_uri: text::owned(message.request_uri()),
+        dialled: dialled(message.request_uri()),
+        to: dialled(party(Name::To)),
+        from_uri: text::owned(party(Name::From)),
+        from: dialled(party(Name::From)),
+        asserted_identity: message.values(Name::AssertedIdentity).next().map(text::owned),
+        credentials: all(Name::Authorization).chain(all(Name::ProxyAuthorization)).collect(),
+        call_id: text::owned(message.value(Name::CallId).unwrap_or_default()),
+        max_forwards: message.value(Name::MaxForwards).and_then(crate::message::max_forwards),
+        has_sdp: !message.body().is_empty(),
+    }
+}
+
+/// `Unsupported` with what a 420 refuses (RFC 3261 section 20.40).
+fn unsupported(request: &[u8], status: u16) -> String {
+    let Ok(message) = Message::parse(request) else { return String::new() };
+    match message.value(Name::ProxyRequire) {
+        Some(value) if status == 420 => {
+            let options: Vec<_> = text::List(value).map(text::owned).collect();
+            format!("Unsupported: {}\r\n", options.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Header lines of the shell; line breaks inside would be new headers and are removed.
+pub(super) fn lines(headers: &[String]) -> String {
+    headers.iter().map(|line| format!("{}\r\n", line.replace(['\r', '\n'], " "))).collect()
+}
+
+impl Input<'_> {
+    /// A message, for short.
+    pub fn message(flow: Flow, bytes: &[u8]) -> Input<'_> {
+        Input::Message { flow, bytes }
+    }
+}

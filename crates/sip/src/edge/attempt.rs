@@ -1,0 +1,342 @@
+//! Targets one after the other: an attempt is begun, given up for silence or fault, cancelled; and what is told to the
+//! caller when none is left (RFC 3261 sections 16.6 and 16.7).
+
+use std::time::Instant;
+
+use super::api::{Attempt, Cause, Fact, Output, Send, SendId};
+use super::context::{At, Cancel, Client, Context, Phase, Repeat, Role, State, Work};
+use super::{Edge, respond, unreliable};
+use crate::branch::{Branch, STATEFUL_TEXT};
+use crate::cookie::{Cookie, Place};
+use crate::edit::{self, Forward, Routes};
+use crate::message::{Core, Message, Method};
+use crate::transport::{Flow, Hop};
+use crate::write;
+
+impl SendId {
+    fn new(at: At, attempt: usize) -> Self {
+        let generation = u64::from(at.generation & 0x00FF_FFFF);
+        Self(u64::from(at.index) << 32 | generation << 8 | (attempt as u64 & 0xFF))
+    }
+}
+
+/// The most attempts of one call: the branch counts them in a byte.
+const ATTEMPTS_MAX: usize = 64;
+
+impl Edge {
+    /// Begins the next attempt; false when no target is left.
+    pub(super) fn next_target(&mut self, now: Instant, context: &mut Context) -> bool {
+        loop {
+            let Work::Call(routing) = &mut context.work else { return false };
+            let (target, hop) = routing.next;
+            let Some(one) = routing.targets.get(target) else { return false };
+            let Some(&to) = one.hops.get(hop) else {
+                if one.hops.is_empty() {
+                    routing.cause = Cause::Fault;
+                }
+                routing.next = (target + 1, 0);
+                continue;
+            };
+            routing.next = (target, hop + 1);
+            if routing.refused.contains(&to) || context.clients.len() >= ATTEMPTS_MAX {
+                continue;
+            }
+            let Some(flow) = self.flow_to(to, context.source.listener) else {
+                routing.cause = Cause::Fault;
+                continue;
+            };
+            return self.attempt(now, context, target, flow);
+        }
+    }
+
+    /// True while another target could be tried.
+    fn more(context: &Context) -> bool {
+        let Work::Call(routing) = &context.work else { return false };
+        let (target, hop) = routing.next;
+        routing.targets.iter().enumerate().skip(target).any(|(index, one)| {
+            one.hops
+                .iter()
+                .skip(if index == target { hop } else { 0 })
+                .any(|hop| !routing.refused.contains(hop))
+        })
+    }
+
+    fn attempt(&mut self, now: Instant, context: &mut Context, target: usize, to: Flow) -> bool {
+        let Ok(message) = Message::parse(&context.request) else { return false };
+        let Ok(core) = Core::read(&message) else { return false };
+        let Work::Call(routing) = &context.work else { return false };
+        let Some(one) = routing.targets.get(target) else { return false };
+        let at = context.at;
+        let token = self.token(at, context.clients.len(), &core);
+        let mut top = Vec::with_capacity(512);
+        self.via(&mut top, to.listener, &token);
+        let mut cookie = Cookie {
+            direction: routing.direction,
+            place: Place::Single,
+            shift: 0,
+            ids: routing.ids,
+            caller: context.source.hop(),
+            callee: to.hop(),
+        };
+        if to.listener == context.source.listener {
+            self.record_route(&mut top, to.listener, &cookie, &core);
+        } else {
+            cookie.place = Place::CalleeSide;
+            self.record_route(&mut top, to.listener, &cookie, &core);
+            cookie.place = Place::CallerSide;
+            self.record_route(&mut top, context.source.listener, &cookie, &core);
+        }
+        top.extend_from_slice(super::ask::lines(&one.headers).as_bytes());
+        let plan = Forward {
+            request_uri: Some(one.request_uri.as_bytes()),
+            top: &top,
+            stamp: respond::stamp(&context.source),
+            routes: Routes::Drop,
+            anonymous: routing.trust == super::Trust::Untrusted,
+        };
+        let mut sent = Vec::new();
+        edit::request(&message, &plan, &mut sent);
+        let mut client = self.client(now, to, token, sent);
+        client.target = target;
+        client.timer_c = Some(now + self.config.timers.timer_c);
+        client.silence = Some(now + self.config.timers.no_provisional);
+        self.launch(at, context, client, None);
+        true
+    }
+
+    /// A client transaction as it begins (RFC 3261 section 17.1).
+    pub(super) fn client(&self, now: Instant, to: Flow, token: [u8; STATEFUL_TEXT], sent: Vec<u8>) -> Client {
+        let t1 = self.config.timers.t1;
+        Client {
+            target: 0,
+            to,
+            prefer: None,
+            token,
+            sent,
+            started: now,
+            state: State::Calling,
+            role: Role::Current,
+            repeat: unreliable(to.transport).then(|| Repeat::first(now, t1)),
+            until: Some(now + t1 * 64),
+            silence: None,
+            timer_c: None,
+            cancel: Cancel::No,
+            told: false,
+            ack: Vec::new(),
+            to_tag: Vec::new(),
+        }
+    }
+
+    pub(super) fn launch(&mut self, at: At, context: &mut Context, mut client: Client, prefer: Option<Hop>) {
+        client.prefer = prefer;
+        let (id, bytes) = (SendId::new(at, context.clients.len()), client.sent.clone());
+        self.out.push_back(Output::Send(Send { id, to: client.to, prefer, bytes }));
+        context.clients.push(client);
+    }
+
+    /// Sends the request of a client transaction again.
+    pub(super) fn relaunch(&mut self, at: At, index: usize, client: &Client) {
+        let (id, bytes) = (SendId::new(at, index), client.sent.clone());
+        self.out.push_back(Output::Send(Send { id, to: client.to, prefer: client.prefer, bytes }));
+    }
+
+    pub(super) fn token(&self, at: At, attempt: usize, core: &Core<'_>) -> [u8; STATEFUL_TEXT] {
+        let branch = Branch {
+            node: self.config.node,
+            process: self.config.process,
+            index: at.index,
+            generation: at.generation,
+            attempt: u8::try_from(attempt).unwrap_or(u8::MAX),
+        };
+        let mut text = Vec::with_capacity(STATEFUL_TEXT);
+        branch.write(&self.ring, core.call_id, core.cseq, &mut text);
+        text.try_into().unwrap_or([0; STATEFUL_TEXT])
+    }
+
+    /// Our Via line.
+    pub(super) fn via(&self, out: &mut Vec<u8>, listener: u16, token: &[u8]) {
+        let Some(one) = self.config.listeners.get(usize::from(listener)) else { return };
+        out.extend_from_slice(b"Via: SIP/2.0/");
+        out.extend_from_slice(one.transport.via().as_bytes());
+        out.push(b' ');
+        write::place(out, &one.public_host, one.public_port);
+        out.extend_from_slice(b";branch=");
+        out.extend_from_slice(token);
+        out.extend_from_slice(b";rport\r\n");
+    }
+
+    fn record_route(&self, out: &mut Vec<u8>, listener: u16, cookie: &Cookie, core: &Core<'_>) {
+        let Some(one) = self.config.listeners.get(usize::from(listener)) else { return };
+        out.extend_from_slice(b"Record-Route: <sip:");
+        cookie.write(&self.ring, core.call_id, core.from_tag, out);
+        out.push(b'@');
+        write::place(out, &one.public_host, one.public_port);
+        out.extend_from_slice(b";transport=");
+        out.extend_from_slice(one.transport.param().as_bytes());
+        out.extend_from_slice(b";lr>\r\n");
+    }
+
+    /// Sends the CANCEL of a client transaction that had a provisional answer.
+    pub(super) fn cancel_client(&mut self, now: Instant, client: &mut Client) {
+        let Ok(sent) = Message::parse(&client.sent) else { return };
+        let Ok(core) = Core::read(&sent) else { return };
+        let bytes = respond::companion(&sent, &core, "CANCEL", core.to);
+        let t1 = self.config.timers.t1;
+        let repeat = unreliable(client.to.transport).then(|| Repeat::first(now, t1));
+        self.out.push_back(Output::Send(Send {
+            id: SendId::NONE,
+            to: client.to,
+            prefer: client.prefer,
+            bytes: bytes.clone(),
+        }));
+        client.cancel = Cancel::Sent { bytes, repeat };
+        // RFC 3261 section 9.1: without a final answer in 64·T1 it counts as cancelled
+        client.until = Some(now + t1 * 64);
+        client.timer_c = None;
+    }
+
+    /// Tells the end of an attempt, once.
+    pub(super) fn attempt_told(
+        &mut self,
+        now: Instant,
+        context: &mut Context,
+        index: usize,
+        status: Option<u16>,
+        cause: Cause,
+    ) {
+        let Work::Call(routing) = &mut context.work else { return };
+        let Some(client) = context.clients.get_mut(index) else { return };
+        if std::mem::replace(&mut client.told, true) {
+            return;
+        }
+        if cause != Cause::Answered {
+            routing.cause = cause;
+        }
+        let Some(target) = routing.targets.get(client.target) else { return };
+        let fact = Fact::Attempt(Attempt {
+            ids: routing.ids,
+            n: u16::try_from(index).unwrap_or(u16::MAX),
+            target: target.request_uri.clone(),
+            tag: target.tag,
+            hop: client.to.hop(),
+            status,
+            cause,
+            started: client.started,
+            ended: now,
+        });
+        self.fact(fact);
+    }
+
+    /// An attempt ended without a final answer: the next target, or the end.
+    pub(super) fn attempt_lost(&mut self, now: Instant, context: &mut Context, index: usize, cause: Cause) {
+        let Some(client) = context.clients.get_mut(index) else { return };
+        client.state = State::Dead;
+        let role = client.role;
+        self.attempt_told(now, context, index, None, cause);
+        if role == Role::Abandoned || !context.open() {
+            return;
+        }
+        if context.cancelled || !self.next_target(now, context) {
+            self.conclude(now, context);
+        }
+    }
+
+    /// No provisional answer in time: the next target, if there is one; this attempt may still answer.
+    pub(super) fn silent(&mut self, now: Instant, context: &mut Context, index: usize) {
+        if !Self::more(context) || !context.open() {
+            return;
+        }
+        let Some(client) = context.clients.get_mut(index) else { return };
+        client.role = Role::Abandoned;
+        client.repeat = None;
+        client.timer_c = None;
+        client.cancel = Cancel::Wanted;
+        self.attempt_told(now, context, index, None, Cause::Silent);
+        if !self.next_target(now, context) {
+            self.conclude(now, context);
+        }
+    }
+
+    /// No target is left: the best answer goes to the caller, or one of ours.
+    pub(super) fn conclude(&mut self, now: Instant, context: &mut Context) {
+        if !context.open() {
+            return;
+        }
+        let (best, cause) = match &mut context.work {
+            Work::Call(routing) => (routing.best.take(), routing.cause),
+            Work::Local | Work::Dialog { .. } | Work::Own => (None, Cause::Timeout),
+        };
+        match (best, cause) {
+            _ if context.cancelled => {
+                self.fail(now, context, 487, "Request Terminated", Cause::Cancelled, b"")
+            }
+            (Some((status, bytes)), _) => self.final_up(now, context, status, bytes, Cause::Refused),
+            (None, Cause::Silent | Cause::Timeout) => {
+                self.fail(now, context, 408, "Request Timeout", Cause::Timeout, b"");
+            }
+            (None, cause) => self.fail(now, context, 503, "No Target Reached", cause, b""),
+        }
+    }
+
+    /// A final non-2xx of our own to the caller.
+    pub(super) fn fail(
+        &mut self,
+        now: Instant,
+        context: &mut Context,
+        status: u16,
+        reason: &str,
+        cause: Cause,
+        lines: &[u8],
+    ) {
+        if let Work::Call(routing) = &context.work {
+            let ids = routing.ids;
+            self.fact(Fact::Failed { ids, status, cause });
+        }
+        self.refuse(now, context, status, reason, lines);
+        self.cancel_all(now, context);
+    }
+
+    /// A final non-2xx of a target to the caller; for other methods any final.
+    pub(super) fn final_up(
+        &mut self,
+        now: Instant,
+        context: &mut Context,
+        status: u16,
+        bytes: Vec<u8>,
+        cause: Cause,
+    ) {
+        if let Work::Call(routing) = &context.work {
+            let cause = if context.cancelled { Cause::Cancelled } else { cause };
+            let ids = routing.ids;
+            self.fact(Fact::Failed { ids, status, cause });
+        }
+        context.last.clone_from(&bytes);
+        self.send(context.back, bytes);
+        self.completed(now, context);
+        self.cancel_all(now, context);
+    }
+
+    pub(super) fn fault(&mut self, now: Instant, send: SendId) {
+        if send == SendId::NONE {
+            return;
+        }
+        let [a, b, c, d, .., attempt] = send.0.to_be_bytes();
+        let Some(at) = self.slab.at(u32::from_be_bytes([a, b, c, d])) else { return };
+        if SendId::new(at, usize::from(attempt)) != send {
+            return;
+        }
+        self.with(now, at, |edge, context| {
+            let index = usize::from(attempt);
+            let Some(client) = context.clients.get(index) else { return };
+            let calling = client.state == State::Calling;
+            if !calling {
+                return;
+            }
+            if context.method == Method::Invite || matches!(context.phase, Phase::Proceeding) {
+                edge.attempt_lost(now, context, index, Cause::Fault);
+            } else if let Some(client) = context.clients.get_mut(index) {
+                client.state = State::Dead;
+            }
+        });
+    }
+}

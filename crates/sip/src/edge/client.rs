@@ -1,0 +1,382 @@
+//! Answers to what was forwarded with a transaction (RFC 3261 sections 16.7 and 17.1, RFC 6026).
+
+use std::time::Instant;
+
+use super::api::{Cause, Dialog, Fact, Known, Output, Send, SendId, Side};
+use super::context::{At, Cancel, Context, Phase, Repeat, Role, State, Work};
+use super::respond::{self, Within};
+use super::{Edge, unreliable};
+use crate::cookie::Cookie;
+use crate::edit;
+use crate::message::{Core, Message, Method, Name};
+use crate::text;
+use crate::transport::Flow;
+use crate::uri::Uri;
+
+/// A final answer after which the next target is tried.
+const fn moves_on(status: u16) -> bool {
+    matches!(status, 408 | 480 | 500..=599)
+}
+
+/// Order of RFC 3261 section 16.7 step 6: any 6xx, else the lowest class, and in it what helps the caller most.
+fn rank(status: u16) -> u16 {
+    match status {
+        600..=699 => 0,
+        401 | 407 | 415 | 420 | 484 => 1,
+        400..=499 => 2,
+        300..=399 => 3,
+        _ => 4,
+    }
+}
+
+impl Edge {
+    /// An answer to the client transaction `index` of a context.
+    pub(super) fn client_response(
+        &mut self,
+        now: Instant,
+        at: At,
+        index: usize,
+        message: &Message<'_>,
+        core: &Core<'_>,
+    ) {
+        let Some(status) = message.status() else { return };
+        self.with(now, at, |edge, context| {
+            let Some(client) = context.clients.get_mut(index) else { return };
+            if core.method == Method::Cancel {
+                if let Cancel::Sent { repeat, .. } = &mut client.cancel
+                    && status >= 200
+                {
+                    *repeat = None;
+                }
+                return;
+            }
+            if context.method != Method::Invite {
+                return edge.other_response(now, context, index, message, status);
+            }
+            match status {
+                100..=199 => edge.provisional_response(now, context, index, message, status),
+                200..=299 => edge.success(now, at, context, index, (message, core)),
+                _ => edge.failure(now, context, index, (message, core), status),
+            }
+        });
+    }
+
+    fn provisional_response(
+        &mut self,
+        now: Instant,
+        context: &mut Context,
+        index: usize,
+        message: &Message<'_>,
+        status: u16,
+    ) {
+        let Some(client) = context.clients.get_mut(index) else { return };
+        if !matches!(client.state, State::Calling | State::Proceeding) {
+            return;
+        }
+        if client.state == State::Calling {
+            client.state = State::Proceeding;
+            client.repeat = None;
+            client.silence = None;
+            client.until = None;
+        }
+        if client.timer_c.is_some() && status > 100 {
+            client.timer_c = Some(now + self.config.timers.timer_c);
+        }
+        if matches!(client.cancel, Cancel::Wanted) {
+            self.cancel_client(now, client);
+        }
+        if status > 100 && client.role == Role::Current && context.open() {
+            let mut bytes = Vec::new();
+            edit::response(message, &mut bytes);
+            context.last.clone_from(&bytes);
+            self.send(context.back, bytes);
+        }
+    }
+
+    fn success(
+        &mut self,
+        now: Instant,
+        at: At,
+        context: &mut Context,
+        index: usize,
+        (message, core): (&Message<'_>, &Core<'_>),
+    ) {
+        let t1 = self.config.timers.t1;
+        let to_tag = core.to_tag.unwrap_or_default();
+        let Some(client) = context.clients.get_mut(index) else { return };
+        let first = matches!(client.state, State::Calling | State::Proceeding | State::Dead);
+        if first {
+            client.state = State::Accepted;
+            client.until = Some(now + t1 * 64);
+            client.repeat = None;
+            client.silence = None;
+            client.timer_c = None;
+            client.cancel = Cancel::No;
+            to_tag.clone_into(&mut client.to_tag);
+        }
+        let same = client.to_tag == to_tag && !client.to_tag.is_empty() || client.to_tag == to_tag && first;
+        let to = client.to;
+        if context.open() && first {
+            self.attempt_told(now, context, index, message.status(), Cause::Answered);
+            self.answered(context, to, message, core);
+            context.phase = Phase::Accepted { until: now + t1 * 64 };
+            self.forward_up(context, message);
+            self.cancel_all(now, context);
+            return;
+        }
+        if same && matches!(context.phase, Phase::Accepted { .. }) && Self::winner(context, index) {
+            return self.forward_up(context, message);
+        }
+        self.attempt_told(now, context, index, message.status(), Cause::Answered);
+        if !first && same {
+            return self.end_late(now, at, context, to, (message, core), Again::Yes);
+        }
+        self.end_late(now, at, context, to, (message, core), Again::No);
+    }
+
+    /// True for the attempt whose 2xx went to the caller: the first that was accepted while setup was open.
+    fn winner(context: &Context, index: usize) -> bool {
+        context.clients.get(index).is_some_and(|client| client.ack.is_empty())
+    }
+
+    fn forward_up(&mut self, context: &Context, message: &Message<'_>) {
+        let mut bytes = Vec::new();
+        edit::response(message, &mut bytes);
+        self.send(context.back, bytes);
+    }
+
+    /// The fact of the first 2xx; what stands in the INVITE only is taken from there.
+    fn answered(&mut self, context: &Context, to: Flow, message: &Message<'_>, core: &Core<'_>) {
+        let expires = message.value(Name::SessionExpires).map(text::owned);
+        match &context.work {
+            Work::Call(routing) => {
+                let mut dialog = self.dialog_of(message, core);
+                if let Ok(request) = Message::parse(&context.request) {
+                    dialog.caller_contact = contact(&request);
+                }
+                dialog.caller_hop = Some(context.source.hop());
+                dialog.callee_hop = Some(to.hop());
+                let ids = routing.ids;
+                self.fact(Fact::Answered { ids, dialog, known: Known::Transaction });
+            }
+            Work::Dialog { refresh: Some(ids), .. } => {
+                if let Some(session_expires) = expires {
+                    let ids = *ids;
+                    self.fact(Fact::Refreshed { ids, session_expires });
+                }
+            }
+            Work::Dialog { refresh: None, .. } | Work::Local | Work::Own => {}
+        }
+    }
+
+    /// What a 2xx to the INVITE tells of the dialog.
+    pub(super) fn dialog_of(&self, message: &Message<'_>, core: &Core<'_>) -> Dialog {
+        let routes: Vec<_> = message.values(Name::RecordRoute).collect();
+        let own = |value: &[u8]| self.cookie_in(value, core, Side::Caller).is_some();
+        let first = routes.iter().position(|value| own(value));
+        let last = routes.iter().rposition(|value| own(value));
+        let (mut above, mut below) = (Vec::new(), Vec::new());
+        if let (Some(first), Some(last)) = (first, last) {
+            above = routes.iter().take(first).rev().map(|value| text::owned(value)).collect();
+            below = routes.iter().skip(last + 1).map(|value| text::owned(value)).collect();
+        }
+        Dialog {
+            call_id: text::owned(core.call_id),
+            from_tag: text::owned(core.from_tag),
+            to_tag: text::owned(core.to_tag.unwrap_or_default()),
+            from: text::owned(core.from),
+            to: text::owned(core.to),
+            caller_contact: None,
+            callee_contact: contact(message),
+            caller_routes: below,
+            callee_routes: above,
+            caller_hop: None,
+            callee_hop: None,
+            cseq: core.cseq,
+            session_expires: message.value(Name::SessionExpires).map(text::owned),
+            record_routed: first.is_some(),
+        }
+    }
+
+    /// Our cookie in a Route or Record-Route value, if it is valid for this dialog with the tag of `side` as its key.
+    pub(super) fn cookie_in(&self, value: &[u8], core: &Core<'_>, side: Side) -> Option<Cookie> {
+        self.cookie_of(text::name_addr(value)?.uri, core, side)
+    }
+
+    /// Our cookie in a URI.
+    pub(super) fn cookie_of(&self, uri: &[u8], core: &Core<'_>, side: Side) -> Option<Cookie> {
+        let user = Uri::parse(uri)?.user?;
+        let tag = match side {
+            Side::Caller => core.from_tag,
+            Side::Callee => core.to_tag?,
+        };
+        Cookie::read(user, &self.ring, core.call_id, tag)
+    }
+
+    /// Departure (c): a 2xx that came after another final answer went up is ended with our own ACK and BYE.
+    fn end_late(
+        &mut self,
+        now: Instant,
+        at: At,
+        context: &mut Context,
+        to: Flow,
+        (message, core): (&Message<'_>, &Core<'_>),
+        again: Again,
+    ) {
+        let all: Vec<_> = message.values(Name::RecordRoute).collect();
+        let own = |value: &&[u8]| self.cookie_in(value, core, Side::Caller).is_some();
+        let above = all.iter().position(own).unwrap_or(0);
+        let routes: Vec<&[u8]> = all.into_iter().take(above).rev().collect();
+        let token = self.token(at, 0xFE, core);
+        let mut via = Vec::with_capacity(128);
+        self.via(&mut via, to.listener, &token);
+        let ack = Within { method: "ACK", via: &via, cseq: core.cseq };
+        let Some(bytes) = respond::within(message, core, &routes, &ack) else { return };
+        for client in
+            context.clients.iter_mut().filter(|client| client.to_tag == core.to_tag.unwrap_or_default())
+        {
+            client.ack.clone_from(&bytes);
+        }
+        self.send(to, bytes);
+        if matches!(again, Again::Yes) {
+            return;
+        }
+        let own = self.slab.reserve();
+        let token = self.token(own, 0, core);
+        via.clear();
+        self.via(&mut via, to.listener, &token);
+        let bye = Within { method: "BYE", via: &via, cseq: core.cseq + 1 };
+        let Some(bytes) = respond::within(message, core, &routes, &bye) else { return self.slab.free(own) };
+        let mut bye = Context {
+            at: own,
+            key: Box::default(),
+            source: context.source,
+            back: context.back,
+            method: Method::Bye,
+            request: Vec::new(),
+            phase: Phase::Done,
+            last: Vec::new(),
+            cancelled: false,
+            work: Work::Own,
+            clients: Vec::new(),
+            bound: None,
+            queued: None,
+        };
+        let client = self.client(now, to, token, bytes);
+        self.launch(own, &mut bye, client, None);
+        self.insert(now, own, bye);
+    }
+
+    fn failure(
+        &mut self,
+        now: Instant,
+        context: &mut Context,
+        index: usize,
+        (message, core): (&Message<'_>, &Core<'_>),
+        status: u16,
+    ) {
+        let t1 = self.config.timers.t1;
+        let Some(client) = context.clients.get_mut(index) else { return };
+        if matches!(client.state, State::Accepted) {
+            return;
+        }
+        if client.ack.is_empty() {
+            let Ok(sent) = Message::parse(&client.sent) else { return };
+            client.ack = respond::companion(&sent, core, "ACK", core.to);
+        }
+        self.out.push_back(Output::Send(Send {
+            id: SendId::NONE,
+            to: client.to,
+            prefer: client.prefer,
+            bytes: client.ack.clone(),
+        }));
+        if !matches!(client.state, State::Calling | State::Proceeding) {
+            return;
+        }
+        let udp = unreliable(client.to.transport);
+        client.state = if udp { State::Completed } else { State::Dead };
+        client.until = Some(now + t1 * 64);
+        client.repeat = None;
+        client.silence = None;
+        client.timer_c = None;
+        client.cancel = Cancel::No;
+        let (role, hop) = (client.role, client.to.hop());
+        let cause = if context.cancelled { Cause::Cancelled } else { Cause::Refused };
+        self.attempt_told(now, context, index, Some(status), cause);
+        if !context.open() {
+            return;
+        }
+        let mut bytes = Vec::new();
+        edit::response(message, &mut bytes);
+        let Work::Call(routing) = &mut context.work else {
+            return self.final_up(now, context, status, bytes, Cause::Refused);
+        };
+        routing.refused.push(hop);
+        let goes_on = moves_on(status) && !context.cancelled;
+        if !goes_on && role == Role::Current {
+            return self.final_up(now, context, status, bytes, Cause::Refused);
+        }
+        if routing.best.as_ref().is_none_or(|(best, _)| rank(status) < rank(*best)) {
+            routing.best = Some((status, bytes));
+        }
+        if role == Role::Current && !self.next_target(now, context) {
+            self.conclude(now, context);
+        }
+    }
+
+    /// An answer to a request other than INVITE.
+    fn other_response(
+        &mut self,
+        now: Instant,
+        context: &mut Context,
+        index: usize,
+        message: &Message<'_>,
+        status: u16,
+    ) {
+        let timers = self.config.timers;
+        let Some(client) = context.clients.get_mut(index) else { return };
+        if !matches!(client.state, State::Calling | State::Proceeding) {
+            return;
+        }
+        if status < 200 {
+            client.state = State::Proceeding;
+            if let Some(repeat) = &mut client.repeat {
+                *repeat = Repeat { at: now + timers.t2, pause: timers.t2 };
+            }
+        } else {
+            let udp = unreliable(client.to.transport);
+            client.state = if udp { State::Completed } else { State::Dead };
+            client.repeat = None;
+            client.until = Some(now + timers.t4);
+        }
+        if !context.open() || status == 100 {
+            return;
+        }
+        let mut bytes = Vec::new();
+        edit::response(message, &mut bytes);
+        if status < 200 {
+            context.last.clone_from(&bytes);
+            self.send(context.back, bytes);
+            return;
+        }
+        if let (Work::Dialog { refresh: Some(ids), .. }, Some(value)) =
+            (&context.work, message.value(Name::SessionExpires))
+        {
+            let (ids, session_expires) = (*ids, text::owned(value));
+            self.fact(Fact::Refreshed { ids, session_expires });
+        }
+        self.final_up(now, context, status, bytes, Cause::Refused);
+    }
+}
+
+/// Whether a late 2xx is a repeat: its BYE is on its way already.
+#[derive(Clone, Copy)]
+enum Again {
+    Yes,
+    No,
+}
+
+/// The URI of the first Contact.
+fn contact(message: &Message<'_>) -> Option<String> {
+    message.values(Name::Contact).next().and_then(text::name_addr).map(|read| text::owned(read.uri))
+}

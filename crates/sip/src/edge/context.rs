@@ -1,0 +1,260 @@
+//! What is kept of one request: its server transaction, the client transactions it was forwarded by, and their timers
+//! (RFC 3261 section 17, RFC 6026). The slab gives each a place and a generation, so that answers find it by index.
+
+use std::time::{Duration, Instant};
+
+use super::api::{Cause, Side, Target};
+use crate::branch::STATEFUL_TEXT;
+use crate::cookie::{CallIds, Direction};
+use crate::message::Method;
+use crate::transport::{Flow, Hop};
+
+use super::api::Trust;
+
+/// A repeat of a message on an unreliable transport.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repeat {
+    pub(crate) at: Instant,
+    pub(crate) pause: Duration,
+}
+
+impl Repeat {
+    /// The first one after T1.
+    pub(crate) fn first(now: Instant, t1: Duration) -> Self {
+        Self { at: now + t1, pause: t1 }
+    }
+
+    /// The one after this; the pause doubles up to `most`.
+    pub(crate) fn again(self, now: Instant, most: Duration) -> Self {
+        let pause = (self.pause * 2).min(most);
+        Self { at: now + pause, pause }
+    }
+}
+
+/// The server side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Phase {
+    /// The verdict is awaited.
+    Asking,
+    /// Forwarded; no final answer was sent.
+    Proceeding,
+    /// A final answer was sent: timers G and H of an INVITE, J of others.
+    Completed { repeat: Option<Repeat>, until: Instant },
+    /// The non-2xx was ACKed: timer I.
+    Confirmed { until: Instant },
+    /// A 2xx to INVITE was sent: timer L (RFC 6026).
+    Accepted { until: Instant },
+    /// Nothing more to do.
+    Done,
+}
+
+/// The client side of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Calling,
+    Proceeding,
+    /// A non-2xx to INVITE (timer D), or any final to others (timer K).
+    Completed,
+    /// A 2xx to INVITE (timer M).
+    Accepted,
+    Dead,
+}
+
+/// How far the CANCEL of a client transaction is.
+#[derive(Clone, Debug)]
+pub(crate) enum Cancel {
+    No,
+    /// To be sent at the first provisional answer (RFC 3261 section 9.1).
+    Wanted,
+    /// Sent; `repeat` is gone when it was answered.
+    Sent {
+        bytes: Vec<u8>,
+        repeat: Option<Repeat>,
+    },
+}
+
+/// Whether the call waits for this attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Current,
+    /// Passed over for silence; may still answer.
+    Abandoned,
+}
+
+/// A client transaction.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) target: usize,
+    pub(crate) to: Flow,
+    pub(crate) prefer: Option<Hop>,
+    pub(crate) token: [u8; STATEFUL_TEXT],
+    pub(crate) sent: Vec<u8>,
+    pub(crate) started: Instant,
+    pub(crate) state: State,
+    pub(crate) role: Role,
+    /// Timers A and E.
+    pub(crate) repeat: Option<Repeat>,
+    /// Timers B, F, D, K, M, by state; after a CANCEL, how long the final is awaited.
+    pub(crate) until: Option<Instant>,
+    /// The next target is tried at this time.
+    pub(crate) silence: Option<Instant>,
+    /// Timer C.
+    pub(crate) timer_c: Option<Instant>,
+    pub(crate) cancel: Cancel,
+    /// The end of the attempt was told.
+    pub(crate) told: bool,
+    /// The ACK of its non-2xx.
+    pub(crate) ack: Vec<u8>,
+    /// To tag of its first 2xx.
+    pub(crate) to_tag: Vec<u8>,
+}
+
+/// Where a routed call goes.
+#[derive(Debug)]
+pub(crate) struct Routing {
+    pub(crate) ids: CallIds,
+    pub(crate) direction: Direction,
+    pub(crate) trust: Trust,
+    pub(crate) targets: Vec<Target>,
+    /// The next one to try: target, hop.
+    pub(crate) next: (usize, usize),
+    /// Hops that gave a final answer: not asked again for this call.
+    pub(crate) refused: Vec<Hop>,
+    /// The best final answer so far, ready to be sent.
+    pub(crate) best: Option<(u16, Vec<u8>)>,
+    /// Why the last attempt failed.
+    pub(crate) cause: Cause,
+}
+
+/// What a request is to the edge.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A verdict decides, or decided without routing.
+    Local,
+    /// A call being set up.
+    Call(Box<Routing>),
+    /// Within a dialog: one attempt, no choice. `refresh` holds the ids where a 2xx is a session refresh.
+    Dialog { refresh: Option<CallIds>, side: Side },
+    /// A request of ours: nobody waits for the answer.
+    Own,
+}
+
+/// A request and all that came of it.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) at: At,
+    pub(crate) key: Box<[u8]>,
+    pub(crate) source: Flow,
+    pub(crate) back: Flow,
+    pub(crate) method: Method,
+    pub(crate) request: Vec<u8>,
+    pub(crate) phase: Phase,
+    /// The last response sent, for repeats of the request.
+    pub(crate) last: Vec<u8>,
+    pub(crate) cancelled: bool,
+    pub(crate) work: Work,
+    pub(crate) clients: Vec<Client>,
+    /// When setup must have ended.
+    pub(crate) bound: Option<Instant>,
+    /// The deadline that stands in the queue.
+    pub(crate) queued: Option<Instant>,
+}
+
+impl Context {
+    /// True when it can be forgotten.
+    pub(crate) fn done(&self) -> bool {
+        matches!(self.phase, Phase::Done) && self.clients.iter().all(|client| client.state == State::Dead)
+    }
+
+    /// True while no final answer was sent.
+    pub(crate) fn open(&self) -> bool {
+        matches!(self.phase, Phase::Asking | Phase::Proceeding)
+    }
+
+    /// The next time something is due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Asking | Phase::Proceeding => self.bound,
+            Phase::Completed { repeat, until } => Some(repeat.map_or(until, |repeat| repeat.at.min(until))),
+            Phase::Confirmed { until } | Phase::Accepted { until } => Some(until),
+            Phase::Done => None,
+        };
+        let clients = self.clients.iter().filter(|client| client.state != State::Dead);
+        let times = clients.flat_map(|client| {
+            let cancel = match &client.cancel {
+                Cancel::Sent { repeat, .. } => repeat.map(|repeat| repeat.at),
+                Cancel::No | Cancel::Wanted => None,
+            };
+            [client.repeat.map(|repeat| repeat.at), client.until, client.silence, client.timer_c, cancel]
+        });
+        times.chain([phase]).flatten().min()
+    }
+}
+
+struct Slot {
+    generation: u32,
+    context: Option<Box<Context>>,
+}
+
+/// All contexts, by index.
+#[derive(Default)]
+pub(crate) struct Slab {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    alive: usize,
+}
+
+/// A place in the slab, with the generation that was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct At {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl Slab {
+    /// How many are alive, those taken out for work included.
+    pub(crate) fn alive(&self) -> usize {
+        self.alive
+    }
+
+    /// A place for a new context, to be filled with [`Slab::put`] or given up with [`Slab::free`].
+    pub(crate) fn reserve(&mut self) -> At {
+        self.alive += 1;
+        if let Some(index) = self.free.pop()
+            && let Some(slot) = self.slots.get(index as usize)
+        {
+            return At { index, generation: slot.generation };
+        }
+        let index = u32::try_from(self.slots.len()).expect("limits keep the slab below 2^32");
+        self.slots.push(Slot { generation: 1, context: None });
+        At { index, generation: 1 }
+    }
+
+    /// Takes a context out for work on it.
+    pub(crate) fn take(&mut self, at: At) -> Option<Box<Context>> {
+        self.slots.get_mut(at.index as usize).filter(|slot| slot.generation == at.generation)?.context.take()
+    }
+
+    pub(crate) fn get(&self, at: At) -> Option<&Context> {
+        self.slots.get(at.index as usize).filter(|slot| slot.generation == at.generation)?.context.as_deref()
+    }
+
+    /// The live generation at an index.
+    pub(crate) fn at(&self, index: u32) -> Option<At> {
+        self.slots.get(index as usize).map(|slot| At { index, generation: slot.generation })
+    }
+
+    pub(crate) fn put(&mut self, at: At, context: Box<Context>) {
+        if let Some(slot) = self.slots.get_mut(at.index as usize) {
+            slot.context = Some(context);
+        }
+    }
+
+    pub(crate) fn free(&mut self, at: At) {
+        if let Some(slot) = self.slots.get_mut(at.index as usize) {
+            slot.generation = slot.generation.wrapping_add(1);
+            self.alive -= 1;
+            self.free.push(at.index);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Requests within a dialog, carried by the cookie alone: any node can do it (RFC 3261 sections 16.4, 16.6, 16.11).
+//! Nothing is kept, except that what came on a stream and leaves over UDP gets a client transaction: nobody upstream
+//! would repeat it.
+
+use std::time::Instant;
+
+use super::api::{Fact, Output, Send, SendId, Side};
+use super::context::{Context, Phase, Work};
+use super::respond::{self, Reply};
+use super::{Edge, private};
+use crate::branch::Seen;
+use crate::cookie::{Cookie, Place};
+use crate::edit::{self, Forward, Routes};
+use crate::message::{Core, Message, Method, Name};
+use crate::text;
+use crate::transport::{Flow, Hop, Transport};
+use crate::uri::{Scheme, Uri};
+
+/// Route set and Request-URI after our own routes were taken away.
+struct Path<'a> {
+    cookie: Cookie,
+    from: Side,
+    routes: Vec<&'a [u8]>,
+    /// Set where it differs from the one in the message.
+    request_uri: Option<&'a [u8]>,
+}
+
+impl Edge {
+    pub(super) fn dialog(&mut self, now: Instant, flow: Flow, message: &Message<'_>, core: &Core<'_>) {
+        let Some(path) = self.path(message, core) else {
+            return self.refuse_plain(&flow, message, core, 481, "Call/Transaction Does Not Exist");
+        };
+        let forwards = message.value(Name::MaxForwards).and_then(text::number);
+        if forwards == Some(0) {
+            return self.refuse_plain(&flow, message, core, 483, "Too Many Hops");
+        }
+        if message.value(Name::ProxyRequire).is_some_and(|value| !value.is_empty()) {
+            return self.refuse_plain(&flow, message, core, 420, "Bad Extension");
+        }
+        let (request_uri, lines, next) = write_path(message, &path);
+        let Some((to, prefer)) = self.next_hop(next, &path, &flow) else {
+            return self.refuse_plain(&flow, message, core, 404, "Next Hop Not Allowed");
+        };
+        if core.method == Method::Bye {
+            let reason = message.value(Name::Reason).map(text::owned);
+            self.fact(Fact::Ended { ids: path.cookie.ids, by: path.from, reason });
+        }
+        let routes = if lines.is_empty() { Routes::Drop } else { Routes::Lines(&lines) };
+        let stamp = respond::stamp(&flow);
+        let mut plan = Forward { request_uri, top: b"", stamp, routes, anonymous: false };
+        let stateful = flow.transport.stream() && !to.transport.stream() && core.method != Method::Ack;
+        if stateful
+            && core.method != Method::Cancel
+            && self.slab.alive() < self.config.limits.transactions_max
+        {
+            return self.carry(now, (flow, to), (message, core), &mut plan, &path);
+        }
+        let seen = Seen {
+            branch: core.via.branch.unwrap_or_default(),
+            sent_by: core.via.sent_by,
+            call_id: core.call_id,
+            cseq: core.cseq,
+        };
+        let mut token = Vec::with_capacity(24);
+        seen.write(&self.ring, &mut token);
+        let mut top = Vec::with_capacity(128);
+        self.via(&mut top, to.listener, &token);
+        plan.top = &top;
+        let mut bytes = Vec::new();
+        edit::request(message, &plan, &mut bytes);
+        self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer, bytes }));
+    }
+
+    /// Forwards with a transaction.
+    fn carry(
+        &mut self,
+        now: Instant,
+        (flow, to): (Flow, Flow),
+        (message, core): (&Message<'_>, &Core<'_>),
+        plan: &mut Forward<'_>,
+        path: &Path<'_>,
+    ) {
+        let at = self.slab.reserve();
+        let token = self.token(at, 0, core);
+        let mut top = Vec::with_capacity(128);
+        self.via(&mut top, to.listener, &token);
+        let mut sent = Vec::new();
+        edit::request(message, &Forward { top: &top, ..*plan }, &mut sent);
+        let refresh = matches!(core.method, Method::Invite | Method::Update).then_some(path.cookie.ids);
+        let mut client = self.client(now, to, token, sent);
+        let invite = core.method == Method::Invite;
+        client.timer_c = invite.then(|| now + self.config.timers.timer_c);
+        let mut context = Context {
+            at,
+            key: self.key.as_slice().into(),
+            source: flow,
+            back: respond::reply_flow(flow, &core.via),
+            method: core.method,
+            request: message.bytes.to_vec(),
+            phase: Phase::Proceeding,
+            last: Vec::new(),
+            cancelled: false,
+            work: Work::Dialog { refresh, side: path.from },
+            clients: Vec::new(),
+            bound: None,
+            queued: None,
+        };
+        self.provisional(&mut context);
+        self.launch(at, &mut context, client, None);
+        self.insert(now, at, context);
+    }
+
+    /// A refusal without a transaction; ACK is never answered.
+    pub(super) fn refuse_plain(
+        &mut self,
+        flow: &Flow,
+        message: &Message<'_>,
+        core: &Core<'_>,
+        status: u16,
+        reason: &str,
+    ) {
+        if core.method == Method::Ack {
+            return;
+        }
+        let tag = self.tag(core);
+        let lines = match (status, message.value(Name::ProxyRequire)) {
+            (420, Some(value)) => {
+                format!("Unsupported: {}\r\n", text::owned(value).replace(['\r', '\n'], " "))
+            }
+            _ => String::new(),
+        };
+        let reply = Reply { status, reason, to_tag: &tag, lines: lines.as_bytes() };
+        let bytes = respond::reply(message, flow, &reply);
+        self.send(respond::reply_flow(*flow, &core.via), bytes);
+    }
+
+    /// Finds our cookie and takes our routes away; `None` when there is no valid one.
+    fn path<'a>(&self, message: &Message<'a>, core: &Core<'_>) -> Option<Path<'a>> {
+        let mut routes: Vec<&[u8]> = message.values(Name::Route).collect();
+        let uri = message.request_uri();
+        // RFC 3261 section 16.4: a strict router put our Record-Route into the Request-URI
+        if let Some((cookie, from)) = self.who(uri, core) {
+            let last = routes.pop()?;
+            let request_uri = Some(text::name_addr(last)?.uri);
+            self.pop_twin(&mut routes, 0, core, (cookie, from));
+            return Some(Path { cookie, from, routes, request_uri });
+        }
+        let mut found = None;
+        for (index, value) in routes.iter().enumerate() {
+            let Some(read) = text::name_addr(value) else { continue };
+            if let Some(who) = self.who(read.uri, core) {
+                found = Some((index, who));
+                break;
+            }
+        }
+        let (index, who) = found?;
+        routes.remove(index);
+        self.pop_twin(&mut routes, index, core, who);
+        let (cookie, from) = who;
+        if index > 0 && index == routes.len() {
+            // ours stood last: the peer did not turn its route set round
+            routes.reverse();
+        } else {
+            routes.drain(..index);
+        }
+        Some(Path { cookie, from, routes, request_uri: None })
+    }
+
+    /// Removes the other of our two Record-Routes, if it stands at `index`.
+    fn pop_twin(&self, routes: &mut Vec<&[u8]>, index: usize, core: &Core<'_>, who: (Cookie, Side)) {
+        let (cookie, from) = who;
+        let twin = cookie.place != Place::Single
+            && routes
+                .get(index)
+                .and_then(|value| self.cookie_in(value, core, from))
+                .is_some_and(|other| other.ids == cookie.ids);
+        if twin {
+            routes.remove(index);
+        }
+    }
+
+    /// Whose dialog a URI with our cookie belongs to: the side whose tag verifies is the sender.
+    fn who(&self, uri: &[u8], core: &Core<'_>) -> Option<(Cookie, Side)> {
+        [Side::Caller, Side::Callee]
+            .into_iter()
+            .find_map(|side| self.cookie_of(uri, core, side).map(|cookie| (cookie, side)))
+    }
+
+    /// Where a request goes next. An address that is not public is only allowed where the dialog already goes.
+    fn next_hop(&self, uri: &[u8], path: &Path<'_>, flow: &Flow) -> Option<(Flow, Option<Hop>)> {
+        let peer = match path.from {
+            Side::Caller => path.cookie.callee,
+            Side::Callee => path.cookie.caller,
+        };
+        let uri = Uri::parse(uri)?;
+        let named = uri.param(b"transport").and_then(Transport::read);
+        let transport = match (uri.scheme, named) {
+            (Scheme::Sips, _) => Transport::Tls,
+            (_, Some(named)) => named,
+            (_, None) => peer.transport,
+        };
+        let hop = match uri.address() {
+            // a name is not resolved here: its owner answered from the cookie's hop
+            None => peer,
+            Some(address) if private(address) && address != peer.addr.ip() => return None,
+            Some(address) => {
+                let port = uri.port.unwrap_or(transport.port());
+                Hop { transport, addr: std::net::SocketAddr::new(address, port) }
+            }
+        };
+        let to = self.flow_to(hop, flow.listener).or_else(|| {
+            // a transport we do not speak, at the very peer of the dialog
+            (hop.addr.ip() == peer.addr.ip()).then(|| self.flow_to(peer, flow.listener)).flatten()
+        })?;
+        let live =
+            peer.transport == to.transport && peer.addr.ip() == to.remote.ip() && to.transport.stream();
+        Some((to, live.then_some(peer)))
+    }
+}
+
+/// The Request-URI to write, the Route lines to write, and the URI of the next hop. A strict router ahead gets its own
+/// URI in the request line, and the real one as the last Route (RFC 3261 section 16.6 step 6).
+fn write_path<'a>(message: &Message<'a>, path: &Path<'a>) -> (Option<&'a [u8]>, Vec<u8>, &'a [u8]) {
+    let target = path.request_uri.unwrap_or_else(|| message.request_uri());
+    let first = path.routes.first().and_then(|value| text::name_addr(value)).map(|read| read.uri);
+    let Some(first) = first else { return (path.request_uri, Vec::new(), target) };
+    let loose = Uri::parse(first).is_some_and(|uri| uri.loose());
+    let mut lines = Vec::new();
+    for value in path.routes.iter().skip(usize::from(!loose)) {
+        respond::line(&mut lines, "Route: ", value);
+    }
+    if loose {
+        return (path.request_uri, lines, first);
+    }
+    lines.extend_from_slice(b"Route: <");
+    lines.extend_from_slice(target);
+    lines.extend_from_slice(b">\r\n");
+    (Some(first), lines, first)
+}

@@ -1,0 +1,325 @@
+//! The proxy as a state machine (RFC 3261 section 16): [`Edge::handle`] takes one input, [`Edge::poll`] gives what came
+//! of it. Not a policy: who may call and where a call goes is asked of the shell. Files: `ask` new requests and
+//! verdicts, `attempt` targets and branches, `client` answers to them, `dialog` in-dialog requests by cookie,
+//! `stray` answers without a transaction, `timer` deadlines.
+
+mod api;
+mod ask;
+mod attempt;
+mod client;
+mod context;
+mod dialog;
+mod respond;
+mod stray;
+mod timer;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::fmt;
+use std::hash::BuildHasher as _;
+use std::time::Instant;
+
+use hashbrown::HashTable;
+
+pub use api::{
+    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Fact, Input, Known, Limits, Output, Send, SendId,
+    Side, Target, Timers, Trust, Verdict,
+};
+
+use crate::keys::Ring;
+use crate::message::{Core, Message, Method};
+use crate::transport::{Flow, Hop, Transport};
+use context::{At, Context, Phase, Slab};
+
+/// The proxy. See the crate's head for the contract.
+pub struct Edge {
+    config: Config,
+    ring: Ring,
+    slab: Slab,
+    lookup: HashTable<At>,
+    hasher: foldhash::quality::FixedState,
+    deadlines: BinaryHeap<Reverse<(Instant, At)>>,
+    out: VecDeque<Output>,
+    draining: bool,
+    key: Vec<u8>,
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edge")
+            .field("alive", &self.slab.alive())
+            .field("draining", &self.draining)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Edge {
+    /// An edge without calls.
+    pub fn new(config: Config) -> Self {
+        let ring = Ring::new(&config.keys);
+        let seed = u64::from_le_bytes(*ring.current().tag.first_chunk().expect("a key has 32 bytes"))
+            ^ u64::from(config.process);
+        Self {
+            config,
+            ring,
+            slab: Slab::default(),
+            lookup: HashTable::new(),
+            hasher: foldhash::quality::FixedState::with_seed(seed),
+            deadlines: BinaryHeap::new(),
+            out: VecDeque::new(),
+            draining: false,
+            key: Vec::new(),
+        }
+    }
+
+    /// Takes one input. Drain [`Edge::poll`] afterwards.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Message { flow, bytes } => self.message(now, flow, bytes),
+            Input::Verdict { ask, verdict } => self.verdict(now, ask, verdict),
+            Input::Trying { ask } => self.trying(now, ask),
+            Input::Fault { send } => self.fault(now, send),
+            Input::Tick => {}
+        }
+        self.expire(now);
+    }
+
+    /// The next output, in order; `None` when there is nothing more to do until an input or the deadline.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When the next [`Input::Tick`] is due.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// True when no transaction is alive: a drained process may exit.
+    pub fn idle(&self) -> bool {
+        self.slab.alive() == 0
+    }
+
+    /// How many transactions are alive.
+    pub fn alive(&self) -> usize {
+        self.slab.alive()
+    }
+
+    /// From now on new calls are refused with 503 and Retry-After; what is up goes on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    fn message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        if usize::from(flow.listener) >= self.config.listeners.len() {
+            return;
+        }
+        let Ok(message) = Message::parse(bytes) else { return };
+        match (message.method(), Core::read(&message)) {
+            (None, Ok(core)) => self.response(now, &message, &core),
+            (Some(_), Ok(core)) => self.request(now, flow, &message, &core),
+            (None | Some(Method::Ack | Method::Cancel), Err(_)) => {}
+            (Some(_), Err(refusal)) => self.malformed(now, flow, &message, refusal),
+        }
+    }
+
+    fn request(&mut self, now: Instant, flow: Flow, message: &Message<'_>, core: &Core<'_>) {
+        let known = self.find(core, message);
+        match core.method {
+            Method::Ack => {
+                if !known.is_some_and(|at| self.ack(now, at)) {
+                    self.dialog(now, flow, message, core);
+                }
+            }
+            Method::Cancel => match known {
+                Some(at) => self.cancel(now, flow, at, message, core),
+                None => self.dialog(now, flow, message, core),
+            },
+            _ => match known {
+                Some(at) => self.repeat(at),
+                None if core.to_tag.is_some() => self.dialog(now, flow, message, core),
+                None => self.ask(now, flow, message, core),
+            },
+        }
+    }
+
+    /// A repeat of a request is answered with what was answered last (RFC 3261 section 17.2).
+    fn repeat(&mut self, at: At) {
+        let Some(context) = self.slab.get(at) else { return };
+        // after a 2xx repeats are absorbed (RFC 6026): the callee repeats the 2xx itself
+        if context.last.is_empty()
+            || matches!(context.phase, Phase::Accepted { .. } | Phase::Confirmed { .. })
+        {
+            return;
+        }
+        let (to, bytes) = (context.back, context.last.clone());
+        self.send(to, bytes);
+    }
+
+    /// An ACK with the branch of its INVITE; true when it is used up here.
+    fn ack(&mut self, now: Instant, at: At) -> bool {
+        let t4 = self.config.timers.t4;
+        self.with(now, at, |_, context| match context.phase {
+            Phase::Completed { .. } if context.method == Method::Invite => {
+                let until = if context.back.transport.stream() { now } else { now + t4 };
+                context.phase = Phase::Confirmed { until };
+                true
+            }
+            Phase::Accepted { .. } => false,
+            _ => true,
+        })
+        .unwrap_or(false)
+    }
+
+    /// Works on a context taken out of the slab, then puts it back, arms its timer, or forgets it.
+    fn with<T>(
+        &mut self,
+        now: Instant,
+        at: At,
+        work: impl FnOnce(&mut Self, &mut Context) -> T,
+    ) -> Option<T> {
+        let mut context = self.slab.take(at)?;
+        let result = work(self, &mut context);
+        self.settle(now, at, context);
+        Some(result)
+    }
+
+    fn settle(&mut self, now: Instant, at: At, mut context: Box<Context>) {
+        if let Phase::Confirmed { until } = context.phase
+            && until <= now
+        {
+            context.phase = Phase::Done;
+        }
+        if context.done() {
+            if !context.key.is_empty() {
+                let hash = self.hasher.hash_one(&context.key[..]);
+                if let Ok(entry) = self.lookup.find_entry(hash, |found| *found == at) {
+                    entry.remove();
+                }
+            }
+            self.slab.free(at);
+            return;
+        }
+        if let Some(due) = context.deadline()
+            && context.queued.is_none_or(|queued| due < queued)
+        {
+            context.queued = Some(due);
+            self.deadlines.push(Reverse((due, at)));
+        }
+        self.slab.put(at, context);
+    }
+
+    /// Adds a context; with a key, repeats of its request find it.
+    fn insert(&mut self, now: Instant, at: At, context: Context) {
+        if !context.key.is_empty() {
+            let hash = self.hasher.hash_one(&context.key[..]);
+            let (slab, hasher) = (&self.slab, &self.hasher);
+            self.lookup.insert_unique(hash, at, |at| {
+                slab.get(*at).map_or(0, |context| hasher.hash_one(&context.key[..]))
+            });
+        }
+        self.settle(now, at, Box::new(context));
+    }
+
+    /// The server transaction of a request (RFC 3261 section 17.2.3); an ACK or CANCEL finds that of its INVITE.
+    /// Leaves the key in `self.key`.
+    fn find(&mut self, core: &Core<'_>, message: &Message<'_>) -> Option<At> {
+        let mut key = std::mem::take(&mut self.key);
+        transaction_key(core, message, &mut key);
+        let hash = self.hasher.hash_one(&key[..]);
+        let slab = &self.slab;
+        let found =
+            self.lookup.find(hash, |at| slab.get(*at).is_some_and(|context| *context.key == *key)).copied();
+        self.key = key;
+        found
+    }
+
+    fn send(&mut self, to: Flow, bytes: Vec<u8>) {
+        self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer: None, bytes }));
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        self.out.push_back(Output::Fact(Box::new(fact)));
+    }
+
+    /// The flow to a hop: through the listener it came by if that fits, else the first that does.
+    fn flow_to(&self, hop: Hop, near: u16) -> Option<Flow> {
+        let fits = |index: usize| {
+            self.config.listeners.get(index).is_some_and(|one| {
+                one.transport == hop.transport && one.local.is_ipv4() == hop.addr.is_ipv4()
+            })
+        };
+        let near = usize::from(near);
+        let index =
+            if fits(near) { near } else { (0..self.config.listeners.len()).find(|index| fits(*index))? };
+        let listener = u16::try_from(index).ok()?;
+        Some(Flow { listener, transport: hop.transport, remote: hop.addr, connection: None })
+    }
+
+    /// Tag of our own answers: the same for repeats.
+    fn tag(&self, core: &Core<'_>) -> Vec<u8> {
+        let branch = core.via.branch.unwrap_or_default();
+        let mac = crate::keys::mac(&self.ring.current().tag, &[core.call_id, core.from_tag, branch]);
+        let mut tag = Vec::with_capacity(16);
+        crate::keys::base64url(mac.get(..9).unwrap_or_default(), &mut tag);
+        tag
+    }
+}
+
+fn transaction_key(core: &Core<'_>, message: &Message<'_>, key: &mut Vec<u8>) {
+    key.clear();
+    let method: &[u8] = match core.method {
+        Method::Ack | Method::Cancel => b"INVITE",
+        _ => core.method_text,
+    };
+    key.extend_from_slice(method);
+    key.push(b' ');
+    match core.via.branch {
+        Some(branch) if branch.len() > 7 && branch.starts_with(crate::branch::MAGIC) => {
+            key.extend_from_slice(branch);
+            key.push(b' ');
+            key.extend_from_slice(core.via.sent_by);
+        }
+        // RFC 2543: no unique branch
+        _ => {
+            for part in [message.request_uri(), core.from_tag, core.call_id, core.via.sent_by] {
+                key.extend_from_slice(part);
+                key.push(b' ');
+            }
+            key.extend_from_slice(&core.cseq.to_be_bytes());
+            key.extend_from_slice(core.via.branch.unwrap_or_default());
+        }
+    }
+}
+
+/// An address that a peer may only name if the dialog already goes there: not on the public network.
+fn private(address: std::net::IpAddr) -> bool {
+    match address {
+        std::net::IpAddr::V4(four) => {
+            let [a, b, ..] = four.octets();
+            four.is_private()
+                || four.is_loopback()
+                || four.is_link_local()
+                || four.is_unspecified()
+                || four.is_broadcast()
+                || four.is_multicast()
+                || a == 0
+                || (a == 100 && b & 0xC0 == 64)
+                || a >= 240
+        }
+        std::net::IpAddr::V6(six) => {
+            if let Some(four) = six.to_ipv4_mapped() {
+                return private(four.into());
+            }
+            six.is_loopback()
+                || six.is_unspecified()
+                || six.is_multicast()
+                || six.is_unique_local()
+                || six.is_unicast_link_local()
+        }
+    }
+}
+
+/// True for 64·T1 timers of unreliable transports only.
+fn unreliable(transport: Transport) -> bool {
+    !transport.stream()
+}

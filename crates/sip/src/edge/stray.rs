@@ -1,0 +1,70 @@
+//! Answers: to the transaction their branch names, or, without one, on by the next Via if the signature in our own
+//! proves that this cluster sent the request (departure (d): RFC 6026 forbids forwarding what nobody asked for).
+
+use std::time::Instant;
+
+use super::Edge;
+use super::api::{Fact, Known, Side};
+use crate::branch::{Branch, Ours, Seen};
+use crate::edit;
+use crate::message::{Core, Message, Method, Name, Via};
+use crate::transport::{Hop, Transport};
+use crate::uri;
+
+impl Edge {
+    pub(super) fn response(&mut self, now: Instant, message: &Message<'_>, core: &Core<'_>) {
+        let Some(token) = core.via.branch else { return };
+        if let Some(branch) = Branch::read(token)
+            && branch.node == self.config.node
+            && branch.process == self.config.process
+            && let Some(at) = self.slab.at(branch.index).filter(|at| at.generation == branch.generation)
+            && let Some(context) = self.slab.get(at)
+        {
+            let index = usize::from(branch.attempt);
+            if context.clients.get(index).is_some_and(|client| client.token == *token) {
+                self.client_response(now, at, index, message, core);
+            }
+            return;
+        }
+        self.stray(message, core, token);
+    }
+
+    fn stray(&mut self, message: &Message<'_>, core: &Core<'_>, token: &[u8]) {
+        let Some(next) = message.values(Name::Via).nth(1).and_then(Via::parse) else { return };
+        let seen = Seen {
+            branch: next.branch.unwrap_or_default(),
+            sent_by: next.sent_by,
+            call_id: core.call_id,
+            cseq: core.cseq,
+        };
+        let Some(ours) = seen.proves(token, &self.ring) else { return };
+        let status = message.status().unwrap_or_default();
+        if matches!(ours, Ours::Stateful(_)) && (status == 100 || core.method == Method::Cancel) {
+            return;
+        }
+        let Some(hop) = answer_hop(&next) else { return };
+        let Some(to) = self.flow_to(hop, 0) else { return };
+        if core.method == Method::Invite && (200..300).contains(&status) && matches!(ours, Ours::Stateful(_))
+        {
+            let cookie =
+                message.values(Name::RecordRoute).find_map(|value| self.cookie_in(value, core, Side::Caller));
+            if let Some(cookie) = cookie {
+                let mut dialog = self.dialog_of(message, core);
+                dialog.caller_hop = Some(cookie.caller);
+                dialog.callee_hop = Some(cookie.callee);
+                self.fact(Fact::Answered { ids: cookie.ids, dialog, known: Known::CookieOnly });
+            }
+        }
+        let mut bytes = Vec::new();
+        edit::response(message, &mut bytes);
+        self.send(to, bytes);
+    }
+}
+
+/// Where a response goes by its next Via (RFC 3261 section 18.2.2): `received` and `rport` are ours.
+fn answer_hop(via: &Via<'_>) -> Option<Hop> {
+    let transport = Transport::read(via.transport)?;
+    let address = via.received.and_then(uri::address).or_else(|| uri::address(via.host))?;
+    let port = via.rport.flatten().or(via.port).unwrap_or(transport.port());
+    Some(Hop { transport, addr: std::net::SocketAddr::new(address, port) })
+}

@@ -1,0 +1,188 @@
+//! The checks of RFC 3261 section 16.3 and the fields every element needs (Via, From, To, Call-ID, `CSeq`). Separate from
+//! reading, so that a malformed request can still be answered: the [`Refusal`] carries the status.
+#![warn(clippy::indexing_slicing)]
+
+use memchr::memchr;
+
+use super::{Flaw, Message, Method, Name, VIAS_MAX};
+use crate::text::{self, NameAddr};
+use crate::uri::{self, Scheme, Uri};
+
+/// The status a malformed or unacceptable request is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Status code.
+    pub status: u16,
+    /// Reason phrase; names what is wrong.
+    pub reason: &'static str,
+}
+
+const fn refuse(status: u16, reason: &'static str) -> Refusal {
+    Refusal { status, reason }
+}
+
+/// One Via value (RFC 3261 section 20.42, RFC 3581).
+#[derive(Clone, Copy, Debug)]
+pub struct Via<'a> {
+    /// Transport token, as written.
+    pub transport: &'a [u8],
+    /// Host of sent-by, without brackets.
+    pub host: &'a [u8],
+    /// Port of sent-by.
+    pub port: Option<u16>,
+    /// sent-by as written.
+    pub sent_by: &'a [u8],
+    /// The branch, magic cookie included.
+    pub branch: Option<&'a [u8]>,
+    /// The address the request came from, where the receiver wrote it.
+    pub received: Option<&'a [u8]>,
+    /// `rport`: `Some(None)` asked for, `Some(Some(port))` filled in.
+    pub rport: Option<Option<u16>>,
+}
+
+impl<'a> Via<'a> {
+    /// Reads one Via value.
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let (head, params) = text::split(value, b';').unwrap_or((value, &[]));
+        let slash = memchr(b'/', head)?;
+        let (protocol, rest) = text::cut(head, slash);
+        let (version, rest) = text::split(rest, b'/')?;
+        if !text::trim(protocol).eq_ignore_ascii_case(b"SIP") || text::trim(version) != b"2.0" {
+            return None;
+        }
+        let rest = text::trim(rest);
+        let gap = rest.iter().position(|b| text::blank(*b))?;
+        let (transport, sent_by) = text::cut(rest, gap);
+        let sent_by = text::trim(sent_by);
+        let (host, port) = uri::host_port(sent_by)?;
+        let mut via = Self { transport, host, port, sent_by, branch: None, received: None, rport: None };
+        for (name, value) in text::Params(params) {
+            if name.eq_ignore_ascii_case(b"branch") {
+                via.branch = value;
+            } else if name.eq_ignore_ascii_case(b"received") {
+                via.received = value;
+            } else if name.eq_ignore_ascii_case(b"rport") {
+                via.rport = Some(value.and_then(text::number).and_then(|port| u16::try_from(port).ok()));
+            }
+        }
+        Some(via)
+    }
+}
+
+/// What a transaction and a dialog are known by.
+#[derive(Clone, Copy, Debug)]
+pub struct Core<'a> {
+    /// The top Via.
+    pub via: Via<'a>,
+    /// The From value, whole.
+    pub from: &'a [u8],
+    /// Tag of From; empty where an RFC 2543 client sent none.
+    pub from_tag: &'a [u8],
+    /// The To value, whole.
+    pub to: &'a [u8],
+    /// Tag of To.
+    pub to_tag: Option<&'a [u8]>,
+    /// The Call-ID.
+    pub call_id: &'a [u8],
+    /// Number of `CSeq`.
+    pub cseq: u32,
+    /// Method of `CSeq`.
+    pub method: Method,
+    /// Method of `CSeq` as written.
+    pub method_text: &'a [u8],
+}
+
+impl<'a> Core<'a> {
+    /// Reads the fields and checks the message; the refusal says what to answer a request with. A response that is
+    /// refused here is dropped.
+    pub fn read(message: &Message<'a>) -> Result<Self, Refusal> {
+        match message.flaw {
+            None => {}
+            Some(Flaw::Version) => return Err(refuse(505, "Version Not Supported")),
+            Some(Flaw::StartLine) => return Err(refuse(400, "Malformed Request Line")),
+            Some(Flaw::HeaderLine) => return Err(refuse(400, "Malformed Header")),
+            Some(Flaw::Duplicate) => return Err(refuse(400, "Header Repeated")),
+            Some(Flaw::Length) => return Err(refuse(400, "Bad Content-Length")),
+            Some(Flaw::TooMany) => return Err(refuse(513, "Too Many Headers")),
+        }
+        let core = Self::fields(message)?;
+        if message.status().is_none() {
+            check_uri(message)?;
+            if message.method_text() != core.method_text {
+                return Err(refuse(400, "CSeq Method Differs"));
+            }
+        }
+        Ok(core)
+    }
+
+    fn fields(message: &Message<'a>) -> Result<Self, Refusal> {
+        let need = |name, reason| message.value(name).ok_or(refuse(400, reason));
+        let first = message.values(Name::Via).next().ok_or(refuse(400, "Missing Via"))?;
+        let via = Via::parse(first).ok_or(refuse(400, "Malformed Via"))?;
+        if message.all(Name::Via).count() > VIAS_MAX || message.values(Name::Via).nth(VIAS_MAX).is_some() {
+            return Err(refuse(513, "Too Many Vias"));
+        }
+        let from = need(Name::From, "Missing From")?;
+        let to = need(Name::To, "Missing To")?;
+        let call_id = need(Name::CallId, "Missing Call-ID")?;
+        let (cseq, method_text) =
+            cseq(need(Name::CSeq, "Missing CSeq")?).ok_or(refuse(400, "Malformed CSeq"))?;
+        let from_params = party(from).ok_or(refuse(400, "Malformed From"))?.params;
+        let to_params = party(to).ok_or(refuse(400, "Malformed To"))?.params;
+        if call_id.is_empty() || call_id.iter().any(|b| text::blank(*b)) {
+            return Err(refuse(400, "Malformed Call-ID"));
+        }
+        Ok(Self {
+            via,
+            from,
+            from_tag: text::param_value(from_params, b"tag").unwrap_or_default(),
+            to,
+            to_tag: text::param_value(to_params, b"tag").filter(|tag| !tag.is_empty()),
+            call_id,
+            cseq,
+            method: Method::read(method_text),
+            method_text,
+        })
+    }
+}
+
+fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
+    let gap = value.iter().position(|b| text::blank(*b))?;
+    let (number, method) = text::cut(value, gap);
+    let method = text::trim(method);
+    // RFC 3261 section 8.1.1.5: below 2^31
+    let number = text::number(number).filter(|number| *number < 1 << 31)?;
+    text::is_token(method).then_some((number, method))
+}
+
+/// A From or To value: one address whose quotes are closed.
+fn party(value: &[u8]) -> Option<NameAddr<'_>> {
+    if !text::quotes_closed(value) || text::List(value).nth(1).is_some() {
+        return None;
+    }
+    text::name_addr(value).filter(|read| memchr(b':', read.uri).is_some())
+}
+
+fn check_uri(message: &Message<'_>) -> Result<(), Refusal> {
+    let uri = Uri::parse(message.request_uri()).ok_or(refuse(400, "Malformed Request-URI"))?;
+    if uri.scheme == Scheme::Other {
+        return Err(refuse(416, "Unsupported URI Scheme"));
+    }
+    if !uri.headers.is_empty() {
+        return Err(refuse(400, "Headers in Request-URI"));
+    }
+    for header in message.all(Name::Contact) {
+        if !text::quotes_closed(header.value.of(message.bytes)) {
+            return Err(refuse(400, "Malformed Contact"));
+        }
+    }
+    match message.value(Name::MaxForwards).map(max_forwards) {
+        None | Some(Some(_)) => Ok(()),
+        Some(None) => Err(refuse(400, "Malformed Max-Forwards")),
+    }
+}
+
+/// 0 to 255 (RFC 3261 section 20.22).
+pub(crate) fn max_forwards(value: &[u8]) -> Option<u8> {
+    text::number(value).and_then(|number| u8::try_from(number).ok())
+}

@@ -1,0 +1,224 @@
+//! Small readers of SIP text: white space, quoted strings, parameters, comma lists (RFC 3261 section 25).
+//! They take any bytes, never panic and never allocate. CR and LF count as white space, so a folded value reads as one.
+#![warn(clippy::indexing_slicing)]
+
+use memchr::memchr;
+
+/// True for space, tab and the line breaks of a folded value.
+pub(crate) const fn blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Without white space at both ends.
+pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && blank(*first)
+    {
+        text = rest;
+    }
+    while let [rest @ .., last] = text
+        && blank(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// Everything before and after position `at`, the byte there left out.
+pub(crate) fn cut(text: &[u8], at: usize) -> (&[u8], &[u8]) {
+    (text.get(..at).unwrap_or(text), text.get(at.saturating_add(1)..).unwrap_or_default())
+}
+
+/// Everything before and after the first `byte`, if there is one.
+pub(crate) fn split(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    memchr(byte, text).map(|at| cut(text, at))
+}
+
+/// The first place of one of `wanted` that stands neither in quotes nor in angle brackets.
+pub(crate) fn find_outside(text: &[u8], wanted: u8) -> Option<usize> {
+    let (mut quoted, mut angle, mut escaped) = (false, false, false);
+    for (at, &byte) in text.iter().enumerate() {
+        if quoted {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            _ if byte == wanted && !angle => return Some(at),
+            b'"' if !angle => quoted = true,
+            b'<' => angle = true,
+            b'>' => angle = false,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// True when quotes are closed: a display name with an open quote makes the header malformed.
+pub(crate) fn quotes_closed(text: &[u8]) -> bool {
+    if memchr(b'"', text).is_none() {
+        return true;
+    }
+    let (mut quoted, mut escaped) = (false, false);
+    for &byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    !quoted
+}
+
+/// The values of a comma list, quotes and angle brackets respected; empty ones are left out.
+pub(crate) struct List<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Iterator for List<'a> {
+    type Item = &'a [u8];
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while !self.0.is_empty() {
+            let has_comma = memchr(b',', self.0).is_some();
+            let (value, rest) = match if has_comma { find_outside(self.0, b',') } else { None } {
+                Some(at) => cut(self.0, at),
+                None => (self.0, &[][..]),
+            };
+            self.0 = rest;
+            let value = trim(value);
+            if !value.is_empty() {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+/// The parameters of `;a=b;c` as (name, value) pairs; text before the first semicolon is not expected here.
+pub(crate) struct Params<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Iterator for Params<'a> {
+    type Item = (&'a [u8], Option<&'a [u8]>);
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.0.is_empty() {
+            let has_quote = memchr(b'"', self.0).is_some();
+            let at = if has_quote { find_outside(self.0, b';') } else { memchr(b';', self.0) };
+            let (one, rest) = at.map_or((self.0, &[][..]), |at| cut(self.0, at));
+            self.0 = rest;
+            let one = trim(one);
+            if one.is_empty() {
+                continue;
+            }
+            return Some(match split(one, b'=') {
+                Some((name, value)) => (trim(name), Some(trim(value))),
+                None => (one, None),
+            });
+        }
+        None
+    }
+}
+
+/// The value of one parameter: `None` absent, `Some(None)` there without a value.
+pub(crate) fn param<'a>(params: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
+    Params(params).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+}
+
+/// The value of one parameter, where it has one.
+pub(crate) fn param_value<'a>(params: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    param(params, wanted).flatten()
+}
+
+/// An unsigned number of digits only.
+pub(crate) fn number(text: &[u8]) -> Option<u32> {
+    if text.is_empty() || text.len() > 10 {
+        return None;
+    }
+    let mut sum = 0u64;
+    for byte in text {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        sum = sum * 10 + u64::from(byte - b'0');
+    }
+    u32::try_from(sum).ok()
+}
+
+/// A token of RFC 3261 section 25.1.
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty()
+        && text.iter().all(|b| {
+            b.is_ascii_alphanumeric()
+                || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+        })
+}
+
+/// Text for people and records: invalid UTF-8 is replaced.
+pub(crate) fn owned(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// The URI and the parameters behind it of a From, To, Contact, Route or Record-Route value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NameAddr<'a> {
+    pub(crate) uri: &'a [u8],
+    pub(crate) params: &'a [u8],
+    pub(crate) bracketed: bool,
+}
+
+/// Reads a name-addr or addr-spec (RFC 3261 section 20.10): without brackets, parameters belong to the header.
+pub(crate) fn name_addr(value: &[u8]) -> Option<NameAddr<'_>> {
+    let open = if memchr(b'"', value).is_some() { find_open(value) } else { memchr(b'<', value) };
+    let Some(open) = open else {
+        let (uri, params) = split(value, b';').unwrap_or((value, &[]));
+        let uri = trim(uri);
+        return (!uri.is_empty()).then_some(NameAddr { uri, params, bracketed: false });
+    };
+    let (_, inside) = cut(value, open);
+    let (uri, rest) = split(inside, b'>')?;
+    let params = match split(rest, b';') {
+        Some((_, params)) => params,
+        None => &[],
+    };
+    Some(NameAddr { uri: trim(uri), params, bracketed: true })
+}
+
+/// The first `<` outside a quoted display name.
+fn find_open(value: &[u8]) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, &byte) in value.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'<' if !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_respect_quotes_and_brackets() {
+        let values: Vec<_> = List(b"\"a,b\" <sip:a,b@c>;x=1, <sip:d>,, e").collect();
+        assert_eq!(values, [&b"\"a,b\" <sip:a,b@c>;x=1"[..], b"<sip:d>", b"e"]);
+    }
+
+    #[test]
+    fn parameters_are_read_without_regard_to_case_and_space() {
+        assert_eq!(param_value(b"; TAG = 7 ;lr", b"tag"), Some(&b"7"[..]));
+        assert_eq!(param(b"a=1;lr", b"lr"), Some(None));
+    }
+
+    #[test]
+    fn a_display_name_may_hold_an_escaped_quote_and_a_bracket() {
+        let read = name_addr(b"\"<x> \\\" y\" <sip:a@b;lr> ;tag=1").unwrap();
+        assert_eq!((read.uri, read.params), (&b"sip:a@b;lr"[..], &b"tag=1"[..]));
+    }
+}

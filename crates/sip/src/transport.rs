@@ -1,0 +1,94 @@
+//! Where messages come from and go to. Not sockets: those are the shell's.
+
+use std::net::SocketAddr;
+
+/// How a message travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+    /// A stream under TLS; the edge treats it like TCP.
+    Tls,
+}
+
+impl Transport {
+    /// True where the transport itself repeats what is lost.
+    pub const fn stream(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
+
+    /// The token in Via.
+    pub const fn via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// The `transport` parameter of a URI.
+    pub const fn param(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// The port where a URI names none (RFC 3261 section 19.1.2).
+    pub const fn port(self) -> u16 {
+        if matches!(self, Self::Tls) { 5061 } else { 5060 }
+    }
+
+    /// Reads a `transport` parameter or a Via token.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        [Self::Udp, Self::Tcp, Self::Tls]
+            .into_iter()
+            .find(|one| text.eq_ignore_ascii_case(one.via().as_bytes()))
+    }
+}
+
+/// A place to send to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hop {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub addr: SocketAddr,
+}
+
+/// Where bytes came from, or where they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Which of [`crate::Config::listeners`].
+    pub listener: u16,
+    /// How.
+    pub transport: Transport,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// For streams, the shell's number of the connection; `None` to send means "a live connection to `remote` on that
+    /// transport, or a new one".
+    pub connection: Option<u64>,
+}
+
+impl Flow {
+    /// The other end as a hop.
+    pub const fn hop(&self) -> Hop {
+        Hop { transport: self.transport, addr: self.remote }
+    }
+}
+
+/// A socket the shell listens on, and what stands for it in Via and Record-Route.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// How.
+    pub transport: Transport,
+    /// The bound address.
+    pub local: SocketAddr,
+    /// The host that others reach it by.
+    pub public_host: String,
+    /// The port that others reach it by.
+    pub public_port: u16,
+}
