@@ -9,11 +9,12 @@ use domain::{Caller, Op, Timestamp, View};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use uuid::Uuid;
 
-mod json;
 pub mod cartesia;
+mod json;
 pub mod krosai;
 pub mod native;
 pub mod neo;
+pub(crate) mod openapi;
 pub mod polyai;
 
 /// One operation of a dialect.
