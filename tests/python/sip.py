@@ -149,8 +149,9 @@ class Caller(Peer):
         super().__init__(host)
         self.edge = edge
 
-    def invite(self, user, *, host=None, params="", headers=(), max_forwards=70, from_user="+12125550100", scheme="sip"):
-        return Call(self, user, host, params, headers, max_forwards, from_user, scheme)
+    def invite(self, user, *, host=None, params="", headers=(), max_forwards=70, from_user="+12125550100", scheme="sip",
+               media_port=40_000):  # fmt: skip
+        return Call(self, user, host, params, headers, max_forwards, from_user, scheme, media_port)
 
     def options(self, headers=()):
         branch, host = token("z9hG4bK"), self.address
@@ -169,7 +170,7 @@ class Caller(Peer):
 class Call:
     """One call of a caller, from its INVITE on."""
 
-    def __init__(self, caller, user, host, params, headers, max_forwards, from_user, scheme):
+    def __init__(self, caller, user, host, params, headers, max_forwards, from_user, scheme, media_port):
         self.caller = caller
         mine = f"{caller.address[0]}:{caller.address[1]}"
         there = host or f"{caller.edge[0]}:{caller.edge[1]}"
@@ -187,7 +188,7 @@ class Call:
                 ("From", self.from_), ("To", self.to), ("Call-ID", self.id), ("CSeq", "1 INVITE"),
                 ("Contact", f"<{caller.contact}>"), *headers, ("Content-Type", "application/sdp"),
             ],
-            SDP,
+            SDP.replace("40000", str(media_port)),
         )  # fmt: skip
         self.send()
 

@@ -33,7 +33,7 @@ def assert_ledger(tenant, balance):
     entries = tenant.pages(f"/api/v1/organizations/{tenant.id}/ledger")
     assert entries
     assert sum(entry["amount_cents"] for entry in entries) == 0, entries
-    own = [entry for entry in entries if entry["account"] == "balance"]
+    own = [entry for entry in entries if entry["account"] == "wallet"]
     assert sum(entry["amount_cents"] for entry in own) == tenant.balance() == balance, entries
     assert own[0]["balance_after_cents"] == balance, "lists are newest first"
 
