@@ -24,6 +24,7 @@
 //! * `now` never goes back.
 //! * The shell frames streams with [`Framer`] and gives whole messages.
 
+mod agent;
 mod branch;
 mod cookie;
 mod edge;
@@ -36,6 +37,9 @@ mod transport;
 mod uri;
 mod write;
 
+pub use agent::{
+    AgentEvent, AgentInput, AgentOutput, Answerer, AnswererConfig, Answering, Caller, CallerConfig, Local,
+};
 pub use cookie::{CallIds, Cookie, Direction, Place};
 pub use edge::{
     Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Fact, Input, Known, Limits, Output, Send,
