@@ -25,11 +25,11 @@ pub enum Change {
     /// An agent.
     Agent(Agent),
     /// An agent goes.
-    AgentDelete(AgentId, u64),
+    AgentDelete(OrganizationId, AgentId, u64),
     /// An endpoint.
     Endpoint(Endpoint),
     /// An endpoint goes.
-    EndpointDelete(EndpointId, u64),
+    EndpointDelete(OrganizationId, EndpointId, u64),
     /// A provider.
     Provider(Provider),
     /// A provider goes.
@@ -55,7 +55,7 @@ pub enum Guard {
     /// The organization holds at most this many numbers.
     SlotsWithin(OrganizationId, u32),
     /// No held number names this endpoint.
-    EndpointUnused(EndpointId),
+    EndpointUnused(OrganizationId, EndpointId),
     /// No held number names this provider.
     ProviderUnused(ProviderId),
 }

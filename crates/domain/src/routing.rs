@@ -1,7 +1,5 @@
 //! Where a call goes, and why. Pure: memory in, decision out; the call path and `explain` run the same function.
 
-use std::net::IpAddr;
-
 use crate::e164::E164;
 use crate::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use crate::money::Micros;
@@ -128,8 +126,6 @@ pub trait Table {
     fn organization(&self, id: OrganizationId) -> Option<OrganizationRoute>;
     /// How many targets of an endpoint are switched on; none: no such endpoint.
     fn targets_on(&self, id: EndpointId) -> Option<usize>;
-    /// Every trunk that allows calls from an address.
-    fn trunks_from(&self, source: IpAddr) -> &[TrunkRoute];
 }
 
 /// What is asked.
