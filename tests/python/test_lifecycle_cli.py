@@ -183,8 +183,7 @@ def test_a_taken_port_is_named(server, tmp_path):
 
 
 def test_the_first_start_without_admin_key_prints_one_once(tmp_path):
-    process = Server(tmp_path)
-    process.environment = {"TRUNKLINE_ADMIN_KEY": ""}
+    process = Server(tmp_path)  # for its ports and its address only
     command = [
         BINARY, "serve", "--http", f"127.0.0.1:{process.http_port}", "--sip", f"udp:127.0.0.1:{process.sip_port}",
         "--store", f"sqlite:{tmp_path}/t.db",

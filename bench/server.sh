@@ -1,0 +1,62 @@
+# Sourced by the benchmarks: a server of their own, in a temporary folder, on loopback, stopped at the end.
+bench_work=$(mktemp -d)
+bench_admin=bench_$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
+bench_started=()
+bench_stop() {
+  local p
+  for p in "${bench_started[@]}"; do kill "$p" 2>/dev/null || true; done
+  for p in "${bench_started[@]}"; do wait "$p" 2>/dev/null || true; done
+  rm -rf "$bench_work"
+}
+trap bench_stop EXIT
+
+api() { # METHOD PATH [FILE with the JSON body] -> body; fails, showing the answer, on an error status
+  local body=()
+  [ $# -lt 3 ] || body=(-H 'content-type: application/json' --data-binary "@$3")
+  curl -sS --fail-with-body -X "$1" -H "authorization: Bearer $bench_admin" \
+    ${bench_organization:+-H "x-organization-id: $bench_organization"} "${body[@]}" "http://127.0.0.1:$server_http$2" ||
+    { echo "$1 $2 failed" >&2; return 1; }
+}
+post() { # PATH JSON -> body
+  printf '%s' "$2" >"$bench_work/body"
+  api POST "$1" "$bench_work/body"
+}
+
+server_start() { # HTTP_PORT SIP_PORT: sets server_pid, server_http, server_sip, bench_organization
+  server_http=$1 server_sip=$2
+  TRUNKLINE_ADMIN_KEY=$bench_admin "$TRUNKLINE_BIN" serve --http "127.0.0.1:$1" --sip "udp:127.0.0.1:$2" \
+    --store "sqlite:$bench_work/bench.db" >"$bench_work/log" 2>&1 &
+  server_pid=$!
+  bench_started+=("$server_pid")
+  local i
+  for i in $(seq 200); do
+    kill -0 "$server_pid" 2>/dev/null || { cat "$bench_work/log" >&2; return 1; }
+    if curl -sf "http://127.0.0.1:$1/health/ready" >/dev/null 2>&1; then break; fi
+    [ "$i" -lt 200 ] || { echo "not ready" >&2; return 1; }
+    sleep 0.05
+  done
+  bench_organization=$(post /api/v1/organizations '{"name":"bench"}' | jq -er .id)
+}
+
+# +14152000000 and so many after it, on a trunk that trusts 127.0.0.1; the endpoint is set once its address is known.
+import_numbers() { # COUNT: sets bench_trunk, bench_endpoint
+  local t0=$SECONDS at rows refused
+  bench_trunk=$(post /api/v1/providers '{"kind":"sip_trunk","label":"bench","inbound":{"allowed_addresses":["127.0.0.1"]}}' | jq -er .id)
+  bench_endpoint=$(post /api/v1/endpoints \
+    '{"name":"bench","kind":"sip","environment":"live","targets":[{"uri":"sip:127.0.0.1:5080","priority":1,"weight":1,"enabled":true}]}' | jq -er .id)
+  for ((at = 0; at < $1; at += 50000)); do
+    rows=$(($1 - at < 50000 ? $1 - at : 50000))
+    seq $((4152000000 + at)) $((4152000000 + at + rows - 1)) |
+      jq -cn --arg trunk "$bench_trunk" --arg endpoint "$bench_endpoint" \
+        '{provider_id: $trunk, numbers: [inputs | {e164: "+1\(.)", endpoint_id: $endpoint}]}' >"$bench_work/rows"
+    api POST /api/v1/numbers/import "$bench_work/rows" >"$bench_work/results"
+    refused=$(jq '[.. | objects | select(has("error") and .error != null)] | length' "$bench_work/results")
+    [ "$refused" -eq 0 ] || { head -c 600 "$bench_work/results" >&2; return 1; }
+  done
+  api GET "/api/v1/numbers/%2B1$((4152000000 + $1 - 1))" | jq -e '.status == "active"' >/dev/null
+  echo "$1 numbers imported in $((SECONDS - t0)) s"
+}
+trunk_calls_go_to() { # SIP_URI
+  printf '{"targets":[{"uri":"%s","priority":1,"weight":1,"enabled":true}]}' "$1" >"$bench_work/body"
+  api PATCH "/api/v1/endpoints/$bench_endpoint" "$bench_work/body" >/dev/null
+}
