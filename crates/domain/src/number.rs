@@ -210,6 +210,8 @@ pub enum NumberRef {
     Id(NumberId),
     /// By the number itself; finds the one held now.
     E164(E164),
+    /// By the number itself, held now and answered by this agent; any other number is not found.
+    OfAgent(AgentId, E164),
 }
 
 /// What a new number is to be given; every part is optional.

@@ -188,6 +188,8 @@ pub enum Op {
     NumberImportMany(ProviderId, Vec<Result<Import, crate::Error>>),
     /// Lists numbers.
     NumberList(NumberQuery, Page<NumberId>),
+    /// Lists the numbers of one agent; an agent that is not there is not found, unlike one without numbers.
+    NumberListOfAgent(AgentId, Page<NumberId>),
     /// Reads a number.
     NumberGet(NumberRef),
     /// Changes a number.
@@ -229,6 +231,7 @@ impl Op {
                 | Self::ProviderGet(_)
                 | Self::StockList(..)
                 | Self::NumberList(..)
+                | Self::NumberListOfAgent(..)
                 | Self::NumberGet(_)
                 | Self::NumberExplain(..)
                 | Self::CallList(..)
