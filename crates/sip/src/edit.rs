@@ -10,7 +10,6 @@ use crate::write;
 /// What becomes of the Route headers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Routes<'e> {
-    Keep,
     Drop,
     /// These header lines stand instead.
     Lines(&'e [u8]),
@@ -79,7 +78,6 @@ pub(crate) fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u
     let (mut stamped, mut bounded) = (false, false);
     for header in message.headers() {
         match header.name {
-            Name::Other => {}
             Name::Via if !stamped => {
                 stamped = true;
                 edit.copy(header.value.start);
@@ -97,7 +95,7 @@ pub(crate) fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u
                 write::number(edit.out, value.saturating_sub(1));
                 edit.skip(header.value.end);
             }
-            Name::Route if !matches!(plan.routes, Routes::Keep) => edit.replace(header.line, b""),
+            Name::Route => edit.replace(header.line, b""),
             Name::AssertedIdentity | Name::PreferredIdentity | Name::RemotePartyId | Name::Diversion
                 if plan.anonymous =>
             {

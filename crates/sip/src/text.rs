@@ -121,14 +121,14 @@ impl<'a> Iterator for Params<'a> {
     }
 }
 
-/// The value of one parameter: `None` absent, `Some(None)` there without a value.
-pub(crate) fn param<'a>(params: &'a [u8], wanted: &[u8]) -> Option<Option<&'a [u8]>> {
-    Params(params).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+/// True when a parameter is there, with or without a value.
+pub(crate) fn has_param(params: &[u8], wanted: &[u8]) -> bool {
+    Params(params).any(|(name, _)| name.eq_ignore_ascii_case(wanted))
 }
 
 /// The value of one parameter, where it has one.
 pub(crate) fn param_value<'a>(params: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
-    param(params, wanted).flatten()
+    Params(params).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).and_then(|(_, value)| value)
 }
 
 /// An unsigned number of digits only.
@@ -165,7 +165,6 @@ pub(crate) fn owned(text: &[u8]) -> String {
 pub(crate) struct NameAddr<'a> {
     pub(crate) uri: &'a [u8],
     pub(crate) params: &'a [u8],
-    pub(crate) bracketed: bool,
 }
 
 /// Reads a name-addr or addr-spec (RFC 3261 section 20.10): without brackets, parameters belong to the header.
@@ -174,7 +173,7 @@ pub(crate) fn name_addr(value: &[u8]) -> Option<NameAddr<'_>> {
     let Some(open) = open else {
         let (uri, params) = split(value, b';').unwrap_or((value, &[]));
         let uri = trim(uri);
-        return (!uri.is_empty()).then_some(NameAddr { uri, params, bracketed: false });
+        return (!uri.is_empty()).then_some(NameAddr { uri, params });
     };
     let (_, inside) = cut(value, open);
     let (uri, rest) = split(inside, b'>')?;
@@ -182,7 +181,7 @@ pub(crate) fn name_addr(value: &[u8]) -> Option<NameAddr<'_>> {
         Some((_, params)) => params,
         None => &[],
     };
-    Some(NameAddr { uri: trim(uri), params, bracketed: true })
+    Some(NameAddr { uri: trim(uri), params })
 }
 
 /// The first `<` outside a quoted display name.
@@ -213,7 +212,7 @@ mod tests {
     #[test]
     fn parameters_are_read_without_regard_to_case_and_space() {
         assert_eq!(param_value(b"; TAG = 7 ;lr", b"tag"), Some(&b"7"[..]));
-        assert_eq!(param(b"a=1;lr", b"lr"), Some(None));
+        assert!(has_param(b"a=1;lr", b"lr"));
     }
 
     #[test]

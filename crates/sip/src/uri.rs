@@ -100,7 +100,7 @@ impl<'a> Uri<'a> {
 
     /// True with the `lr` parameter: a loose router (RFC 3261 section 16.4).
     pub fn loose(&self) -> bool {
-        text::param(self.params, b"lr").is_some()
+        text::has_param(self.params, b"lr")
     }
 
     /// The user part for the one who normalises numbers.
@@ -108,7 +108,7 @@ impl<'a> Uri<'a> {
         let whole = self.user.unwrap_or_default();
         let (user, own) = text::split(whole, b';').unwrap_or((whole, &[]));
         let context = text::param_value(own, b"phone-context").or_else(|| self.param(b"phone-context"));
-        let npdi = text::param(own, b"npdi").or_else(|| text::param(self.params, b"npdi")).is_some();
+        let npdi = text::has_param(own, b"npdi") || text::has_param(self.params, b"npdi");
         let phone = self.scheme == Scheme::Tel
             || self.param(b"user").is_some_and(|value| value.eq_ignore_ascii_case(b"phone"));
         Dialled {

@@ -1,7 +1,7 @@
 //! Writing numbers and addresses into a buffer without the formatting machinery.
 
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 pub(crate) fn number(out: &mut Vec<u8>, value: u32) {
     let mut digits = [0u8; 10];
@@ -43,14 +43,6 @@ pub(crate) fn place(out: &mut Vec<u8>, host: &str, port: u16) {
     number(out, u32::from(port));
 }
 
-/// A socket address as `host:port`.
-pub(crate) fn socket(out: &mut Vec<u8>, address: SocketAddr) {
-    out.extend_from_slice(if address.is_ipv6() { b"[" } else { b"" });
-    ip(out, address.ip());
-    out.extend_from_slice(if address.is_ipv6() { b"]:" } else { b":" });
-    number(out, u32::from(address.port()));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +54,7 @@ mod tests {
             number(&mut out, value);
             out.push(b' ');
         }
-        socket(&mut out, "[::1]:5060".parse().unwrap());
+        place(&mut out, "::1", 5060);
         out.push(b' ');
         place(&mut out, "sip.example.com", 5061);
         assert_eq!(String::from_utf8(out).unwrap(), "0 7 10 4294967295 [::1]:5060 sip.example.com:5061");

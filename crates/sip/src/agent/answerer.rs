@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::leg::{self, Ends, Leg, Life, Unacked};
-use super::{AgentEvent, AgentInput, AgentOutput, Local, Names, Outbox};
+use super::{AgentEvent, AgentInput, AgentOutput, Got, Local, Names, Outbox};
 use crate::edge::Timers;
 use crate::message::{Core, Message, Method, Name};
 use crate::text;
@@ -147,7 +147,7 @@ impl Answerer {
         if message.status().is_some() {
             let key = [core.call_id, b" ", core.to_tag.unwrap_or_default()].concat();
             if let Some(leg) = self.calls.get_mut(&key).and_then(|call| call.leg.as_mut()) {
-                leg.response(now, &message, &core, &mut self.names, &mut self.out);
+                leg.response(now, (&message, &core), &mut self.names, &mut self.out);
             }
             return;
         }
@@ -160,7 +160,7 @@ impl Answerer {
                     self.out.push_back(AgentOutput::Send { to: from, bytes: call.last.clone() });
                 }
             }
-            (Method::Cancel, _) => self.cancel(now, from, &message, &core, key),
+            (Method::Cancel, _) => self.cancel(now, from, (&message, &core), &key),
             (Method::Ack, Some(call)) => match (&call.stage, &mut call.leg) {
                 (Stage::Refused { .. }, _) => {
                     self.calls.remove(&key);
@@ -176,7 +176,7 @@ impl Answerer {
                 }
             }
             (Method::Options, _) if core.to_tag.is_none() => self.plain(from, &message, 200, "OK"),
-            (Method::Invite, None) if core.to_tag.is_none() => self.invite(now, from, &message, &core, key),
+            (Method::Invite, None) if core.to_tag.is_none() => self.invite(now, from, (&message, &core), key),
             (Method::Invite, Some(_)) => self.plain(from, &message, 482, "Merged"),
             _ => self.plain(from, &message, 481, "Call/Transaction Does Not Exist"),
         }
@@ -189,14 +189,7 @@ impl Answerer {
         self.out.push_back(AgentOutput::Send { to, bytes });
     }
 
-    fn invite(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        message: &Message<'_>,
-        core: &Core<'_>,
-        key: Vec<u8>,
-    ) {
+    fn invite(&mut self, now: Instant, from: SocketAddr, (message, core): Got<'_, '_>, key: Vec<u8>) {
         if self.calls.len() >= self.config.calls_max {
             return self.plain(from, message, 486, "Busy Here");
         }
@@ -231,15 +224,8 @@ impl Answerer {
         self.calls.insert(key, call);
     }
 
-    fn cancel(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        message: &Message<'_>,
-        core: &Core<'_>,
-        key: Option<Vec<u8>>,
-    ) {
-        let call = self.calls.get_mut(&key);
+    fn cancel(&mut self, now: Instant, from: SocketAddr, (message, core): Got<'_, '_>, key: &[u8]) {
+        let call = self.calls.get_mut(key);
         let Some(call) = call.filter(|call| core.via.branch == Some(&call.branch[..])) else {
             return self.plain(from, message, 481, "Call/Transaction Does Not Exist");
         };

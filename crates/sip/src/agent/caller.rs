@@ -211,7 +211,7 @@ impl Caller {
         }
         for (tag, leg) in &mut self.legs {
             if Some(&tag[..]) == core.to_tag {
-                leg.response(now, &message, &core, &mut self.names, &mut self.out);
+                leg.response(now, (&message, &core), &mut self.names, &mut self.out);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::{AgentEvent, AgentOutput, Local, Names, Outbox};
+use super::{AgentEvent, AgentOutput, Got, Local, Names, Outbox};
 use crate::edge::Timers;
 use crate::message::{Core, Message, Method, Name};
 use crate::text;
@@ -119,13 +119,13 @@ impl Leg {
 
     /// The ACK of a 2xx to our INVITE.
     pub(super) fn ack(&mut self, cseq: u32, names: &mut Names, out: &mut Outbox) {
-        let bytes = match self.acks.iter().find(|(number, _)| *number == cseq) {
-            Some((_, bytes)) => bytes.clone(),
-            None => {
-                let bytes = self.write("ACK", cseq, &names.branch(), b"");
-                self.acks.push((cseq, bytes.clone()));
-                bytes
-            }
+        let known = self.acks.iter().find(|(number, _)| *number == cseq).map(|(_, bytes)| bytes.clone());
+        let bytes = if let Some(bytes) = known {
+            bytes
+        } else {
+            let bytes = self.write("ACK", cseq, &names.branch(), b"");
+            self.acks.push((cseq, bytes.clone()));
+            bytes
         };
         self.send(bytes, out);
     }
@@ -189,8 +189,7 @@ impl Leg {
     pub(super) fn response(
         &mut self,
         now: Instant,
-        message: &Message<'_>,
-        core: &Core<'_>,
+        (message, core): Got<'_, '_>,
         names: &mut Names,
         out: &mut Outbox,
     ) {
@@ -395,7 +394,7 @@ pub(super) fn response(
     let copy = |name| text::owned(message.value(name).unwrap_or_default());
     let mut to = copy(Name::To);
     if !tag.is_empty()
-        && text::name_addr(to.as_bytes()).is_some_and(|read| text::param(read.params, b"tag").is_none())
+        && text::name_addr(to.as_bytes()).is_some_and(|read| !text::has_param(read.params, b"tag"))
     {
         to.push_str(";tag=");
         to.push_str(tag);

@@ -15,7 +15,7 @@ use crate::keys;
 use crate::transport::Transport;
 
 /// What an agent gets. Time comes beside it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum AgentInput<'a> {
     /// A datagram or a framed message.
     Message {
@@ -116,5 +116,8 @@ impl Names {
         format!("z9hG4bK{}", self.next())
     }
 }
+
+/// A message and its fields.
+type Got<'m, 'a> = (&'m crate::Message<'a>, &'m crate::Core<'a>);
 
 type Outbox = VecDeque<AgentOutput>;

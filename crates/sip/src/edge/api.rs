@@ -48,8 +48,8 @@ impl Default for Timers {
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
             no_provisional: Duration::from_secs(2),
-            timer_c: Duration::from_secs(180),
-            setup: Duration::from_secs(120),
+            timer_c: Duration::from_mins(3),
+            setup: Duration::from_mins(2),
         }
     }
 }
@@ -345,7 +345,7 @@ pub enum Fact {
         /// The call.
         ids: CallIds,
         /// Enough to end it.
-        dialog: Dialog,
+        dialog: Box<Dialog>,
         /// How much was known.
         known: Known,
     },

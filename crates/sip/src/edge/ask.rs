@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::api::{Ask, AskId, AskKind, Cause, Fact, Input, Output, Verdict};
 use super::context::{At, Cancel, Context, Phase, Repeat, Routing, State, Work};
 use super::respond::{self, Reply};
-use super::{Edge, unreliable};
+use super::{Edge, Got, unreliable};
 use crate::branch::Seen;
 use crate::message::{Core, Message, Method, Name, Refusal, Via};
 use crate::text;
@@ -37,16 +37,22 @@ impl Edge {
             (None, _) => AskKind::Other(text::owned(core.method_text)),
         };
         let key = self.key.as_slice().into();
-        self.question(now, flow, message, kind, key);
+        self.question(now, flow, message, (kind, key));
     }
 
     /// A request that could not be read whole; answered only if it has a Via to answer to.
     pub(super) fn malformed(&mut self, now: Instant, flow: Flow, message: &Message<'_>, refusal: Refusal) {
         let kind = AskKind::Malformed { status: refusal.status, reason: refusal.reason };
-        self.question(now, flow, message, kind, Box::default());
+        self.question(now, flow, message, (kind, Box::default()));
     }
 
-    fn question(&mut self, now: Instant, flow: Flow, message: &Message<'_>, kind: AskKind, key: Box<[u8]>) {
+    fn question(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        message: &Message<'_>,
+        (kind, key): (AskKind, Box<[u8]>),
+    ) {
         let most = self.config.limits.transactions_max;
         let Some(via) = message.values(Name::Via).next().and_then(Via::parse) else { return };
         if self.slab.alive() >= most + SLACK {
@@ -60,6 +66,7 @@ impl Edge {
             if ask.kind == AskKind::Invite { self.config.timers.setup } else { Duration::from_secs(32) };
         let context = Context {
             at,
+            now,
             key,
             source: flow,
             back: respond::reply_flow(flow, &via),
@@ -117,7 +124,7 @@ impl Edge {
     pub(super) fn ours(&self, value: &[u8]) -> bool {
         let Some(uri) = text::name_addr(value).and_then(|read| Uri::parse(read.uri)) else { return false };
         self.config.listeners.iter().any(|one| {
-            let port = uri.port.unwrap_or(one.transport.port());
+            let port = uri.port.unwrap_or_else(|| one.transport.port());
             let named = uri.host.eq_ignore_ascii_case(one.public_host.as_bytes());
             named && port == one.public_port
                 || uri.address() == Some(one.local.ip()) && port == one.local.port()
@@ -125,7 +132,7 @@ impl Edge {
     }
 
     pub(super) fn trying(&mut self, now: Instant, ask: AskId) {
-        self.with(now, ask.at(), |edge, context| edge.provisional(context));
+        self.with(now, ask.at(), Self::provisional);
     }
 
     /// 100 Trying, once, for INVITE (RFC 3261 section 16.2).
@@ -144,17 +151,10 @@ impl Edge {
     }
 
     /// A final answer of our own, non-2xx for INVITE.
-    pub(super) fn refuse(
-        &mut self,
-        now: Instant,
-        context: &mut Context,
-        status: u16,
-        reason: &str,
-        lines: &[u8],
-    ) {
+    pub(super) fn refuse(&mut self, context: &mut Context, (status, reason): (u16, &str), lines: &[u8]) {
         let tag = self.tag_of(context);
         self.answer(context, &Reply { status, reason, to_tag: &tag, lines });
-        self.completed(now, context);
+        self.completed(context);
     }
 
     pub(super) fn tag_of(&self, context: &Context) -> Vec<u8> {
@@ -166,7 +166,8 @@ impl Edge {
     }
 
     /// The server transaction after its final answer: timers G and H, or J.
-    pub(super) fn completed(&mut self, now: Instant, context: &mut Context) {
+    pub(super) fn completed(&mut self, context: &mut Context) {
+        let now = context.now;
         let t1 = self.config.timers.t1;
         let udp = unreliable(context.back.transport);
         context.phase = match (context.key.is_empty(), context.method == Method::Invite, udp) {
@@ -187,7 +188,7 @@ impl Edge {
                 Verdict::Drop => context.phase = Phase::Done,
                 Verdict::Answer { headers } => {
                     let lines = lines(&headers);
-                    edge.refuse(now, context, 200, "OK", lines.as_bytes());
+                    edge.refuse(context, (200, "OK"), lines.as_bytes());
                 }
                 Verdict::Refuse { status, reason, reason_header, retry_after, fact_call } => {
                     if let Some(ids) = fact_call {
@@ -196,10 +197,12 @@ impl Edge {
                     let mut more =
                         reason_header.map(|value| format!("Reason: {value}\r\n")).unwrap_or_default();
                     if let Some(seconds) = retry_after {
-                        more.push_str(&format!("Retry-After: {seconds}\r\n"));
+                        more.push_str("Retry-After: ");
+                        more.push_str(&seconds.to_string());
+                        more.push_str("\r\n");
                     }
                     more.push_str(&unsupported(&context.request, status));
-                    edge.refuse(now, context, status.clamp(300, 699), reason, more.as_bytes());
+                    edge.refuse(context, (status.clamp(300, 699), reason), more.as_bytes());
                 }
                 Verdict::Route { call, direction, trust, targets } => {
                     let (next, refused) = ((0, 0), Vec::new());
@@ -214,36 +217,29 @@ impl Edge {
                         cause: Cause::Refused,
                     };
                     context.work = Work::Call(Box::new(routing));
-                    edge.route(now, context);
+                    edge.route(context);
                 }
             }
         });
     }
 
-    fn route(&mut self, now: Instant, context: &mut Context) {
+    fn route(&mut self, context: &mut Context) {
         if self.draining {
             let retry = b"Retry-After: 5\r\n";
-            return self.fail(now, context, 503, "Restarting", Cause::Refused, retry);
+            return self.fail(context, (503, "Restarting"), Cause::Refused, retry);
         }
         if context.cancelled {
-            return self.fail(now, context, 487, "Request Terminated", Cause::Cancelled, b"");
+            return self.fail(context, (487, "Request Terminated"), Cause::Cancelled, b"");
         }
         self.provisional(context);
         context.phase = Phase::Proceeding;
-        if !self.next_target(now, context) {
-            self.conclude(now, context);
+        if !self.next_target(context) {
+            self.conclude(context);
         }
     }
 
     /// CANCEL of an INVITE that is here (RFC 3261 sections 9.2 and 16.10).
-    pub(super) fn cancel(
-        &mut self,
-        now: Instant,
-        flow: Flow,
-        at: At,
-        message: &Message<'_>,
-        core: &Core<'_>,
-    ) {
+    pub(super) fn cancel(&mut self, now: Instant, flow: Flow, at: At, (message, core): Got<'_, '_>) {
         let tag = self.tag(core);
         self.with(now, at, |edge, context| {
             if matches!(context.phase, Phase::Asking) && context.last.is_empty() {
@@ -261,19 +257,20 @@ impl Edge {
             if matches!(context.phase, Phase::Asking) {
                 return;
             }
-            edge.cancel_all(now, context);
+            edge.cancel_all(context);
             if context
                 .clients
                 .iter()
                 .all(|client| !matches!(client.state, State::Calling | State::Proceeding))
             {
-                edge.fail(now, context, 487, "Request Terminated", Cause::Cancelled, b"");
+                edge.fail(context, (487, "Request Terminated"), Cause::Cancelled, b"");
             }
         });
     }
 
     /// Cancels every attempt that may still ring.
-    pub(super) fn cancel_all(&mut self, now: Instant, context: &mut Context) {
+    pub(super) fn cancel_all(&mut self, context: &mut Context) {
+        let now = context.now;
         for index in 0..context.clients.len() {
             let Some(client) = context.clients.get_mut(index) else { return };
             if !matches!(client.state, State::Calling | State::Proceeding)
@@ -325,7 +322,7 @@ fn unsupported(request: &[u8], status: u16) -> String {
 
 /// Header lines of the shell; line breaks inside would be new headers and are removed.
 pub(super) fn lines(headers: &[String]) -> String {
-    headers.iter().map(|line| format!("{}\r\n", line.replace(['\r', '\n'], " "))).collect()
+    headers.iter().flat_map(|line| [line.replace(['\r', '\n'], " "), "\r\n".to_owned()]).collect()
 }
 
 impl Input<'_> {

@@ -25,7 +25,7 @@ const ATTEMPTS_MAX: usize = 64;
 
 impl Edge {
     /// Begins the next attempt; false when no target is left.
-    pub(super) fn next_target(&mut self, now: Instant, context: &mut Context) -> bool {
+    pub(super) fn next_target(&mut self, context: &mut Context) -> bool {
         loop {
             let Work::Call(routing) = &mut context.work else { return false };
             let (target, hop) = routing.next;
@@ -45,7 +45,7 @@ impl Edge {
                 routing.cause = Cause::Fault;
                 continue;
             };
-            return self.attempt(now, context, target, flow);
+            return self.attempt(context, target, flow);
         }
     }
 
@@ -61,7 +61,8 @@ impl Edge {
         })
     }
 
-    fn attempt(&mut self, now: Instant, context: &mut Context, target: usize, to: Flow) -> bool {
+    fn attempt(&mut self, context: &mut Context, target: usize, to: Flow) -> bool {
+        let now = context.now;
         let Ok(message) = Message::parse(&context.request) else { return false };
         let Ok(core) = Core::read(&message) else { return false };
         let Work::Call(routing) = &context.work else { return false };
@@ -198,12 +199,12 @@ impl Edge {
     /// Tells the end of an attempt, once.
     pub(super) fn attempt_told(
         &mut self,
-        now: Instant,
         context: &mut Context,
         index: usize,
         status: Option<u16>,
         cause: Cause,
     ) {
+        let now = context.now;
         let Work::Call(routing) = &mut context.work else { return };
         let Some(client) = context.clients.get_mut(index) else { return };
         if std::mem::replace(&mut client.told, true) {
@@ -228,21 +229,21 @@ impl Edge {
     }
 
     /// An attempt ended without a final answer: the next target, or the end.
-    pub(super) fn attempt_lost(&mut self, now: Instant, context: &mut Context, index: usize, cause: Cause) {
+    pub(super) fn attempt_lost(&mut self, context: &mut Context, index: usize, cause: Cause) {
         let Some(client) = context.clients.get_mut(index) else { return };
         client.state = State::Dead;
         let role = client.role;
-        self.attempt_told(now, context, index, None, cause);
+        self.attempt_told(context, index, None, cause);
         if role == Role::Abandoned || !context.open() {
             return;
         }
-        if context.cancelled || !self.next_target(now, context) {
-            self.conclude(now, context);
+        if context.cancelled || !self.next_target(context) {
+            self.conclude(context);
         }
     }
 
     /// No provisional answer in time: the next target, if there is one; this attempt may still answer.
-    pub(super) fn silent(&mut self, now: Instant, context: &mut Context, index: usize) {
+    pub(super) fn silent(&mut self, context: &mut Context, index: usize) {
         if !Self::more(context) || !context.open() {
             return;
         }
@@ -251,14 +252,14 @@ impl Edge {
         client.repeat = None;
         client.timer_c = None;
         client.cancel = Cancel::Wanted;
-        self.attempt_told(now, context, index, None, Cause::Silent);
-        if !self.next_target(now, context) {
-            self.conclude(now, context);
+        self.attempt_told(context, index, None, Cause::Silent);
+        if !self.next_target(context) {
+            self.conclude(context);
         }
     }
 
     /// No target is left: the best answer goes to the caller, or one of ours.
-    pub(super) fn conclude(&mut self, now: Instant, context: &mut Context) {
+    pub(super) fn conclude(&mut self, context: &mut Context) {
         if !context.open() {
             return;
         }
@@ -267,24 +268,20 @@ impl Edge {
             Work::Local | Work::Dialog { .. } | Work::Own => (None, Cause::Timeout),
         };
         match (best, cause) {
-            _ if context.cancelled => {
-                self.fail(now, context, 487, "Request Terminated", Cause::Cancelled, b"")
-            }
-            (Some((status, bytes)), _) => self.final_up(now, context, status, bytes, Cause::Refused),
+            _ if context.cancelled => self.fail(context, (487, "Request Terminated"), Cause::Cancelled, b""),
+            (Some((status, bytes)), _) => self.final_up(context, status, bytes, Cause::Refused),
             (None, Cause::Silent | Cause::Timeout) => {
-                self.fail(now, context, 408, "Request Timeout", Cause::Timeout, b"");
+                self.fail(context, (408, "Request Timeout"), Cause::Timeout, b"");
             }
-            (None, cause) => self.fail(now, context, 503, "No Target Reached", cause, b""),
+            (None, cause) => self.fail(context, (503, "No Target Reached"), cause, b""),
         }
     }
 
     /// A final non-2xx of our own to the caller.
     pub(super) fn fail(
         &mut self,
-        now: Instant,
         context: &mut Context,
-        status: u16,
-        reason: &str,
+        (status, reason): (u16, &str),
         cause: Cause,
         lines: &[u8],
     ) {
@@ -292,19 +289,12 @@ impl Edge {
             let ids = routing.ids;
             self.fact(Fact::Failed { ids, status, cause });
         }
-        self.refuse(now, context, status, reason, lines);
-        self.cancel_all(now, context);
+        self.refuse(context, (status, reason), lines);
+        self.cancel_all(context);
     }
 
     /// A final non-2xx of a target to the caller; for other methods any final.
-    pub(super) fn final_up(
-        &mut self,
-        now: Instant,
-        context: &mut Context,
-        status: u16,
-        bytes: Vec<u8>,
-        cause: Cause,
-    ) {
+    pub(super) fn final_up(&mut self, context: &mut Context, status: u16, bytes: Vec<u8>, cause: Cause) {
         if let Work::Call(routing) = &context.work {
             let cause = if context.cancelled { Cause::Cancelled } else { cause };
             let ids = routing.ids;
@@ -312,8 +302,8 @@ impl Edge {
         }
         context.last.clone_from(&bytes);
         self.send(context.back, bytes);
-        self.completed(now, context);
-        self.cancel_all(now, context);
+        self.completed(context);
+        self.cancel_all(context);
     }
 
     pub(super) fn fault(&mut self, now: Instant, send: SendId) {
@@ -333,7 +323,7 @@ impl Edge {
                 return;
             }
             if context.method == Method::Invite || matches!(context.phase, Phase::Proceeding) {
-                edge.attempt_lost(now, context, index, Cause::Fault);
+                edge.attempt_lost(context, index, Cause::Fault);
             } else if let Some(client) = context.clients.get_mut(index) {
                 client.state = State::Dead;
             }

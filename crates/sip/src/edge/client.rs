@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::api::{Cause, Dialog, Fact, Known, Output, Send, SendId, Side};
 use super::context::{At, Cancel, Context, Phase, Repeat, Role, State, Work};
 use super::respond::{self, Within};
-use super::{Edge, unreliable};
+use super::{Edge, Got, unreliable};
 use crate::cookie::Cookie;
 use crate::edit;
 use crate::message::{Core, Message, Method, Name};
@@ -36,8 +36,7 @@ impl Edge {
         now: Instant,
         at: At,
         index: usize,
-        message: &Message<'_>,
-        core: &Core<'_>,
+        (message, core): Got<'_, '_>,
     ) {
         let Some(status) = message.status() else { return };
         self.with(now, at, |edge, context| {
@@ -51,24 +50,24 @@ impl Edge {
                 return;
             }
             if context.method != Method::Invite {
-                return edge.other_response(now, context, index, message, status);
+                return edge.other_response(context, index, message, status);
             }
             match status {
-                100..=199 => edge.provisional_response(now, context, index, message, status),
-                200..=299 => edge.success(now, at, context, index, (message, core)),
-                _ => edge.failure(now, context, index, (message, core), status),
+                100..=199 => edge.provisional_response(context, index, message, status),
+                200..=299 => edge.success(context, index, (message, core)),
+                _ => edge.failure(context, index, (message, core), status),
             }
         });
     }
 
     fn provisional_response(
         &mut self,
-        now: Instant,
         context: &mut Context,
         index: usize,
         message: &Message<'_>,
         status: u16,
     ) {
+        let now = context.now;
         let Some(client) = context.clients.get_mut(index) else { return };
         if !matches!(client.state, State::Calling | State::Proceeding) {
             return;
@@ -93,16 +92,11 @@ impl Edge {
         }
     }
 
-    fn success(
-        &mut self,
-        now: Instant,
-        at: At,
-        context: &mut Context,
-        index: usize,
-        (message, core): (&Message<'_>, &Core<'_>),
-    ) {
+    fn success(&mut self, context: &mut Context, index: usize, (message, core): Got<'_, '_>) {
+        let now = context.now;
         let t1 = self.config.timers.t1;
         let to_tag = core.to_tag.unwrap_or_default();
+        let open = context.open();
         let Some(client) = context.clients.get_mut(index) else { return };
         let first = matches!(client.state, State::Calling | State::Proceeding | State::Dead);
         if first {
@@ -114,29 +108,22 @@ impl Edge {
             client.cancel = Cancel::No;
             to_tag.clone_into(&mut client.to_tag);
         }
-        let same = client.to_tag == to_tag && !client.to_tag.is_empty() || client.to_tag == to_tag && first;
-        let to = client.to;
-        if context.open() && first {
-            self.attempt_told(now, context, index, message.status(), Cause::Answered);
+        let same = client.to_tag == to_tag;
+        let (to, role) = (client.to, client.role);
+        if open && first {
+            client.role = Role::Won;
+            self.attempt_told(context, index, message.status(), Cause::Answered);
             self.answered(context, to, message, core);
             context.phase = Phase::Accepted { until: now + t1 * 64 };
             self.forward_up(context, message);
-            self.cancel_all(now, context);
+            self.cancel_all(context);
             return;
         }
-        if same && matches!(context.phase, Phase::Accepted { .. }) && Self::winner(context, index) {
+        if same && role == Role::Won {
             return self.forward_up(context, message);
         }
-        self.attempt_told(now, context, index, message.status(), Cause::Answered);
-        if !first && same {
-            return self.end_late(now, at, context, to, (message, core), Again::Yes);
-        }
-        self.end_late(now, at, context, to, (message, core), Again::No);
-    }
-
-    /// True for the attempt whose 2xx went to the caller: the first that was accepted while setup was open.
-    fn winner(context: &Context, index: usize) -> bool {
-        context.clients.get(index).is_some_and(|client| client.ack.is_empty())
+        self.attempt_told(context, index, message.status(), Cause::Answered);
+        self.end_late(context, index, (message, core));
     }
 
     fn forward_up(&mut self, context: &Context, message: &Message<'_>) {
@@ -157,15 +144,15 @@ impl Edge {
                 dialog.caller_hop = Some(context.source.hop());
                 dialog.callee_hop = Some(to.hop());
                 let ids = routing.ids;
-                self.fact(Fact::Answered { ids, dialog, known: Known::Transaction });
+                self.fact(Fact::Answered { ids, dialog: Box::new(dialog), known: Known::Transaction });
             }
-            Work::Dialog { refresh: Some(ids), .. } => {
+            Work::Dialog { refresh: Some(ids) } => {
                 if let Some(session_expires) = expires {
                     let ids = *ids;
                     self.fact(Fact::Refreshed { ids, session_expires });
                 }
             }
-            Work::Dialog { refresh: None, .. } | Work::Local | Work::Own => {}
+            Work::Dialog { refresh: None } | Work::Local | Work::Own => {}
         }
     }
 
@@ -213,16 +200,12 @@ impl Edge {
         Cookie::read(user, &self.ring, core.call_id, tag)
     }
 
-    /// Departure (c): a 2xx that came after another final answer went up is ended with our own ACK and BYE.
-    fn end_late(
-        &mut self,
-        now: Instant,
-        at: At,
-        context: &mut Context,
-        to: Flow,
-        (message, core): (&Message<'_>, &Core<'_>),
-        again: Again,
-    ) {
+    /// Departure (c): a 2xx that came after another final answer went up is ended with our own ACK and BYE. A repeat of
+    /// it gets the ACK only.
+    fn end_late(&mut self, context: &mut Context, index: usize, (message, core): Got<'_, '_>) {
+        let (now, at) = (context.now, context.at);
+        let Some(client) = context.clients.get_mut(index) else { return };
+        let to = client.to;
         let all: Vec<_> = message.values(Name::RecordRoute).collect();
         let own = |value: &&[u8]| self.cookie_in(value, core, Side::Caller).is_some();
         let above = all.iter().position(own).unwrap_or(0);
@@ -232,13 +215,10 @@ impl Edge {
         self.via(&mut via, to.listener, &token);
         let ack = Within { method: "ACK", via: &via, cseq: core.cseq };
         let Some(bytes) = respond::within(message, core, &routes, &ack) else { return };
-        for client in
-            context.clients.iter_mut().filter(|client| client.to_tag == core.to_tag.unwrap_or_default())
-        {
-            client.ack.clone_from(&bytes);
-        }
+        let known = client.ack == bytes;
+        client.ack.clone_from(&bytes);
         self.send(to, bytes);
-        if matches!(again, Again::Yes) {
+        if known {
             return;
         }
         let own = self.slab.reserve();
@@ -249,6 +229,7 @@ impl Edge {
         let Some(bytes) = respond::within(message, core, &routes, &bye) else { return self.slab.free(own) };
         let mut bye = Context {
             at: own,
+            now,
             key: Box::default(),
             source: context.source,
             back: context.back,
@@ -267,14 +248,8 @@ impl Edge {
         self.insert(now, own, bye);
     }
 
-    fn failure(
-        &mut self,
-        now: Instant,
-        context: &mut Context,
-        index: usize,
-        (message, core): (&Message<'_>, &Core<'_>),
-        status: u16,
-    ) {
+    fn failure(&mut self, context: &mut Context, index: usize, (message, core): Got<'_, '_>, status: u16) {
+        let now = context.now;
         let t1 = self.config.timers.t1;
         let Some(client) = context.clients.get_mut(index) else { return };
         if matches!(client.state, State::Accepted) {
@@ -302,37 +277,31 @@ impl Edge {
         client.cancel = Cancel::No;
         let (role, hop) = (client.role, client.to.hop());
         let cause = if context.cancelled { Cause::Cancelled } else { Cause::Refused };
-        self.attempt_told(now, context, index, Some(status), cause);
+        self.attempt_told(context, index, Some(status), cause);
         if !context.open() {
             return;
         }
         let mut bytes = Vec::new();
         edit::response(message, &mut bytes);
         let Work::Call(routing) = &mut context.work else {
-            return self.final_up(now, context, status, bytes, Cause::Refused);
+            return self.final_up(context, status, bytes, Cause::Refused);
         };
         routing.refused.push(hop);
         let goes_on = moves_on(status) && !context.cancelled;
         if !goes_on && role == Role::Current {
-            return self.final_up(now, context, status, bytes, Cause::Refused);
+            return self.final_up(context, status, bytes, Cause::Refused);
         }
         if routing.best.as_ref().is_none_or(|(best, _)| rank(status) < rank(*best)) {
             routing.best = Some((status, bytes));
         }
-        if role == Role::Current && !self.next_target(now, context) {
-            self.conclude(now, context);
+        if role == Role::Current && !self.next_target(context) {
+            self.conclude(context);
         }
     }
 
     /// An answer to a request other than INVITE.
-    fn other_response(
-        &mut self,
-        now: Instant,
-        context: &mut Context,
-        index: usize,
-        message: &Message<'_>,
-        status: u16,
-    ) {
+    fn other_response(&mut self, context: &mut Context, index: usize, message: &Message<'_>, status: u16) {
+        let now = context.now;
         let timers = self.config.timers;
         let Some(client) = context.clients.get_mut(index) else { return };
         if !matches!(client.state, State::Calling | State::Proceeding) {
@@ -359,21 +328,14 @@ impl Edge {
             self.send(context.back, bytes);
             return;
         }
-        if let (Work::Dialog { refresh: Some(ids), .. }, Some(value)) =
+        if let (Work::Dialog { refresh: Some(ids) }, Some(value)) =
             (&context.work, message.value(Name::SessionExpires))
         {
             let (ids, session_expires) = (*ids, text::owned(value));
             self.fact(Fact::Refreshed { ids, session_expires });
         }
-        self.final_up(now, context, status, bytes, Cause::Refused);
+        self.final_up(context, status, bytes, Cause::Refused);
     }
-}
-
-/// Whether a late 2xx is a repeat: its BYE is on its way already.
-#[derive(Clone, Copy)]
-enum Again {
-    Yes,
-    No,
 }
 
 /// The URI of the first Contact.

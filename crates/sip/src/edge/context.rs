@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::api::{Cause, Side, Target};
+use super::api::{Cause, Target};
 use crate::branch::STATEFUL_TEXT;
 use crate::cookie::{CallIds, Direction};
 use crate::message::Method;
@@ -40,7 +40,7 @@ pub(crate) enum Phase {
     Proceeding,
     /// A final answer was sent: timers G and H of an INVITE, J of others.
     Completed { repeat: Option<Repeat>, until: Instant },
-    /// The non-2xx was ACKed: timer I.
+    /// The non-2xx was acknowledged: timer I.
     Confirmed { until: Instant },
     /// A 2xx to INVITE was sent: timer L (RFC 6026).
     Accepted { until: Instant },
@@ -79,6 +79,8 @@ pub(crate) enum Role {
     Current,
     /// Passed over for silence; may still answer.
     Abandoned,
+    /// Its 2xx went to the caller.
+    Won,
 }
 
 /// A client transaction.
@@ -133,8 +135,8 @@ pub(crate) enum Work {
     Local,
     /// A call being set up.
     Call(Box<Routing>),
-    /// Within a dialog: one attempt, no choice. `refresh` holds the ids where a 2xx is a session refresh.
-    Dialog { refresh: Option<CallIds>, side: Side },
+    /// Within a dialog: one attempt, no choice. `refresh` holds the ids where a 2xx may be a session refresh.
+    Dialog { refresh: Option<CallIds> },
     /// A request of ours: nobody waits for the answer.
     Own,
 }
@@ -143,6 +145,8 @@ pub(crate) enum Work {
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) at: At,
+    /// The time of the input being worked on.
+    pub(crate) now: Instant,
     pub(crate) key: Box<[u8]>,
     pub(crate) source: Flow,
     pub(crate) back: Flow,

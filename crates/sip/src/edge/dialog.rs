@@ -7,9 +7,9 @@ use std::time::Instant;
 use super::api::{Fact, Output, Send, SendId, Side};
 use super::context::{Context, Phase, Work};
 use super::respond::{self, Reply};
-use super::{Edge, private};
+use super::{Edge, Got, private};
 use crate::branch::Seen;
-use crate::cookie::{Cookie, Place};
+use crate::cookie::{CallIds, Cookie, Place};
 use crate::edit::{self, Forward, Routes};
 use crate::message::{Core, Message, Method, Name};
 use crate::text;
@@ -28,18 +28,18 @@ struct Path<'a> {
 impl Edge {
     pub(super) fn dialog(&mut self, now: Instant, flow: Flow, message: &Message<'_>, core: &Core<'_>) {
         let Some(path) = self.path(message, core) else {
-            return self.refuse_plain(&flow, message, core, 481, "Call/Transaction Does Not Exist");
+            return self.refuse_plain(&flow, (message, core), 481, "Call/Transaction Does Not Exist");
         };
         let forwards = message.value(Name::MaxForwards).and_then(text::number);
         if forwards == Some(0) {
-            return self.refuse_plain(&flow, message, core, 483, "Too Many Hops");
+            return self.refuse_plain(&flow, (message, core), 483, "Too Many Hops");
         }
         if message.value(Name::ProxyRequire).is_some_and(|value| !value.is_empty()) {
-            return self.refuse_plain(&flow, message, core, 420, "Bad Extension");
+            return self.refuse_plain(&flow, (message, core), 420, "Bad Extension");
         }
         let (request_uri, lines, next) = write_path(message, &path);
         let Some((to, prefer)) = self.next_hop(next, &path, &flow) else {
-            return self.refuse_plain(&flow, message, core, 404, "Next Hop Not Allowed");
+            return self.refuse_plain(&flow, (message, core), 404, "Next Hop Not Allowed");
         };
         if core.method == Method::Bye {
             let reason = message.value(Name::Reason).map(text::owned);
@@ -53,7 +53,7 @@ impl Edge {
             && core.method != Method::Cancel
             && self.slab.alive() < self.config.limits.transactions_max
         {
-            return self.carry(now, (flow, to), (message, core), &mut plan, &path);
+            return self.carry(now, (flow, to), (message, core), (&plan, path.cookie.ids));
         }
         let seen = Seen {
             branch: core.via.branch.unwrap_or_default(),
@@ -76,9 +76,8 @@ impl Edge {
         &mut self,
         now: Instant,
         (flow, to): (Flow, Flow),
-        (message, core): (&Message<'_>, &Core<'_>),
-        plan: &mut Forward<'_>,
-        path: &Path<'_>,
+        (message, core): Got<'_, '_>,
+        (plan, ids): (&Forward<'_>, CallIds),
     ) {
         let at = self.slab.reserve();
         let token = self.token(at, 0, core);
@@ -86,12 +85,13 @@ impl Edge {
         self.via(&mut top, to.listener, &token);
         let mut sent = Vec::new();
         edit::request(message, &Forward { top: &top, ..*plan }, &mut sent);
-        let refresh = matches!(core.method, Method::Invite | Method::Update).then_some(path.cookie.ids);
+        let refresh = matches!(core.method, Method::Invite | Method::Update).then_some(ids);
         let mut client = self.client(now, to, token, sent);
         let invite = core.method == Method::Invite;
         client.timer_c = invite.then(|| now + self.config.timers.timer_c);
         let mut context = Context {
             at,
+            now,
             key: self.key.as_slice().into(),
             source: flow,
             back: respond::reply_flow(flow, &core.via),
@@ -100,7 +100,7 @@ impl Edge {
             phase: Phase::Proceeding,
             last: Vec::new(),
             cancelled: false,
-            work: Work::Dialog { refresh, side: path.from },
+            work: Work::Dialog { refresh },
             clients: Vec::new(),
             bound: None,
             queued: None,
@@ -111,14 +111,7 @@ impl Edge {
     }
 
     /// A refusal without a transaction; ACK is never answered.
-    pub(super) fn refuse_plain(
-        &mut self,
-        flow: &Flow,
-        message: &Message<'_>,
-        core: &Core<'_>,
-        status: u16,
-        reason: &str,
-    ) {
+    fn refuse_plain(&mut self, flow: &Flow, (message, core): Got<'_, '_>, status: u16, reason: &str) {
         if core.method == Method::Ack {
             return;
         }
@@ -204,7 +197,7 @@ impl Edge {
             None => peer,
             Some(address) if private(address) && address != peer.addr.ip() => return None,
             Some(address) => {
-                let port = uri.port.unwrap_or(transport.port());
+                let port = uri.port.unwrap_or_else(|| transport.port());
                 Hop { transport, addr: std::net::SocketAddr::new(address, port) }
             }
         };

@@ -36,7 +36,8 @@ pub struct Edge {
     config: Config,
     ring: Ring,
     slab: Slab,
-    lookup: HashTable<At>,
+    /// Server transactions by key, each with its hash.
+    lookup: HashTable<(u64, At)>,
     hasher: foldhash::quality::FixedState,
     deadlines: BinaryHeap<Reverse<(Instant, At)>>,
     out: VecDeque<Output>,
@@ -131,7 +132,7 @@ impl Edge {
                 }
             }
             Method::Cancel => match known {
-                Some(at) => self.cancel(now, flow, at, message, core),
+                Some(at) => self.cancel(now, flow, at, (message, core)),
                 None => self.dialog(now, flow, message, core),
             },
             _ => match known {
@@ -178,6 +179,7 @@ impl Edge {
         work: impl FnOnce(&mut Self, &mut Context) -> T,
     ) -> Option<T> {
         let mut context = self.slab.take(at)?;
+        context.now = now;
         let result = work(self, &mut context);
         self.settle(now, at, context);
         Some(result)
@@ -192,7 +194,7 @@ impl Edge {
         if context.done() {
             if !context.key.is_empty() {
                 let hash = self.hasher.hash_one(&context.key[..]);
-                if let Ok(entry) = self.lookup.find_entry(hash, |found| *found == at) {
+                if let Ok(entry) = self.lookup.find_entry(hash, |found| found.1 == at) {
                     entry.remove();
                 }
             }
@@ -212,10 +214,7 @@ impl Edge {
     fn insert(&mut self, now: Instant, at: At, context: Context) {
         if !context.key.is_empty() {
             let hash = self.hasher.hash_one(&context.key[..]);
-            let (slab, hasher) = (&self.slab, &self.hasher);
-            self.lookup.insert_unique(hash, at, |at| {
-                slab.get(*at).map_or(0, |context| hasher.hash_one(&context.key[..]))
-            });
+            self.lookup.insert_unique(hash, (hash, at), |entry| entry.0);
         }
         self.settle(now, at, Box::new(context));
     }
@@ -227,8 +226,10 @@ impl Edge {
         transaction_key(core, message, &mut key);
         let hash = self.hasher.hash_one(&key[..]);
         let slab = &self.slab;
-        let found =
-            self.lookup.find(hash, |at| slab.get(*at).is_some_and(|context| *context.key == *key)).copied();
+        let same = |entry: &(u64, At)| {
+            entry.0 == hash && slab.get(entry.1).is_some_and(|context| *context.key == *key)
+        };
+        let found = self.lookup.find(hash, same).map(|entry| entry.1);
         self.key = key;
         found
     }
@@ -290,6 +291,9 @@ fn transaction_key(core: &Core<'_>, message: &Message<'_>, key: &mut Vec<u8>) {
         }
     }
 }
+
+/// A message and its fields.
+type Got<'m, 'a> = (&'m Message<'a>, &'m Core<'a>);
 
 /// An address that a peer may only name if the dialog already goes there: not on the public network.
 fn private(address: std::net::IpAddr) -> bool {

@@ -22,7 +22,7 @@ impl Edge {
         {
             let index = usize::from(branch.attempt);
             if context.clients.get(index).is_some_and(|client| client.token == *token) {
-                self.client_response(now, at, index, message, core);
+                self.client_response(now, at, index, (message, core));
             }
             return;
         }
@@ -52,7 +52,11 @@ impl Edge {
                 let mut dialog = self.dialog_of(message, core);
                 dialog.caller_hop = Some(cookie.caller);
                 dialog.callee_hop = Some(cookie.callee);
-                self.fact(Fact::Answered { ids: cookie.ids, dialog, known: Known::CookieOnly });
+                self.fact(Fact::Answered {
+                    ids: cookie.ids,
+                    dialog: Box::new(dialog),
+                    known: Known::CookieOnly,
+                });
             }
         }
         let mut bytes = Vec::new();
@@ -65,6 +69,6 @@ impl Edge {
 fn answer_hop(via: &Via<'_>) -> Option<Hop> {
     let transport = Transport::read(via.transport)?;
     let address = via.received.and_then(uri::address).or_else(|| uri::address(via.host))?;
-    let port = via.rport.flatten().or(via.port).unwrap_or(transport.port());
+    let port = via.rport.flatten().or(via.port).unwrap_or_else(|| transport.port());
     Some(Hop { transport, addr: std::net::SocketAddr::new(address, port) })
 }

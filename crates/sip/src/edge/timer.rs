@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Edge;
 use super::api::{Cause, Output, Send, SendId};
-use super::context::{At, Cancel, Context, Phase, State, Work};
+use super::context::{Cancel, Context, Phase, State, Work};
 use crate::message::Method;
 
 impl Edge {
@@ -21,22 +21,23 @@ impl Edge {
             if current {
                 self.with(now, at, |edge, context| {
                     context.queued = None;
-                    edge.phase_due(now, context);
+                    edge.phase_due(context);
                     for index in 0..context.clients.len() {
-                        edge.client_due(now, at, context, index);
+                        edge.client_due(context, index);
                     }
                 });
             }
         }
     }
 
-    fn phase_due(&mut self, now: Instant, context: &mut Context) {
+    fn phase_due(&mut self, context: &mut Context) {
+        let now = context.now;
         match context.phase {
             Phase::Asking if context.bound.is_some_and(|bound| bound <= now) => {
                 if context.last.is_empty() {
                     context.phase = Phase::Done;
                 } else {
-                    self.refuse(now, context, 503, "No Decision", b"");
+                    self.refuse(context, (503, "No Decision"), b"");
                 }
             }
             Phase::Proceeding if context.bound.is_some_and(|bound| bound <= now) => {
@@ -47,9 +48,9 @@ impl Edge {
                     (Work::Local | Work::Dialog { .. } | Work::Own, false) => (408, "Request Timeout"),
                 };
                 for index in 0..context.clients.len() {
-                    self.attempt_told(now, context, index, None, cause);
+                    self.attempt_told(context, index, None, cause);
                 }
-                self.fail(now, context, status, reason, cause, b"");
+                self.fail(context, (status, reason), cause, b"");
             }
             Phase::Completed { until, .. } | Phase::Confirmed { until } | Phase::Accepted { until }
                 if until <= now =>
@@ -66,7 +67,9 @@ impl Edge {
         }
     }
 
-    fn client_due(&mut self, now: Instant, at: At, context: &mut Context, index: usize) {
+    fn client_due(&mut self, context: &mut Context, index: usize) {
+        let now = context.now;
+        let at = context.at;
         let timers = self.config.timers;
         let invite = context.method == Method::Invite;
         let Some(client) = context.clients.get_mut(index) else { return };
@@ -77,7 +80,7 @@ impl Edge {
         if due(client.until) {
             return match client.state {
                 State::Completed | State::Accepted | State::Dead => client.state = State::Dead,
-                State::Calling | State::Proceeding => self.attempt_lost(now, context, index, Cause::Timeout),
+                State::Calling | State::Proceeding => self.attempt_lost(context, index, Cause::Timeout),
             };
         }
         if let Cancel::Sent { bytes, repeat: Some(repeat) } = &mut client.cancel
@@ -100,14 +103,14 @@ impl Edge {
             if client.state == State::Proceeding {
                 self.cancel_client(now, client);
             } else {
-                return self.attempt_lost(now, context, index, Cause::Timeout);
+                return self.attempt_lost(context, index, Cause::Timeout);
             }
         }
         if context.clients.get(index).is_some_and(|client| due(client.silence)) {
             if let Some(client) = context.clients.get_mut(index) {
                 client.silence = None;
             }
-            self.silent(now, context, index);
+            self.silent(context, index);
         }
     }
 }

@@ -116,7 +116,7 @@ impl<'a> Core<'a> {
     }
 
     fn fields(message: &Message<'a>) -> Result<Self, Refusal> {
-        let need = |name, reason| message.value(name).ok_or(refuse(400, reason));
+        let need = |name, reason| message.value(name).ok_or_else(|| refuse(400, reason));
         let first = message.values(Name::Via).next().ok_or(refuse(400, "Missing Via"))?;
         let via = Via::parse(first).ok_or(refuse(400, "Malformed Via"))?;
         if message.all(Name::Via).count() > VIAS_MAX || message.values(Name::Via).nth(VIAS_MAX).is_some() {

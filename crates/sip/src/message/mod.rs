@@ -308,10 +308,6 @@ impl<'a> Message<'a> {
         self.body.of(self.bytes)
     }
 
-    pub(crate) fn body_span(&self) -> Span {
-        self.body
-    }
-
     pub(crate) fn headers(&self) -> &[Header] {
         self.headers.get(..self.count).unwrap_or_default()
     }
