@@ -148,15 +148,15 @@ mod tests {
         let whole = [ONE, b"\r\n\r\n", ONE, b"\r\n", ONE].concat();
         for step in 1..whole.len() {
             let mut framer = Framer::new();
-            let mut frames = Vec::new();
+            let mut seen = Vec::new();
             for bytes in whole.chunks(step) {
                 framer.push(bytes);
                 while let Some(frame) = framer.next_frame().unwrap() {
-                    frames.push(frame);
+                    seen.push(frame);
                 }
             }
             let message = || Frame::Message(ONE.to_vec());
-            assert_eq!(frames, [message(), Frame::Ping, message(), message()], "{step}");
+            assert_eq!(seen, [message(), Frame::Ping, message(), message()], "{step}");
             assert!(!framer.partial());
         }
     }

@@ -26,7 +26,7 @@ pub struct CallerConfig {
     pub headers: Vec<String>,
     /// Hang up so long after the answer; `None`: only when the other side does, or [`Caller::hang_up`].
     pub hang_up_after: Option<Duration>,
-    /// Give up so long after the INVITE, unless answered.
+    /// Give up so long after the INVITE, unless answered; `None`: after timer C.
     pub cancel_after: Option<Duration>,
     /// Change the session so long after the answer.
     pub reinvite_after: Option<Duration>,
@@ -109,7 +109,7 @@ impl Caller {
             giving: Giving::No,
             repeat: udp.then(|| (now + t1, t1)),
             until: Some(now + t1 * 64),
-            cancel_at: config.cancel_after.map(|after| now + after),
+            cancel_at: Some(now + config.cancel_after.unwrap_or(config.timers.timer_c)),
             reinvite_at: None,
             hang_up_at: None,
             legs: Vec::new(),

@@ -1,0 +1,316 @@
+//! Whole calls: a caller, the edge, agents, on invented time; then the same over a bad network from many seeds.
+
+mod world;
+
+use sip::*;
+use world::*;
+
+fn world(agents: &[Answering]) -> World {
+    let agents = agents.iter().enumerate().map(|(index, one)| agent(index, one.clone())).collect();
+    World::new(1, caller(1, Transport::Udp), agents)
+}
+
+#[test]
+fn a_plain_call_is_answered_and_ended() {
+    let mut world = world(&[RING]);
+    world.run();
+    assert_eq!(world.asks, 1);
+    assert_eq!(world.attempts(), [(0, Some(200), Cause::Answered)]);
+    assert_eq!((world.answered(), world.ended()), (1, Some(Side::Caller)));
+    assert!(matches!(
+        &world.events[..],
+        [AgentEvent::Ringing { status: 180 }, AgentEvent::Answered { .. }, AgentEvent::Ended { status: 200 }]
+    ));
+    let Some(Fact::Answered { ids: told, dialog, known }) =
+        world.facts.iter().find(|fact| matches!(fact, Fact::Answered { .. }))
+    else {
+        panic!("no answer")
+    };
+    assert_eq!((*told, *known), (ids(), Known::Transaction));
+    assert_eq!(dialog.caller_contact.as_deref(), Some("sip:agent@198.51.100.7:5060;transport=udp"));
+    assert_eq!(dialog.callee_contact.as_deref(), Some("sip:agent@192.0.2.10:5060;transport=udp"));
+    assert!(dialog.record_routed && dialog.caller_routes.is_empty() && dialog.callee_routes.is_empty());
+    assert!(!dialog.from_tag.is_empty() && !dialog.to_tag.is_empty());
+}
+
+#[test]
+fn the_callee_may_hang_up() {
+    let mut one = agent(0, RING);
+    one.hang_up_after = Some(ms(2000));
+    let mut settings = caller(1, Transport::Udp);
+    settings.hang_up_after = None;
+    let mut world = World::new(1, settings, vec![one]);
+    world.run();
+    assert_eq!((world.answered(), world.ended()), (1, Some(Side::Callee)));
+    assert!(world.events.contains(&AgentEvent::HungUp));
+}
+
+#[test]
+fn a_cancelled_call_ends_with_487() {
+    let mut settings = caller(1, Transport::Udp);
+    settings.cancel_after = Some(ms(700));
+    let mut world = World::new(1, settings, vec![agent(0, RING)]);
+    world.run();
+    assert_eq!(world.failed(), Some((487, Cause::Cancelled)));
+    assert!(world.events.contains(&AgentEvent::Refused { status: 487 }));
+    assert_eq!(world.attempts(), [(0, Some(487), Cause::Cancelled)]);
+}
+
+#[test]
+fn the_next_target_is_tried_on_503_480_and_408() {
+    for status in [503, 480, 408, 500] {
+        let mut world = world(&[Answering::Refuse { status }, RING]);
+        world.run();
+        assert_eq!(
+            world.attempts(),
+            [(0, Some(status), Cause::Refused), (1, Some(200), Cause::Answered)],
+            "{status}"
+        );
+        assert_eq!((world.answered(), world.ended()), (1, Some(Side::Caller)));
+    }
+}
+
+#[test]
+fn the_next_target_is_not_tried_on_486_404_and_603() {
+    for status in [486, 404, 603, 401] {
+        let mut world = world(&[Answering::Refuse { status }, RING]);
+        world.run();
+        assert_eq!(world.attempts(), [(0, Some(status), Cause::Refused)], "{status}");
+        assert_eq!(world.failed(), Some((status, Cause::Refused)));
+        assert!(world.events.contains(&AgentEvent::Refused { status }));
+    }
+}
+
+#[test]
+fn the_best_answer_goes_up_when_all_refuse() {
+    let mut world = world(&[Answering::Refuse { status: 503 }, Answering::Refuse { status: 480 }]);
+    world.run();
+    assert_eq!(world.failed(), Some((480, Cause::Refused)));
+}
+
+#[test]
+fn a_silent_target_is_passed_over_after_two_seconds() {
+    let mut world = world(&[Answering::Silent, RING]);
+    world.run();
+    assert_eq!(world.attempts(), [(0, None, Cause::Silent), (1, Some(200), Cause::Answered)]);
+    assert_eq!((world.answered(), world.ended()), (1, Some(Side::Caller)));
+}
+
+#[test]
+fn a_lone_silent_target_ends_with_408() {
+    let mut world = world(&[Answering::Silent]);
+    world.run();
+    assert_eq!(world.failed(), Some((408, Cause::Timeout)));
+}
+
+#[test]
+fn a_transport_fault_moves_on_at_once() {
+    let mut world = world(&[RING, RING]);
+    world.faulty.insert(agent_addr(0));
+    world.run();
+    assert_eq!(world.attempts(), [(0, None, Cause::Fault), (1, Some(200), Cause::Answered)]);
+    assert!(world.trace.iter().all(|line| !line.contains("> 192.0.2.10")));
+}
+
+#[test]
+fn nothing_reachable_is_503() {
+    let mut world = world(&[RING]);
+    world.faulty.insert(agent_addr(0));
+    world.run();
+    assert_eq!(world.failed(), Some((503, Cause::Fault)));
+}
+
+#[test]
+fn a_refused_host_is_not_asked_again() {
+    let mut world = world(&[Answering::Refuse { status: 503 }, RING]);
+    let again = world.targets[0].clone();
+    world.targets.insert(1, again);
+    world.run();
+    assert_eq!(world.attempts(), [(0, Some(503), Cause::Refused), (1, Some(200), Cause::Answered)]);
+}
+
+#[test]
+fn a_long_ring_ends_within_the_bound() {
+    let mut world = world(&[Answering::Accept { ring: ms(200_000) }]);
+    world.run();
+    assert_eq!(world.failed(), Some((480, Cause::Timeout)));
+    assert!(world.events.contains(&AgentEvent::Refused { status: 480 }));
+}
+
+/// The first agent answers without a provisional, after it was passed over; the second rings longer.
+#[test]
+fn a_late_2xx_of_a_passed_over_target_is_taken_if_nothing_was_answered() {
+    let late = Answering::Accept { ring: ms(0) };
+    let mut world = world(&[late, Answering::Accept { ring: ms(9000) }]);
+    world.hold.insert(agent_addr(0), ms(3000));
+    world.run();
+    assert_eq!(world.attempts()[0], (0, None, Cause::Silent));
+    assert_eq!((world.answered(), world.ended()), (1, Some(Side::Caller)));
+    assert!(
+        world.trace.iter().any(|line| line.contains("> 192.0.2.11:5060 CANCEL")),
+        "{}",
+        world.trace.join("\n")
+    );
+}
+
+#[test]
+fn a_late_2xx_after_another_answer_is_ended_by_the_edge() {
+    let late = Answering::Accept { ring: ms(0) };
+    let mut world = world(&[late, Answering::Accept { ring: ms(300) }]);
+    world.hold.insert(agent_addr(0), ms(4000));
+    world.run();
+    assert_eq!(world.answered(), 1);
+    for method in ["ACK", "BYE"] {
+        let wanted = format!("203.0.113.1:5060 > 192.0.2.10:5060 {method}");
+        assert!(
+            world.trace.iter().any(|line| line.contains(&wanted)),
+            "{method}:\n{}",
+            world.trace.join("\n")
+        );
+    }
+}
+
+#[test]
+fn the_session_may_change_in_both_directions() {
+    let mut one = agent(0, RING);
+    one.reinvite_after = Some(ms(1500));
+    let mut settings = caller(1, Transport::Udp);
+    settings.reinvite_after = Some(ms(500));
+    let mut world = World::new(1, settings, vec![one]);
+    world.run();
+    let changed =
+        |events: &[AgentEvent]| events.iter().filter(|event| **event == AgentEvent::Changed).count();
+    let agents: Vec<_> = world.agent_events.iter().map(|(_, event)| event.clone()).collect();
+    assert_eq!((changed(&world.events), changed(&agents)), (2, 2), "{}", world.trace.join("\n"));
+    assert_eq!((world.asks, world.answered(), world.ended()), (1, 1, Some(Side::Caller)));
+}
+
+#[test]
+fn a_new_process_carries_the_bye_of_a_call() {
+    let mut world = world(&[RING]);
+    world.replace_at = vec![ms(3000)];
+    world.run();
+    assert_eq!((world.answered(), world.ended()), (1, Some(Side::Caller)));
+    assert!(world.events.contains(&AgentEvent::Ended { status: 200 }));
+}
+
+#[test]
+fn a_new_process_carries_the_answer_of_a_ringing_call() {
+    let mut world = world(&[RING]);
+    world.replace_at = vec![ms(800)];
+    world.run();
+    let known: Vec<_> = world
+        .facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::Answered { known, ids, .. } => Some((*known, *ids)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(known[0], (Known::CookieOnly, ids()));
+    assert_eq!(world.ended(), Some(Side::Caller));
+    assert!(world.events.iter().any(|event| matches!(event, AgentEvent::Answered { .. })));
+}
+
+#[test]
+fn a_tcp_caller_reaches_a_udp_agent_with_two_record_routes() {
+    let mut one = agent(0, RING);
+    one.reinvite_after = Some(ms(1500));
+    let mut settings = caller(1, Transport::Tcp);
+    settings.reinvite_after = Some(ms(500));
+    let mut world = World::new(1, settings, vec![one]);
+    world.run();
+    assert_eq!((world.answered(), world.ended()), (1, Some(Side::Caller)));
+    let changed = world.events.iter().filter(|event| **event == AgentEvent::Changed).count();
+    assert_eq!(changed, 2, "{}", world.trace.join("\n"));
+    assert!(world.events.contains(&AgentEvent::Ended { status: 200 }));
+}
+
+#[test]
+fn a_udp_caller_reaches_a_tcp_agent_and_the_agent_hangs_up() {
+    let mut one = agent(0, RING);
+    one.local.transport = Transport::Tcp;
+    one.hang_up_after = Some(ms(2000));
+    let mut world = World::new(1, caller(1, Transport::Udp), vec![one]);
+    world.run();
+    assert_eq!((world.answered(), world.ended()), (1, Some(Side::Callee)));
+}
+
+/// Raise for a longer run.
+const SEEDS: u64 = 2000;
+
+#[test]
+fn calls_over_a_bad_network_always_end() {
+    for seed in 1..=SEEDS {
+        let mut world = bad_world(seed);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            world.run();
+            check(&world);
+        }));
+        if let Err(panic) = caught {
+            eprintln!("seed {seed}\n{}", world.trace.join("\n"));
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+fn bad_world(seed: u64) -> World {
+    let mut dice = seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0x9E37_79B9;
+    let mut roll = |sides: u64| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        (dice >> 5) % sides
+    };
+    let transport = if roll(5) == 0 { Transport::Tcp } else { Transport::Udp };
+    let mut settings = caller(seed, transport);
+    if roll(4) == 0 {
+        settings.cancel_after = Some(ms(roll(3000)));
+    }
+    if roll(3) == 0 {
+        settings.reinvite_after = Some(ms(roll(3000)));
+    }
+    let mut agents = Vec::new();
+    for index in 0..=roll(3) {
+        let answering = match roll(6) {
+            0 => Answering::Refuse { status: [503, 480, 408, 486, 404][roll(5) as usize] },
+            1 => Answering::Silent,
+            _ => Answering::Accept { ring: ms(roll(4) * 700) },
+        };
+        let mut one = agent(index as usize, answering);
+        if roll(4) == 0 {
+            one.hang_up_after = Some(ms(roll(4000)));
+        }
+        if roll(4) == 0 {
+            one.reinvite_after = Some(ms(roll(4000)));
+        }
+        agents.push(one);
+    }
+    let mut world = World::new(seed, settings, agents);
+    world.net = Net { loss: roll(150), twice: roll(100), late: roll(100) };
+    if roll(4) == 0 {
+        world.hold.insert(agent_addr(0), ms(roll(6000)));
+    }
+    if roll(8) == 0 {
+        world.faulty.insert(agent_addr(0));
+    }
+    if roll(5) == 0 {
+        world.replace_at.push(ms(4200 + roll(3000)));
+    }
+    world
+}
+
+fn check(world: &World) {
+    let replaced = world.replacements() > 0;
+    let up = world.events.iter().any(|event| matches!(event, AgentEvent::Answered { .. }));
+    let facts = world.answered();
+    if !replaced {
+        assert!(facts <= 1, "{facts} answers");
+        assert!(!up || facts == 1, "the caller was answered and nobody was told");
+        assert!(facts == 0 || world.failed().is_none(), "answered and failed");
+        assert!(facts == 1 || world.failed().is_some(), "neither answered nor failed");
+        assert!(world.ended().is_none() || facts == 1, "an end without an answer");
+        assert!(facts == 0 || world.ended().is_some(), "an answer without an end");
+        assert_eq!(world.asks, 1);
+    }
+}

@@ -1,0 +1,397 @@
+//! A caller, an edge and some agents on invented time, over a network that loses, repeats and reorders datagrams from a
+//! seed. Streams keep their order and lose nothing.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use sip::*;
+
+pub(crate) const EDGE: &str = "203.0.113.1:5060";
+pub(crate) const CALLER: &str = "198.51.100.7:5060";
+pub(crate) const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+
+pub(crate) fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub(crate) fn agent_addr(index: usize) -> SocketAddr {
+    addr(&format!("192.0.2.{}:5060", index + 10))
+}
+
+pub(crate) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) fn ids() -> CallIds {
+    CallIds {
+        call: uuid::Uuid::from_u128(1),
+        organization: uuid::Uuid::from_u128(2),
+        number: uuid::Uuid::from_u128(3),
+    }
+}
+
+pub(crate) fn config(process: u32) -> Config {
+    let listener = |transport| Listener {
+        transport,
+        local: addr(EDGE),
+        public_host: "203.0.113.1".into(),
+        public_port: 5060,
+    };
+    Config {
+        listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
+        node: 1,
+        process,
+        keys: Keys { current: Key { id: 1, secret: [7; 32] }, previous: None },
+        timers: Timers::default(),
+        limits: Limits::default(),
+    }
+}
+
+pub(crate) fn caller(seed: u64, transport: Transport) -> CallerConfig {
+    CallerConfig {
+        local: Local { transport, addr: addr(CALLER) },
+        peer: addr(EDGE),
+        to_uri: "sip:+4930123456@203.0.113.1".into(),
+        from_uri: "sip:+12015550123@198.51.100.7".into(),
+        sdp: SDP.into(),
+        headers: Vec::new(),
+        hang_up_after: Some(ms(3000)),
+        cancel_after: None,
+        reinvite_after: None,
+        seed,
+        timers: Timers::default(),
+    }
+}
+
+pub(crate) fn agent(index: usize, answering: Answering) -> AnswererConfig {
+    AnswererConfig {
+        local: Local { transport: Transport::Udp, addr: agent_addr(index) },
+        answering,
+        sdp: SDP.into(),
+        hang_up_after: None,
+        reinvite_after: None,
+        calls_max: 10,
+        seed: 1000 + index as u64,
+        timers: Timers::default(),
+    }
+}
+
+pub(crate) const RING: Answering = Answering::Accept { ring: Duration::from_millis(1500) };
+
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Net {
+    /// In thousandths.
+    pub(crate) loss: u64,
+    pub(crate) twice: u64,
+    pub(crate) late: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Packet {
+    from: SocketAddr,
+    to: SocketAddr,
+    stream: bool,
+    bytes: Vec<u8>,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) start: Instant,
+    queue: BinaryHeap<Reverse<(Instant, u64, Packet)>>,
+    count: u64,
+    random: u64,
+    pub(crate) net: Net,
+    caller_stream: bool,
+    pub(crate) edge: Edge,
+    pub(crate) caller: Caller,
+    pub(crate) agents: Vec<(SocketAddr, Transport, Answerer)>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) faulty: HashSet<SocketAddr>,
+    /// What such an agent sends in its first seconds leaves only then.
+    pub(crate) hold: BTreeMap<SocketAddr, Duration>,
+    /// A new process takes over at these times after the start.
+    pub(crate) replace_at: Vec<Duration>,
+    replaced: u32,
+    pub(crate) refuse: Option<u16>,
+    pub(crate) asks: usize,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) events: Vec<AgentEvent>,
+    pub(crate) agent_events: Vec<(usize, AgentEvent)>,
+    pub(crate) trace: Vec<String>,
+    pub(crate) sent: BTreeMap<String, usize>,
+}
+
+impl World {
+    #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]
+    pub(crate) fn new(seed: u64, caller_config: CallerConfig, agents: Vec<AnswererConfig>) -> Self {
+        let now = Instant::now();
+        let targets = agents
+            .iter()
+            .enumerate()
+            .map(|(index, one)| Target {
+                request_uri: format!("sip:+4930123456@{}", one.local.addr),
+                hops: vec![Hop { transport: one.local.transport, addr: one.local.addr }],
+                tag: index as u64,
+                headers: Vec::new(),
+            })
+            .collect();
+        Self {
+            now,
+            start: now,
+            queue: BinaryHeap::new(),
+            count: 0,
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            net: Net::default(),
+            caller_stream: caller_config.local.transport.stream(),
+            edge: Edge::new(config(1)),
+            caller: Caller::new(caller_config, now),
+            agents: agents
+                .into_iter()
+                .map(|one| (one.local.addr, one.local.transport, Answerer::new(one)))
+                .collect(),
+            targets,
+            faulty: HashSet::new(),
+            hold: BTreeMap::new(),
+            replace_at: Vec::new(),
+            replaced: 1,
+            refuse: None,
+            asks: 0,
+            facts: Vec::new(),
+            events: Vec::new(),
+            agent_events: Vec::new(),
+            trace: Vec::new(),
+            sent: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn chance(&mut self, thousandths: u64) -> bool {
+        self.next_random() % 1000 < thousandths
+    }
+
+    pub(crate) fn next_random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random >> 3
+    }
+
+    fn post(&mut self, from: SocketAddr, to: SocketAddr, stream: bool, bytes: Vec<u8>) {
+        let first: String =
+            String::from_utf8_lossy(&bytes).chars().take_while(|c| *c != '\r').take(60).collect();
+        let at = (self.now - self.start).as_millis();
+        self.trace.push(format!("{at:>7} {from} > {to} {first}"));
+        *self
+            .sent
+            .entry(format!("{from} {}", first.split(" sip").next().unwrap_or_default()))
+            .or_default() += 1;
+        let copies = match stream {
+            true => 1,
+            false if self.chance(self.net.loss) => 0,
+            false if self.chance(self.net.twice) => 2,
+            false => 1,
+        };
+        for _ in 0..copies {
+            let late = !stream && self.chance(self.net.late);
+            let delay = match (stream, late) {
+                (true, _) => 10,
+                (false, true) => 100 + self.next_random() % 900,
+                (false, false) => 5 + self.next_random() % 20,
+            };
+            self.count += 1;
+            let packet = Packet { from, to, stream, bytes: bytes.clone() };
+            let held = self.hold.get(&from).map_or(self.start, |after| self.start + *after);
+            self.queue.push(Reverse((held.max(self.now) + ms(delay), self.count, packet)));
+        }
+    }
+
+    fn drain_edge(&mut self) {
+        while let Some(output) = self.edge.poll() {
+            match output {
+                Output::Send(send) => {
+                    self.check_order(&send);
+                    if self.faulty.contains(&send.to.remote) {
+                        self.edge.handle(self.now, Input::Fault { send: send.id });
+                        continue;
+                    }
+                    self.post(addr(EDGE), send.to.remote, send.to.transport.stream(), send.bytes);
+                }
+                Output::Ask(ask) => {
+                    self.asks += 1;
+                    let verdict = match (&ask.kind, self.refuse) {
+                        (AskKind::Invite, None) => Verdict::Route {
+                            call: ids(),
+                            direction: Direction::Inbound,
+                            trust: Trust::Untrusted,
+                            targets: self.targets.clone(),
+                        },
+                        (AskKind::Options, _) => {
+                            Verdict::Answer { headers: vec!["Accept: application/sdp".into()] }
+                        }
+                        (AskKind::Malformed { status, reason }, _) => refuse(*status, reason),
+                        (_, status) => refuse(status.unwrap_or(405), "Refused"),
+                    };
+                    self.edge.handle(self.now, Input::Verdict { ask: ask.id, verdict });
+                }
+                Output::Fact(fact) => {
+                    self.trace.push(format!("        fact {}", short(&fact)));
+                    self.facts.push(*fact);
+                }
+            }
+        }
+    }
+
+    /// A fact stands before what depends on it.
+    fn check_order(&self, send: &Send) {
+        let message = Message::parse(&send.bytes).expect("the edge sends SIP");
+        let core = Core::read(&message).expect("the edge sends valid SIP");
+        if send.to.remote == addr(CALLER) && core.method == Method::Invite && core.cseq == 1 {
+            match message.status() {
+                Some(200..=299) => assert!(self.answered() > 0, "a 2xx without its fact"),
+                Some(300..) => {
+                    assert!(self.failed().is_some() || self.refuse.is_some(), "a final without its fact")
+                }
+                _ => {}
+            }
+        }
+        let ours = self.failed().is_some() || self.answered() > 0;
+        if message.method() == Some(Method::Bye) && !ours {
+            assert!(self.ended().is_some(), "a BYE without its fact");
+        }
+    }
+
+    pub(crate) fn replacements(&self) -> u32 {
+        self.replaced - 1
+    }
+
+    pub(crate) fn answered(&self) -> usize {
+        self.facts.iter().filter(|fact| matches!(fact, Fact::Answered { .. })).count()
+    }
+
+    pub(crate) fn ended(&self) -> Option<Side> {
+        self.facts.iter().find_map(|fact| match fact {
+            Fact::Ended { by, .. } => Some(*by),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn failed(&self) -> Option<(u16, Cause)> {
+        self.facts.iter().find_map(|fact| match fact {
+            Fact::Failed { status, cause, .. } => Some((*status, *cause)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn attempts(&self) -> Vec<(u64, Option<u16>, Cause)> {
+        let attempt = |fact: &Fact| match fact {
+            Fact::Attempt(one) => Some((one.tag, one.status, one.cause)),
+            _ => None,
+        };
+        self.facts.iter().filter_map(attempt).collect()
+    }
+
+    fn drain_agents(&mut self) {
+        while let Some(output) = self.caller.poll() {
+            match output {
+                AgentOutput::Send { to, bytes } => {
+                    self.post(addr(CALLER), to, self.caller_stream, bytes);
+                }
+                AgentOutput::Event { event, .. } => {
+                    self.trace.push(format!("        caller {event:?}"));
+                    self.events.push(event);
+                }
+            }
+        }
+        for index in 0..self.agents.len() {
+            let (from, transport, _) = self.agents[index];
+            while let Some(output) = self.agents[index].2.poll() {
+                match output {
+                    AgentOutput::Send { to, bytes } => self.post(from, to, transport.stream(), bytes),
+                    AgentOutput::Event { event, .. } => self.agent_events.push((index, event)),
+                }
+            }
+        }
+    }
+
+    /// Runs until nothing is left to happen, and checks that all are idle.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..20_000 {
+            self.drain_agents();
+            self.drain_edge();
+            let times = [
+                self.queue.peek().map(|Reverse((at, ..))| *at),
+                self.edge.next_deadline(),
+                self.caller.next_deadline(),
+                self.replace_at.first().map(|after| self.start + *after),
+            ];
+            let agents = self.agents.iter().filter_map(|(_, _, agent)| agent.next_deadline());
+            let Some(next) = times.into_iter().flatten().chain(agents).min() else {
+                return self.check_idle();
+            };
+            self.now = self.now.max(next);
+            self.step();
+        }
+        panic!("never idle:\n{}", self.trace.join("\n"));
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        if self.replace_at.first().is_some_and(|after| self.start + *after <= now) {
+            self.replace_at.remove(0);
+            self.replaced += 1;
+            self.edge = Edge::new(config(self.replaced));
+            self.trace.push("        edge replaced".into());
+            return;
+        }
+        if let Some(Reverse((at, ..))) = self.queue.peek()
+            && *at <= now
+            && let Some(Reverse((_, _, packet))) = self.queue.pop()
+        {
+            return self.deliver(&packet);
+        }
+        self.edge.handle(now, Input::Tick);
+        self.caller.handle(now, AgentInput::Tick);
+        for (_, _, agent) in &mut self.agents {
+            agent.handle(now, AgentInput::Tick);
+        }
+    }
+
+    fn deliver(&mut self, packet: &Packet) {
+        let input = AgentInput::Message { from: packet.from, bytes: &packet.bytes };
+        if packet.to == addr(EDGE) {
+            let transport = if packet.stream { Transport::Tcp } else { Transport::Udp };
+            let connection = packet.stream.then_some(1);
+            let flow =
+                Flow { listener: u16::from(packet.stream), transport, remote: packet.from, connection };
+            self.edge.handle(self.now, Input::Message { flow, bytes: &packet.bytes });
+        } else if packet.to == addr(CALLER) {
+            self.caller.handle(self.now, input);
+        } else if let Some((_, _, agent)) = self.agents.iter_mut().find(|(at, ..)| *at == packet.to) {
+            agent.handle(self.now, input);
+        }
+    }
+
+    fn check_idle(&self) {
+        let trace = || self.trace.join("\n");
+        assert!(self.edge.idle(), "the edge is not idle:\n{}", trace());
+        assert!(self.caller.finished(), "the caller is not finished:\n{}", trace());
+        for (at, _, agent) in &self.agents {
+            assert!(agent.idle(), "agent {at} is not idle:\n{}", trace());
+        }
+    }
+}
+
+pub(crate) fn refuse(status: u16, reason: &'static str) -> Verdict {
+    Verdict::Refuse { status, reason, reason_header: None, retry_after: None, fact_call: Some(ids()) }
+}
+
+fn short(fact: &Fact) -> String {
+    match fact {
+        Fact::Attempt(one) => format!("attempt {} {:?} {:?}", one.n, one.status, one.cause),
+        Fact::Answered { known, .. } => format!("answered {known:?}"),
+        Fact::Ended { by, .. } => format!("ended {by:?}"),
+        Fact::Failed { status, cause, .. } => format!("failed {status} {cause:?}"),
+        Fact::Refreshed { .. } => "refreshed".into(),
+    }
+}
