@@ -40,7 +40,12 @@ impl Body {
     }
 
     /// Takes a field through `read`: absent, null, or a value. `must` completes "`field` must be …".
-    pub(crate) fn patch<T>(&mut self, field: &'static str, must: &str, read: impl FnOnce(Value) -> Option<T>) -> Result<Patch<T>> {
+    pub(crate) fn patch<T>(
+        &mut self,
+        field: &'static str,
+        must: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Result<Patch<T>> {
         match self.take(field) {
             None => Ok(Patch::Keep),
             Some(Value::Null) => Ok(Patch::Clear),
@@ -49,7 +54,12 @@ impl Body {
     }
 
     /// The same where null means absent.
-    pub(crate) fn optional<T>(&mut self, field: &'static str, must: &str, read: impl FnOnce(Value) -> Option<T>) -> Result<Option<T>> {
+    pub(crate) fn optional<T>(
+        &mut self,
+        field: &'static str,
+        must: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Result<Option<T>> {
         match self.patch(field, must, read)? {
             Patch::Set(value) => Ok(Some(value)),
             Patch::Keep | Patch::Clear => Ok(None),
@@ -57,7 +67,12 @@ impl Body {
     }
 
     /// The same where null is refused: the field can be left out or set, not cleared.
-    pub(crate) fn unclearable<T>(&mut self, field: &'static str, must: &str, read: impl FnOnce(Value) -> Option<T>) -> Result<Option<T>> {
+    pub(crate) fn unclearable<T>(
+        &mut self,
+        field: &'static str,
+        must: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Result<Option<T>> {
         match self.patch(field, must, read)? {
             Patch::Set(value) => Ok(Some(value)),
             Patch::Keep => Ok(None),
@@ -66,7 +81,12 @@ impl Body {
     }
 
     /// The same where the field is required.
-    pub(crate) fn required<T>(&mut self, field: &'static str, must: &str, read: impl FnOnce(Value) -> Option<T>) -> Result<T> {
+    pub(crate) fn required<T>(
+        &mut self,
+        field: &'static str,
+        must: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Result<T> {
         self.optional(field, must, read)?.ok_or_else(|| Error::missing(self.what, field))
     }
 
@@ -84,26 +104,27 @@ impl Body {
 
 /// A text.
 pub(crate) fn text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        _ => None,
-    }
+    if let Value::String(text) = value { Some(text) } else { None }
 }
 
 /// A truth value.
+#[expect(clippy::needless_pass_by_value, reason = "has the signature of a reader of fields")]
 pub(crate) fn boolean(value: Value) -> Option<bool> {
     value.as_bool()
 }
 
 /// A whole number.
+#[expect(clippy::needless_pass_by_value, reason = "has the signature of a reader of fields")]
 pub(crate) fn whole(value: Value) -> Option<i64> {
     value.as_i64()
 }
 
 /// An object.
 pub(crate) fn object(value: Value) -> Option<Bag> {
-    match value {
-        Value::Object(fields) => Some(fields),
-        _ => None,
-    }
+    if let Value::Object(fields) = value { Some(fields) } else { None }
+}
+
+/// A time on its way out: RFC 3339 in UTC with milliseconds, such as `2026-03-01T12:00:00.000Z`.
+pub(crate) fn time(at: domain::Timestamp) -> String {
+    format!("{at:.3}")
 }

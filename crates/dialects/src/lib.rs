@@ -82,6 +82,22 @@ impl Request<'_> {
         self.query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// A query parameter that must be a whole number within `range`.
+    pub(crate) fn whole(&self, name: &'static str, range: std::ops::RangeInclusive<u32>) -> Result<Option<u32>> {
+        let Some(text) = self.query(name) else { return Ok(None) };
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        // Digits beyond 32 bits are still a number: the largest, for the range to judge.
+        let value = digits.then(|| text.parse().unwrap_or(u32::MAX)).filter(|value| range.contains(value));
+        let (least, most) = (range.start(), range.end());
+        value.map(Some).ok_or_else(|| {
+            let words = match *most {
+                u32::MAX => format!("`{name}` must be a whole number, {least} or more."),
+                _ => format!("`{name}` must be a whole number from {least} to {most}."),
+            };
+            Error::invalid(What::Request, name, words)
+        })
+    }
+
     /// A header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.context.headers.get(name).and_then(|value| value.to_str().ok())
@@ -121,6 +137,15 @@ impl Reply {
             self.headers.push((HeaderName::from_static(name), value));
         }
         self
+    }
+
+    /// Adds `Retry-After` in whole seconds, never less than the wait, where the error says when to try again.
+    #[must_use]
+    pub(crate) fn with_retry_after(self, error: &Error) -> Self {
+        match retry_seconds(error) {
+            Some(seconds) => self.with("retry-after", &seconds.to_string()),
+            None => self,
+        }
     }
 }
 
@@ -169,20 +194,45 @@ pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
     all().into_iter().find(|dialect| dialect.name() == name)
 }
 
+/// When to try again, in whole seconds rounded up. A limit always says so, even where the error does not.
+pub(crate) fn retry_seconds(error: &Error) -> Option<u64> {
+    let wait = error.retry_after.or((error.kind == Kind::Limit).then_some(std::time::Duration::from_secs(1)))?;
+    Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+}
+
+/// How much of `path` is `prefix`, where the path is the prefix or goes on below it.
+pub(crate) fn under(path: &str, prefix: &str) -> Option<usize> {
+    let rest = path.strip_prefix(prefix)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(prefix.len())
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    // A value that is no text is a credential all the same: one that fits nobody.
+    headers.get(name).map(|value| value.to_str().map(str::trim).unwrap_or(""))
+}
+
+/// The secret of `Authorization: Bearer …`; empty where the header holds something else.
+pub fn bearer(headers: &HeaderMap) -> Option<String> {
+    header_text(headers, "authorization").map(|value| match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
+        _ => String::new(),
+    })
+}
+
+/// The secret of `x-api-key: …`.
+pub fn api_key(headers: &HeaderMap) -> Option<String> {
+    header_text(headers, "x-api-key").map(str::to_owned)
+}
+
 /// The secret of `Authorization: Bearer …` and of `x-api-key: …`, for dialects that take both. Both with different secrets
 /// are an error: guessing which one counts would be a coin toss with somebody's rights.
 pub fn bearer_or_api_key(headers: &HeaderMap) -> Result<Option<String>> {
-    let text = |name: &str| headers.get(name).map(|v| v.to_str().map(str::trim).unwrap_or(""));
-    let bearer = text("authorization").map(|value| match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-        _ => "",
-    });
-    match (bearer, text("x-api-key")) {
+    match (bearer(headers), api_key(headers)) {
         (Some(a), Some(b)) if a != b => {
             let words = "`Authorization` and `x-api-key` carry different keys; send one.";
             Err(Error::new(Kind::Unauthenticated, What::Key, words))
         }
-        (Some(secret), _) | (None, Some(secret)) => Ok(Some(secret.to_owned())),
+        (Some(secret), _) | (None, Some(secret)) => Ok(Some(secret)),
         (None, None) => Ok(None),
     }
 }

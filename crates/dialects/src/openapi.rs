@@ -32,7 +32,12 @@ impl Shape {
 
     /// An array of wire structs.
     pub(crate) fn list_of<T: ToSchema>() -> Self {
-        let Self { schema, named } = Self::of::<T>();
+        Self::of::<T>().list()
+    }
+
+    /// An array of this.
+    pub(crate) fn list(self) -> Self {
+        let Self { schema, named } = self;
         Self { schema: json!({ "type": "array", "items": schema }), named }
     }
 
@@ -54,6 +59,11 @@ impl Shape {
     /// A whole number within bounds.
     pub(crate) fn whole(min: i64, max: i64, default: i64) -> Self {
         Self::inline(json!({ "type": "integer", "minimum": min, "maximum": max, "default": default }))
+    }
+
+    /// A schema around this one.
+    pub(crate) fn map(self, around: impl FnOnce(Value) -> Value) -> Self {
+        Self { schema: around(self.schema), named: self.named }
     }
 
     /// One of several.
