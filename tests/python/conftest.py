@@ -1,8 +1,7 @@
 """Fixtures: servers of the built binary, one per module where tests can share it, one per test where they cannot."""
 
-import pytest
-
 import harness
+import pytest
 
 
 def pytest_configure(config):

@@ -18,7 +18,7 @@ import httpx
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-BINARY = (ROOT / os.environ.get("TRUNKLINE_BIN", TARGET / "release" / "trunkline")).resolve()
+BINARY = (ROOT / (os.environ.get("TRUNKLINE_BIN") or TARGET / "release" / "trunkline")).resolve()
 
 # Below the range from which the system takes the ports of outgoing connections.
 _PORTS = random.Random(os.getpid()).sample(range(20_000, 30_000), 10_000)

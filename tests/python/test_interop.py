@@ -110,11 +110,11 @@ def test_a_call_comes_in_through_kamailio(tenant, carrier, tmp_path):
     completed(tenant, number, 1)
     trace = agent.trace.read_text()
     assert "X-Carrier: kamailio" in trace
-    # Both proxies stay in the path, and the BYE came along both: two Record-Routes went in, two Vias above the caller's.
+    # Both proxies stay in the path: two Record-Routes came in, and the BYE came along both.
     invite = trace[trace.index("INVITE sip:") :].split("\n\n")[0]
-    assert invite.count("Record-Route:") == 2 and invite.count("Via:") == 3
+    assert invite.count(";lr") == 2 and invite.count("SIP/2.0/UDP ") == 3
     bye = trace[trace.index("BYE sip:") :].split("\n\n")[0]
-    assert bye.count("Via:") == 3 and "Route:" not in bye
+    assert bye.count("SIP/2.0/UDP ") == 3 and "Route:" not in bye
 
 
 def test_fifty_calls_come_in_through_kamailio(tenant, carrier, tmp_path):
