@@ -9,7 +9,8 @@ use crate::write;
 
 /// What becomes of the Route headers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Routes<'e> {
+pub enum Routes<'e> {
+    /// They are left out.
     Drop,
     /// These header lines stand instead.
     Lines(&'e [u8]),
@@ -17,22 +18,26 @@ pub(crate) enum Routes<'e> {
 
 /// What is written into the top Via of a request: where it really came from (RFC 3261 section 18.2.1, RFC 3581).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stamp {
-    pub(crate) source: SocketAddr,
+pub struct Stamp {
+    /// The source of the request.
+    pub source: SocketAddr,
     /// Write `rport` though it was not asked for: on streams we look the connection up by it later.
-    pub(crate) always: bool,
+    pub always: bool,
 }
 
 /// The changes of one forwarded request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Forward<'e> {
-    pub(crate) request_uri: Option<&'e [u8]>,
+pub struct Forward<'e> {
+    /// The new Request-URI, where it changes.
+    pub request_uri: Option<&'e [u8]>,
     /// Whole lines that come first: our Via, Record-Route, added headers.
-    pub(crate) top: &'e [u8],
-    pub(crate) stamp: Stamp,
-    pub(crate) routes: Routes<'e>,
+    pub top: &'e [u8],
+    /// For the top Via.
+    pub stamp: Stamp,
+    /// For the Route headers.
+    pub routes: Routes<'e>,
     /// Remove identity headers of an untrusted sender.
-    pub(crate) anonymous: bool,
+    pub anonymous: bool,
 }
 
 struct Editor<'e> {
@@ -63,7 +68,7 @@ impl Editor<'_> {
 }
 
 /// Writes a request as it goes on. `Max-Forwards` is lowered by one, or added as 70.
-pub(crate) fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
+pub fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
     let crate::message::Start::Request { text: method, uri, .. } = message.start else { return };
     out.reserve(message.bytes.len() + plan.top.len() + 96);
     let mut edit = Editor { bytes: message.bytes, at: usize::from(method.start), out };
@@ -108,7 +113,7 @@ pub(crate) fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u
 }
 
 /// Writes a response as it goes back: without the top Via.
-pub(crate) fn response(message: &Message<'_>, out: &mut Vec<u8>) {
+pub fn response(message: &Message<'_>, out: &mut Vec<u8>) {
     out.reserve(message.bytes.len() + 24);
     let begin = message.bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     let mut edit = Editor { bytes: message.bytes, at: begin, out };

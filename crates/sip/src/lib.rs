@@ -45,6 +45,7 @@ pub use edge::{
     Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Fact, Input, Known, Limits, Output, Send,
     SendId, Side, Target, Timers, Trust, Verdict,
 };
+pub use edit::{Forward, Routes, Stamp, request as forward_request, response as forward_response};
 pub use keys::{Key, Keys};
 pub use message::{
     Core, HEADERS_MAX, MESSAGE_MAX, Message, Method, Name, ParseError, Refusal, VIAS_MAX, Via,

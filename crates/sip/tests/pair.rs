@@ -278,6 +278,8 @@ fn bad_world(seed: u64) -> World {
             _ => Answering::Accept { ring: ms(roll(4) * 700) },
         };
         let mut one = agent(index as usize, answering);
+        // stands for a session timer: a BYE on a stream may die with its edge (the shell sends it at replay)
+        one.hang_up_after = Some(ms(60_000));
         if roll(4) == 0 {
             one.hang_up_after = Some(ms(roll(4000)));
         }

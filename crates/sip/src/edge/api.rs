@@ -355,6 +355,9 @@ pub enum Fact {
         ids: CallIds,
         /// Who hung up.
         by: Side,
+        /// Tag of the callee: the end counts only for the dialog whose [`Fact::Answered`] has this `to_tag`. A target
+        /// that was passed over may answer and hang up before the edge ends it itself.
+        callee_tag: String,
         /// `Reason` header as written.
         reason: Option<String>,
     },

@@ -43,7 +43,11 @@ impl Edge {
         };
         if core.method == Method::Bye {
             let reason = message.value(Name::Reason).map(text::owned);
-            self.fact(Fact::Ended { ids: path.cookie.ids, by: path.from, reason });
+            let callee_tag = text::owned(match path.from {
+                Side::Caller => core.to_tag.unwrap_or_default(),
+                Side::Callee => core.from_tag,
+            });
+            self.fact(Fact::Ended { ids: path.cookie.ids, by: path.from, callee_tag, reason });
         }
         let routes = if lines.is_empty() { Routes::Drop } else { Routes::Lines(&lines) };
         let stamp = respond::stamp(&flow);

@@ -39,8 +39,12 @@ impl Edge {
         };
         let Some(ours) = seen.proves(token, &self.ring) else { return };
         let status = message.status().unwrap_or_default();
-        if matches!(ours, Ours::Stateful(_)) && (status == 100 || core.method == Method::Cancel) {
-            return;
+        if let Ours::Stateful(branch) = ours {
+            // hop by hop; or of a transaction that this very process ended: its final answer is long sent
+            let here = branch.node == self.config.node && branch.process == self.config.process;
+            if status == 100 || core.method == Method::Cancel || here && !(200..300).contains(&status) {
+                return;
+            }
         }
         let Some(hop) = answer_hop(&next) else { return };
         let Some(to) = self.flow_to(hop, 0) else { return };

@@ -44,6 +44,9 @@ impl<'a> Via<'a> {
     /// Reads one Via value.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let (head, params) = text::split(value, b';').unwrap_or((value, &[]));
+        if params.first() == Some(&b';') {
+            return None;
+        }
         let slash = memchr(b'/', head)?;
         let (protocol, rest) = text::cut(head, slash);
         let (version, rest) = text::split(rest, b'/')?;
