@@ -17,6 +17,9 @@ pub mod neo;
 pub(crate) mod openapi;
 pub mod polyai;
 
+/// The largest body of an operation that is not about many rows, in bytes.
+pub const BODY_MAX: usize = 1 << 20;
+
 /// One operation of a dialect.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -178,6 +181,11 @@ pub trait Dialect: Sync + Send {
     /// The API's description as an OpenAPI document, generated from the table and the wire structs.
     fn openapi(&self) -> serde_json::Value;
 
+    /// The largest body that an operation takes, in bytes.
+    fn body_max(&self, _endpoint: &Endpoint) -> usize {
+        BODY_MAX
+    }
+
     /// How many requests of one tenant are served within how many seconds, where the vendor documents a limit for all.
     fn rate_limit(&self) -> Option<(u32, u32)> {
         None
@@ -196,7 +204,7 @@ pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
 
 /// When to try again, in whole seconds rounded up. A limit always says so, even where the error does not.
 pub(crate) fn retry_seconds(error: &Error) -> Option<u64> {
-    let wait = error.retry_after.or((error.kind == Kind::Limit).then_some(std::time::Duration::from_secs(1)))?;
+    let wait = error.retry_after.or_else(|| (error.kind == Kind::Limit).then_some(std::time::Duration::from_secs(1)))?;
     Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
 }
 
@@ -208,7 +216,7 @@ pub(crate) fn under(path: &str, prefix: &str) -> Option<usize> {
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     // A value that is no text is a credential all the same: one that fits nobody.
-    headers.get(name).map(|value| value.to_str().map(str::trim).unwrap_or(""))
+    headers.get(name).map(|value| value.to_str().map_or("", str::trim))
 }
 
 /// The secret of `Authorization: Bearer …`; empty where the header holds something else.

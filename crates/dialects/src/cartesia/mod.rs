@@ -1,22 +1,87 @@
-//! Stub, being written.
-use crate::{Context, Dialect, Endpoint, Reply, Request};
-use domain::error::{Error, Result};
-use domain::key::Mode;
-use domain::{Op, View};
-use http::{HeaderMap, StatusCode};
+//! Cartesia's API: the lists of phone numbers under `/agents`. Ids are printed `pn_<uuid>` and read with or without the
+//! prefix; a managed number is of provider `cartesia`, one on an own trunk of `sip_trunk`.
 
-/// Stub.
+mod error;
+mod openapi;
+mod read;
+mod wire;
+
+use domain::error::{Error, Result};
+use domain::key::{Area, Mode, Scope};
+use domain::{Op, View};
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::{Context, Dialect, Endpoint, Reply, Request, bearer_or_api_key, under};
+use wire::{AgentNumberOut, NumberOut, PageOut};
+
+/// Cartesia's API.
 #[derive(Debug)]
 pub struct Cartesia;
 
+const READ: Option<Scope> = Some(Scope::read(Area::Numbers));
+
+static ENDPOINTS: [Endpoint; 2] = [
+    Endpoint { method: Method::GET, path: "/agents/phone-numbers", verb: "number_list", scope: READ },
+    Endpoint {
+        method: Method::GET,
+        path: "/agents/{agent_id}/phone-numbers",
+        verb: "number_list_of_agent",
+        scope: READ,
+    },
+];
+
 impl Dialect for Cartesia {
-    fn name(&self) -> &'static str { "cartesia" }
-    fn endpoints(&self) -> &'static [Endpoint] { &[] }
-    fn claims(&self, _path: &str) -> Option<usize> { None }
-    fn credential(&self, headers: &HeaderMap) -> Result<Option<String>> { crate::bearer_or_api_key(headers) }
-    fn key(&self, secret: &str, _mode: Mode) -> String { secret.to_owned() }
-    fn decode(&self, _request: &Request<'_>) -> Result<Op> { Err(Error::internal("stub")) }
-    fn encode(&self, _request: &Request<'_>, _view: View) -> Reply { Reply::empty(StatusCode::NOT_IMPLEMENTED) }
-    fn refuse(&self, _context: &Context, _error: &Error) -> Reply { Reply::empty(StatusCode::NOT_IMPLEMENTED) }
-    fn openapi(&self) -> serde_json::Value { serde_json::Value::Null }
+    fn name(&self) -> &'static str {
+        "cartesia"
+    }
+
+    fn endpoints(&self) -> &'static [Endpoint] {
+        &ENDPOINTS
+    }
+
+    fn claims(&self, path: &str) -> Option<usize> {
+        under(path, "/agents")
+    }
+
+    fn credential(&self, headers: &HeaderMap) -> Result<Option<String>> {
+        bearer_or_api_key(headers)
+    }
+
+    /// Keys tell nothing of their mode here.
+    fn key(&self, secret: &str, _mode: Mode) -> String {
+        format!("sk_car_{secret}")
+    }
+
+    fn decode(&self, request: &Request<'_>) -> Result<Op> {
+        read::version(request)?;
+        match request.endpoint.verb {
+            "number_list" => read::list(request),
+            "number_list_of_agent" => read::list_of_agent(request),
+            verb => Err(Error::internal(format!("cartesia has no verb {verb}"))),
+        }
+    }
+
+    fn encode(&self, request: &Request<'_>, view: View) -> Reply {
+        match (request.endpoint.verb, view) {
+            ("number_list", View::Numbers(page)) => {
+                let data = page.items.into_iter().map(NumberOut::from).collect();
+                Reply::json(StatusCode::OK, &PageOut { data, has_more: page.more })
+            }
+            ("number_list_of_agent", View::Numbers(page)) => {
+                let items: Vec<_> = page.items.into_iter().map(AgentNumberOut::from).collect();
+                Reply::json(StatusCode::OK, &items)
+            }
+            (verb, _) => {
+                self.refuse(request.context, &Error::internal(format!("no view of cartesia's {verb}")))
+            }
+        }
+    }
+
+    fn refuse(&self, context: &Context, error: &Error) -> Reply {
+        error::reply(context, error)
+    }
+
+    fn openapi(&self) -> serde_json::Value {
+        openapi::document(&ENDPOINTS)
+    }
 }

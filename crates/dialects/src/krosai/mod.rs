@@ -65,17 +65,13 @@ impl Dialect for KrosAi {
     }
 
     fn encode(&self, request: &Request<'_>, view: View) -> Reply {
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "any other view does not belong to these operations"
-        )]
         match (request.endpoint.verb, view) {
             ("number_list", View::Numbers(page)) => {
                 let items: Vec<_> = page.items.iter().map(NumberOut::new).collect();
                 Reply::json(StatusCode::OK, &items)
             }
             ("number_list", View::Stocks(page)) => {
-                let items: Vec<_> = page.items.into_iter().map(AvailableOut::new).collect();
+                let items: Vec<_> = page.items.iter().map(AvailableOut::new).collect();
                 Reply::json(StatusCode::OK, &items)
             }
             ("number_buy", View::Number(view)) => Reply::json(StatusCode::CREATED, &NumberOut::new(&view)),

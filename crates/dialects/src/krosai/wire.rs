@@ -277,20 +277,20 @@ impl NumberDetailOut {
 }
 
 impl AvailableOut {
-    pub(super) fn new(stock: Stock) -> Self {
+    pub(super) fn new(stock: &Stock) -> Self {
         let Stock { id, e164, country, kind, setup_cost, monthly_cost, capabilities, .. } = stock;
         Self {
             id: id.to_string(),
             e164: e164.to_string(),
             country: country.as_str().to_owned(),
-            r#type: kind.into(),
+            r#type: (*kind).into(),
             status: StatusOut::Inactive,
             endpoint_id: None,
             allow_inbound: true,
             allow_outbound: false,
             created_at: time(stock.created_at),
             updated_at: time(stock.updated_at),
-            inventory: InventoryOut::new(setup_cost, monthly_cost, capabilities),
+            inventory: InventoryOut::new(*setup_cost, *monthly_cost, *capabilities),
         }
     }
 }

@@ -1,0 +1,124 @@
+//! The shapes on Cartesia's wire, as contracts/seed/cartesia-*.json have them.
+
+use domain::ids::NumberId;
+use domain::provider::ProviderKind;
+use domain::view::{AgentBrief, NumberView, ProviderBrief};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::json::time;
+
+/// A page of numbers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PhoneNumberPage)]
+pub(super) struct PageOut {
+    pub(super) data: Vec<NumberOut>,
+    /// Whether there is more in the direction of paging.
+    pub(super) has_more: bool,
+}
+
+/// A number.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PhoneNumberResponse)]
+pub(super) struct NumberOut {
+    id: String,
+    label: Option<String>,
+    number: String,
+    #[schema(required = true)]
+    agent: Option<AgentOut>,
+    #[schema(format = "date-time")]
+    created_at: String,
+    #[schema(format = "date-time")]
+    updated_at: String,
+    provider: ProviderOut,
+}
+
+/// Who answers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Agent)]
+pub(super) struct AgentOut {
+    id: String,
+    name: String,
+}
+
+/// How the number reaches the phone network. An own trunk shows as `sip_trunk` in every version.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[schema(as = ProviderResponse)]
+pub(super) enum ProviderOut {
+    Cartesia,
+    SipTrunk { id: String, label: Option<String> },
+}
+
+/// A number in the list of one agent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PhoneNumber)]
+pub(super) struct AgentNumberOut {
+    agent_id: String,
+    number: String,
+    #[schema(format = "date-time")]
+    created_at: String,
+    #[schema(format = "date-time")]
+    updated_at: String,
+    is_cartesia_managed: bool,
+}
+
+/// A refusal.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorOut {
+    #[schema(required = true)]
+    pub(super) error_code: Option<&'static str>,
+    pub(super) title: &'static str,
+    pub(super) message: String,
+    #[schema(format = "uuid")]
+    pub(super) request_id: String,
+}
+
+/// A number's id as printed here.
+pub(super) const ID_PREFIX: &str = "pn_";
+
+/// Reads an id with or without its prefix.
+pub(super) fn id(text: &str) -> Option<NumberId> {
+    NumberId::parse(text.strip_prefix(ID_PREFIX).unwrap_or(text))
+}
+
+impl From<Option<ProviderBrief>> for ProviderOut {
+    fn from(provider: Option<ProviderBrief>) -> Self {
+        match provider {
+            Some(ProviderBrief { id, kind: ProviderKind::SipTrunk, label }) => {
+                Self::SipTrunk { id: id.to_string(), label: Some(label) }
+            }
+            Some(ProviderBrief { id: _, kind: ProviderKind::Managed, label: _ }) | None => Self::Cartesia,
+        }
+    }
+}
+
+impl From<NumberView> for NumberOut {
+    fn from(view: NumberView) -> Self {
+        let NumberView { number, agent, provider, minutes_this_month: _, sip: _ } = view;
+        Self {
+            id: format!("{ID_PREFIX}{}", number.id),
+            label: number.label,
+            number: number.e164.to_string(),
+            agent: agent.map(|AgentBrief { id, name }| AgentOut { id: id.to_string(), name }),
+            created_at: time(number.created_at),
+            updated_at: time(number.updated_at),
+            provider: provider.into(),
+        }
+    }
+}
+
+impl From<NumberView> for AgentNumberOut {
+    fn from(view: NumberView) -> Self {
+        let NumberView { number, agent: _, provider, minutes_this_month: _, sip: _ } = view;
+        Self {
+            // The list holds the numbers of one agent, so each has it.
+            agent_id: number.agent_id.map(|id| id.to_string()).unwrap_or_default(),
+            number: number.e164.to_string(),
+            created_at: time(number.created_at),
+            updated_at: time(number.updated_at),
+            is_cartesia_managed: provider.is_none_or(|provider| provider.kind == ProviderKind::Managed),
+        }
+    }
+}
