@@ -257,10 +257,11 @@ def test_a_disabled_target_is_not_asked(carrier, caller, answering):
 
 
 def test_a_caller_gives_up_by_cancel(carrier, tmp_path):
-    agent = Sipp(tmp_path, "agent_ringing")
-    number = line(carrier, agent.uri)
-    Sipp(tmp_path, "caller_cancel", remote=carrier.server.sip, user=number["e164"]).finish()
-    agent.finish()
+    with Agent("ring") as agent:
+        number = line(carrier, agent.uri)
+        Sipp(tmp_path, "caller_cancel", remote=carrier.server.sip, user=number["e164"]).finish()
+        assert len(agent.wait("CANCEL")) == 1
+        agent.wait("ACK")
     call = carrier.call_with(number["e164"], "cancelled")
     assert call["answered_at"] is None and not call["duration_seconds"]
 

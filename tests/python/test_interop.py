@@ -126,10 +126,11 @@ def test_fifty_calls_come_in_through_kamailio(tenant, carrier, tmp_path):
 
 
 def test_a_call_through_kamailio_is_cancelled(tenant, carrier, tmp_path):
-    agent = Sipp(tmp_path, "agent_ringing")
-    number = line(tenant, agent.uri)
-    Sipp(tmp_path, "caller_cancel", remote=carrier, user=number["e164"]).finish()
-    agent.finish()
+    with Agent("ring") as agent:
+        number = line(tenant, agent.uri)
+        Sipp(tmp_path, "caller_cancel", remote=carrier, user=number["e164"]).finish()
+        agent.wait("CANCEL")
+        agent.wait("ACK")
     tenant.call_with(number["e164"], "cancelled")
 
 
