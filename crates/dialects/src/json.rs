@@ -9,15 +9,16 @@ use serde_json::Value;
 pub(crate) struct Body {
     fields: Bag,
     what: What,
+    null_is_absent: bool,
 }
 
 /// Reads the body of a request. An empty body reads as an empty object where `optional` says that the contract allows none.
 pub(crate) fn body(bytes: &[u8], what: What) -> Result<Body> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Body { fields: Bag::new(), what });
+        return Ok(Body::of(Bag::new(), what));
     }
     match serde_json::from_slice(bytes) {
-        Ok(Value::Object(fields)) => Ok(Body { fields, what }),
+        Ok(Value::Object(fields)) => Ok(Body::of(fields, what)),
         Ok(_) => Err(Error::new(Kind::Malformed, what, "The body must be a JSON object.")),
         Err(error) => Err(Error::new(Kind::Malformed, what, format!("The body is not valid JSON: {error}."))),
     }
@@ -26,7 +27,13 @@ pub(crate) fn body(bytes: &[u8], what: What) -> Result<Body> {
 impl Body {
     /// From an object within a body.
     pub(crate) fn of(fields: Bag, what: What) -> Self {
-        Self { fields, what }
+        Self { fields, what, null_is_absent: false }
+    }
+
+    /// Reads null as absent in every field: for requests that make a thing with the fields of its change.
+    pub(crate) fn null_is_absent(mut self) -> Self {
+        self.null_is_absent = true;
+        self
     }
 
     /// Takes a field as it is: `None` where it is absent.
@@ -48,6 +55,7 @@ impl Body {
     ) -> Result<Patch<T>> {
         match self.take(field) {
             None => Ok(Patch::Keep),
+            Some(Value::Null) if self.null_is_absent => Ok(Patch::Keep),
             Some(Value::Null) => Ok(Patch::Clear),
             Some(value) => read(value).map(Patch::Set).ok_or_else(|| self.invalid(field, must)),
         }

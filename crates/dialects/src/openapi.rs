@@ -94,7 +94,7 @@ pub(crate) struct Operation {
     parameters: Vec<(Place, &'static str, &'static str, Shape)>,
     bodies: Vec<(&'static str, Shape)>,
     body_optional: bool,
-    answers: Vec<(u16, &'static str, Option<(&'static str, Shape)>)>,
+    answers: Vec<(u16, &'static str, Option<Shape>)>,
     answer_headers: Vec<(&'static str, &'static str)>,
     refusals: Vec<u16>,
 }
@@ -142,7 +142,7 @@ impl Operation {
 
     /// A JSON answer.
     pub(crate) fn answer(mut self, status: u16, about: &'static str, shape: Shape) -> Self {
-        self.answers.push((status, about, Some(("application/json", shape))));
+        self.answers.push((status, about, Some(shape)));
         self
     }
 
@@ -246,8 +246,8 @@ impl Document {
             if !headers.is_empty() {
                 answer["headers"] = Value::Object(headers.clone());
             }
-            if let Some((media, shape)) = body {
-                answer["content"] = json!({ media: { "schema": self.collect(shape) } });
+            if let Some(shape) = body {
+                answer["content"] = json!({ "application/json": { "schema": self.collect(shape) } });
             }
             responses.insert(status.to_string(), answer);
         }
@@ -292,7 +292,7 @@ impl Document {
         for part in path.split('{').skip(1) {
             let name = part.split('}').next().unwrap_or("");
             let (about, schema) =
-                self.path_parameters.get(name).cloned().unwrap_or(("", json!({ "type": "string" })));
+                self.path_parameters.get(name).cloned().unwrap_or_else(|| ("", json!({ "type": "string" })));
             let mut parameter = json!({ "name": name, "in": "path", "required": true, "schema": schema });
             if !about.is_empty() {
                 parameter["description"] = json!(about);

@@ -1,0 +1,403 @@
+//! The bodies of requests, as OpenAPI describes them. They are read field by field, since absent and null differ and an error
+//! names its field; a test sends each property of these and refuses all others, so that the two cannot drift apart.
+#![expect(dead_code, reason = "these describe requests to OpenAPI and are never built")]
+
+use utoipa::ToSchema;
+
+use super::words;
+
+/// A new organization.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrganizationCreate {
+    /// Its name.
+    name: String,
+    /// How far the operator knows it.
+    #[schema(schema_with = words::kyc, required = false)]
+    kyc: String,
+    /// How many numbers it may hold at once; null: no limit.
+    number_slots: Option<u32>,
+    /// Free settings. With a meaning: `imports`, `rate_cents_per_minute`, `max_call_seconds`, `quarantine_days`.
+    #[schema(value_type = Object, required = false)]
+    settings: (),
+}
+
+/// A change of an organization. All but the name is the operator's.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrganizationUpdate {
+    /// Its name.
+    #[schema(required = false)]
+    name: String,
+    /// How far the operator knows it.
+    #[schema(schema_with = words::kyc, required = false)]
+    kyc: String,
+    /// How many numbers it may hold at once; null: no limit.
+    number_slots: Option<u32>,
+    /// Settings to change; null removes one.
+    #[schema(value_type = Object, required = false)]
+    settings: (),
+}
+
+/// A new API key.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyCreate {
+    /// A name for people.
+    name: String,
+    /// The one API it will work in.
+    #[schema(schema_with = words::dialect)]
+    dialect: String,
+    /// What its holder is.
+    #[schema(schema_with = words::role)]
+    role: String,
+    /// Its only rights; absent or null: all of its role.
+    #[schema(min_items = 1)]
+    scopes: Option<Vec<String>>,
+    /// Live, or test: what it makes is in the sandbox.
+    #[schema(schema_with = words::mode, required = false)]
+    mode: String,
+}
+
+/// Money in, or, negative, out.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LedgerPost {
+    /// Whole cents, not 0.
+    #[schema(minimum = -10_000_000_000_i64, maximum = 10_000_000_000_i64)]
+    amount_cents: i64,
+    /// Why, for people.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: String,
+}
+
+/// A new agent.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgentCreate {
+    /// A name for people.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// What it does.
+    #[schema(max_length = 2000)]
+    description: Option<String>,
+}
+
+/// A change of an agent.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgentUpdate {
+    /// A name for people.
+    #[schema(required = false, min_length = 1, max_length = 100)]
+    name: String,
+    /// What it does; null clears it.
+    #[schema(max_length = 2000)]
+    description: Option<String>,
+}
+
+/// One SIP target of an endpoint.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetIn {
+    /// `sip:[user@]host[:port][;transport=udp|tcp|tls]` or `sips:…`; without a user part, the dialled number is put there.
+    uri: String,
+    /// Lower is tried first.
+    #[schema(required = false, default = 10)]
+    priority: u16,
+    /// Share among targets of one priority.
+    #[schema(required = false, default = 10)]
+    weight: u16,
+    /// Whether it is used at all.
+    #[schema(required = false, default = true)]
+    enabled: bool,
+}
+
+/// A new endpoint.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointCreate {
+    /// A name for people.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// What stands behind it; absent: `sip`.
+    #[schema(schema_with = words::endpoint_kind, required = false)]
+    kind: String,
+    /// The agent that answers here.
+    agent_id: Option<String>,
+    /// Where in the agent's life; absent: by the key's mode.
+    #[schema(schema_with = words::environment, required = false)]
+    environment: String,
+    /// Whether a number that is given this agent lands here. The first of an agent and environment becomes it.
+    #[schema(required = false)]
+    is_default: bool,
+    /// Where it answers.
+    #[schema(required = false, max_items = 16)]
+    targets: Vec<TargetIn>,
+    /// Addresses and ranges it may place calls from without a password.
+    #[schema(required = false, max_items = 256)]
+    source_addresses: Vec<String>,
+}
+
+/// A change of an endpoint.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointUpdate {
+    /// A name for people.
+    #[schema(required = false, min_length = 1, max_length = 100)]
+    name: String,
+    /// What stands behind it.
+    #[schema(schema_with = words::endpoint_kind, required = false)]
+    kind: String,
+    /// The agent that answers here; null: none.
+    agent_id: Option<String>,
+    /// Where in the agent's life.
+    #[schema(schema_with = words::environment, required = false)]
+    environment: String,
+    /// Whether a number that is given this agent lands here.
+    #[schema(required = false)]
+    is_default: bool,
+    /// All targets.
+    #[schema(required = false, max_items = 16)]
+    targets: Vec<TargetIn>,
+    /// All addresses and ranges it may place calls from without a password.
+    #[schema(required = false, max_items = 256)]
+    source_addresses: Vec<String>,
+}
+
+/// Digest credentials.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CredentialsIn {
+    /// The user name.
+    #[schema(min_length = 1, max_length = 255)]
+    username: String,
+    /// The password; kept encrypted and never shown.
+    #[schema(min_length = 1, max_length = 255)]
+    password: String,
+}
+
+/// What may come in from a trunk.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InboundIn {
+    /// All addresses and ranges it may send from; may be empty.
+    #[schema(max_items = 256)]
+    allowed_addresses: Vec<String>,
+    /// Absent keeps what is there, null clears it.
+    credentials: Option<CredentialsIn>,
+}
+
+/// Where calls out to the phone network go.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OutboundIn {
+    /// `host` or `host:port`.
+    address: String,
+    /// How; absent: `udp`.
+    #[schema(schema_with = words::transport, required = false)]
+    transport: String,
+    /// Absent keeps what is there, null clears it.
+    credentials: Option<CredentialsIn>,
+}
+
+/// A new provider.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProviderCreate {
+    /// What kind of way it is.
+    #[schema(schema_with = words::provider_kind)]
+    kind: String,
+    /// A name for people.
+    #[schema(min_length = 1, max_length = 100)]
+    label: String,
+    /// What may come in (trunks only).
+    inbound: Option<InboundIn>,
+    /// Where calls go out (trunks only).
+    outbound: Option<OutboundIn>,
+}
+
+/// A change of a provider.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProviderUpdate {
+    /// A name for people.
+    #[schema(required = false, min_length = 1, max_length = 100)]
+    label: String,
+    /// What may come in; null: nothing.
+    inbound: Option<InboundIn>,
+    /// Where calls go out; null: nowhere.
+    outbound: Option<OutboundIn>,
+}
+
+/// What a number can carry.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CapabilitiesIn {
+    /// Calls.
+    #[schema(required = false, default = true)]
+    voice: bool,
+    /// Text messages.
+    #[schema(required = false, default = false)]
+    sms: bool,
+    /// Fax.
+    #[schema(required = false, default = false)]
+    fax: bool,
+}
+
+/// A number to be put in stock.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StockCreate {
+    /// The number in international form.
+    e164: String,
+    /// Its country; must fit the number. Absent: by the numbering plan.
+    country: Option<String>,
+    /// Its type; absent: by the numbering plan.
+    #[serde(rename = "type")]
+    #[schema(schema_with = words::number_type, required = false)]
+    kind: String,
+    /// Paid once.
+    #[schema(minimum = 0)]
+    setup_cost_cents: i64,
+    /// Paid per month, the first at purchase.
+    #[schema(minimum = 0)]
+    monthly_cost_cents: i64,
+    /// What it carries.
+    capabilities: Option<CapabilitiesIn>,
+}
+
+/// What a number in stock carries, as a whole.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CapabilitiesUpdate {
+    /// Calls.
+    voice: bool,
+    /// Text messages.
+    sms: bool,
+    /// Fax.
+    fax: bool,
+}
+
+/// A change of a number in stock.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StockUpdate {
+    /// Paid once.
+    #[schema(required = false, minimum = 0)]
+    setup_cost_cents: i64,
+    /// Paid per month.
+    #[schema(required = false, minimum = 0)]
+    monthly_cost_cents: i64,
+    /// What it carries.
+    #[schema(required = false)]
+    capabilities: CapabilitiesUpdate,
+    /// Its type.
+    #[serde(rename = "type")]
+    #[schema(schema_with = words::number_type, required = false)]
+    kind: String,
+}
+
+/// A number to buy, by `stock_id`, or to bring in on a trunk, by `e164` and `provider_id`.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NumberCreate {
+    /// The number of the stock to buy.
+    #[schema(format = "uuid")]
+    stock_id: Option<String>,
+    /// The number to bring in, in international form.
+    e164: Option<String>,
+    /// The trunk to bring it in on.
+    #[schema(format = "uuid")]
+    provider_id: Option<String>,
+    /// Where its calls go.
+    #[schema(format = "uuid")]
+    endpoint_id: Option<String>,
+    /// Who answers them.
+    agent_id: Option<String>,
+    /// A name for people.
+    #[schema(min_length = 1, max_length = 200)]
+    label: Option<String>,
+    /// In which environment; absent: by the key's mode.
+    #[schema(schema_with = words::environment, required = false)]
+    environment: String,
+}
+
+/// A change of a number.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NumberUpdate {
+    /// Where its calls go; null detaches.
+    #[schema(format = "uuid")]
+    endpoint_id: Option<String>,
+    /// Who answers them; null clears agent and endpoint.
+    agent_id: Option<String>,
+    /// In which environment.
+    #[schema(schema_with = words::environment, required = false)]
+    environment: String,
+    /// A name for people; null clears it.
+    #[schema(min_length = 1, max_length = 200)]
+    label: Option<String>,
+    /// Whether calls may come in.
+    #[schema(required = false)]
+    allow_inbound: bool,
+    /// Whether calls may go out.
+    #[schema(required = false)]
+    allow_outbound: bool,
+    /// On or off.
+    #[schema(schema_with = words::switch, required = false)]
+    status: String,
+    /// Replaces the service desk's settings.
+    #[schema(value_type = Object, required = false)]
+    psa_settings: (),
+    /// Replaces the agent's settings.
+    #[schema(value_type = Object, required = false)]
+    agent_settings: (),
+}
+
+/// A row of an import; what it leaves out comes from around it.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImportRow {
+    /// The number in international form.
+    e164: String,
+    /// A name for people.
+    label: Option<String>,
+    /// Where its calls go.
+    #[schema(format = "uuid")]
+    endpoint_id: Option<String>,
+    /// Who answers them.
+    agent_id: Option<String>,
+    /// In which environment.
+    #[schema(schema_with = words::environment, required = false)]
+    environment: String,
+    /// The trunk; one for all rows.
+    #[schema(format = "uuid")]
+    provider_id: Option<String>,
+}
+
+/// Numbers to bring in on a trunk, with what all of them are to be given.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NumberImport {
+    /// The trunk.
+    #[schema(format = "uuid")]
+    provider_id: Option<String>,
+    /// Where their calls go.
+    #[schema(format = "uuid")]
+    endpoint_id: Option<String>,
+    /// Who answers them.
+    agent_id: Option<String>,
+    /// A name for people.
+    label: Option<String>,
+    /// In which environment.
+    #[schema(schema_with = words::environment, required = false)]
+    environment: String,
+    /// The numbers: texts, or rows.
+    #[schema(schema_with = super::openapi::rows)]
+    numbers: (),
+}
+
+/// Nothing.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}

@@ -1,0 +1,203 @@
+//! Endpoints: places that answer calls.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::page::page;
+use super::read::{self, expect, path_id};
+use super::reply::{id_or_null, time};
+use super::words::{self, one_of};
+use crate::Request;
+use crate::json::{self, Body, boolean, text};
+use domain::Op;
+use domain::endpoint::{Endpoint, EndpointKind, EndpointPatch};
+use domain::error::{Error, Kind, Result, What};
+use domain::ids::{AgentId, EndpointId};
+use domain::number::Environment;
+use domain::provider::AddressRule;
+use domain::target::{Target, TargetUri};
+
+/// Priority and weight of a target that names none.
+const MIDDLE: u16 = 10;
+/// What a list of addresses must be.
+pub(super) const ADDRESSES: &str = "a list of IP addresses or ranges, such as `192.0.2.7` or `192.0.2.0/24`";
+
+fn id(request: &Request<'_>) -> Result<EndpointId> {
+    path_id(request, What::Endpoint, EndpointId::parse)
+}
+
+/// A list of addresses and ranges.
+pub(super) fn addresses(value: Value) -> Option<Vec<AddressRule>> {
+    read::array(value)?.iter().map(|entry| AddressRule::parse(entry.as_str()?)).collect()
+}
+
+fn targets(items: Vec<Value>) -> Result<Vec<Target>> {
+    items.into_iter().enumerate().map(|(at, item)| target(at, item)).collect()
+}
+
+/// One target; what is wrong is said with its place, under the field `targets`.
+fn target(at: usize, item: Value) -> Result<Target> {
+    let bad = |words: String| Error::invalid(What::Endpoint, "targets", words);
+    let Value::Object(mut fields) = item else {
+        return Err(bad(format!("`targets[{at}]` must be an object with a `uri`.")));
+    };
+    let uri = match fields.remove("uri") {
+        Some(Value::String(uri)) => TargetUri::parse(&uri)?,
+        Some(Value::Null) | None => {
+            let words = format!("`targets[{at}].uri` is required.");
+            return Err(Error::new(Kind::Missing, What::Endpoint, words).at("targets"));
+        }
+        Some(_) => return Err(bad(format!("`targets[{at}].uri` must be a text."))),
+    };
+    let mut small = |name: &str| match fields.remove(name) {
+        None | Some(Value::Null) => Ok(MIDDLE),
+        Some(value) => value.as_u64().and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
+            bad(format!("`targets[{at}].{name}` must be a whole number from 0 to {}.", u16::MAX))
+        }),
+    };
+    let (priority, weight) = (small("priority")?, small("weight")?);
+    let enabled = match fields.remove("enabled") {
+        None | Some(Value::Null) => true,
+        Some(Value::Bool(enabled)) => enabled,
+        Some(_) => return Err(bad(format!("`targets[{at}].enabled` must be true or false."))),
+    };
+    match fields.keys().next() {
+        Some(name) => {
+            Err(bad(format!("`targets[{at}].{}` is not a field of a target.", name.escape_debug())))
+        }
+        None => Ok(Target { uri, priority, weight, enabled }),
+    }
+}
+
+/// The fields where null is refused: they can be left out or set.
+fn patch(body: &mut Body) -> Result<EndpointPatch> {
+    let targets_in = body.unclearable("targets", "a list of targets", read::array)?;
+    Ok(EndpointPatch {
+        name: body.unclearable("name", "a text", text)?,
+        kind: body.unclearable("kind", &one_of(&EndpointKind::NAMES), read::word(EndpointKind::parse))?,
+        agent_id: body.patch("agent_id", read::AGENT_ID, read::word(AgentId::parse))?,
+        environment: body.unclearable(
+            "environment",
+            &one_of(&Environment::NAMES),
+            read::word(Environment::parse),
+        )?,
+        is_default: body.unclearable("is_default", "true or false", boolean)?,
+        targets: targets_in.map(targets).transpose()?,
+        source_addresses: body.unclearable("source_addresses", ADDRESSES, addresses)?,
+    })
+}
+
+pub(super) fn create(request: &Request<'_>) -> Result<Op> {
+    let mut body = json::body(request.body, What::Endpoint)?.null_is_absent();
+    let new = patch(&mut body)?;
+    body.close()?;
+    if new.name.is_none() {
+        return Err(Error::missing(What::Endpoint, "name"));
+    }
+    Ok(Op::EndpointCreate(new))
+}
+
+pub(super) fn list(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::EndpointList(page(request, EndpointId::parse)?))
+}
+
+pub(super) fn get(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::EndpointGet(id(request)?))
+}
+
+pub(super) fn update(request: &Request<'_>) -> Result<Op> {
+    let id = id(request)?;
+    let mut body = json::body(request.body, What::Endpoint)?;
+    let patch = patch(&mut body)?;
+    body.close()?;
+    Ok(Op::EndpointUpdate(id, patch, expect(request)?))
+}
+
+pub(super) fn delete(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::EndpointDelete(id(request)?, expect(request)?))
+}
+
+/// One SIP target.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Target)]
+pub(super) struct TargetOut {
+    /// `sip:` or `sips:`; without a user part, the dialled number is put there.
+    uri: String,
+    /// Lower is tried first.
+    priority: u16,
+    /// Share among targets of one priority.
+    weight: u16,
+    /// Whether it is used at all.
+    enabled: bool,
+}
+
+/// A place that answers calls.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Endpoint)]
+pub(super) struct EndpointOut {
+    /// Its id.
+    #[schema(format = "uuid")]
+    id: String,
+    /// A name for people.
+    name: String,
+    /// What stands behind it.
+    #[schema(schema_with = words::endpoint_kind)]
+    kind: &'static str,
+    /// The agent that answers here.
+    #[schema(required = true)]
+    agent_id: Option<String>,
+    /// Where in the agent's life.
+    #[schema(schema_with = words::environment)]
+    environment: &'static str,
+    /// Whether a number that is given this agent lands here.
+    is_default: bool,
+    /// Where it answers.
+    targets: Vec<TargetOut>,
+    /// Addresses it may place calls from without a password.
+    source_addresses: Vec<String>,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When it last changed.
+    #[schema(format = DateTime)]
+    updated_at: String,
+}
+
+impl From<&Target> for TargetOut {
+    fn from(target: &Target) -> Self {
+        let Target { uri, priority, weight, enabled } = target;
+        Self { uri: uri.as_str().to_owned(), priority: *priority, weight: *weight, enabled: *enabled }
+    }
+}
+
+impl From<&Endpoint> for EndpointOut {
+    fn from(endpoint: &Endpoint) -> Self {
+        let Endpoint {
+            id,
+            organization_id: _,
+            name,
+            kind,
+            agent_id,
+            environment,
+            is_default,
+            targets,
+            source_addresses,
+            created_at,
+            updated_at,
+            version: _,
+        } = endpoint;
+        Self {
+            id: id.to_string(),
+            name: name.clone(),
+            kind: kind.as_str(),
+            agent_id: id_or_null(agent_id.as_ref()),
+            environment: environment.as_str(),
+            is_default: *is_default,
+            targets: targets.iter().map(TargetOut::from).collect(),
+            source_addresses: source_addresses.iter().map(AddressRule::to_string).collect(),
+            created_at: time(*created_at),
+            updated_at: time(*updated_at),
+        }
+    }
+}

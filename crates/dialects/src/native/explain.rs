@@ -1,0 +1,71 @@
+//! `explain`: where a call to a number would go, and why. Also for numbers that nobody holds.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::page::filter;
+use super::words;
+use crate::Request;
+use domain::Op;
+use domain::error::Result;
+use domain::routing::Rule;
+use domain::view::{Explanation, Outcome};
+
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
+pub(super) fn explain(request: &Request<'_>) -> Result<Op> {
+    let from = filter(request, "from", "an IP address, such as 192.0.2.7, or one with a port", address)?;
+    Ok(Op::NumberExplain(request.param("number").to_owned(), from))
+}
+
+/// One rule that was looked at.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExplainStep)]
+pub(super) struct StepOut {
+    /// Its name.
+    rule: &'static str,
+    /// Whether the call passed it.
+    passed: bool,
+}
+
+/// Where a call would go.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Explanation)]
+pub(super) struct ExplanationOut {
+    /// The number that was asked about, as understood.
+    #[schema(required = true)]
+    number: Option<String>,
+    /// Whether the call would be let in.
+    #[schema(schema_with = words::outcome)]
+    outcome: &'static str,
+    /// The SIP status that the caller would get; 200 where the call is let in.
+    sip_status: u16,
+    /// Why, in a sentence that says what to do next.
+    reason: String,
+    /// Each rule in order.
+    steps: Vec<StepOut>,
+    /// The targets in the order of trying.
+    targets: Vec<String>,
+}
+
+impl From<Explanation> for ExplanationOut {
+    fn from(explanation: Explanation) -> Self {
+        let Explanation { number, outcome, sip_status, reason, steps, targets } = explanation;
+        let [route, refuse] = words::OUTCOMES;
+        Self {
+            number: number.map(|number| number.to_string()),
+            outcome: match outcome {
+                Outcome::Route => route,
+                Outcome::Refuse => refuse,
+            },
+            sip_status,
+            reason,
+            steps: steps.into_iter().map(|Rule { name, passed }| StepOut { rule: name, passed }).collect(),
+            targets,
+        }
+    }
+}

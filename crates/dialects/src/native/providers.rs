@@ -1,0 +1,232 @@
+//! Providers: how a number reaches the phone network. Passwords go in and never come out.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::endpoints::{ADDRESSES, addresses};
+use super::page::page;
+use super::read::{self, expect, path_id};
+use super::reply::{id_or_null, time};
+use super::words::{self, one_of};
+use crate::Request;
+use crate::json::{self, Body, object, text};
+use domain::error::{Error, Result, What};
+use domain::ids::ProviderId;
+use domain::op::{CredentialsIn, InboundIn, OutboundIn, ProviderIn, Secret};
+use domain::provider::{AddressRule, Credentials, Inbound, Outbound, Provider, ProviderKind};
+use domain::target::Transport;
+use domain::{Bag, Op, Patch};
+
+/// A kind that is to come.
+const LATER: &str = "twilio";
+
+fn id(request: &Request<'_>) -> Result<ProviderId> {
+    path_id(request, What::Provider, ProviderId::parse)
+}
+
+/// Says what is wrong in an object within `field` with its place: `username` becomes `credentials.username`.
+fn within<T>(field: &'static str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| {
+        let words = error.public.replacen('`', &format!("`{field}."), 1);
+        error.at(field).say(words)
+    })
+}
+
+fn credentials(outer: &mut Body) -> Result<Patch<CredentialsIn>> {
+    let fields = outer.patch("credentials", "an object with `username` and `password`, or null", object)?;
+    let read = |fields: Bag| {
+        let mut body = Body::of(fields, What::Provider);
+        let visible = |value: Value| {
+            text(value).filter(|t| (1..=255).contains(&t.len()) && !t.chars().any(char::is_control))
+        };
+        let username = body.required("username", "a text of 1 to 255 characters", visible)?;
+        let password = body.required("password", "a text of 1 to 255 characters", visible)?;
+        body.close()?;
+        Ok(CredentialsIn { username, password: Secret(password) })
+    };
+    Ok(match fields {
+        Patch::Keep => Patch::Keep,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(fields) => Patch::Set(within("credentials", read(fields))?),
+    })
+}
+
+fn inbound(fields: Bag) -> Result<InboundIn> {
+    let mut body = Body::of(fields, What::Provider);
+    let read = InboundIn {
+        allowed_addresses: body.required("allowed_addresses", ADDRESSES, addresses)?,
+        credentials: credentials(&mut body)?,
+    };
+    body.close()?;
+    Ok(read)
+}
+
+fn outbound(fields: Bag) -> Result<OutboundIn> {
+    let mut body = Body::of(fields, What::Provider);
+    let read = OutboundIn {
+        address: body.required("address", "a host or host:port", text)?,
+        transport: body
+            .optional("transport", &one_of(&Transport::NAMES), read::word(Transport::parse))?
+            .unwrap_or(Transport::Udp),
+        credentials: credentials(&mut body)?,
+    };
+    body.close()?;
+    Ok(read)
+}
+
+fn side<T>(body: &mut Body, field: &'static str, read: impl FnOnce(Bag) -> Result<T>) -> Result<Patch<T>> {
+    Ok(match body.patch(field, "an object or null", object)? {
+        Patch::Keep => Patch::Keep,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(fields) => Patch::Set(within(field, read(fields))?),
+    })
+}
+
+fn patch(body: &mut Body) -> Result<ProviderIn> {
+    Ok(ProviderIn {
+        label: body.unclearable("label", "a text", text)?,
+        inbound: side(body, "inbound", inbound)?,
+        outbound: side(body, "outbound", outbound)?,
+    })
+}
+
+pub(super) fn create(request: &Request<'_>) -> Result<Op> {
+    let mut body = json::body(request.body, What::Provider)?.null_is_absent();
+    let must = one_of(&ProviderKind::NAMES);
+    let word = body.required("kind", &must, text)?;
+    if word == LATER {
+        let words = format!("`kind` `{LATER}` is not supported yet; it must be {must}.");
+        return Err(Error::invalid(What::Provider, "kind", words));
+    }
+    let kind = ProviderKind::parse(&word).ok_or_else(|| body.invalid("kind", &must))?;
+    let new = patch(&mut body)?;
+    body.close()?;
+    if new.label.is_none() {
+        return Err(Error::missing(What::Provider, "label"));
+    }
+    Ok(Op::ProviderCreate(kind, new))
+}
+
+pub(super) fn list(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::ProviderList(page(request, ProviderId::parse)?))
+}
+
+pub(super) fn get(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::ProviderGet(id(request)?))
+}
+
+pub(super) fn update(request: &Request<'_>) -> Result<Op> {
+    let id = id(request)?;
+    let mut body = json::body(request.body, What::Provider)?;
+    let patch = patch(&mut body)?;
+    body.close()?;
+    Ok(Op::ProviderUpdate(id, patch, expect(request)?))
+}
+
+pub(super) fn delete(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::ProviderDelete(id(request)?, expect(request)?))
+}
+
+/// What may come in from a trunk.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Inbound)]
+pub(super) struct InboundOut {
+    /// Addresses and ranges it may send from.
+    allowed_addresses: Vec<String>,
+    /// The user name of its credentials; the password is never shown.
+    #[schema(required = true)]
+    username: Option<String>,
+}
+
+/// Where calls out to the phone network go.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Outbound)]
+pub(super) struct OutboundOut {
+    /// `host` or `host:port`.
+    address: String,
+    /// How.
+    #[schema(schema_with = words::transport)]
+    transport: &'static str,
+    /// The user name of its credentials; the password is never shown.
+    #[schema(required = true)]
+    username: Option<String>,
+}
+
+/// How a number reaches the phone network.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Provider)]
+pub(super) struct ProviderOut {
+    /// Its id.
+    #[schema(format = "uuid")]
+    id: String,
+    /// Whose it is; null: the operator's.
+    #[schema(required = true, format = "uuid")]
+    organization_id: Option<String>,
+    /// What kind of way it is.
+    #[schema(schema_with = words::provider_kind)]
+    kind: &'static str,
+    /// A name for people.
+    label: String,
+    /// What may come in.
+    #[schema(required = true)]
+    inbound: Option<InboundOut>,
+    /// Where calls go out.
+    #[schema(required = true)]
+    outbound: Option<OutboundOut>,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When it last changed.
+    #[schema(format = DateTime)]
+    updated_at: String,
+}
+
+fn username(credentials: Option<&Credentials>) -> Option<String> {
+    credentials.map(|Credentials { username, password: _ }| username.clone())
+}
+
+impl From<&Inbound> for InboundOut {
+    fn from(inbound: &Inbound) -> Self {
+        let Inbound { allowed_addresses, credentials } = inbound;
+        let allowed_addresses = allowed_addresses.iter().map(AddressRule::to_string).collect();
+        Self { allowed_addresses, username: username(credentials.as_ref()) }
+    }
+}
+
+impl From<&Outbound> for OutboundOut {
+    fn from(outbound: &Outbound) -> Self {
+        let Outbound { address, transport, credentials } = outbound;
+        Self {
+            address: address.clone(),
+            transport: transport.as_str(),
+            username: username(credentials.as_ref()),
+        }
+    }
+}
+
+impl From<&Provider> for ProviderOut {
+    fn from(provider: &Provider) -> Self {
+        let Provider {
+            id,
+            organization_id,
+            kind,
+            label,
+            inbound,
+            outbound,
+            created_at,
+            updated_at,
+            version: _,
+        } = provider;
+        Self {
+            id: id.to_string(),
+            organization_id: id_or_null(*organization_id),
+            kind: kind.as_str(),
+            label: label.clone(),
+            inbound: inbound.as_ref().map(InboundOut::from),
+            outbound: outbound.as_ref().map(OutboundOut::from),
+            created_at: time(*created_at),
+            updated_at: time(*updated_at),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Views to answers: one resource with its entity tag, a list, or nothing.
+
+use std::fmt::Display;
+
+use http::StatusCode;
+use serde::Serialize;
+
+use super::page::ListOut;
+use super::{agents, bulk, calls, endpoints, events, explain, numbers, organizations, providers, stock};
+use crate::{Reply, Request};
+use domain::View;
+
+/// Writes an answer.
+pub(super) fn encode(request: &Request<'_>, view: View) -> Reply {
+    body(request, view).with("x-request-id", &request.context.request_id.as_hyphenated().to_string())
+}
+
+fn body(request: &Request<'_>, view: View) -> Reply {
+    let now = request.now;
+    match view {
+        View::Organization(o) => {
+            one(request, ("organizations", &o.id), o.version, &organizations::OrganizationOut::from(&o))
+        }
+        View::Organizations(page) => {
+            list(&ListOut::of(page, |o| o.id.to_string(), |o| organizations::OrganizationOut::from(&o)))
+        }
+        View::KeyCreated(key, secret) => {
+            let location = format!("/api/v1/organizations/{}/keys/{}", key.organization_id, key.id);
+            Reply::json(StatusCode::CREATED, &organizations::KeyCreatedOut::new(key, secret))
+                .with("location", &location)
+        }
+        View::Keys(page) => list(&ListOut::of(page, |k| k.id.to_string(), organizations::KeyOut::from)),
+        View::Entry(entry) => Reply::json(StatusCode::CREATED, &organizations::EntryOut::from(entry)),
+        View::Ledger(page) => list(&ListOut::of(page, |e| e.id.to_string(), organizations::EntryOut::from)),
+        View::Balance(amount) => Reply::json(StatusCode::OK, &organizations::BalanceOut::from(amount)),
+        View::Agent(a) => one(request, ("agents", &a.id), a.version, &agents::AgentOut::from(&a)),
+        View::Agents(page) => list(&ListOut::of(page, |a| a.id.to_string(), |a| agents::AgentOut::from(&a))),
+        View::Endpoint(e) => one(request, ("endpoints", &e.id), e.version, &endpoints::EndpointOut::from(&e)),
+        View::Endpoints(page) => {
+            list(&ListOut::of(page, |e| e.id.to_string(), |e| endpoints::EndpointOut::from(&e)))
+        }
+        View::Provider(p) => one(request, ("providers", &p.id), p.version, &providers::ProviderOut::from(&p)),
+        View::Providers(page) => {
+            list(&ListOut::of(page, |p| p.id.to_string(), |p| providers::ProviderOut::from(&p)))
+        }
+        View::Stock(s) => one(request, ("stock", &s.id), s.version, &stock::StockOut::new(&s, now)),
+        View::Stocks(page) => {
+            list(&ListOut::of(page, |s| s.id.to_string(), |s| stock::StockOut::new(&s, now)))
+        }
+        View::StockAdded(rows) => Reply::json(StatusCode::OK, &bulk::BulkOut::from(rows)),
+        View::Number(view) if request.endpoint.verb == "number_credentials" => {
+            etag(Reply::json(StatusCode::OK, &numbers::CredentialsOut::from(view.sip)), view.number.version)
+                .with("cache-control", "no-store")
+        }
+        View::Number(view) => {
+            let number = &view.number;
+            one(request, ("numbers", &number.id), number.version, &numbers::NumberOut::from(view.as_ref()))
+        }
+        View::Numbers(page) => {
+            list(&ListOut::of(page, |n| n.number.id.to_string(), |n| numbers::NumberOut::from(&n)))
+        }
+        View::Imported(rows) => Reply::json(StatusCode::OK, &bulk::BulkOut::from(rows)),
+        View::Explanation(explanation) => {
+            Reply::json(StatusCode::OK, &explain::ExplanationOut::from(explanation))
+        }
+        View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::from(*call)),
+        View::Calls(page) => list(&ListOut::of(page, |c| c.id.to_string(), calls::CallOut::from)),
+        View::Events(page) => list(&ListOut::of(page, |e| e.id.to_string(), events::EventOut::from)),
+        View::Done => Reply::empty(StatusCode::NO_CONTENT),
+    }
+}
+
+fn list<T: Serialize>(page: &ListOut<T>) -> Reply {
+    Reply::json(StatusCode::OK, page)
+}
+
+fn etag(reply: Reply, version: u64) -> Reply {
+    reply.with("etag", &format!("\"{version}\""))
+}
+
+fn one(
+    request: &Request<'_>,
+    (collection, id): (&str, &dyn Display),
+    version: u64,
+    out: &impl Serialize,
+) -> Reply {
+    if request.endpoint.verb.ends_with("_create") {
+        etag(Reply::json(StatusCode::CREATED, out), version)
+            .with("location", &format!("/api/v1/{collection}/{id}"))
+    } else {
+        etag(Reply::json(StatusCode::OK, out), version)
+    }
+}
+
+/// A time on the wire: RFC 3339 in UTC, always with six decimals, so that times sort as text.
+pub(super) fn time(at: domain::Timestamp) -> String {
+    format!("{at:.6}")
+}
+
+/// The same where it may be absent.
+pub(super) fn time_or_null(at: Option<domain::Timestamp>) -> Option<String> {
+    at.map(time)
+}
+
+/// An id where it may be absent.
+pub(super) fn id_or_null<T: Display>(id: Option<T>) -> Option<String> {
+    id.map(|id| id.to_string())
+}

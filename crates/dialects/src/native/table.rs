@@ -1,0 +1,97 @@
+//! The native API's operations. What only the operator may do is the rules' to say; the table has the scope.
+
+use http::Method;
+
+use crate::Endpoint;
+use domain::key::{Area, Scope};
+
+const fn row(method: Method, path: &'static str, verb: &'static str, scope: Scope) -> Endpoint {
+    Endpoint { method, path, verb, scope: Some(scope) }
+}
+
+const fn get(path: &'static str, verb: &'static str, area: Area) -> Endpoint {
+    row(Method::GET, path, verb, Scope::read(area))
+}
+
+const fn post(path: &'static str, verb: &'static str, area: Area) -> Endpoint {
+    row(Method::POST, path, verb, Scope::write(area))
+}
+
+const fn patch(path: &'static str, verb: &'static str, area: Area) -> Endpoint {
+    row(Method::PATCH, path, verb, Scope::write(area))
+}
+
+const fn delete(path: &'static str, verb: &'static str, area: Area) -> Endpoint {
+    row(Method::DELETE, path, verb, Scope::write(area))
+}
+
+/// Adding an operation, 1 of 3: its row. 2 of 3: `decode` in `mod.rs`. 3 of 3: `operation` in `openapi.rs`.
+pub(super) static ENDPOINTS: &[Endpoint] = &[
+    post("/api/v1/organizations", "organization_create", Area::Organization),
+    get("/api/v1/organizations", "organization_list", Area::Organization),
+    get("/api/v1/organizations/{id}", "organization_get", Area::Organization),
+    patch("/api/v1/organizations/{id}", "organization_update", Area::Organization),
+    post("/api/v1/organizations/{id}/keys", "key_create", Area::Keys),
+    get("/api/v1/organizations/{id}/keys", "key_list", Area::Keys),
+    delete("/api/v1/organizations/{id}/keys/{key_id}", "key_delete", Area::Keys),
+    post("/api/v1/organizations/{id}/ledger", "ledger_post", Area::Billing),
+    get("/api/v1/organizations/{id}/ledger", "ledger_list", Area::Billing),
+    get("/api/v1/organizations/{id}/balance", "balance_get", Area::Billing),
+    post("/api/v1/agents", "agent_create", Area::Agents),
+    get("/api/v1/agents", "agent_list", Area::Agents),
+    get("/api/v1/agents/{id}", "agent_get", Area::Agents),
+    patch("/api/v1/agents/{id}", "agent_update", Area::Agents),
+    delete("/api/v1/agents/{id}", "agent_delete", Area::Agents),
+    post("/api/v1/endpoints", "endpoint_create", Area::Endpoints),
+    get("/api/v1/endpoints", "endpoint_list", Area::Endpoints),
+    get("/api/v1/endpoints/{id}", "endpoint_get", Area::Endpoints),
+    patch("/api/v1/endpoints/{id}", "endpoint_update", Area::Endpoints),
+    delete("/api/v1/endpoints/{id}", "endpoint_delete", Area::Endpoints),
+    post("/api/v1/providers", "provider_create", Area::Providers),
+    get("/api/v1/providers", "provider_list", Area::Providers),
+    get("/api/v1/providers/{id}", "provider_get", Area::Providers),
+    patch("/api/v1/providers/{id}", "provider_update", Area::Providers),
+    delete("/api/v1/providers/{id}", "provider_delete", Area::Providers),
+    post("/api/v1/stock", "stock_create", Area::Numbers),
+    get("/api/v1/stock", "stock_list", Area::Numbers),
+    patch("/api/v1/stock/{id}", "stock_update", Area::Numbers),
+    delete("/api/v1/stock/{id}", "stock_delete", Area::Numbers),
+    post("/api/v1/numbers", "number_create", Area::Numbers),
+    get("/api/v1/numbers", "number_list", Area::Numbers),
+    post("/api/v1/numbers/import", "number_import", Area::Numbers),
+    get("/api/v1/numbers/{number}", "number_get", Area::Numbers),
+    patch("/api/v1/numbers/{number}", "number_update", Area::Numbers),
+    delete("/api/v1/numbers/{number}", "number_delete", Area::Numbers),
+    post("/api/v1/numbers/{number}/restore", "number_restore", Area::Numbers),
+    post("/api/v1/numbers/{number}/sip-credentials", "number_credentials", Area::Numbers),
+    get("/api/v1/numbers/{number}/explain", "number_explain", Area::Numbers),
+    get("/api/v1/calls", "call_list", Area::Calls),
+    get("/api/v1/calls/{id}", "call_get", Area::Calls),
+    get("/api/v1/events", "event_list", Area::Events),
+];
+
+/// The query parameters of an operation; all others are refused, since a misspelt filter would show everything.
+pub(super) fn parameters(verb: &str) -> &'static [&'static str] {
+    match verb {
+        "organization_list" | "key_list" | "ledger_list" | "agent_list" | "endpoint_list"
+        | "provider_list" | "event_list" => &["limit", "cursor"],
+        "stock_list" => &["limit", "cursor", "q", "country", "type", "available"],
+        "number_list" => &[
+            "limit",
+            "cursor",
+            "q",
+            "agent_id",
+            "endpoint_id",
+            "provider_id",
+            "status",
+            "country",
+            "type",
+            "environment",
+        ],
+        "number_import" => &["provider_id", "endpoint_id", "agent_id", "environment", "label"],
+        "number_delete" => &["permanent"],
+        "number_explain" => &["from"],
+        "call_list" => &["limit", "cursor", "status", "direction", "number"],
+        _ => &[],
+    }
+}

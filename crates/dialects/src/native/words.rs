@@ -1,0 +1,78 @@
+//! Closed lists of words: as OpenAPI schemas, and in sentences.
+
+use serde_json::Value;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+
+use domain::call::{CallStatus, Direction, EndedBy};
+use domain::e164::NumberType;
+use domain::endpoint::EndpointKind;
+use domain::error::Kind;
+use domain::key::{Mode, Role};
+use domain::ledger::Account;
+use domain::number::{Environment, Status};
+use domain::organization::Kyc;
+use domain::provider::ProviderKind;
+use domain::target::Transport;
+
+/// "one of `a`, `b`", for the sentence "`field` must be …".
+pub(super) fn one_of<T>(names: &[(T, &'static str)]) -> String {
+    let words: Vec<String> = names.iter().map(|(_, name)| format!("`{name}`")).collect();
+    format!("one of {}", words.join(", "))
+}
+
+/// The names of a closed list.
+pub(super) fn names<T>(names: &[(T, &'static str)]) -> Vec<&'static str> {
+    names.iter().map(|(_, name)| *name).collect()
+}
+
+fn schema(words: &[&'static str]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).build()
+}
+
+macro_rules! schemas {
+    ($($name:ident: $words:expr;)+) => {$(
+        pub(super) fn $name() -> Object {
+            schema(&$words)
+        }
+    )+};
+}
+
+schemas! {
+    account: names(&Account::NAMES);
+    actor: ACTORS;
+    call_status: names(&CallStatus::NAMES);
+    code: Kind::ALL.map(|kind| super::error::column(kind).1);
+    currency: ["USD"];
+    dialect: crate::all().map(crate::Dialect::name);
+    direction: names(&Direction::NAMES);
+    endpoint_kind: names(&EndpointKind::NAMES);
+    environment: names(&Environment::NAMES);
+    kyc: names(&Kyc::NAMES);
+    mode: names(&Mode::NAMES);
+    number_type: names(&NumberType::NAMES);
+    outcome: OUTCOMES;
+    provider_kind: names(&ProviderKind::NAMES);
+    role: names(&Role::NAMES);
+    status: names(&Status::NAMES);
+    stock_status: STOCK_STATES;
+    switch: SWITCH;
+    transport: names(&Transport::NAMES);
+}
+
+/// Who acts, as told in events.
+pub(super) const ACTORS: [&str; 3] = ["operator", "key", "service"];
+/// What `explain` comes to.
+pub(super) const OUTCOMES: [&str; 2] = ["route", "refuse"];
+/// The states of a number in stock.
+pub(super) const STOCK_STATES: [&str; 3] = ["available", "sold", "quarantined"];
+/// What a number's status can be set to.
+pub(super) const SWITCH: [&str; 2] = ["active", "inactive"];
+
+/// Who ended a call, or null.
+pub(super) fn ended_by() -> Object {
+    let words = names(&EndedBy::NAMES).into_iter().map(Value::from).chain([Value::Null]);
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .enum_values(Some(words))
+        .build()
+}
