@@ -286,7 +286,7 @@ class Tenant:
         return ok(self.admin.get(f"/api/v1/numbers/{number['id']}"), 200)
 
     def explain(self, number):
-        return ok(self.admin.get(f"/api/v1/numbers/{number['id']}/explain"), 200)
+        return ok(self.admin.get(f"/api/v1/numbers/{number['e164']}/explain"), 200)
 
     def calls(self, e164=None):
         """The calls of the organization, of one number if it is named; oldest first."""

@@ -404,8 +404,14 @@ def test_an_unknown_source_gets_nowhere(carrier, answering):
 def test_explain_says_where_a_call_would_go(carrier, answering):
     number = line(carrier, answering.uri)
     told = carrier.explain(number)
-    assert told["outcome"] and told["reason"] and told["steps"]
+    assert (told["outcome"], told["sip_status"]) == ("route", 200) and told["reason"] and told["steps"]
     assert answering.uri.removeprefix("sip:") in str(told)
+    # By id as by number; and from an address that is no trunk's.
+    path = "/api/v1/numbers/{}/explain"
+    assert ok(carrier.admin.get(path.format(number["id"])), 200) == told
+    assert ok(carrier.admin.get(path.format(number["e164"]), params={"from": "127.0.0.1"}), 200)["outcome"] == "route"
+    stranger = ok(carrier.admin.get(path.format(number["e164"]), params={"from": "127.0.0.2"}), 200)
+    assert (stranger["outcome"], stranger["sip_status"]) == ("refuse", 403)
 
 
 # --- Number forms ------------------------------------------------------------------------------------------------------------
@@ -472,7 +478,7 @@ def test_a_call_that_ends_while_the_edge_is_down_has_its_minutes(fresh):
         agent.wait("BYE")
         wait_for(lambda: fresh.health() == 200, "the server is back")
         row = tenant.call_with(number["e164"], "completed")
-        assert abs(row["duration_seconds"] - (call.sent - answered)) <= 1, row
+        assert abs(row["duration_seconds"] - int(call.sent - answered)) <= 1, row
         assert len(tenant.calls(number["e164"])) == 1
 
 

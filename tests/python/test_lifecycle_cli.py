@@ -169,9 +169,9 @@ def test_health_and_metrics(server):
 
 def test_documents_are_open(server):
     for dialect in ("native", "polyai", "cartesia", "krosai", "neo"):
-        document = ok(server.anonymous.get(f"/api/v1/openapi/{dialect}.json"), 200)
+        document = ok(server.anonymous.get(f"/openapi/{dialect}.json"), 200)
         assert document["openapi"].startswith("3.") and document["paths"]
-    assert server.anonymous.get("/api/v1/docs").status_code == 200
+    assert server.anonymous.get("/docs").status_code == 200
 
 
 def test_a_taken_port_is_named(server, tmp_path):
