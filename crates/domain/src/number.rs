@@ -285,8 +285,8 @@ pub struct Birth {
 pub const LABEL_MAX: usize = 200;
 
 impl Number {
-    /// A number bought from stock: active at once. Gives the number and the stock it takes. Whether it is available must
-    /// have been checked; the stock's version makes sure that only one buyer wins.
+    /// A number bought from stock: pending until its carrier has finished ([`Self::activate`]). Gives the number and the
+    /// stock it takes. Whether it is available must have been checked; the stock's version makes sure that only one buyer wins.
     pub fn buy(
         organization_id: OrganizationId,
         stock: &Stock,
@@ -297,7 +297,6 @@ impl Number {
         let sold = stock.moved(StockState::Sold(birth.id), birth.now);
         let plan = Plan { country: stock.country, kind: stock.kind };
         let mut number = Self::blank(organization_id, stock.e164, plan, birth);
-        number.status = Status::Active;
         number.provider_id = provider_id;
         number.stock_id = Some(stock.id);
         number.setup_cost = stock.setup_cost;
@@ -306,21 +305,24 @@ impl Number {
         Ok((number.set_up(setup, wiring)?, sold))
     }
 
-    /// A number brought in on an own trunk. `trusted` says whether it is active at once or waits for the operator.
+    /// A number brought in on an own trunk: pending until its carrier and, where it must be asked, the operator agree
+    /// ([`Self::activate`]).
     pub fn import(
         organization_id: OrganizationId,
         e164: &str,
-        (provider_id, trusted): (ProviderId, Trust),
+        provider_id: ProviderId,
         (setup, wiring): (NumberSetup, Wiring<'_>),
         birth: Birth,
     ) -> Result<Self> {
         let (e164, plan) = E164::parse(e164)?;
         let mut number = Self::blank(organization_id, e164, plan, birth);
         number.provider_id = Some(provider_id);
-        if trusted == Trust::Trusted {
-            number.status = Status::Active;
-        }
         number.set_up(setup, wiring)
+    }
+
+    /// The same new number, in use from birth.
+    pub fn activate(self) -> Result<Self> {
+        Ok(Self { status: self.status.after(Step::Activate)?, ..self })
     }
 
     fn blank(organization_id: OrganizationId, e164: E164, plan: Plan, birth: Birth) -> Self {

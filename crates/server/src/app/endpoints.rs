@@ -1,0 +1,120 @@
+//! Endpoints; their numbers follow them.
+
+use domain::endpoint::EndpointPatch;
+use domain::error::Kind;
+use domain::ids::{EndpointId, OrganizationId};
+use domain::op::Expect;
+use domain::provider::AddressRule;
+use domain::{Change, Commit, Endpoint, Error, Guard, Number, Page, Result, View, What};
+
+use super::failure::of_read;
+use super::{App, Ask, again, expect};
+use crate::clock;
+
+/// How many numbers are read at once when they follow their endpoint.
+const BATCH: u32 = 1_000;
+
+impl App {
+    pub(super) async fn endpoint_create(&self, ask: Ask<'_>, new: EndpointPatch) -> Result<View> {
+        let organization = self.tenant(ask)?;
+        again!(None::<u64>, {
+            let (id, environment) = (EndpointId(clock::id()), ask.caller.environment());
+            let endpoint = Endpoint::create(organization, id, new.clone(), environment, ask.now)?;
+            self.endpoint_write(ask, None, endpoint, "endpoint.created").await
+        })
+    }
+
+    pub(super) fn endpoint_list(&self, ask: Ask<'_>, page: &Page<EndpointId>) -> Result<View> {
+        self.store.endpoint_list(ask.organization()?, page).map(View::Endpoints).map_err(of_read)
+    }
+
+    pub(super) fn endpoint_get(&self, ask: Ask<'_>, id: EndpointId) -> Result<Endpoint> {
+        let found = self.store.endpoint_get(ask.organization()?, id).map_err(of_read)?;
+        found.ok_or_else(|| Error::not_found(What::Endpoint))
+    }
+
+    pub(super) async fn endpoint_update(
+        &self,
+        ask: Ask<'_>,
+        id: EndpointId,
+        patch: EndpointPatch,
+        expected: Expect,
+    ) -> Result<View> {
+        again!(expected, {
+            let before = self.endpoint_get(ask, id)?;
+            expect(expected, before.version, What::Endpoint)?;
+            let next = before.update(patch.clone(), ask.now)?;
+            if next.version == before.version {
+                return self.commit(ask, Commit::default(), View::Endpoint(next)).await;
+            }
+            self.endpoint_write(ask, Some(&before), next, "endpoint.updated").await
+        })
+    }
+
+    /// Writes an endpoint with all that hangs on it in one commit: its agent must exist, its addresses may not be a
+    /// trunk's, the agent's default is settled, its numbers follow.
+    async fn endpoint_write(&self, ask: Ask<'_>, before: Option<&Endpoint>, mut next: Endpoint, name: &'static str) -> Result<View> {
+        let organization = next.organization_id;
+        if let Some(agent) = &next.agent_id {
+            let found = self.store.agent_get(organization, agent).map_err(of_read)?;
+            found.ok_or_else(|| Error::not_found(What::Agent).at("agent_id"))?;
+        }
+        self.check_no_trunk(&next.source_addresses)?;
+        let mut changes = Vec::new();
+        if let Some(agent) = &next.agent_id {
+            let current = self.store.endpoint_default(organization, agent, next.environment).map_err(of_read)?;
+            // Written first: at no moment does the agent have two defaults.
+            changes.extend(next.settle_default(current.as_ref(), ask.now).map(Change::Endpoint));
+        }
+        changes.push(Change::Endpoint(next.clone()));
+        let moved = before.is_some_and(|b| b.agent_id != next.agent_id || b.environment != next.environment);
+        if moved {
+            self.numbers_follow(ask, organization, next.id, Some(&next), &mut changes)?;
+        }
+        changes.push(ask.event(organization, name, next.id));
+        self.commit(ask, Commit { changes, ..Commit::default() }, View::Endpoint(next)).await
+    }
+
+    pub(super) async fn endpoint_delete(&self, ask: Ask<'_>, id: EndpointId, expected: Expect) -> Result<View> {
+        again!(expected, {
+            let before = self.endpoint_get(ask, id)?;
+            expect(expected, before.version, What::Endpoint)?;
+            let organization = before.organization_id;
+            let mut changes = Vec::new();
+            self.numbers_follow(ask, organization, id, None, &mut changes)?;
+            changes.push(Change::EndpointDelete(organization, id, before.version));
+            changes.push(ask.event(organization, "endpoint.deleted", id));
+            // A number that arrives between the reading above and the commit refuses it, and the next turn takes it along.
+            let guards = vec![Guard::EndpointUnused(organization, id)];
+            self.commit(ask, Commit { changes, guards, answer: None }, View::Done).await
+        })
+    }
+
+    /// Adds each held number of an endpoint as it is after the endpoint changed or (`None`) went away.
+    fn numbers_follow(
+        &self,
+        ask: Ask<'_>,
+        organization: OrganizationId,
+        id: EndpointId,
+        next: Option<&Endpoint>,
+        changes: &mut Vec<Change>,
+    ) -> Result<()> {
+        let mut after = None;
+        loop {
+            let numbers = self.store.numbers_on_endpoint(organization, id, after, BATCH).map_err(of_read)?;
+            let Some(last) = numbers.last() else { return Ok(()) };
+            after = Some(last.id);
+            let changed = |n: &Number| Some(n.follow(next, ask.now)).filter(|f| f.version != n.version);
+            changes.extend(numbers.iter().filter_map(changed).map(Box::new).map(Change::Number));
+        }
+    }
+
+    /// An address is a trunk's or an endpoint's, never both: a call from it must have one meaning.
+    fn check_no_trunk(&self, addresses: &[AddressRule]) -> Result<()> {
+        let clash = addresses.iter().find(|rule| self.live.is_trunk_address(rule));
+        clash.map_or(Ok(()), |rule| {
+            let words = format!("`source_addresses`: {rule} belongs to a trunk.");
+            Err(Error::new(Kind::Conflict, What::Endpoint, words).at("source_addresses"))
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! Where a call would go, and why: the call path's own decision, told.
+
+use domain::routing::{Refusal, TrunkRoute};
+use domain::view::{Explanation, Outcome};
+use domain::{E164, Result, View, target};
+use std::net::IpAddr;
+
+use super::{App, Ask};
+
+impl App {
+    pub(super) fn number_explain(&self, ask: Ask<'_>, text: &str, from: Option<IpAddr>) -> Result<View> {
+        let organization = ask.organization()?;
+        let dialled = E164::dialled(text, None);
+        // Another tenant's number is explained like one that nobody holds.
+        let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
+        let trunks = match from {
+            Some(address) => self.live.trunks_from(address),
+            // No address named: assume the way that the number's calls come.
+            None => vec![match own.and_then(|n| n.trunk).and_then(|id| self.live.trunk(id)) {
+                Some(trunk) => trunk,
+                None => TrunkRoute { id: domain::ids::ProviderId(uuid::Uuid::nil()), organization_id: None },
+            }],
+        };
+        let visible = |t: &TrunkRoute| t.organization_id.is_none_or(|id| id == organization);
+        let trunks: Vec<_> = trunks.into_iter().filter(visible).collect();
+        let known = dialled.filter(|_| own.is_some());
+        let mut steps = Vec::new();
+        let decided = match (dialled, known) {
+            (Some(_), None) if !trunks.is_empty() => self.live.decide(&trunks, Some(unheld()), |rule| steps.push(rule)),
+            _ => self.live.decide(&trunks, dialled, |rule| steps.push(rule)),
+        };
+        let explanation = match decided {
+            Ok(route) => {
+                let order = target::order(&route.endpoint.targets, |_| 0);
+                let user = |i: &usize| route.endpoint.targets[*i].uri.with_user(text_of(dialled));
+                let targets: Vec<_> = order.iter().map(user).collect();
+                let reason = format!("The call goes to the endpoint “{}”.", route.endpoint.name);
+                Explanation { number: dialled, outcome: Outcome::Route, sip_status: 200, reason, steps, targets }
+            }
+            Err(refused) => explained(dialled, refused.why, steps),
+        };
+        Ok(View::Explanation(explanation))
+    }
+}
+
+fn explained(number: Option<E164>, why: Refusal, steps: Vec<domain::routing::Rule>) -> Explanation {
+    let (outcome, targets) = (Outcome::Refuse, Vec::new());
+    Explanation { number, outcome, sip_status: why.sip_status(), reason: why.words().to_owned(), steps, targets }
+}
+
+/// A number that nobody can hold: the shortest E.164 there is, outside every numbering plan.
+fn unheld() -> E164 {
+    E164::from_u64(10).expect("two digits are a number")
+}
+
+fn text_of(number: Option<E164>) -> String {
+    number.map(|n| n.to_string()).unwrap_or_default()
+}

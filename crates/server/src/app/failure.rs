@@ -1,0 +1,52 @@
+//! The one place where the store's errors become the domain's.
+
+use domain::{Error, Guard, Kind, What};
+use std::time::Duration;
+use store::{CommitError, StoreError};
+
+/// How long a client waits before it tries a store again that is away.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A read that failed.
+pub(crate) fn of_read(error: StoreError) -> Error {
+    unavailable().because(error.to_string())
+}
+
+fn unavailable() -> Error {
+    Error::new(Kind::Unavailable, What::Request, "The service cannot reach its store; try again.").after(RETRY_AFTER)
+}
+
+/// A commit that was refused.
+pub(crate) fn of_commit(error: CommitError) -> Error {
+    match error {
+        CommitError::Stale(what) => {
+            let words = format!("The {} was changed at the same moment; try again.", what.noun());
+            Error::new(Kind::Stale, what, words)
+        }
+        CommitError::Exists(what) => Error::new(Kind::Exists, what, format!("The {} is taken.", what.noun())),
+        CommitError::Guard(Guard::WalletCovers(_)) => balance(),
+        CommitError::Guard(Guard::SlotsWithin(_, max)) => {
+            Error::new(Kind::Slots, What::Number, format!("All {max} number slots are in use."))
+        }
+        CommitError::Guard(Guard::EndpointUnused(_)) => {
+            // Only a number that came to the endpoint while it was being deleted; the next turn takes it along.
+            Error::new(Kind::Stale, What::Endpoint, "The endpoint got a number at the same moment; try again.")
+        }
+        CommitError::Guard(Guard::ProviderUnused(_)) => {
+            Error::new(Kind::Conflict, What::Provider, "The provider still has numbers; release them first.")
+        }
+        CommitError::Unavailable(cause) => unavailable().because(cause),
+    }
+}
+
+/// A carrier that did not do it, in its own words.
+pub(crate) fn of_carrier(failure: carriers::Failure) -> Error {
+    match failure {
+        carriers::Failure::Unsupported(words) => Error::new(Kind::CarrierRefused, What::Number, words),
+    }
+}
+
+/// The balance does not cover it.
+pub(crate) fn balance() -> Error {
+    Error::new(Kind::Balance, What::Ledger, "The balance does not cover this; add money to the ledger.")
+}

@@ -1,0 +1,274 @@
+//! Numbers: import, list, change, release, restore.
+
+use carriers::{CarrierOp, Outcome};
+use domain::endpoint::Endpoint;
+use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId};
+use domain::number::{
+    Environment, NumberPatch, NumberQuery, NumberRef, NumberSetup, Trust, Wiring,
+};
+use domain::op::{Expect, Import};
+use domain::organization::{Imports, Settings};
+use domain::provider::ProviderKind;
+use domain::{Change, Commit, Error, Guard, Number, Organization, Page, Patch, Result, View, What};
+
+use super::failure::of_read;
+use super::stock::taken;
+use super::{App, Ask, again, expect, one};
+
+/// The things that a request's ids stand for, looked up within the tenant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    endpoint: Option<Endpoint>,
+    agent_default: Option<Endpoint>,
+}
+
+impl Found {
+    pub(super) fn as_wiring(&self) -> Wiring<'_> {
+        Wiring { endpoint: self.endpoint.as_ref(), agent_default: self.agent_default.as_ref() }
+    }
+}
+
+impl App {
+    pub(super) async fn number_import(&self, ask: Ask<'_>, provider: ProviderId, import: Import) -> Result<View> {
+        let organization = self.organization_get(ask, ask.organization()?)?;
+        self.check_trunk(&organization, provider)?;
+        let number = self.imported(ask, &organization, provider, &import)?;
+        let mut commit = Commit::default();
+        commit.changes = vec![Change::Number(Box::new(number.clone()))];
+        commit.changes.push(ask.event(organization.id, "number.imported", number.id));
+        commit.guards.extend(organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)));
+        let view = self.number_view(ask, number)?;
+        let done = self.commit(ask, commit, View::Number(Box::new(view))).await;
+        done.map_err(|error| taken(error, "The number is held already."))
+    }
+
+    pub(super) async fn number_import_many(&self, ask: Ask<'_>, provider: ProviderId, rows: Vec<Result<Import>>) -> Result<View> {
+        let organization = self.organization_get(ask, ask.organization()?)?;
+        self.check_trunk(&organization, provider)?;
+        let make = |row: Result<Import>| {
+            let e164 = row.as_ref().map(|import| import.e164.clone()).unwrap_or_default();
+            (e164, row.and_then(|import| self.imported(ask, &organization, provider, &import)))
+        };
+        let rows: Vec<_> = rows.into_iter().map(make).collect();
+        let good = rows.iter().filter(|(_, row)| row.is_ok()).count();
+        if let Some(max) = organization.number_slots {
+            let held = self.store.numbers_held(organization.id).map_err(of_read)?;
+            if held + good > max as usize {
+                return Err(super::failure::of_commit(store::CommitError::Guard(Guard::SlotsWithin(organization.id, max))));
+            }
+        }
+        let put = |number: &Number| Change::Number(Box::new(number.clone()));
+        let results = self.write_rows(rows, put, |number| number.id, "The number is held already.").await?;
+        Ok(View::Imported(results))
+    }
+
+    /// A number as it would be imported.
+    fn imported(&self, ask: Ask<'_>, organization: &Organization, provider: ProviderId, import: &Import) -> Result<Number> {
+        let birth = self.birth(ask);
+        let found = self.wiring_of_setup(ask, &import.setup, birth.environment)?;
+        let environment = import.setup.environment.unwrap_or(birth.environment);
+        let trust = self.import_trust(ask, organization, environment)?;
+        let setup = (import.setup.clone(), found.as_wiring());
+        let number = Number::import(organization.id, &import.e164, provider, setup, birth)?;
+        let carrier = carriers::of(ProviderKind::SipTrunk);
+        let outcome = carrier.ask(CarrierOp::Acquire(number.e164)).map_err(super::failure::of_carrier)?;
+        if outcome == Outcome::Done && trust == Trust::Trusted { number.activate() } else { Ok(number) }
+    }
+
+    /// Importing asks for trust: the operator has it; others by setting, which is open while there is one organization
+    /// and in the sandbox.
+    fn import_trust(&self, ask: Ask<'_>, organization: &Organization, environment: Environment) -> Result<Trust> {
+        let open = match Settings::read(&organization.settings)?.imports {
+            Some(Imports::Open) => true,
+            Some(Imports::Operator) => false,
+            None => {
+                environment == Environment::Sandbox || self.store.organization_count().map_err(of_read)? <= 1
+            }
+        };
+        Ok(if open || ask.caller.is_operator() { Trust::Trusted } else { Trust::Untrusted })
+    }
+
+    /// Imports go on a trunk of the organization's own.
+    fn check_trunk(&self, organization: &Organization, provider: ProviderId) -> Result<()> {
+        let found = self.store.provider_get(provider).map_err(of_read)?;
+        let own = found.filter(|p| p.organization_id == Some(organization.id));
+        let own = own.ok_or_else(|| Error::not_found(What::Provider).at("provider_id"))?;
+        match own.kind {
+            ProviderKind::SipTrunk => Ok(()),
+            ProviderKind::Managed => {
+                let words = "Numbers of a managed provider are bought by `stock_id`, not imported.";
+                Err(Error::invalid(What::Provider, "provider_id", words))
+            }
+        }
+    }
+
+    pub(super) fn number_list(&self, ask: Ask<'_>, query: &NumberQuery, page: &Page<NumberId>) -> Result<View> {
+        let organization = ask.organization()?;
+        let numbers = self.store.number_list(organization, query, page).map_err(of_read)?;
+        self.number_views(ask, organization, numbers, query.with_minutes).map(View::Numbers)
+    }
+
+    pub(super) fn number_list_of_agent(&self, ask: Ask<'_>, agent: AgentId, page: &Page<NumberId>) -> Result<View> {
+        let agent = self.agent_get(ask, &agent)?;
+        let query = NumberQuery { agent_id: Some(agent.id), ..NumberQuery::default() };
+        self.number_list(ask, &query, page)
+    }
+
+    pub(super) fn number_get(&self, ask: Ask<'_>, number: &NumberRef) -> Result<View> {
+        let number = self.number_find(ask, number)?;
+        self.number_view(ask, number).map(|view| View::Number(Box::new(view)))
+    }
+
+    /// A number of the tenant's; a deleted one is nobody's.
+    pub(super) fn number_find(&self, ask: Ask<'_>, number: &NumberRef) -> Result<Number> {
+        let organization = ask.organization()?;
+        let found = match number {
+            NumberRef::Id(id) => self.store.number_get(organization, *id),
+            NumberRef::E164(e164) | NumberRef::OfAgent(_, e164) => self.store.number_find(organization, *e164),
+        };
+        let visible = |n: &Number| match number {
+            NumberRef::Id(_) | NumberRef::E164(_) => n.status != domain::number::Status::Deleted,
+            NumberRef::OfAgent(agent, _) => n.status.is_held() && n.agent_id.as_ref() == Some(agent),
+        };
+        let found = found.map_err(of_read)?.filter(visible);
+        found.ok_or_else(|| Error::not_found(What::Number))
+    }
+
+    pub(super) async fn number_update(&self, ask: Ask<'_>, number: NumberRef, patch: NumberPatch, expected: Expect) -> Result<View> {
+        again!(expected, {
+            let before = self.number_find(ask, &number)?;
+            expect(expected, before.version, What::Number)?;
+            let found = self.wiring_of_patch(ask, &patch, &before)?;
+            let trust = if before.status == domain::number::Status::Pending {
+                let organization = self.organization_get(ask, before.organization_id)?;
+                self.import_trust(ask, &organization, before.environment)?
+            } else {
+                Trust::Trusted
+            };
+            let next = before.update(patch.clone(), found.as_wiring(), trust, ask.now)?;
+            let event = ask.event(next.organization_id, "number.updated", next.id);
+            let put = |n: Number| Change::Number(Box::new(n));
+            let commit = one(before.version, next.clone(), next.version, put, event);
+            let view = self.number_view(ask, next)?;
+            self.commit(ask, commit, View::Number(Box::new(view))).await
+        })
+    }
+
+    pub(super) async fn number_release(&self, ask: Ask<'_>, number: NumberRef, expected: Expect) -> Result<View> {
+        again!(expected, {
+            let before = self.number_find(ask, &number)?;
+            expect(expected, before.version, What::Number)?;
+            let next = before.release(&self.settings(ask, &before)?, ask.now)?;
+            let view = self.number_view(ask, next.clone())?;
+            self.number_leaves(ask, next, "number.released", View::Number(Box::new(view))).await
+        })
+    }
+
+    pub(super) async fn number_delete(&self, ask: Ask<'_>, number: NumberRef, expected: Expect) -> Result<View> {
+        again!(expected, {
+            let before = self.number_find(ask, &number)?;
+            expect(expected, before.version, What::Number)?;
+            let next = before.delete(&self.settings(ask, &before)?, ask.now)?;
+            self.number_leaves(ask, next, "number.deleted", View::Done).await
+        })
+    }
+
+    /// Writes a number that is given up, and its stock with it: both or neither, so that nothing is sold twice or lost.
+    async fn number_leaves(&self, ask: Ask<'_>, next: Number, name: &'static str, view: View) -> Result<View> {
+        let kind = if next.stock_id.is_some() { ProviderKind::Managed } else { ProviderKind::SipTrunk };
+        // No carrier of this version has anything to finish later, so a number that leaves is gone from it at once.
+        carriers::of(kind).ask(CarrierOp::Release(next.e164)).map_err(super::failure::of_carrier)?;
+        let mut changes = Vec::new();
+        if let Some(stock) = self.stock_of(&next)? {
+            let after = next.stock_after(&stock, ask.now);
+            changes.extend((after.version != stock.version).then_some(Change::Stock(after)));
+        }
+        changes.push(ask.event(next.organization_id, name, next.id));
+        changes.push(Change::Number(Box::new(next)));
+        self.commit(ask, Commit { changes, ..Commit::default() }, view).await
+    }
+
+    pub(super) async fn number_restore(&self, ask: Ask<'_>, number: NumberRef) -> Result<View> {
+        let outcome = again!(None::<u64>, {
+            let before = self.number_find(ask, &number)?;
+            let next = before.restore(ask.now)?;
+            let organization = self.organization_get(ask, next.organization_id)?;
+            let mut commit = Commit::default();
+            if let Some(stock) = self.stock_of(&next)? {
+                commit.changes.push(Change::Stock(stock.moved(domain::stock::StockState::Sold(next.id), ask.now)));
+            }
+            commit.changes.push(Change::Number(Box::new(next.clone())));
+            commit.changes.push(ask.event(next.organization_id, "number.restored", next.id));
+            commit.guards.extend(organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)));
+            let view = self.number_view(ask, next)?;
+            self.commit(ask, commit, View::Number(Box::new(view))).await
+        });
+        outcome.map_err(|error| taken(error, "Somebody else holds the number by now."))
+    }
+
+    pub(super) async fn number_credentials(&self, ask: Ask<'_>, number: NumberRef) -> Result<View> {
+        again!(None::<u64>, {
+            let before = self.number_find(ask, &number)?;
+            let credentials = self.vault.sip_credentials(before.id.0.as_bytes());
+            let next = before.replace_credentials(credentials, ask.now)?;
+            let changes = vec![
+                Change::Number(Box::new(next.clone())),
+                ask.event(next.organization_id, "number.credentials_replaced", next.id),
+            ];
+            let view = self.number_view(ask, next)?;
+            self.commit(ask, Commit { changes, ..Commit::default() }, View::Number(Box::new(view))).await
+        })
+    }
+
+    /// The stock behind a number, if it is still this number's: one sold on since is none of its business.
+    fn stock_of(&self, number: &Number) -> Result<Option<domain::Stock>> {
+        let Some(id) = number.stock_id else { return Ok(None) };
+        let stock = self.store.stock_get(id).map_err(of_read)?;
+        Ok(stock.filter(|s| match s.state {
+            domain::stock::StockState::Sold(holder) | domain::stock::StockState::Quarantined { number: holder, .. } => {
+                holder == number.id
+            }
+            domain::stock::StockState::Available => false,
+        }))
+    }
+
+    fn settings(&self, ask: Ask<'_>, number: &Number) -> Result<Settings> {
+        Settings::read(&self.organization_get(ask, number.organization_id)?.settings)
+    }
+
+    /// The tenant, which must exist: the operator may have named one that does not.
+    pub(super) fn tenant(&self, ask: Ask<'_>) -> Result<OrganizationId> {
+        self.organization_get(ask, ask.organization()?).map(|organization| organization.id)
+    }
+
+    pub(super) fn wiring_of_setup(&self, ask: Ask<'_>, setup: &NumberSetup, environment: Environment) -> Result<Found> {
+        let environment = setup.environment.unwrap_or(environment);
+        self.wiring(ask, setup.endpoint_id, setup.agent_id.as_ref(), environment)
+    }
+
+    fn wiring_of_patch(&self, ask: Ask<'_>, patch: &NumberPatch, before: &Number) -> Result<Found> {
+        let environment = patch.environment.unwrap_or(before.environment);
+        let kept = before.endpoint_id.filter(|_| patch.endpoint_id.is_keep() && patch.agent_id.is_keep());
+        let endpoint = match &patch.endpoint_id {
+            Patch::Set(id) => Some(*id),
+            Patch::Keep => kept,
+            Patch::Clear => None,
+        };
+        self.wiring(ask, endpoint, patch.agent_id.value(), environment)
+    }
+
+    fn wiring(&self, ask: Ask<'_>, endpoint: Option<EndpointId>, agent: Option<&AgentId>, environment: Environment) -> Result<Found> {
+        let organization = ask.organization()?;
+        let mut found = Found::default();
+        if let Some(id) = endpoint {
+            let endpoint = self.store.endpoint_get(organization, id).map_err(of_read)?;
+            found.endpoint = Some(endpoint.ok_or_else(|| Error::not_found(What::Endpoint).at("endpoint_id"))?);
+        }
+        if let Some(id) = agent {
+            let agent = self.store.agent_get(organization, id).map_err(of_read)?;
+            agent.ok_or_else(|| Error::not_found(What::Agent).at("agent_id"))?;
+            found.agent_default = self.store.endpoint_default(organization, id, environment).map_err(of_read)?;
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,91 @@
+//! Buying a number: claim and charge in one transaction, or neither.
+//!
+//! Order of checks: authentication and right (before this), fields, know-your-customer, availability, balance, slots, then
+//! the commit. The stock's version makes one buyer win; the guard on the wallet is evaluated after the charge inside the
+//! transaction, so that money for one number buys one, however many are asked for at once.
+
+use carriers::{CarrierOp, Outcome};
+use domain::ids::{NumberId, PostingId};
+use domain::number::{Birth, NumberSetup};
+use domain::op::{Believed, Purchase};
+use domain::provider::ProviderKind;
+use domain::{Change, Commit, Error, Guard, Kind, Micros, Number, Organization, Posting, Result, Stock, View, What};
+
+use super::failure::of_read;
+use super::stock::not_available;
+use super::{App, Ask};
+use crate::clock;
+
+impl App {
+    pub(super) async fn number_buy(&self, ask: Ask<'_>, purchase: Purchase) -> Result<View> {
+        let organization = self.organization_get(ask, ask.organization()?)?;
+        for _ in 0..super::RACES_MAX {
+            match self.buy_once(ask, &organization, &purchase).await {
+                // The stock or the claim was taken between our read and our commit: look again, and find it sold.
+                Err(error) if error.kind == Kind::Stale && error.what != What::Number => {}
+                Err(error) if error.kind == Kind::Exists && error.what == What::Number => return Err(not_available()),
+                outcome => return outcome,
+            }
+        }
+        Err(not_available())
+    }
+
+    async fn buy_once(&self, ask: Ask<'_>, organization: &Organization, purchase: &Purchase) -> Result<View> {
+        let Purchase { stock: wanted, setup, believed } = purchase;
+        let birth = self.birth(ask);
+        let wiring = self.wiring_of_setup(ask, setup, birth.environment)?;
+        organization.kyc.check()?;
+        let stock = self.stock_for_sale(wanted, ask.now)?;
+        check_belief(*believed, &stock)?;
+        let price = stock.setup_cost + stock.monthly_cost;
+        let balance = self.store.balance(organization.id).map_err(of_read)?;
+        if price > Micros::ZERO && balance < price {
+            return Err(super::failure::balance());
+        }
+        let provider = self.store.provider_managed_first(organization.id).map_err(of_read)?;
+        let id = birth.id;
+        let setup = (NumberSetup::clone(setup), wiring.as_wiring());
+        let (number, sold) = Number::buy(organization.id, &stock, provider.map(|p| p.id), setup, birth)?;
+        let carrier = carriers::of(ProviderKind::Managed);
+        let number = match carrier.ask(CarrierOp::Acquire(number.e164)).map_err(super::failure::of_carrier)? {
+            Outcome::Done => number.activate()?,
+            Outcome::Pending => number,
+        };
+        let mut commit = Commit::default();
+        commit.changes = vec![Change::Stock(sold), Change::Number(Box::new(number.clone()))];
+        if price > Micros::ZERO {
+            let reason = format!("number {} bought", number.e164);
+            let posting = Posting::sale(PostingId(clock::id()), organization.id, price, reason, ask.now);
+            commit.changes.push(Change::Posting(posting));
+            commit.guards.push(Guard::WalletCovers(organization.id));
+        }
+        commit.guards.extend(organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)));
+        commit.changes.push(ask.event(organization.id, "number.purchased", id));
+        let view = self.number_view(ask, number)?;
+        self.commit(ask, commit, View::Number(Box::new(view))).await
+    }
+
+    /// What a new number needs from outside the rules.
+    pub(super) fn birth(&self, ask: Ask<'_>) -> Birth {
+        let id = NumberId(clock::id());
+        let sip_credentials = self.vault.sip_credentials(id.0.as_bytes());
+        Birth { now: ask.now, id, sip_credentials, environment: ask.caller.environment() }
+    }
+}
+
+/// Prices come from the stock; a client that believes in others is told so before it pays.
+fn check_belief(believed: Believed, stock: &Stock) -> Result<()> {
+    let Believed { total_cents, setup_cents, monthly_cents } = believed;
+    let rows = [
+        ("total_cost_cents", total_cents, stock.setup_cost + stock.monthly_cost),
+        ("setup_cost_cents", setup_cents, stock.setup_cost),
+        ("monthly_cost_cents", monthly_cents, stock.monthly_cost),
+    ];
+    for (field, cents, ours) in rows {
+        if cents.is_some_and(|cents| cents != ours.cents_floor()) {
+            let words = format!("`{field}` is not our price, which is {} cents.", ours.cents_floor());
+            return Err(Error::invalid(What::Stock, field, words));
+        }
+    }
+    Ok(())
+}

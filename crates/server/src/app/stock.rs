@@ -1,0 +1,140 @@
+//! The stock: what the operator sells.
+
+use domain::ids::StockId;
+use domain::op::Expect;
+use domain::stock::{StockNew, StockPatch, StockQuery};
+use domain::view::RowResult;
+use domain::{Change, Commit, Error, Kind, Page, Result, Stock, Timestamp, View, What};
+
+use super::failure::of_read;
+use super::{App, Ask, again, expect, one};
+use crate::clock;
+
+/// How many rows of a bulk request are written in one commit. A row refused by the store is found by splitting its batch.
+pub(super) const BATCH: usize = 5_000;
+
+impl App {
+    pub(super) async fn stock_add_one(&self, ask: Ask<'_>, new: StockNew) -> Result<View> {
+        ask.caller.require_operator()?;
+        let stock = Stock::create(StockId(clock::id()), new, ask.now)?;
+        let event = ask.event(domain::ids::OrganizationId::NONE, "stock.added", stock.id);
+        let changes = vec![Change::Stock(stock.clone()), event];
+        let done = self.commit(ask, Commit { changes, ..Commit::default() }, View::Stock(stock)).await;
+        done.map_err(|error| taken(error, "The number is in stock already."))
+    }
+
+    pub(super) async fn stock_add(&self, ask: Ask<'_>, rows: Vec<Result<StockNew>>) -> Result<View> {
+        ask.caller.require_operator()?;
+        let make = |row: Result<StockNew>| {
+            let e164 = row.as_ref().map(|new| new.e164.clone()).unwrap_or_default();
+            (e164, row.and_then(|new| Stock::create(StockId(clock::id()), new, ask.now)))
+        };
+        let rows: Vec<_> = rows.into_iter().map(make).collect();
+        let put = |stock: &Stock| Change::Stock(stock.clone());
+        let results = self.write_rows(rows, put, |stock| stock.id, "The number is in stock already.").await?;
+        Ok(View::StockAdded(results))
+    }
+
+    /// Writes the good rows of a bulk request and says of each row what became of it. Rows stand for themselves: one that
+    /// the store refuses takes no other with it.
+    pub(super) async fn write_rows<T, K>(
+        &self,
+        rows: Vec<(String, Result<T>)>,
+        put: impl Fn(&T) -> Change,
+        id: impl Fn(&T) -> K,
+        words: &str,
+    ) -> Result<Vec<RowResult<K>>> {
+        let mut results: Vec<RowResult<K>> = Vec::with_capacity(rows.len());
+        let mut good: Vec<(usize, T)> = Vec::new();
+        for (index, (e164, row)) in rows.into_iter().enumerate() {
+            match row {
+                Ok(value) => {
+                    results.push(RowResult { e164, result: Ok(id(&value)) });
+                    good.push((index, value));
+                }
+                Err(error) => results.push(RowResult { e164, result: Err(error) }),
+            }
+        }
+        // Batches that wait to be tried; a refused one is halved until the row at fault stands alone.
+        let mut waiting: Vec<&[(usize, T)]> = good.chunks(BATCH).rev().collect();
+        let mut last = None;
+        while let Some(batch) = waiting.pop() {
+            let changes = batch.iter().map(|(_, value)| put(value)).collect();
+            match self.store.commit(Commit { changes, ..Commit::default() }).await.map_err(super::failure::of_commit) {
+                Ok(generation) => last = Some(generation),
+                Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Internal) => return Err(error),
+                Err(error) => match batch {
+                    [(index, _)] => results[*index].result = Err(taken(error, words)),
+                    _ => {
+                        let (left, right) = batch.split_at(batch.len() / 2);
+                        waiting.push(right);
+                        waiting.push(left);
+                    }
+                },
+            }
+        }
+        if let Some(generation) = last {
+            self.live.follow(generation).await;
+        }
+        Ok(results)
+    }
+
+    pub(super) fn stock_list(&self, ask: Ask<'_>, query: StockQuery, page: &Page<StockId>) -> Result<View> {
+        // Tenants see what they can buy; who bought what is the operator's to know.
+        let available_at = if ask.caller.is_operator() { query.available_at } else { Some(ask.now) };
+        self.store.stock_list(&StockQuery { available_at, ..query }, page).map(View::Stocks).map_err(of_read)
+    }
+
+    pub(super) async fn stock_update(&self, ask: Ask<'_>, id: StockId, patch: StockPatch, expected: Expect) -> Result<View> {
+        ask.caller.require_operator()?;
+        again!(expected, {
+            let before = self.stock_get(id)?;
+            expect(expected, before.version, What::Stock)?;
+            let next = before.update(patch.clone(), ask.now)?;
+            let event = ask.event(domain::ids::OrganizationId::NONE, "stock.updated", id);
+            let commit = one(before.version, next.clone(), next.version, Change::Stock, event);
+            self.commit(ask, commit, View::Stock(next)).await
+        })
+    }
+
+    pub(super) async fn stock_delete(&self, ask: Ask<'_>, id: StockId, expected: Expect) -> Result<View> {
+        ask.caller.require_operator()?;
+        again!(expected, {
+            let before = self.stock_get(id)?;
+            expect(expected, before.version, What::Stock)?;
+            before.check_removable()?;
+            let event = ask.event(domain::ids::OrganizationId::NONE, "stock.deleted", id);
+            let changes = vec![Change::StockDelete(id, before.version), event];
+            self.commit(ask, Commit { changes, ..Commit::default() }, View::Done).await
+        })
+    }
+
+    fn stock_get(&self, id: StockId) -> Result<Stock> {
+        self.store.stock_get(id).map_err(of_read)?.ok_or_else(|| Error::not_found(What::Stock))
+    }
+
+    /// The stock that a buyer names, if it can be bought at this moment.
+    pub(super) fn stock_for_sale(&self, wanted: &domain::stock::StockRef, now: Timestamp) -> Result<Stock> {
+        let (found, fits) = match wanted {
+            domain::stock::StockRef::Id(id) => (self.store.stock_get(*id).map_err(of_read)?, true),
+            domain::stock::StockRef::Number { e164, country, kind } => {
+                let (e164, _) = domain::E164::parse(e164)?;
+                let found = self.store.stock_find(e164).map_err(of_read)?;
+                let same = |s: &Stock| country.is_none_or(|c| c == s.country) && kind.is_none_or(|k| k == s.kind);
+                let fits = found.as_ref().is_some_and(same);
+                (found, fits)
+            }
+        };
+        found.filter(|stock| fits && stock.is_available(now)).ok_or_else(not_available)
+    }
+}
+
+/// The number cannot be bought: not there, sold, or resting. Which of the three is nobody else's business.
+pub(super) fn not_available() -> Error {
+    Error::new(Kind::Exists, What::Stock, "The number is not available.")
+}
+
+/// Gives an `Exists` its own words.
+pub(super) fn taken(error: Error, words: &str) -> Error {
+    if error.kind == Kind::Exists { error.say(words).at("e164") } else { error }
+}

@@ -1,0 +1,90 @@
+//! `trunkline explain +1415…`: asks a running service where a call would go.
+
+use anyhow::Context;
+use clap::Args;
+use serde::Deserialize;
+use std::process::ExitCode;
+
+/// The flags of `trunkline explain`.
+#[derive(Args, Debug)]
+pub(super) struct ExplainArgs {
+    /// The number, such as +14155550100
+    number: String,
+    /// The service
+    #[arg(long, env = "TRUNKLINE_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// A native API key of the number's organization
+    #[arg(long, env = "TRUNKLINE_KEY", hide_env_values = true)]
+    key: String,
+    /// As if the call came from this address
+    #[arg(long)]
+    from: Option<String>,
+    /// The organization, where the key is the operator's
+    #[arg(long, env = "TRUNKLINE_ORGANIZATION")]
+    organization: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    outcome: String,
+    sip_status: u16,
+    reason: String,
+    steps: Vec<StepOut>,
+    targets: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct StepOut {
+    rule: String,
+    passed: bool,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    #[serde(default)]
+    detail: String,
+}
+
+/// Prints the explanation; exits 0 where the call would be let in, 8 where it would be refused.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this command's output")]
+pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
+    let ExplainArgs { number, url, key, from, organization } = args;
+    let escaped = percent_encoding::utf8_percent_encode(&number, percent_encoding::NON_ALPHANUMERIC);
+    let address = format!("{}/api/v1/numbers/{escaped}/explain", url.trim_end_matches('/'));
+    let mut request = reqwest::Client::new().get(address).bearer_auth(key);
+    if let Some(from) = from {
+        request = request.query(&[("from", from)]);
+    }
+    if let Some(organization) = organization {
+        request = request.header("x-organization-id", organization);
+    }
+    let reply = request.send().await.with_context(|| format!("cannot reach {url}"))?;
+    let status = reply.status();
+    if !status.is_success() {
+        let problem = reply.json::<Problem>().await.unwrap_or(Problem { detail: String::new() });
+        eprintln!("trunkline: {status}: {}", problem.detail);
+        return Ok(ExitCode::from(exit_code(status.as_u16())));
+    }
+    let answer: Answer = reply.json().await.context("the service's answer is not an explanation")?;
+    for step in &answer.steps {
+        println!("  {} {}", if step.passed { "✓" } else { "✗" }, step.rule);
+    }
+    for target in &answer.targets {
+        println!("  → {target}");
+    }
+    println!("{}: {} ({})", answer.outcome, answer.reason, answer.sip_status);
+    Ok(ExitCode::from(if answer.outcome == "route" { 0 } else { 8 }))
+}
+
+/// The exit code of a refused request, as in every command that asks a service.
+fn exit_code(status: u16) -> u8 {
+    match status {
+        400 | 413 | 422 => 2,
+        401 | 403 => 3,
+        404 => 4,
+        402 | 409 | 412 => 5,
+        429 => 6,
+        503 => 7,
+        _ => 1,
+    }
+}

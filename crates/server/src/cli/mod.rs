@@ -1,0 +1,59 @@
+//! The command line: arguments in, an exit code out.
+
+mod call;
+mod demo;
+mod echo_agent;
+mod explain;
+mod serve;
+mod timeline;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Phone numbers for voice agents: owns numbers from any carrier, binds each to an agent, carries the call there.
+#[derive(Parser)]
+#[command(name = "trunkline", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service
+    Serve(crate::settings::ServeArgs),
+    /// Show everything at work: a number bought, bound, seen through four APIs, called, metered
+    Demo(demo::DemoArgs),
+    /// Answer calls and echo their sound
+    EchoAgent(echo_agent::EchoAgentArgs),
+    /// Place one call and print its timeline
+    Call(call::CallArgs),
+    /// Say where a call to a number would go, and why
+    Explain(explain::ExplainArgs),
+}
+
+/// Runs a command.
+pub(crate) fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::from(error).context("cannot start the runtime")),
+    };
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Serve(args) => serve::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
+            Command::EchoAgent(args) => echo_agent::run(args).await,
+            Command::Call(args) => call::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
+        }
+    });
+    outcome.unwrap_or_else(|error| failed(&error))
+}
+
+/// Says what went wrong, with its causes, on one line.
+#[expect(clippy::print_stderr, reason = "this is a command's error output")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("trunkline: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,63 @@
+//! Who asks: a secret becomes a caller, by memory alone.
+
+use dialects::{Context, Dialect};
+use domain::ids::OrganizationId;
+use domain::key::KeyHash;
+use domain::{Caller, Error, Kind, Result, What};
+use subtle::ConstantTimeEq;
+
+use crate::app::App;
+
+/// The header by which a caller names an organization.
+const ORGANIZATION: &str = "x-organization-id";
+/// The longest secret that is looked at, in bytes.
+const SECRET_MAX: usize = 512;
+
+/// The hash of the operator's key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdminKey(pub(crate) KeyHash);
+
+/// Knows the operator's key.
+pub(super) struct Admission {
+    admin: AdminKey,
+}
+
+impl Admission {
+    pub(super) fn new(admin: AdminKey) -> Self {
+        Self { admin }
+    }
+
+    /// The caller of a request. A key works only in its own dialect; the operator's only in the native one.
+    pub(super) fn caller(&self, app: &App, dialect: &dyn Dialect, context: &Context) -> Result<Caller> {
+        let missing = || Error::new(Kind::Unauthenticated, What::Key, "An API key is required.").at("missing");
+        let secret = dialect.credential(&context.headers)?.ok_or_else(missing)?;
+        let unknown = || Error::new(Kind::Unauthenticated, What::Key, "The API key is not valid here.");
+        if secret.is_empty() || secret.len() > SECRET_MAX {
+            return Err(unknown());
+        }
+        let named = named_organization(context)?;
+        let hash = app.vault.key_hash(&secret);
+        if bool::from(hash.0.ct_eq(&self.admin.0.0)) {
+            return if dialect.name() == dialects::native::Native.name() { Ok(Caller::operator(named)) } else { Err(unknown()) };
+        }
+        // The map is keyed by a keyed hash of the secret: what a timing could tell is nothing one can compute.
+        let key = app.live.key(&hash).filter(|key| key.dialect.0 == dialect.name()).ok_or_else(unknown)?;
+        if named.is_some_and(|id| id != key.organization_id) {
+            return Err(Error::forbidden("`x-organization-id` names another organization than the key's."));
+        }
+        Ok(Caller {
+            actor: domain::caller::Actor::Key(key.id),
+            organization_id: Some(key.organization_id),
+            role: key.role,
+            scopes: key.scopes.clone(),
+            mode: key.mode,
+        })
+    }
+}
+
+fn named_organization(context: &Context) -> Result<Option<OrganizationId>> {
+    let Some(value) = context.headers.get(ORGANIZATION) else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| OrganizationId::parse(text.trim()));
+    let words = "`x-organization-id` must be a UUID.";
+    id.map(Some).ok_or_else(|| Error::new(Kind::Malformed, What::Organization, words).at("x-organization-id"))
+}

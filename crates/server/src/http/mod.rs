@@ -1,0 +1,203 @@
+//! HTTP: the mounted tables of all dialects, and the one way a request takes through them.
+//!
+//! ```text
+//! path → endpoint → credential → caller → right → limit → body → decode → Op → app → View → encode → reply
+//! ```
+//!
+//! Nothing here knows a vendor. What fails before an endpoint is known is refused by the dialect that claims the path.
+
+mod admission;
+mod idempotency;
+mod limits;
+mod routes;
+mod service;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use dialects::{Context, Dialect, Endpoint, Reply};
+use domain::{Error, Kind, What};
+use http::{HeaderValue, header};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::{App, Ask};
+use crate::clock;
+pub(crate) use admission::AdminKey;
+use admission::Admission;
+use idempotency::{Idempotency, Repeat};
+use limits::RateLimits;
+use routes::{Found, Routes};
+pub(crate) use service::{Health, Phase};
+
+/// How long a client may take to send a body.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// The longest query string that is read, in bytes.
+const QUERY_MAX: usize = 8 * 1024;
+
+/// What the HTTP side needs.
+pub(crate) struct Front {
+    pub(crate) app: Arc<App>,
+    admission: Admission,
+    routes: Routes,
+    limits: RateLimits,
+    idempotency: Idempotency,
+}
+
+impl Front {
+    /// Mounts every dialect.
+    pub(crate) fn new(app: Arc<App>, admin: AdminKey) -> Self {
+        let admission = Admission::new(admin);
+        let (limits, idempotency) = (RateLimits::of_dialects(), Idempotency::default());
+        Self { app, admission, routes: Routes::mount(), limits, idempotency }
+    }
+}
+
+/// The whole service as a router: health, metrics and documents by axum, all else by the dialects' tables.
+pub(crate) fn router(front: Arc<Front>, health: Arc<Health>) -> Router {
+    service::router(health).fallback(exchange).with_state(front)
+}
+
+/// Takes one request through its dialect.
+async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let began = clock::instant();
+    let (dialect, endpoint, path, other_methods) = match front.routes.find(&head.method, head.uri.path()) {
+        Found::Endpoint(dialect, endpoint, path) => (dialect, Some(endpoint), path, true),
+        Found::Method(dialect) => (dialect, None, Vec::new(), true),
+        Found::Nothing(dialect) => (dialect, None, Vec::new(), false),
+    };
+    let mut context = Context { request_id: clock::id(), headers: head.headers, limits: None };
+    let incoming = Incoming { other_methods, query: head.uri.query().unwrap_or(""), path };
+    let outcome = front.answer(dialect, endpoint, incoming, &mut context, body).await;
+    let reply = outcome.unwrap_or_else(|error| {
+        log_refusal(dialect, &context, &error);
+        dialect.refuse(&context, &error)
+    });
+    service::count(dialect.name(), endpoint.map_or("none", |e| e.verb), reply.status, began.elapsed());
+    response(reply)
+}
+
+/// What is known of a request before its body.
+struct Incoming<'a> {
+    /// Whether the path takes any method at all.
+    other_methods: bool,
+    query: &'a str,
+    path: Vec<(&'static str, String)>,
+}
+
+impl Front {
+    async fn answer(
+        &self,
+        dialect: &'static dyn Dialect,
+        endpoint: Option<&'static Endpoint>,
+        incoming: Incoming<'_>,
+        context: &mut Context,
+        body: Body,
+    ) -> domain::Result<Reply> {
+        // Who asks comes first: a stranger learns nothing, not even which paths there are.
+        let caller = self.admission.caller(&self.app, dialect, context)?;
+        self.limits.take(dialect, &caller, context)?;
+        let Some(endpoint) = endpoint else {
+            let (kind, words) = if incoming.other_methods {
+                (Kind::MethodNotAllowed, "This path does not take that method.")
+            } else {
+                (Kind::NotFound, "There is no such path.")
+            };
+            return Err(Error::new(kind, What::Route, words));
+        };
+        if let Some(scope) = endpoint.scope {
+            caller.require(scope)?;
+        }
+        let body = read_body(body, dialect.body_max(endpoint)).await?;
+        let query = routes::query(incoming.query, QUERY_MAX)?;
+        let now = clock::now();
+        let request = dialects::Request { endpoint, path: incoming.path, query, body: &body, caller: &caller, now, context };
+        self.perform(dialect, &request).await
+    }
+
+    /// Decodes and runs a request; a POST that names an idempotency key is run once.
+    async fn perform(&self, dialect: &'static dyn Dialect, request: &dialects::Request<'_>) -> domain::Result<Reply> {
+        let repeat = self.idempotency.begin(&self.app, request)?;
+        let ticket = match repeat {
+            Repeat::None => None,
+            Repeat::First(ticket) => Some(ticket),
+            Repeat::Again(reply) => return Ok(reply),
+        };
+        let op = dialect.decode(request)?;
+        let keep = |view: &domain::View| {
+            let reply = dialect.encode(request, view.clone());
+            idempotency::kept(&self.app, ticket.as_ref().expect("only called with a ticket"), &reply, request.now)
+        };
+        let ask = Ask { caller: request.caller, now: request.now, keep: ticket.as_ref().map(|_| &keep as _) };
+        let outcome = self.app.run(ask, op).await;
+        match (outcome, &ticket) {
+            (Ok(view), None) => Ok(dialect.encode(request, view)),
+            (Ok(view), Some(ticket)) => {
+                let reply = dialect.encode(request, view);
+                self.idempotency.finish(&self.app, ticket, &reply, request.now).await?;
+                Ok(reply)
+            }
+            (Err(error), Some(ticket)) if idempotency::keeps(error.kind) => {
+                let reply = dialect.refuse(request.context, &error);
+                self.idempotency.finish(&self.app, ticket, &reply, request.now).await?;
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+}
+
+async fn read_body(body: Body, max: usize) -> domain::Result<Vec<u8>> {
+    let too_large = || {
+        let words = format!("The body is larger than {max} bytes.");
+        Error::new(Kind::TooLarge, What::Request, words)
+    };
+    if http_body::Body::size_hint(&body).lower() > max as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_WAIT_MAX, to_bytes(body, max)).await {
+        Ok(Ok(bytes)) => Ok(bytes.into()),
+        Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
+        Ok(Err(error)) => {
+            let words = "The body could not be read to its end.";
+            Err(Error::new(Kind::Malformed, What::Request, words).because(error.to_string()))
+        }
+        Err(_) => Err(Error::new(Kind::Malformed, What::Request, "The body took too long to arrive.")),
+    }
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// Each refusal is logged once, here, with its cause; what the caller did wrong is no warning of ours.
+fn log_refusal(dialect: &dyn Dialect, context: &Context, error: &Error) {
+    let (dialect, request_id) = (dialect.name(), context.request_id);
+    match error.kind {
+        Kind::Internal | Kind::Unavailable => {
+            tracing::error!(dialect, %request_id, kind = ?error.kind, cause = error.for_log(), "request failed");
+        }
+        _ => tracing::debug!(dialect, %request_id, kind = ?error.kind, what = ?error.what, "request refused"),
+    }
+}
+
+fn response(reply: Reply) -> Response {
+    let Reply { status, headers, content_type, body } = reply;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().extend(headers);
+    if !body.is_empty() {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        *response.body_mut() = Body::from(body);
+    }
+    response
+}

@@ -1,0 +1,107 @@
+//! What belongs to no dialect: health, metrics, the API documents.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, extract::Extension};
+use http::{StatusCode, header};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use super::Front;
+
+/// Where the process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not yet serving.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Finishing; new work goes elsewhere.
+    Draining,
+}
+
+/// What health and metrics answer.
+pub(crate) struct Health {
+    phase: AtomicU8,
+    metrics: PrometheusHandle,
+}
+
+impl Health {
+    pub(crate) fn new(metrics: PrometheusHandle) -> Self {
+        Self { phase: AtomicU8::new(Phase::Starting as u8), metrics }
+    }
+
+    /// Enters a phase.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    fn ready(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == Phase::Ready as u8
+    }
+}
+
+/// Health, metrics and documents.
+pub(super) fn router(health: Arc<Health>) -> Router<Arc<Front>> {
+    Router::new()
+        .route("/health/live", get(|| async { Json(serde_json::json!({"status": "live"})) }))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics_text))
+        .route("/openapi/{file}", get(document))
+        .route("/docs", get(docs))
+        .layer(Extension(health))
+}
+
+async fn ready(Extension(health): Extension<Arc<Health>>) -> Response {
+    let (status, word) =
+        if health.ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    (status, Json(serde_json::json!({"status": word}))).into_response()
+}
+
+async fn metrics_text(Extension(health): Extension<Arc<Health>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], health.metrics.render()).into_response()
+}
+
+async fn document(Path(file): Path<String>) -> Response {
+    match file.strip_suffix(".json").and_then(dialects::by_name) {
+        Some(dialect) => Json(dialect.openapi()).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(serde_json::json!({"error": "There is no such document."}))).into_response(),
+    }
+}
+
+/// A page of every operation, from the dialects' tables; no script, nothing fetched.
+async fn docs() -> Html<String> {
+    let mut page = String::from(include_str!("docs.html"));
+    for dialect in dialects::all() {
+        let name = dialect.name();
+        write!(page, "<h2 id=\"{name}\">{name} <a href=\"/openapi/{name}.json\">OpenAPI</a></h2><table>")
+            .expect("a String takes any text");
+        for endpoint in dialect.endpoints() {
+            let scope = endpoint.scope.map(|s| s.to_string()).unwrap_or_default();
+            let (method, path, verb) = (&endpoint.method, endpoint.path, endpoint.verb.replace('_', " "));
+            write!(page, "<tr><td>{method}</td><td><code>{path}</code></td><td>{verb}</td><td>{scope}</td></tr>")
+                .expect("a String takes any text");
+        }
+        page.push_str("</table>");
+    }
+    page.push_str("</main></html>");
+    Html(page)
+}
+
+/// Counts a request.
+pub(super) fn count(dialect: &'static str, verb: &'static str, status: StatusCode, took: Duration) {
+    let status = match status.as_u16() {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!("trunkline_http_requests_total", "dialect" => dialect, "operation" => verb, "status" => status)
+        .increment(1);
+    metrics::histogram!("trunkline_http_request_seconds", "dialect" => dialect).record(took);
+}

@@ -1,0 +1,197 @@
+//! Everything in the live table but the numbers: tenants, endpoints, trunks, keys. Changed in place under one lock; a change
+//! costs the same whether there are ten of them or a million.
+
+use domain::ids::{EndpointId, OrganizationId, ProviderId};
+use domain::key::KeyHash;
+use domain::organization::Settings;
+use domain::provider::{AddressRule, Provider, ProviderKind};
+use domain::routing::{OrganizationRoute, TrunkRoute};
+use domain::{Endpoint, Key, Micros, Organization};
+use hashbrown::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::numbers::NONE;
+
+/// Gives small integers for ids. They are never reused, so a number that still names a thing that is gone finds nothing.
+#[derive(Debug)]
+struct Indexed<K, V> {
+    by_id: HashMap<K, u32>,
+    rows: Vec<(K, Option<V>)>,
+}
+
+impl<K, V> Default for Indexed<K, V> {
+    fn default() -> Self {
+        Self { by_id: HashMap::new(), rows: Vec::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V> Indexed<K, V> {
+    /// The small integer of an id, given out at its first mention: a number may come before its endpoint.
+    fn index(&mut self, id: K) -> u32 {
+        *self.by_id.entry(id).or_insert_with(|| {
+            self.rows.push((id, None));
+            u32::try_from(self.rows.len() - 1).expect("fewer than 2^32 things")
+        })
+    }
+
+    fn put(&mut self, id: K, value: Option<V>) {
+        let index = self.index(id);
+        self.rows[index as usize].1 = value;
+    }
+
+    fn at(&self, index: u32) -> Option<&(K, Option<V>)> {
+        self.rows.get(index as usize)
+    }
+
+    fn values(&self) -> impl Iterator<Item = &V> {
+        self.rows.iter().filter_map(|(_, value)| value.as_ref())
+    }
+
+    fn get(&self, id: K) -> Option<&V> {
+        self.by_id.get(&id).and_then(|&index| self.at(index)).and_then(|(_, value)| value.as_ref())
+    }
+}
+
+/// A tenant as the edge needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tenant {
+    /// What the rules read.
+    pub(crate) route: OrganizationRoute,
+    /// The longest call.
+    pub(crate) max_call_seconds: u32,
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    organizations: Indexed<OrganizationId, Tenant>,
+    endpoints: Indexed<EndpointId, Arc<Endpoint>>,
+    trunks: Indexed<ProviderId, Arc<Provider>>,
+    /// Trunks by single addresses; ranges are in `ranges`.
+    addresses: HashMap<IpAddr, Vec<TrunkRoute>>,
+    ranges: Vec<(AddressRule, TrunkRoute)>,
+    keys: HashMap<KeyHash, Arc<Key>>,
+}
+
+impl Directory {
+    /// A tenant was made or changed.
+    pub(crate) fn put_organization(&mut self, organization: &Organization, balance: Micros) {
+        // Settings are checked when they are written; should a row predate a rule, its defaults hold.
+        let settings = Settings::read(&organization.settings).or_else(|_| Settings::read(&domain::Bag::new()));
+        let (rate, max_call_seconds) =
+            settings.map_or((0, 14_400), |s| (s.rate_cents_per_minute, s.max_call_seconds));
+        let rate_per_minute = Micros::from_cents(rate).unwrap_or_default();
+        let route = OrganizationRoute { balance, rate_per_minute };
+        self.organizations.put(organization.id, Some(Tenant { route, max_call_seconds }));
+    }
+
+    /// A tenant's money moved.
+    pub(crate) fn put_balance(&mut self, id: OrganizationId, balance: Micros) {
+        if let Some(mut tenant) = self.organizations.get(id).copied() {
+            tenant.route.balance = balance;
+            self.organizations.put(id, Some(tenant));
+        }
+    }
+
+    /// An endpoint was made, changed, or (`None`) went away.
+    pub(crate) fn put_endpoint(&mut self, id: EndpointId, endpoint: Option<Endpoint>) {
+        self.endpoints.put(id, endpoint.map(Arc::new));
+    }
+
+    /// A provider was made, changed, or (`None`) went away.
+    pub(crate) fn put_provider(&mut self, id: ProviderId, provider: Option<Provider>) {
+        self.addresses.retain(|_, trunks| {
+            trunks.retain(|trunk| trunk.id != id);
+            !trunks.is_empty()
+        });
+        self.ranges.retain(|(_, trunk)| trunk.id != id);
+        let trunk = provider.filter(|p| p.kind == ProviderKind::SipTrunk);
+        for rule in trunk.iter().filter_map(|t| t.inbound.as_ref()).flat_map(|i| &i.allowed_addresses) {
+            let route = TrunkRoute { id, organization_id: trunk.as_ref().and_then(|t| t.organization_id) };
+            let widest = if rule.network.is_ipv4() { 32 } else { 128 };
+            if rule.prefix == widest {
+                self.addresses.entry(rule.network).or_default().push(route);
+            } else {
+                self.ranges.push((*rule, route));
+            }
+        }
+        self.trunks.put(id, trunk.map(Arc::new));
+    }
+
+    /// A key was made, changed or revoked.
+    pub(crate) fn put_key(&mut self, key: Key) {
+        if key.revoked_at.is_some() {
+            self.keys.remove(&key.hash);
+        } else {
+            self.keys.insert(key.hash, Arc::new(key));
+        }
+    }
+
+    /// A live key by its secret's hash.
+    pub(crate) fn key(&self, hash: &KeyHash) -> Option<&Arc<Key>> {
+        self.keys.get(hash)
+    }
+
+    /// A tenant.
+    pub(crate) fn organization(&self, id: OrganizationId) -> Option<&Tenant> {
+        self.organizations.get(id)
+    }
+
+    /// An endpoint.
+    pub(crate) fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
+        self.endpoints.get(id)
+    }
+
+    /// A trunk.
+    pub(crate) fn trunk(&self, id: ProviderId) -> Option<&Arc<Provider>> {
+        self.trunks.get(id)
+    }
+
+    /// Every trunk that allows calls from an address.
+    pub(crate) fn trunks_from(&self, source: IpAddr) -> Vec<TrunkRoute> {
+        let source = source.to_canonical();
+        let mut found = self.addresses.get(&source).cloned().unwrap_or_default();
+        found.extend(self.ranges.iter().filter(|(rule, _)| rule.contains(source)).map(|(_, trunk)| *trunk));
+        found
+    }
+
+    /// Whether an address range shares an address with a trunk's.
+    pub(crate) fn is_trunk_address(&self, rule: &AddressRule) -> bool {
+        let rules = self.trunks.values().filter_map(|t| t.inbound.as_ref()).flat_map(|i| &i.allowed_addresses);
+        rules.into_iter().any(|other| other.overlaps(rule))
+    }
+
+    /// Whether an address range shares an address with an endpoint's source addresses.
+    pub(crate) fn is_endpoint_address(&self, rule: &AddressRule) -> bool {
+        self.endpoints.values().flat_map(|e| &e.source_addresses).any(|other| other.overlaps(rule))
+    }
+
+    /// The small integers of a number's references; what is none stays none.
+    pub(crate) fn indices(
+        &mut self,
+        organization: OrganizationId,
+        endpoint: Option<EndpointId>,
+        trunk: Option<ProviderId>,
+    ) -> (u32, u32, u32) {
+        let endpoint = endpoint.map_or(NONE, |id| self.endpoints.index(id));
+        let trunk = trunk.map_or(NONE, |id| self.trunks.index(id));
+        (self.organizations.index(organization), endpoint, trunk)
+    }
+
+    /// The organization behind a small integer.
+    pub(crate) fn organization_at(&self, index: u32) -> Option<OrganizationId> {
+        self.organizations.at(index).map(|(id, _)| *id)
+    }
+
+    /// The endpoint's id behind a small integer.
+    pub(crate) fn endpoint_at(&self, index: u32) -> Option<EndpointId> {
+        self.endpoints.at(index).map(|(id, _)| *id)
+    }
+
+    /// The trunk's id behind a small integer; a provider that is no trunk carries the stock, which counts as none.
+    pub(crate) fn trunk_at(&self, index: u32) -> Option<ProviderId> {
+        self.trunks.at(index).and_then(|(id, trunk)| trunk.as_ref().map(|_| *id))
+    }
+}

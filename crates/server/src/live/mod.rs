@@ -1,0 +1,192 @@
+//! The live table: what calls are decided on. All of it is memory; the store is never asked while a caller waits.
+//!
+//! It is built from a snapshot and then follows the change log by generation ([`refresh`]). Applying changes and building
+//! anew give the same table (a property test says so). Writers wait, bounded, until their generation is applied here before
+//! they answer: after a 200 the next INVITE follows the change.
+
+mod directory;
+mod numbers;
+pub(crate) mod refresh;
+
+use domain::e164::E164;
+use domain::ids::{EndpointId, OrganizationId, ProviderId};
+use domain::key::KeyHash;
+use domain::provider::AddressRule;
+use domain::routing::{self, CallIn, NumberRoute, OrganizationRoute, Refused, Routed, Rule, TrunkRoute};
+use domain::{Endpoint, Generation, Key};
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+use store::Changed;
+use tokio::sync::watch;
+
+use directory::Directory;
+pub(crate) use numbers::Numbers;
+use numbers::Slot;
+
+/// How long a write's reply waits for the live table. Longer means that the refresher is stuck; the write stands anyway.
+const WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Live {
+    numbers: Numbers,
+    directory: RwLock<Directory>,
+    /// The last generation applied. Readers of a call see at least this.
+    applied: watch::Sender<Generation>,
+    /// Wakes the refresher; carries nothing.
+    nudge: tokio::sync::Notify,
+}
+
+/// Where a call goes, with what the edge needs to send it there.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// The decision.
+    pub(crate) routed: Routed,
+    /// The endpoint.
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// The longest the call may last.
+    pub(crate) max_call_seconds: u32,
+    /// The tables it was decided on.
+    pub(crate) generation: Generation,
+}
+
+impl Live {
+    /// An empty table at generation 0.
+    pub(crate) fn new() -> Self {
+        let (applied, _) = watch::channel(Generation(0));
+        Self { numbers: Numbers::new(), directory: RwLock::default(), applied, nudge: tokio::sync::Notify::new() }
+    }
+
+    // A panic under the lock could only come from memory running out; the directory is plain data either way.
+    fn read(&self) -> RwLockReadGuard<'_, Directory> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Directory> {
+        self.directory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies one change. Changes may come again and in any order within a generation: each carries the whole row.
+    pub(crate) fn apply(&self, change: Changed) {
+        match change {
+            Changed::Organization(organization, balance) => self.write().put_organization(&organization, balance),
+            Changed::Balance(id, balance) => self.write().put_balance(id, balance),
+            Changed::Key(key) => self.write().put_key(key),
+            Changed::Endpoint(endpoint) => self.write().put_endpoint(endpoint.id, Some(endpoint)),
+            Changed::EndpointGone(id) => self.write().put_endpoint(id, None),
+            Changed::Provider(provider) => self.write().put_provider(provider.id, Some(provider)),
+            Changed::ProviderGone(id) => self.write().put_provider(id, None),
+            Changed::Number(row) if !row.status.is_held() => self.numbers.remove(row.e164, row.id),
+            Changed::Number(row) => {
+                let (organization, endpoint, trunk) =
+                    self.write().indices(row.organization_id, row.endpoint_id, row.provider_id);
+                let slot = Slot::new(row.e164, row.id, organization);
+                self.numbers.put(Slot { endpoint, trunk, status: row.status, allow_inbound: row.allow_inbound, ..slot });
+            }
+        }
+    }
+
+    /// Says that everything up to a generation has been applied.
+    pub(crate) fn reached(&self, generation: Generation) {
+        self.applied.send_if_modified(|at| {
+            let later = generation > *at;
+            *at = generation.max(*at);
+            later
+        });
+    }
+
+    /// The last generation applied.
+    pub(crate) fn generation(&self) -> Generation {
+        *self.applied.borrow()
+    }
+
+    /// Wakes the refresher and waits, bounded, until a generation is applied. A wait that runs out is not an error: the
+    /// write is durable, and the refresher looks again by itself.
+    pub(crate) async fn follow(&self, generation: Generation) {
+        self.nudge.notify_one();
+        let mut applied = self.applied.subscribe();
+        let reached = applied.wait_for(|at| *at >= generation);
+        if tokio::time::timeout(WAIT_MAX, reached).await.is_err() {
+            tracing::warn!(generation = generation.0, "the live table is behind its store");
+        }
+    }
+
+    /// A live key by its secret's hash.
+    pub(crate) fn key(&self, hash: &KeyHash) -> Option<Arc<Key>> {
+        self.read().key(hash).cloned()
+    }
+
+    /// Every trunk that allows calls from an address.
+    pub(crate) fn trunks_from(&self, source: IpAddr) -> Vec<TrunkRoute> {
+        self.read().trunks_from(source)
+    }
+
+    /// A trunk's route, if it is one.
+    pub(crate) fn trunk(&self, id: ProviderId) -> Option<TrunkRoute> {
+        self.read().trunk(id).map(|t| TrunkRoute { id, organization_id: t.organization_id })
+    }
+
+    /// Decides an inbound call. `see` is told each rule; the call path passes a function that does nothing.
+    pub(crate) fn decide(&self, trunks: &[TrunkRoute], dialled: Option<E164>, see: impl FnMut(Rule)) -> Result<Route, Refused> {
+        let generation = self.generation();
+        let directory = self.read();
+        let table = Reading { numbers: &self.numbers, directory: &directory };
+        let routed = routing::decide(&table, CallIn { trunks, dialled }, see)?;
+        let tenant = directory.organization(routed.number.organization_id);
+        let max_call_seconds = tenant.map_or(14_400, |t| t.max_call_seconds);
+        let endpoint = directory.endpoint(routed.endpoint_id).cloned();
+        // `decide` has just found the endpoint under this same lock.
+        let endpoint = endpoint.ok_or(Refused { why: routing::Refusal::NoEndpoint, number: Some(routed.number), trunk: Some(routed.trunk) })?;
+        Ok(Route { routed, endpoint, max_call_seconds, generation })
+    }
+
+    /// The number's route as the rules see it, for `explain`.
+    pub(crate) fn number(&self, e164: E164) -> Option<NumberRoute> {
+        let directory = self.read();
+        routing::Table::number(&Reading { numbers: &self.numbers, directory: &directory }, e164)
+    }
+
+    /// Whether an address range shares an address with a trunk's.
+    pub(crate) fn is_trunk_address(&self, rule: &AddressRule) -> bool {
+        self.read().is_trunk_address(rule)
+    }
+
+    /// Whether an address range shares an address with an endpoint's source addresses.
+    pub(crate) fn is_endpoint_address(&self, rule: &AddressRule) -> bool {
+        self.read().is_endpoint_address(rule)
+    }
+
+    /// How many numbers there are, and the bytes they take.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.numbers.len(), self.numbers.bytes())
+    }
+}
+
+/// One consistent look at the tables.
+struct Reading<'a> {
+    numbers: &'a Numbers,
+    directory: &'a Directory,
+}
+
+impl routing::Table for Reading<'_> {
+    fn number(&self, e164: E164) -> Option<NumberRoute> {
+        let slot = self.numbers.get(e164)?;
+        Some(NumberRoute {
+            id: slot.id(),
+            organization_id: self.directory.organization_at(slot.organization)?,
+            status: slot.status,
+            allow_inbound: slot.allow_inbound,
+            trunk: self.directory.trunk_at(slot.trunk),
+            endpoint_id: self.directory.endpoint_at(slot.endpoint),
+        })
+    }
+
+    fn organization(&self, id: OrganizationId) -> Option<OrganizationRoute> {
+        self.directory.organization(id).map(|tenant| tenant.route)
+    }
+
+    fn targets_on(&self, id: EndpointId) -> Option<usize> {
+        self.directory.endpoint(id).map(|e| e.targets.iter().filter(|t| t.enabled).count())
+    }
+}

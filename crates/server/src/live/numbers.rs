@@ -1,0 +1,171 @@
+//! The numbers of the live table: packed, sharded, about 50 bytes each.
+//!
+//! Each shard is a slab of 40-byte slots and a hash table of 4-byte indices into it. A look-up costs two cache misses: the
+//! table's control bytes and the slot that is wanted anyway. Organizations, endpoints and trunks are small integers that the
+//! directory gives out.
+
+use domain::E164;
+use domain::ids::NumberId;
+use domain::number::Status;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+use std::sync::{PoisonError, RwLock};
+use uuid::Uuid;
+
+/// Shards are independent locks: a change of one number never makes calls to most others wait.
+const SHARDS: usize = 64;
+/// Stands for "none" among small integers.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// A number as packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    e164: u64,
+    id: [u64; 2],
+    /// The organization's small integer.
+    pub(crate) organization: u32,
+    /// The endpoint's, or [`NONE`].
+    pub(crate) endpoint: u32,
+    /// The trunk's, or [`NONE`] for the operator's stock.
+    pub(crate) trunk: u32,
+    /// Its state.
+    pub(crate) status: Status,
+    /// Whether calls may come in.
+    pub(crate) allow_inbound: bool,
+}
+
+impl Slot {
+    /// Packs a number.
+    pub(crate) fn new(e164: E164, id: NumberId, organization: u32) -> Self {
+        let (high, low) = id.0.as_u64_pair();
+        let (endpoint, trunk) = (NONE, NONE);
+        Self { e164: e164.as_u64(), id: [high, low], organization, endpoint, trunk, status: Status::Pending, allow_inbound: false }
+    }
+
+    /// The number's id.
+    pub(crate) fn id(&self) -> NumberId {
+        NumberId(Uuid::from_u64_pair(self.id[0], self.id[1]))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    table: HashTable<u32>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+/// All numbers.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    shards: Vec<RwLock<Shard>>,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl Numbers {
+    /// None.
+    pub(crate) fn new() -> Self {
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), hasher: foldhash::fast::RandomState::default() }
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        // The low bits choose the shard; the table within uses the high ones too.
+        let low = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
+        &self.shards[low]
+    }
+
+    /// A number, if it is there.
+    pub(crate) fn get(&self, e164: E164) -> Option<Slot> {
+        let hash = self.hasher.hash_one(e164.as_u64());
+        // A panic while a lock was held can only have come from memory running out; the slots are plain data either way.
+        let shard = self.shard(hash).read().unwrap_or_else(PoisonError::into_inner);
+        let index = shard.table.find(hash.rotate_left(20), |&i| shard.slots[i as usize].e164 == e164.as_u64())?;
+        Some(shard.slots[*index as usize])
+    }
+
+    /// Puts a number in, in place of what stood under the same digits.
+    pub(crate) fn put(&self, slot: Slot) {
+        let hash = self.hasher.hash_one(slot.e164);
+        let mut guard = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
+        let Shard { table, slots, free } = &mut *guard;
+        let rotated = hash.rotate_left(20);
+        if let Some(&index) = table.find(rotated, |&i| slots[i as usize].e164 == slot.e164) {
+            slots[index as usize] = slot;
+            return;
+        }
+        let index = if let Some(index) = free.pop() {
+            slots[index as usize] = slot;
+            index
+        } else {
+            if slots.len() == slots.capacity() {
+                // Growing by an eighth, not by doubling, keeps ten million numbers within their bytes.
+                slots.reserve_exact(slots.len() / 8 + 16);
+            }
+            slots.push(slot);
+            u32::try_from(slots.len() - 1).expect("a shard holds fewer than 2^32 numbers")
+        };
+        let hasher = &self.hasher;
+        table.insert_unique(rotated, index, |&i| hasher.hash_one(slots[i as usize].e164).rotate_left(20));
+    }
+
+    /// Takes a number out, if it is still this one: the same digits may have a new holder by now.
+    pub(crate) fn remove(&self, e164: E164, id: NumberId) {
+        let hash = self.hasher.hash_one(e164.as_u64());
+        let mut guard = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
+        let Shard { table, slots, free } = &mut *guard;
+        let found = table.find_entry(hash.rotate_left(20), |&i| {
+            let slot = &slots[i as usize];
+            slot.e164 == e164.as_u64() && slot.id() == id
+        });
+        if let Ok(entry) = found {
+            let (index, _) = entry.remove();
+            free.push(index);
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|s| s.read().unwrap_or_else(PoisonError::into_inner).table.len()).sum()
+    }
+
+    /// The bytes they take.
+    pub(crate) fn bytes(&self) -> usize {
+        let of = |shard: &Shard| {
+            shard.table.allocation_size() + shard.slots.capacity() * size_of::<Slot>() + shard.free.capacity() * 4
+        };
+        self.shards.iter().map(|s| of(&s.read().unwrap_or_else(PoisonError::into_inner))).sum()
+    }
+
+    /// Every number, in no order.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> Vec<Slot> {
+        let of = |s: &RwLock<Shard>| {
+            let shard = s.read().unwrap_or_else(PoisonError::into_inner);
+            shard.table.iter().map(|&i| shard.slots[i as usize]).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_forty_bytes() {
+        assert_eq!(size_of::<Slot>(), 40);
+    }
+
+    #[test]
+    fn a_number_with_a_new_holder_is_not_removed_by_its_former_one() {
+        let numbers = Numbers::new();
+        let e164 = E164::from_u64(14_155_550_100).unwrap();
+        let (old, new) = (NumberId(Uuid::from_u128(1)), NumberId(Uuid::from_u128(2)));
+        numbers.put(Slot::new(e164, old, 0));
+        numbers.put(Slot::new(e164, new, 1));
+        numbers.remove(e164, old);
+        assert_eq!(numbers.get(e164).map(|s| s.id()), Some(new));
+        numbers.remove(e164, new);
+        assert_eq!((numbers.get(e164), numbers.len()), (None, 0));
+    }
+}

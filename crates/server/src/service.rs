@@ -1,0 +1,167 @@
+//! The service as a whole: everything that `trunkline serve` runs, started in order and stopped in order. `demo` runs the same.
+//!
+//! Start: secrets → store → live table → journal replayed → sockets. No SIP port is bound before the first table is built,
+//! and what a killed process left in its journal is in the store before anybody is served.
+//! Stop: not ready → no new calls → open transactions finish → HTTP → facts flushed → store closed. Calls in progress are not
+//! waited for: whichever process comes next carries them.
+
+use anyhow::{Context, bail};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::app::{App, PublicSip};
+use crate::edge::{EdgeHandle, EdgeParts, EdgeSettings, ListenerSettings};
+use crate::http::{Front, Health, Phase};
+use crate::journal::Journal;
+use crate::live::{Live, refresh};
+use crate::meter::Meter;
+use crate::settings::Settings;
+use crate::vault::{self, Vault};
+use crate::{clock, edge, http};
+
+/// How often a stop looks whether transactions are still open.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+/// A target that says nothing for this long is passed over.
+const NO_PROVISIONAL: Duration = Duration::from_secs(2);
+
+/// A running service.
+pub(crate) struct Service {
+    /// Where HTTP listens.
+    pub(crate) http: SocketAddr,
+    /// Where SIP listens.
+    pub(crate) sip: Vec<(sip::Transport, SocketAddr)>,
+    /// The operator's key, where this start made it.
+    pub(crate) new_admin_key: Option<String>,
+    health: Arc<Health>,
+    edge: EdgeHandle,
+    meter: Meter,
+    store: Store,
+    drain: Duration,
+    stop_http: oneshot::Sender<()>,
+    http_task: JoinHandle<std::io::Result<()>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Starts everything; ready when it returns.
+    pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+            .install_recorder()
+            .context("metrics can be installed once per process")?;
+        let health = Arc::new(Health::new(metrics));
+        let files = Files::of(&settings.store);
+        let vault = open_vault(&settings, files.as_ref())?;
+        let store = Store::open(&settings.store).with_context(|| format!("--store {}", settings.store))?;
+        let Some(files) = files else { bail!("--store {}: only sqlite: is served by this version", settings.store) };
+        let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin)?;
+        let live = Arc::new(Live::new());
+        refresh::build(&live, &store)?;
+        let journal = Arc::new(Journal::open(&files.journal)?);
+        let meter = Meter::start(store.clone(), Arc::clone(&journal), Arc::clone(&live)).await?;
+        let listener = TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
+        let parts = EdgeParts { live: Arc::clone(&live), journal, tally: meter.tally() };
+        let edge = edge::start(edge_settings(&settings, &vault), parts).await?;
+        let sip = edge.bound().to_vec();
+        let public = public_sip(&settings, &sip);
+        let app = Arc::new(App { store: store.clone(), live: Arc::clone(&live), vault, public });
+        let front = Arc::new(Front::new(app, admin_key));
+        let router = http::router(front, Arc::clone(&health));
+        let (stop_http, stopped) = oneshot::channel::<()>();
+        let http = listener.local_addr()?;
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+            // A sender that is dropped means the same as one that speaks: stop.
+            drop(stopped.await);
+        });
+        let http_task = tokio::spawn(serving.into_future());
+        let tasks = vec![tokio::spawn(refresh::follow(live, store.clone()))];
+        health.enter(Phase::Ready);
+        let drain = settings.drain;
+        Ok(Self { http, sip, new_admin_key, health, edge, meter, store, drain, stop_http, http_task, tasks })
+    }
+
+    /// Stops everything, within the drain time and a little more for flushing.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.health.enter(Phase::Draining);
+        self.edge.drain();
+        let until = clock::instant() + self.drain;
+        while !self.edge.idle() && clock::instant() < until {
+            clock::sleep(DRAIN_LOOK).await;
+        }
+        self.edge.stop().await;
+        // Readiness has been 503 since the first line; requests under way are answered, idle connections closed.
+        let asked = self.stop_http.send(());
+        let left = until.saturating_duration_since(clock::instant()).max(Duration::from_millis(500));
+        if asked.is_err() || tokio::time::timeout(left, self.http_task).await.is_err() {
+            tracing::warn!("HTTP connections were still open at the end of the drain time");
+        }
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.meter.stop().await;
+        self.store.close().await?;
+        Ok(())
+    }
+}
+
+/// Where things lie beside an SQLite store.
+struct Files {
+    key: PathBuf,
+    admin: PathBuf,
+    journal: PathBuf,
+}
+
+impl Files {
+    fn of(url: &str) -> Option<Self> {
+        let path = url.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let beside = |ending: &str| PathBuf::from(format!("{path}{ending}"));
+        Some(Self { key: beside(".key"), admin: beside(".admin"), journal: beside(".journal") })
+    }
+}
+
+fn open_vault(settings: &Settings, files: Option<&Files>) -> anyhow::Result<Vault> {
+    match (&settings.secret_key, &settings.secret_key_file, files) {
+        (Some(text), _, _) => Vault::from_text(text).context("TRUNKLINE_SECRET_KEY"),
+        (None, Some(path), _) => Vault::from_file(path).context("--secret-key-file"),
+        (None, None, Some(files)) => Vault::from_file(&files.key),
+        (None, None, None) => bail!("a store that is no file needs --secret-key-file or TRUNKLINE_SECRET_KEY"),
+    }
+}
+
+/// The operator's key: the one given; else the one whose hash an earlier start left; else a new one, shown once.
+fn admin_key(settings: &Settings, vault: &Vault, file: &Path) -> anyhow::Result<(http::AdminKey, Option<String>)> {
+    if let Some(key) = &settings.admin_key {
+        return Ok((http::AdminKey(vault.key_hash(key)), None));
+    }
+    if let Some(hash) = vault::read_hash(file)? {
+        return Ok((http::AdminKey(hash), None));
+    }
+    let key = format!("tl_admin_{}", vault::random_secret());
+    let hash = vault.key_hash(&key);
+    vault::write_hash(file, &hash).with_context(|| format!("cannot keep the admin key's hash in {}", file.display()))?;
+    Ok((http::AdminKey(hash), Some(key)))
+}
+
+fn edge_settings(settings: &Settings, vault: &Vault) -> EdgeSettings {
+    let listener = |l: &crate::settings::SipListener| ListenerSettings {
+        transport: l.transport,
+        bind: l.bind,
+        public: Some(l.public.clone()),
+    };
+    let listeners = settings.sip.iter().map(listener).collect();
+    EdgeSettings { listeners, node: 0, key: vault.cookie_key(), no_provisional: NO_PROVISIONAL }
+}
+
+/// What users are told: the first listener, by the name the world calls it.
+fn public_sip(settings: &Settings, bound: &[(sip::Transport, SocketAddr)]) -> PublicSip {
+    let first = settings.sip.first().map(|l| l.public.clone()).unwrap_or_default();
+    let port = match first.1 {
+        0 => bound.first().map_or(0, |(_, address)| address.port()),
+        port => port,
+    };
+    PublicSip { host: first.0, port }
+}

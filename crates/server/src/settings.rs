@@ -1,0 +1,176 @@
+//! What `trunkline serve` is told: flags, environment variables, a TOML file, defaults, in this order.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The flags of `trunkline serve`. Each can be set in the environment, or in the file under its own name with `_` for `-`.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServeArgs {
+    /// Where HTTP listens [default: 127.0.0.1:8080]
+    #[arg(long, env = "TRUNKLINE_HTTP", value_name = "ADDRESS:PORT")]
+    http: Option<String>,
+    /// Where SIP listens: udp:, tcp: (repeat for several) [default: udp:127.0.0.1:5060]
+    #[arg(long, env = "TRUNKLINE_SIP", value_delimiter = ',', value_name = "TRANSPORT:ADDRESS:PORT")]
+    sip: Option<Vec<String>>,
+    /// Where data is kept [default: sqlite:./trunkline.db]
+    #[arg(long, env = "TRUNKLINE_STORE", value_name = "URL")]
+    store: Option<String>,
+    /// A TOML file with these settings
+    #[arg(long, env = "TRUNKLINE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// What stands in Via, Record-Route and SIP credentials, one per --sip; required where a listener is bound to an unspecified address
+    #[arg(long, env = "TRUNKLINE_PUBLIC_SIP", value_delimiter = ',', value_name = "[TRANSPORT:]HOST:PORT")]
+    public_sip: Option<Vec<String>>,
+    /// A file with the secret key, 32 bytes in base64 [default: beside the SQLite store, made at first start]
+    #[arg(long, env = "TRUNKLINE_SECRET_KEY_FILE", value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
+    /// The secret key itself
+    #[arg(long, env = "TRUNKLINE_SECRET_KEY", value_name = "BASE64", hide_env_values = true, hide = true)]
+    secret_key: Option<String>,
+    /// The operator's key for the native API
+    #[arg(long, env = "TRUNKLINE_ADMIN_KEY", value_name = "KEY", hide_env_values = true, hide = true)]
+    admin_key: Option<String>,
+    /// How long a stop waits for open transactions [default: 10]
+    #[arg(long, env = "TRUNKLINE_DRAIN_SECONDS", value_name = "SECONDS")]
+    drain_seconds: Option<u64>,
+}
+
+/// A SIP listener, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SipListener {
+    /// Its transport.
+    pub(crate) transport: sip::Transport,
+    /// Where it binds.
+    pub(crate) bind: SocketAddr,
+    /// What stands in Via and Record-Route; port 0: the bound one.
+    pub(crate) public: (String, u16),
+}
+
+/// Settings, read and checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) http: SocketAddr,
+    pub(crate) sip: Vec<SipListener>,
+    pub(crate) store: String,
+    pub(crate) secret_key_file: Option<PathBuf>,
+    pub(crate) secret_key: Option<String>,
+    pub(crate) admin_key: Option<String>,
+    pub(crate) drain: Duration,
+}
+
+impl ServeArgs {
+    /// Arguments for a service that nobody outside is meant to reach, on ports that the system chooses.
+    pub(crate) fn embedded(store: String, http: &str, sip: &[String]) -> Self {
+        Self { http: Some(http.to_owned()), sip: Some(sip.to_vec()), store: Some(store), ..Self::default() }
+    }
+
+    /// Reads the file, if there is one, fills in defaults, and checks.
+    pub(crate) fn resolve(self) -> anyhow::Result<Settings> {
+        let file = match &self.config {
+            Some(path) => from_file(path)?,
+            None => Self::default(),
+        };
+        let http = self.http.or(file.http).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+        let http = http.parse().with_context(|| format!("--http {http}: not an address and port"))?;
+        let binds = self.sip.or(file.sip).unwrap_or_else(|| vec!["udp:127.0.0.1:5060".to_owned()]);
+        let public = self.public_sip.or(file.public_sip).unwrap_or_default();
+        Ok(Settings {
+            http,
+            sip: listeners(&binds, &public)?,
+            store: self.store.or(file.store).unwrap_or_else(|| "sqlite:./trunkline.db".to_owned()),
+            secret_key_file: self.secret_key_file.or(file.secret_key_file),
+            secret_key: self.secret_key.or(file.secret_key),
+            admin_key: self.admin_key.or(file.admin_key).filter(|key| !key.is_empty()),
+            drain: Duration::from_secs(self.drain_seconds.or(file.drain_seconds).unwrap_or(10)),
+        })
+    }
+}
+
+fn from_file(path: &Path) -> anyhow::Result<ServeArgs> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("--config {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("--config {}", path.display()))
+}
+
+/// Pairs each listener with what the world calls it.
+fn listeners(binds: &[String], public: &[String]) -> anyhow::Result<Vec<SipListener>> {
+    if !public.is_empty() && public.len() != binds.len() {
+        bail!("--public-sip: give one for each --sip ({} and {} were given)", public.len(), binds.len());
+    }
+    let mut listeners = Vec::with_capacity(binds.len());
+    for (index, bind) in binds.iter().enumerate() {
+        let (transport, address) = transport_and_rest(bind).with_context(|| format!("--sip {bind}: begin with udp: or tcp:"))?;
+        let bind: SocketAddr = address.parse().with_context(|| format!("--sip {bind}: not an address and port"))?;
+        let public = match public.get(index) {
+            Some(text) => public_of(text, transport)?,
+            None if bind.ip().is_unspecified() => {
+                bail!("--sip {address} listens on every address: say with --public-sip how others reach it")
+            }
+            None => (bind.ip().to_string(), bind.port()),
+        };
+        listeners.push(SipListener { transport, bind, public });
+    }
+    if listeners.is_empty() {
+        bail!("--sip: at least one listener is needed");
+    }
+    Ok(listeners)
+}
+
+/// `udp:rest`, `tcp:rest`.
+pub(crate) fn transport_and_rest(text: &str) -> Option<(sip::Transport, &str)> {
+    let (name, rest) = text.split_once(':')?;
+    match name {
+        "udp" => Some((sip::Transport::Udp, rest)),
+        "tcp" => Some((sip::Transport::Tcp, rest)),
+        _ => None,
+    }
+}
+
+fn public_of(text: &str, transport: sip::Transport) -> anyhow::Result<(String, u16)> {
+    let rest = match transport_and_rest(text) {
+        Some((named, rest)) if named == transport => rest,
+        Some(_) => bail!("--public-sip {text}: its transport is not that of the --sip in the same place"),
+        None => text,
+    };
+    let (host, port) = domain::target::host_and_port(rest).with_context(|| format!("--public-sip {text}: not host:port"))?;
+    let port = port.with_context(|| format!("--public-sip {text}: the port is missing"))?;
+    Ok((host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(sip: &[&str], public: &[&str]) -> anyhow::Result<Vec<SipListener>> {
+        let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        listeners(&own(sip), &own(public))
+    }
+
+    #[test]
+    fn every_address_needs_a_public_name_and_the_flag_is_said() {
+        let error = args(&["udp:0.0.0.0:5060"], &[]).unwrap_err().to_string();
+        assert!(error.contains("--public-sip"), "{error}");
+        let both = args(&["udp:0.0.0.0:5060", "tcp:[::]:5060"], &["udp:sip.example.com:5060", "sip.example.com:5062"]).unwrap();
+        assert_eq!(both[1].public, ("sip.example.com".to_owned(), 5062));
+    }
+
+    #[test]
+    fn half_listeners_are_refused() {
+        for sip in ["5060", "tls:127.0.0.1:5061", "udp:localhost", "udp:127.0.0.1:x", "smoke:127.0.0.1:1"] {
+            assert!(args(&[sip], &[]).is_err(), "{sip}");
+        }
+        assert!(args(&["udp:127.0.0.1:1"], &["tcp:h:1"]).is_err());
+        assert!(args(&["udp:127.0.0.1:1"], &["a:1", "b:2"]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_setting_in_the_file_is_an_error() {
+        assert!(toml::from_str::<ServeArgs>("http = \"127.0.0.1:1\"\nsip = [\"udp:127.0.0.1:2\"]").is_ok());
+        assert!(toml::from_str::<ServeArgs>("htttp = \"x\"").is_err());
+    }
+}
