@@ -1,1 +1,109 @@
-//! Placeholder.
+//! The store: many reads, one write.
+//!
+//! [`Store`] is a closed choice of engines behind one set of functions; SQLite is the first. All configuration is written by
+//! [`Store::commit`]: one transaction applies each change under its expected version, appends it to the change log and raises
+//! the generation. Calls are written by [`Store::facts_append`]. No transaction leaves this crate, and no clock or randomness
+//! enters it.
+//!
+//! Writes are asynchronous: they wait for the writer, which commits in groups and answers when the group is durable. Reads
+//! (everything that is no `async fn`) are plain calls on a pooled connection: a point read takes some ten microseconds, a page
+//! well under a millisecond, so they are called directly from asynchronous code. What reads everything ([`Store::snapshot`],
+//! [`Store::doctor`]) takes seconds on a large store and belongs on a blocking thread.
+
+mod error;
+mod fact;
+mod feed;
+mod reads;
+mod sqlite;
+
+use domain::{Commit, Fact, Generation};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use error::{CommitError, StoreError};
+pub use fact::{fact_decode, fact_encode};
+pub use feed::{Appended, Changed, Changes, Epoch, NumberRow, OpenCall};
+use sqlite::Sqlite;
+
+/// The store. Cloning it is cheap and gives another way to the same one.
+#[derive(Clone, Debug)]
+pub struct Store(Engine);
+
+/// Adding an engine: a variant, a folder, a folder of migrations; the build says where else.
+#[derive(Clone, Debug)]
+enum Engine {
+    Sqlite(Arc<Sqlite>),
+}
+
+impl Store {
+    /// Opens the store that a URL names and brings its schema up to date: `sqlite:./trunkline.db`.
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        let path = path_of(url)?;
+        Ok(Self(Engine::Sqlite(Arc::new(Sqlite::open(&path)?))))
+    }
+
+    /// The file, where the store is one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Engine::Sqlite(engine) => Some(engine.path()),
+        }
+    }
+
+    /// Writes what is queued, brings the file into one piece and refuses writes from then on. Reads go on.
+    pub async fn close(&self) {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.close().await,
+        }
+    }
+
+    /// Applies a commit whole or not at all. `Ok` means durable: it survives the loss of power. Gives the generation from
+    /// which on it is visible; a commit without changes gives the current one.
+    pub async fn commit(&self, commit: Commit) -> Result<Generation, CommitError> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.commit(commit).await,
+        }
+    }
+
+    /// Appends facts of calls, in any order and as often as one likes: a fact that is there already (same organization, call
+    /// and [`Fact::key`]) is passed over. Each call touched is folded anew; one that is final for the first time is settled in
+    /// the same transaction: its one terminal event, its minutes, its cost. `Ok` means durable.
+    pub async fn facts_append(&self, facts: Vec<Fact>) -> Result<Appended, StoreError> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.facts_append(facts).await,
+        }
+    }
+}
+
+fn path_of(url: &str) -> Result<PathBuf, StoreError> {
+    let refused = |words: String| Err(StoreError::Url(words));
+    match url.split_once(':') {
+        Some(("sqlite", rest)) => {
+            let path = rest.strip_prefix("//").unwrap_or(rest);
+            if path.is_empty() || path.starts_with(':') {
+                return refused(format!("`{url}` names no file; write a path, such as sqlite:./trunkline.db"));
+            }
+            Ok(PathBuf::from(path))
+        }
+        Some(("postgres" | "postgresql", _)) => {
+            // The URL may hold a password: it is not repeated.
+            refused("this version has no PostgreSQL engine; name a file, such as sqlite:./trunkline.db".to_owned())
+        }
+        _ => refused("a store is named by sqlite:PATH, such as sqlite:./trunkline.db".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_a_file_or_are_refused_with_a_hint() {
+        assert_eq!(path_of("sqlite:./a.db").unwrap(), PathBuf::from("./a.db"));
+        assert_eq!(path_of("sqlite:///var/a.db").unwrap(), PathBuf::from("/var/a.db"));
+        for url in ["sqlite:", "sqlite::memory:", "./a.db", "mysql://x"] {
+            assert!(path_of(url).unwrap_err().to_string().contains("sqlite:./trunkline.db"), "{url}");
+        }
+        let refused = path_of("postgres://user:secret@host/db").unwrap_err().to_string();
+        assert!(refused.contains("PostgreSQL") && !refused.contains("secret"));
+    }
+}

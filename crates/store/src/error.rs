@@ -1,0 +1,55 @@
+//! What can go wrong. The server turns these into the domain's error at one place.
+
+use domain::{Guard, What};
+
+/// A failure of the store itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused, failed, or is away.
+    #[error("the database failed: {0}")]
+    Database(String),
+    /// A stored row cannot be read: it was damaged, or written by a newer version.
+    #[error("a stored row cannot be read: {0}")]
+    Corrupt(String),
+    /// The URL names no store that this version can open.
+    #[error("{0}")]
+    Url(String),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+/// Why a commit was not applied. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The thing is not there in the version that the change expects (or, as a thing referred to, not there at all).
+    #[error("the {} is not in the expected version", .0.noun())]
+    Stale(What),
+    /// It is there already, or somebody else has it.
+    #[error("the {} exists already", .0.noun())]
+    Exists(What),
+    /// A guard did not hold.
+    #[error("a guard did not hold: {0:?}")]
+    Guard(Guard),
+    /// The store failed or is away. The text is for the log.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<rusqlite::Error> for CommitError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::from(StoreError::from(error))
+    }
+}

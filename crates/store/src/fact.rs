@@ -1,0 +1,224 @@
+//! The one codec of facts: compact JSON, for the store and for the server's journal file.
+//!
+//! In the store a fact stands in its call's row, so the two ids are left out there. A field may be added as optional; none is
+//! ever renamed: old journals are read by new versions.
+
+use domain::call::{
+    Attempt, CallStatus, DialogParts, Direction, Ended, EndedBy, FactKind, Moment, Started, Unanswered,
+};
+use domain::e164::E164;
+use domain::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
+use domain::{Fact, Generation, Micros, Timestamp};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct Whole<F> {
+    org: String,
+    call: String,
+    fact: F,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Row {
+    /// Wall clock in microseconds, process, microseconds of its monotonic clock.
+    at: (i64, u64, u64),
+    is: KindRow,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KindRow {
+    Started(Box<StartedRow>),
+    Attempt(AttemptRow),
+    Answered(Option<Box<DialogRow>>),
+    Ended(EndedRow),
+    Unanswered(UnansweredRow),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StartedRow {
+    direction: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    from: String,
+    to: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint_id: Option<String>,
+    generation: u64,
+    rate: i64,
+    sip_call_id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AttemptRow {
+    n: u16,
+    target: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sip_status: Option<u16>,
+    cause: String,
+    started_at: i64,
+    ended_at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DialogRow {
+    call_id: String,
+    from: String,
+    to: String,
+    caller_contact: String,
+    callee_contact: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    caller_routes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    callee_routes: Vec<String>,
+    cseq: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session_expires: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EndedRow {
+    by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UnansweredRow {
+    sip_status: u16,
+    status: String,
+    reason: String,
+}
+
+/// A fact as one line of JSON (without its end).
+pub fn fact_encode(fact: &Fact) -> Vec<u8> {
+    let whole = Whole { org: fact.organization_id.to_string(), call: fact.call_id.to_string(), fact: Row::of(fact) };
+    // Row structs have string keys and no failing serializers.
+    serde_json::to_vec(&whole).expect("a row struct is always JSON")
+}
+
+/// The fact of such a line; `None` for anything else, such as a line that was cut short by a loss of power.
+pub fn fact_decode(bytes: &[u8]) -> Option<Fact> {
+    let Whole::<Row> { org, call, fact } = serde_json::from_slice(bytes).ok()?;
+    fact.read(OrganizationId::parse(&org)?, CallId::parse(&call)?)
+}
+
+/// The fact without its ids, at the end of `text`.
+pub(crate) fn line_write(fact: &Fact, text: &mut String) {
+    text.push_str(&serde_json::to_string(&Row::of(fact)).expect("a row struct is always JSON"));
+}
+
+/// The fact of such a line.
+pub(crate) fn line_read(organization: OrganizationId, call: CallId, line: &str) -> Option<Fact> {
+    serde_json::from_str::<Row>(line).ok()?.read(organization, call)
+}
+
+impl Row {
+    fn of(fact: &Fact) -> Self {
+        let Fact { organization_id: _, call_id: _, at: Moment { wall, process, monotonic_us }, kind } = fact;
+        let is = match kind {
+            FactKind::Started(started) => KindRow::Started(Box::new(StartedRow::of(started))),
+            FactKind::Attempt(attempt) => KindRow::Attempt(AttemptRow::of(attempt)),
+            FactKind::Answered(dialog) => KindRow::Answered(dialog.as_deref().map(|d| Box::new(DialogRow::of(d)))),
+            FactKind::Ended(Ended { by, reason }) => {
+                KindRow::Ended(EndedRow { by: by.as_str().to_owned(), reason: reason.clone() })
+            }
+            FactKind::Unanswered(Unanswered { sip_status, status, reason }) => KindRow::Unanswered(UnansweredRow {
+                sip_status: *sip_status,
+                status: status.as_str().to_owned(),
+                reason: reason.clone(),
+            }),
+        };
+        Self { at: (wall.as_microsecond(), *process, *monotonic_us), is }
+    }
+
+    fn read(self, organization_id: OrganizationId, call_id: CallId) -> Option<Fact> {
+        let Self { at: (wall, process, monotonic_us), is } = self;
+        let kind = match is {
+            KindRow::Started(row) => FactKind::Started(Box::new(row.read()?)),
+            KindRow::Attempt(row) => FactKind::Attempt(row.read()?),
+            KindRow::Answered(row) => FactKind::Answered(row.map(|row| Box::new(row.read()))),
+            KindRow::Ended(EndedRow { by, reason }) => FactKind::Ended(Ended { by: EndedBy::parse(&by)?, reason }),
+            KindRow::Unanswered(UnansweredRow { sip_status, status, reason }) => {
+                FactKind::Unanswered(Unanswered { sip_status, status: CallStatus::parse(&status)?, reason })
+            }
+        };
+        let at = Moment { wall: Timestamp::from_microsecond(wall).ok()?, process, monotonic_us };
+        Some(Fact { organization_id, call_id, at, kind })
+    }
+}
+
+/// An optional id that must be one where it is there.
+fn id<I>(text: Option<String>, parse: impl Fn(&str) -> Option<I>) -> Option<Option<I>> {
+    text.map_or(Some(None), |text| parse(&text).map(Some))
+}
+
+impl StartedRow {
+    fn of(started: &Started) -> Self {
+        let Started { direction, number_id, number, from, to, provider_id, endpoint_id, generation, rate_per_minute, sip_call_id } = started;
+        Self {
+            direction: direction.as_str().to_owned(),
+            number_id: number_id.map(|id| id.to_string()),
+            number: number.map(E164::as_u64),
+            from: from.clone(),
+            to: to.clone(),
+            provider_id: provider_id.map(|id| id.to_string()),
+            endpoint_id: endpoint_id.map(|id| id.to_string()),
+            generation: generation.0,
+            rate: rate_per_minute.0,
+            sip_call_id: sip_call_id.clone(),
+        }
+    }
+
+    fn read(self) -> Option<Started> {
+        let Self { direction, number_id, number, from, to, provider_id, endpoint_id, generation, rate, sip_call_id } = self;
+        Some(Started {
+            direction: Direction::parse(&direction)?,
+            number_id: id(number_id, NumberId::parse)?,
+            number: number.and_then(E164::from_u64),
+            from,
+            to,
+            provider_id: id(provider_id, ProviderId::parse)?,
+            endpoint_id: id(endpoint_id, EndpointId::parse)?,
+            generation: Generation(generation),
+            rate_per_minute: Micros(rate),
+            sip_call_id,
+        })
+    }
+}
+
+impl AttemptRow {
+    fn of(attempt: &Attempt) -> Self {
+        let Attempt { n, target, sip_status, cause, started_at, ended_at } = attempt;
+        Self {
+            n: *n,
+            target: target.clone(),
+            sip_status: *sip_status,
+            cause: cause.clone(),
+            started_at: started_at.as_microsecond(),
+            ended_at: ended_at.as_microsecond(),
+        }
+    }
+
+    fn read(self) -> Option<Attempt> {
+        let Self { n, target, sip_status, cause, started_at, ended_at } = self;
+        let started_at = Timestamp::from_microsecond(started_at).ok()?;
+        Some(Attempt { n, target, sip_status, cause, started_at, ended_at: Timestamp::from_microsecond(ended_at).ok()? })
+    }
+}
+
+impl DialogRow {
+    fn of(parts: &DialogParts) -> Self {
+        let DialogParts { call_id, from, to, caller_contact, callee_contact, caller_routes, callee_routes, cseq, session_expires } = parts.clone();
+        Self { call_id, from, to, caller_contact, callee_contact, caller_routes, callee_routes, cseq, session_expires }
+    }
+
+    fn read(self) -> DialogParts {
+        let Self { call_id, from, to, caller_contact, callee_contact, caller_routes, callee_routes, cseq, session_expires } = self;
+        DialogParts { call_id, from, to, caller_contact, callee_contact, caller_routes, callee_routes, cseq, session_expires }
+    }
+}

@@ -1,0 +1,138 @@
+//! The reads: one line of documentation, one signature, one function per engine. All of them block for the time of one look-up;
+//! see the crate's head. "In the tenant" means that another organization's row is not found.
+
+use domain::call::CallQuery;
+use domain::change::KeptAnswer;
+use domain::e164::E164;
+use domain::ids::{
+    AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, PostingId, ProviderId, StockId,
+};
+use domain::key::KeyHash;
+use domain::ledger::Entry;
+use domain::number::{Environment, NumberQuery};
+use domain::stock::StockQuery;
+use domain::{
+    Agent, Call, Endpoint, Event, Generation, Key, Micros, Number, Organization, Page, Paged, Provider, Stock, Timestamp,
+};
+
+use crate::error::StoreError;
+use crate::feed::{Changed, Changes, Epoch, OpenCall};
+use crate::sqlite::{
+    agent, answer, call, change_log, doctor, endpoint, event, key, ledger, number, organization, provider, stock,
+};
+use crate::{Engine, Store};
+
+macro_rules! reads {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty = $read:ident $function:path;)+) => {
+        impl Store {$(
+            $(#[$doc])*
+            pub fn $name(&self, $($arg: $type),*) -> Result<$out, StoreError> {
+                match &self.0 {
+                    Engine::Sqlite(engine) => engine.$read(|db| $function(db, $($arg),*)),
+                }
+            }
+        )+}
+    };
+}
+
+reads! {
+    /// An organization.
+    organization_get(id: OrganizationId) -> Option<Organization> = read organization::get;
+    /// All organizations.
+    organization_list(page: &Page<OrganizationId>) -> Paged<Organization> = read organization::list;
+    /// How many organizations there are.
+    organization_count() -> u64 = read organization::count;
+
+    /// A key, in the tenant; revoked ones too.
+    key_get(organization: OrganizationId, id: KeyId) -> Option<Key> = read key::get;
+    /// A key by the hash of its secret; revoked ones too.
+    key_find(hash: &KeyHash) -> Option<Key> = read key::find;
+    /// The tenant's keys; revoked ones too.
+    key_list(organization: OrganizationId, page: &Page<KeyId>) -> Paged<Key> = read key::list;
+
+    /// An agent, in the tenant.
+    agent_get(organization: OrganizationId, id: &AgentId) -> Option<Agent> = read agent::get;
+    /// The tenant's agents, by id.
+    agent_list(organization: OrganizationId, page: &Page<AgentId>) -> Paged<Agent> = read agent::list;
+    /// The names of those of these agents that are there.
+    agent_names(organization: OrganizationId, ids: &[AgentId]) -> Vec<(AgentId, String)> = read agent::names;
+    /// Whether an agent has an endpoint.
+    agent_has_endpoints(organization: OrganizationId, id: &AgentId) -> bool = read agent::has_endpoints;
+
+    /// An endpoint, in the tenant.
+    endpoint_get(organization: OrganizationId, id: EndpointId) -> Option<Endpoint> = read endpoint::get;
+    /// The tenant's endpoints.
+    endpoint_list(organization: OrganizationId, page: &Page<EndpointId>) -> Paged<Endpoint> = read endpoint::list;
+    /// Where numbers land that are given this agent in this environment.
+    endpoint_default(organization: OrganizationId, agent: &AgentId, environment: Environment) -> Option<Endpoint>
+        = read endpoint::default;
+
+    /// A provider, whoever's it is.
+    provider_get(id: ProviderId) -> Option<Provider> = read provider::get;
+    /// A provider that is the tenant's or the operator's.
+    provider_visible(organization: OrganizationId, id: ProviderId) -> Option<Provider> = read provider::visible;
+    /// The tenant's own providers; without a tenant all there are.
+    provider_list(organization: Option<OrganizationId>, page: &Page<ProviderId>) -> Paged<Provider> = read provider::list;
+    /// The tenant's oldest provider of the kind `managed`.
+    provider_managed_first(organization: OrganizationId) -> Option<Provider> = read provider::managed_first;
+
+    /// A number in stock, by id.
+    stock_get(id: StockId) -> Option<Stock> = read stock::get;
+    /// A number in stock, by the number.
+    stock_find(e164: E164) -> Option<Stock> = read stock::find;
+    /// The stock. A `q` of one or two digits looks at the newest 20,000 only.
+    stock_list(query: &StockQuery, page: &Page<StockId>) -> Paged<Stock> = read stock::list;
+
+    /// A number, in the tenant; whatever its status.
+    number_get(organization: OrganizationId, id: NumberId) -> Option<Number> = read number::get;
+    /// The number that the tenant holds, else the one that it released last.
+    number_find(organization: OrganizationId, e164: E164) -> Option<Number> = read number::find;
+    /// Who holds a number, world-wide.
+    number_holder(e164: E164) -> Option<(OrganizationId, NumberId)> = read number::holder;
+    /// The tenant's numbers. With a `q` of three characters or more they come in the order in which they were made (the order
+    /// of ids, but for those made at the same moment); one of one or two characters looks at the newest 20,000 only.
+    number_list(organization: OrganizationId, query: &NumberQuery, page: &Page<NumberId>) -> Paged<Number>
+        = read number::list::list;
+    /// How many numbers the tenant holds.
+    number_held_count(organization: OrganizationId) -> u64 = read number::held_count;
+    /// Held numbers on an endpoint, the oldest first, behind `after`.
+    numbers_on_endpoint(organization: OrganizationId, endpoint: EndpointId, after: Option<NumberId>, limit: u32) -> Vec<Number>
+        = read number::list::on_endpoint;
+
+    /// What the tenant's wallet holds.
+    balance(organization: OrganizationId) -> Micros = read ledger::balance;
+    /// The tenant's ledger entries.
+    ledger_list(organization: OrganizationId, page: &Page<u64>) -> Paged<Entry> = read ledger::list;
+    /// What a posting did to the wallet.
+    wallet_entry(organization: OrganizationId, posting: PostingId) -> Option<Entry> = read ledger::wallet_entry;
+
+    /// A call, in the tenant.
+    call_get(organization: OrganizationId, id: CallId) -> Option<Call> = read call::get;
+    /// The tenant's calls.
+    call_list(organization: OrganizationId, query: &CallQuery, page: &Page<CallId>) -> Paged<Call> = read call::list;
+    /// Calls of everybody to which more is to come, the oldest first.
+    calls_open(limit: u32) -> Vec<OpenCall> = read call::open;
+    /// How many of the tenant's calls are ringing or answered.
+    calls_in_progress_count(organization: OrganizationId) -> u64 = read call::in_progress;
+    /// Minutes of each of these numbers in the month (UTC) that begins at `month_start`.
+    minutes(organization: OrganizationId, numbers: &[NumberId], month_start: Timestamp) -> Vec<(NumberId, u64)>
+        = read call::minutes;
+
+    /// The tenant's audit log; the operator's own is that of [`OrganizationId::NONE`].
+    event_list(organization: OrganizationId, page: &Page<EventId>) -> Paged<Event> = read event::list;
+
+    /// A kept answer. Whether it has expired (24 h after its time) is for the caller to say, who has a clock.
+    answer_find(slot: &[u8; 32]) -> Option<KeptAnswer> = read answer::find;
+
+    /// The epoch and the newest generation.
+    generation() -> (Epoch, Generation) = read change_log::generation;
+    /// What has changed since a generation, about `limit` things: a generation is never cut in two, so one large commit comes
+    /// as a whole. Log and rows are of one moment.
+    changes_since(since: Generation, limit: usize) -> Changes = read_at_once change_log::since;
+    /// Everything that memory follows, of one moment, one thing after the other: what others refer to comes before them. Only
+    /// live keys and held numbers. Takes about a second for a million numbers.
+    snapshot(each: &mut dyn FnMut(Changed)) -> (Epoch, Generation) = read_long change_log::snapshot;
+    /// Checks what must always hold: the ledger, the claims, the stock, the counters, the file itself. Gives the problems, one
+    /// sentence each. Takes seconds on a large store.
+    doctor() -> Vec<String> = read_long doctor::problems;
+}

@@ -1,0 +1,178 @@
+//! Calls: facts come in, each call's row is folded anew from all of its facts.
+//!
+//! The facts stand in the call's own row: appending is one read and one write per call, and reading a call folds them, so that
+//! what is shown cannot differ from what happened. A call is settled in the transaction in which it is first final.
+
+mod settle;
+
+use domain::call::{CallQuery, CallStatus};
+use domain::ids::{CallId, NumberId, OrganizationId};
+use domain::{Call, Fact, Page, Paged, Timestamp};
+use rusqlite::{Connection, params};
+use std::collections::HashSet;
+
+use super::apply::{Counters, Tx};
+use super::list::{List, page_of_ids};
+use super::sql::{Columns, all, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
+use crate::error::{CommitError, StoreError};
+use crate::fact::{line_read, line_write};
+use crate::feed::{Appended, OpenCall};
+use settle::Settled;
+
+const SELECT: &str = "SELECT organization_id, id, facts FROM calls WHERE true";
+
+fn facts_read(organization: OrganizationId, call: CallId, text: &str) -> Result<Vec<Fact>, StoreError> {
+    let read = |line| line_read(organization, call, line).ok_or_else(|| corrupt("a fact of call", &call.to_string()));
+    text.lines().map(read).collect()
+}
+
+fn read_facts(mut row: Columns<'_, '_>) -> Result<Vec<Fact>, StoreError> {
+    let (organization, call, text): (_, _, String) = (row.id()?, row.id()?, row.get()?);
+    facts_read(organization, call, &text)
+}
+
+fn read(row: Columns<'_, '_>) -> Result<Call, StoreError> {
+    Call::fold(&read_facts(row)?).ok_or_else(|| corrupt("a call", "without facts"))
+}
+
+/// Appends facts; see [`crate::Store::facts_append`].
+pub(super) fn append(db: &Connection, counters: &mut Counters, facts: Vec<Fact>) -> Result<Appended, StoreError> {
+    let mut tx = Tx::new(db, counters);
+    let mut appended = Appended::default();
+    let mut groups: Vec<Vec<Fact>> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for fact in facts {
+        let place = *places.entry((fact.organization_id, fact.call_id)).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(fact);
+    }
+    for group in groups {
+        append_to_call(&mut tx, group, &mut appended)?;
+    }
+    appended.generation = tx.raise();
+    Ok(appended)
+}
+
+/// Adds facts of one call that are not there yet. The first fact of a kind stays: a repeat changes nothing.
+fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) -> Result<(), StoreError> {
+    let Some(first) = facts.first() else { return Ok(()) };
+    let (organization, id) = (first.organization_id, first.call_id);
+    let sql = "SELECT facts, settled, minutes, charged FROM calls WHERE organization_id = $1 AND id = $2";
+    let stored = one(tx.db, sql, params![blob(organization), blob(id)], |mut row| {
+        let text: String = row.get()?;
+        Ok((text, Settled { ended: row.get()?, minutes: row.uint()?, charged: row.micros()? }))
+    })?;
+    let (mut text, mut settled) = stored.unwrap_or_default();
+    let mut known = facts_read(organization, id, &text)?;
+    let mut keys: HashSet<String> = known.iter().map(Fact::key).collect();
+    let before = known.len();
+    for fact in facts {
+        if keys.insert(fact.key()) {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            line_write(&fact, &mut text);
+            known.push(fact);
+        }
+    }
+    if known.len() == before {
+        return Ok(());
+    }
+    appended.inserted += known.len() - before;
+    let Some(call) = Call::fold(&known) else { return Ok(()) };
+    let was_ended = settled.ended;
+    settle::settle(tx, &call, &mut settled)?;
+    appended.settled += usize::from(settled.ended && !was_ended);
+    row_put(tx.db, &call, &settled, &text)
+}
+
+fn row_put(db: &Connection, call: &Call, settled: &Settled, facts: &str) -> Result<(), StoreError> {
+    let Call {
+        id, organization_id, direction, number_id, number, from: _, to: _, status, started_at, answered_at, ended_at,
+        duration_seconds, monotonic: _, ended_by: _, sip_status: _, reason: _, provider_id: _, endpoint_id: _, attempts: _,
+        generation: _, cost, dialog: _,
+    } = call;
+    let Settled { ended, minutes, charged } = settled;
+    let sql = "INSERT INTO calls (organization_id, id, number_id, number, direction, status, open, started_at, answered_at, \
+               ended_at, duration_seconds, cost, settled, minutes, charged, facts) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+               ON CONFLICT (organization_id, id) DO UPDATE SET number_id = excluded.number_id, number = excluded.number, \
+               direction = excluded.direction, status = excluded.status, open = excluded.open, \
+               started_at = excluded.started_at, answered_at = excluded.answered_at, ended_at = excluded.ended_at, \
+               duration_seconds = excluded.duration_seconds, cost = excluded.cost, settled = excluded.settled, \
+               minutes = excluded.minutes, charged = excluded.charged, facts = excluded.facts";
+    let row = params![
+        blob(*organization_id), blob(*id), blob_of(*number_id), number.map(e164), direction.as_str(), status.as_str(),
+        !status.is_final(), time(*started_at), time_of(*answered_at), time_of(*ended_at), int(*duration_seconds), cost.0,
+        ended, int(*minutes), charged.0, facts
+    ];
+    let failed = |f: super::sql::Failure| StoreError::Database(f.about(domain::What::Call, domain::What::Call).to_string());
+    write(db, sql, row).map(|_| ()).map_err(failed)
+}
+
+impl From<CommitError> for StoreError {
+    /// For what is posted on behalf of a call, where no expectation of a client can fail.
+    fn from(error: CommitError) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+pub(crate) fn get(db: &Connection, organization: OrganizationId, id: CallId) -> Result<Option<Call>, StoreError> {
+    one(db, &format!("{SELECT} AND organization_id = $1 AND id = $2"), params![blob(organization), blob(id)], read)
+}
+
+pub(crate) fn list(
+    db: &Connection,
+    organization: OrganizationId,
+    query: &CallQuery,
+    page: &Page<CallId>,
+) -> Result<Paged<Call>, StoreError> {
+    let CallQuery { status, direction, number } = query;
+    let list = List::new(SELECT, Vec::new()).and("organization_id =", blob(organization).to_vec());
+    // The conditions without parameters name the partial indexes.
+    let list = match status {
+        None => list,
+        Some(CallStatus::Completed) => list.literally("status = 'completed'"),
+        Some(status) if status.is_final() => {
+            list.literally("open = 0 AND status <> 'completed'").and("status =", status.as_str().to_owned())
+        }
+        Some(status) => list.literally("open = 1").and("status =", status.as_str().to_owned()),
+    };
+    let list = list
+        .and_some("number =", number.map(e164))
+        .and_some("direction =", direction.map(|d| d.as_str().to_owned()));
+    list.page(db, "id", page_of_ids(page), read)
+}
+
+/// Calls to which more is to come, the oldest first.
+pub(crate) fn open(db: &Connection, limit: u32) -> Result<Vec<OpenCall>, StoreError> {
+    let sql = format!("{SELECT} AND open = 1 ORDER BY started_at LIMIT $1");
+    let found = all(db, &sql, params![limit], |row| {
+        let facts = read_facts(row)?;
+        let last = facts.iter().map(|fact| fact.at).max_by_key(|at| at.wall);
+        Ok(Call::fold(&facts).zip(last).map(|(call, last)| OpenCall { call, last }))
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+pub(crate) fn in_progress(db: &Connection, organization: OrganizationId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM calls WHERE organization_id = $1 AND open = 1";
+    Ok(one(db, sql, params![blob(organization)], |mut row| row.uint())?.unwrap_or(0))
+}
+
+/// Minutes of each of these numbers in the month that begins at `month`.
+pub(crate) fn minutes(
+    db: &Connection,
+    organization: OrganizationId,
+    numbers: &[NumberId],
+    month: Timestamp,
+) -> Result<Vec<(NumberId, u64)>, StoreError> {
+    let sql = "SELECT minutes FROM usage WHERE organization_id = $1 AND number_id = $2 AND month = $3";
+    let of = |id: &NumberId| {
+        let found = one(db, sql, params![blob(organization), blob(*id), time(month)], |mut row| row.uint())?;
+        Ok((*id, found.unwrap_or(0)))
+    };
+    numbers.iter().map(of).collect()
+}

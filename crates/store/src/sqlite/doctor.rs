@@ -1,0 +1,116 @@
+//! Checks of what must always hold. Each is one question that finds the rows at fault; a sound store has none.
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+use crate::error::StoreError;
+
+/// At most this many rows are named for each check: the first few tell what is wrong.
+const NAMED_MAX: usize = 10;
+
+/// What is checked: a sentence, and a statement whose first column names each row at fault.
+const CHECKS: [(&str, &str); 15] = [
+    (
+        "the entries of a posting do not sum to zero",
+        "SELECT posting_id FROM entries GROUP BY organization_id, posting_id HAVING sum(amount) <> 0",
+    ),
+    (
+        "a posting has no entries",
+        "SELECT p.id FROM postings p WHERE NOT EXISTS (SELECT 1 FROM entries e \
+         WHERE e.organization_id = p.organization_id AND e.posting_id = p.id)",
+    ),
+    (
+        "the ledger of an organization does not sum to zero",
+        "SELECT organization_id FROM entries GROUP BY organization_id HAVING sum(amount) <> 0",
+    ),
+    (
+        "an entry's balance does not follow from the one before it",
+        "SELECT id FROM (SELECT id, amount, balance_after, lag(balance_after, 1, 0) \
+         OVER (PARTITION BY organization_id, account ORDER BY id) AS before FROM entries) \
+         WHERE balance_after <> before + amount",
+    ),
+    (
+        "a held number has no claim on its E.164",
+        "SELECT n.id FROM numbers n WHERE n.held = 1 AND NOT EXISTS (SELECT 1 FROM number_claims c \
+         WHERE c.e164 = n.e164 AND c.organization_id = n.organization_id AND c.number_id = n.id)",
+    ),
+    (
+        "a claim belongs to no held number",
+        "SELECT c.number_id FROM number_claims c WHERE NOT EXISTS (SELECT 1 FROM numbers n \
+         WHERE n.organization_id = c.organization_id AND n.id = c.number_id AND n.held = 1 AND n.e164 = c.e164)",
+    ),
+    (
+        "a number is marked as held against its status",
+        "SELECT id FROM numbers WHERE held <> (status NOT IN ('released', 'deleted'))",
+    ),
+    (
+        "the count of an organization's numbers is wrong",
+        "SELECT h.organization_id FROM holdings h WHERE h.held <> (SELECT count(*) FROM numbers n \
+         WHERE n.organization_id = h.organization_id AND n.held = 1)",
+    ),
+    (
+        "a held number names a provider that is not there",
+        "SELECT id FROM numbers n WHERE held = 1 AND provider_id IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM providers p WHERE p.id = n.provider_id)",
+    ),
+    (
+        "sold stock is held by nobody",
+        "SELECT s.id FROM stock s WHERE s.state = 'sold' AND NOT EXISTS (SELECT 1 FROM number_claims c \
+         JOIN numbers n ON n.organization_id = c.organization_id AND n.id = c.number_id \
+         WHERE c.e164 = s.e164 AND n.id = s.number_id AND n.stock_id = s.id)",
+    ),
+    (
+        "a held number's stock is not sold to it",
+        "SELECT n.id FROM numbers n WHERE n.held = 1 AND n.stock_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM stock s \
+         WHERE s.id = n.stock_id AND s.state = 'sold' AND s.number_id = n.id)",
+    ),
+    (
+        "a number is not in the search index",
+        "SELECT n.id FROM numbers n WHERE NOT EXISTS (SELECT 1 FROM number_search_docsize d WHERE d.id = n.alias)",
+    ),
+    (
+        "an agent has two default endpoints in one environment",
+        "SELECT agent_id FROM endpoints WHERE is_default AND agent_id IS NOT NULL \
+         GROUP BY organization_id, agent_id, environment HAVING count(*) > 1",
+    ),
+    (
+        "a call was charged otherwise than its posting says",
+        "SELECT c.id FROM calls c WHERE c.charged <> 0 AND NOT EXISTS (SELECT 1 FROM entries e \
+         WHERE e.organization_id = c.organization_id AND e.posting_id = c.id AND e.account = 'wallet' AND e.amount = -c.charged)",
+    ),
+    (
+        "a counter is behind what it has given",
+        "SELECT generation FROM meta WHERE generation < (SELECT coalesce(max(generation), 0) FROM change_log) \
+         OR alias < (SELECT coalesce(max(alias), 0) FROM numbers) OR entry < (SELECT coalesce(max(id), 0) FROM entries)",
+    ),
+];
+
+/// See [`crate::Store::doctor`].
+pub(crate) fn problems(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut problems = Vec::new();
+    for (sentence, sql) in CHECKS {
+        problems.extend(named(db, sql)?.into_iter().map(|row| format!("{sentence}: {row}")));
+    }
+    problems.extend(named(db, "PRAGMA foreign_key_check")?.into_iter().map(|row| format!("a row refers to nothing: {row}")));
+    let sound = |row: &String| row != "ok";
+    problems.extend(named(db, "PRAGMA quick_check")?.into_iter().filter(sound).map(|row| format!("the file is damaged: {row}")));
+    Ok(problems)
+}
+
+fn named(db: &Connection, sql: &str) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    let mut statement = db.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()?
+        && found.len() < NAMED_MAX
+    {
+        found.push(match row.get_ref(0)? {
+            ValueRef::Null | ValueRef::Real(_) => "?".to_owned(),
+            ValueRef::Integer(number) => number.to_string(),
+            ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            // An id: never a phone number or a name, which the log may not hold.
+            ValueRef::Blob(bytes) => uuid::Uuid::from_slice(bytes).map_or_else(|_| "?".to_owned(), |id| id.to_string()),
+        });
+    }
+    Ok(found)
+}

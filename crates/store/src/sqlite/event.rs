@@ -1,0 +1,70 @@
+//! The audit log.
+
+use domain::caller::Actor;
+use domain::ids::{EventId, KeyId, OrganizationId};
+use domain::{Event, Page, Paged, What};
+use rusqlite::{Connection, params};
+use std::collections::HashSet;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use super::apply::Tx;
+use super::list::{List, page_of_ids};
+use super::sql::{Columns, bag, blob, time, write};
+use crate::error::{CommitError, StoreError};
+
+const SELECT: &str = "SELECT id, organization_id, name, actor, subject, data, at FROM events WHERE true";
+
+/// Events have names from the code, a few dozen. A stored name is given the same life time; a store that was tampered with
+/// cannot make this grow without bound.
+static NAMES: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
+const NAMES_MAX: usize = 1_000;
+
+fn name_of(text: &str) -> &'static str {
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    match names.get(text) {
+        Some(name) => name,
+        None if names.len() >= NAMES_MAX => "unknown",
+        None => {
+            let name: &'static str = Box::leak(text.to_owned().into_boxed_str());
+            names.insert(name);
+            name
+        }
+    }
+}
+
+fn actor_text(actor: Actor) -> String {
+    match actor {
+        Actor::Operator => "operator".to_owned(),
+        Actor::Service => "service".to_owned(),
+        Actor::Key(id) => format!("key:{id}"),
+    }
+}
+
+fn actor_read(text: &str) -> Option<Actor> {
+    match text {
+        "operator" => Some(Actor::Operator),
+        "service" => Some(Actor::Service),
+        _ => text.strip_prefix("key:").and_then(KeyId::parse).map(Actor::Key),
+    }
+}
+
+fn read(mut row: Columns<'_, '_>) -> Result<Event, StoreError> {
+    let (id, organization_id) = (row.id()?, row.id()?);
+    let name = row.named(|text| Some(name_of(text)))?;
+    let actor = row.named(actor_read)?;
+    Ok(Event { id, organization_id, name, actor, subject: row.get()?, data: row.json()?, at: row.time()? })
+}
+
+pub(super) fn put(tx: &mut Tx<'_>, event: &Event) -> Result<(), CommitError> {
+    let Event { id, organization_id, name, actor, subject, data, at } = event;
+    let sql = "INSERT INTO events (id, organization_id, name, actor, subject, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let row = params![blob(*id), blob(*organization_id), name, actor_text(*actor), subject, bag(data), time(*at)];
+    write(tx.db, sql, row).map_err(|f| f.about(What::Request, What::Organization))?;
+    tx.touch();
+    Ok(())
+}
+
+pub(crate) fn list(db: &Connection, organization: OrganizationId, page: &Page<EventId>) -> Result<Paged<Event>, StoreError> {
+    let list = List::new(SELECT, Vec::new()).and("organization_id =", blob(organization).to_vec());
+    list.page(db, "id", page_of_ids(page), read)
+}

@@ -1,0 +1,119 @@
+//! Lists: a statement that grows by conditions, and pages over its key. No list is scanned to find where its page begins
+//! (except by an offset, for the contracts that have one).
+
+use domain::{Page, Paged, Start};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::sql::Columns;
+use crate::error::StoreError;
+
+/// A statement under construction. Parameters are numbered as they are added.
+pub(super) struct List {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl List {
+    /// `sql` ends with a condition to which others are added, and names `values.len()` parameters.
+    pub(super) fn new(sql: &str, values: Vec<Value>) -> Self {
+        Self { sql: sql.to_owned(), values }
+    }
+
+    /// A condition without a parameter.
+    pub(super) fn literally(mut self, condition: &str) -> Self {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+        self
+    }
+
+    /// A condition that ends where its parameter stands.
+    pub(super) fn and(mut self, condition: &str, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self.sql.push_str(&format!(" AND {condition} ${}", self.values.len()));
+        self
+    }
+
+    /// The rest of the condition added last.
+    pub(super) fn literally_closed(mut self, rest: &str) -> Self {
+        self.sql.push_str(rest);
+        self
+    }
+
+    /// The same where there is a value.
+    pub(super) fn and_some<V: Into<Value>>(self, condition: &str, value: Option<V>) -> Self {
+        match value {
+            Some(value) => self.and(condition, value),
+            None => self,
+        }
+    }
+
+    /// One page, newest first, over the column `key`.
+    pub(super) fn page<T>(
+        mut self,
+        db: &Connection,
+        key: &str,
+        page: Page<Value>,
+        read: impl FnMut(Columns<'_, '_>) -> Result<T, StoreError>,
+    ) -> Result<Paged<T>, StoreError> {
+        let Page { limit, start } = page;
+        let (newer, offset) = match start {
+            Start::First => (false, None),
+            Start::Offset(rows) => (false, Some(rows)),
+            Start::After(at) => {
+                self = self.and(&format!("{key} <"), at);
+                (false, None)
+            }
+            Start::Before(at) => {
+                self = self.and(&format!("{key} >"), at);
+                (true, None)
+            }
+        };
+        let order = if newer { "ASC" } else { "DESC" };
+        // One row beyond the page tells whether there is more.
+        self.values.push(Value::Integer(i64::from(limit) + 1));
+        self.sql.push_str(&format!(" ORDER BY {key} {order} LIMIT ${}", self.values.len()));
+        if let Some(rows) = offset {
+            self.values.push(Value::Integer(i64::from(rows)));
+            self.sql.push_str(&format!(" OFFSET ${}", self.values.len()));
+        }
+        let mut items = self.all(db, read)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        if newer {
+            items.reverse();
+        }
+        Ok(Paged { items, more })
+    }
+
+    fn all<T>(
+        &self,
+        db: &Connection,
+        mut read: impl FnMut(Columns<'_, '_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut items = Vec::new();
+        let mut statement = db.prepare_cached(&self.sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(&self.values))?;
+        while let Some(row) = rows.next()? {
+            items.push(read(Columns::new(row))?);
+        }
+        Ok(items)
+    }
+}
+
+/// The same page over a column's values.
+pub(super) fn page_of<K>(page: &Page<K>, key: impl Fn(&K) -> Value) -> Page<Value> {
+    let start = match &page.start {
+        Start::First => Start::First,
+        Start::After(at) => Start::After(key(at)),
+        Start::Before(at) => Start::Before(key(at)),
+        Start::Offset(rows) => Start::Offset(*rows),
+    };
+    Page { limit: page.limit, start }
+}
+
+/// The same page over ids that are UUIDs.
+pub(super) fn page_of_ids<I: super::sql::Id>(page: &Page<I>) -> Page<Value> {
+    page_of(page, |id| Value::Blob(super::sql::blob(*id).to_vec()))
+}

@@ -1,0 +1,38 @@
+//! Migrations: numbered, embedded, applied in order at open, recorded in `migrations`. They are append-only: an edited one would
+//! make stores that differ by their age. Adding one: the file, then a line in `ALL`.
+
+use rusqlite::{Connection, params};
+
+use crate::error::StoreError;
+
+const ALL: [(i64, &str, &str); 2] = [
+    (1, "tables", include_str!("../../migrations/0001_tables.sql")),
+    (2, "search", include_str!("../../migrations/0002_search.sql")),
+];
+
+/// Brings the schema up to date.
+pub(super) fn run(db: &Connection) -> Result<(), StoreError> {
+    // Exclusive: of two processes that open a new file at once, one waits and then finds the work done.
+    db.execute_batch("BEGIN EXCLUSIVE")?;
+    let done = apply(db);
+    db.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    done
+}
+
+fn apply(db: &Connection) -> Result<(), StoreError> {
+    db.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, \
+         applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)",
+    )?;
+    let have: i64 = db.query_row("SELECT coalesce(max(number), 0) FROM migrations", [], |row| row.get(0))?;
+    let newest = ALL.last().map_or(0, |(number, ..)| *number);
+    if have > newest {
+        let words = format!("the store was written by a newer version (schema {have}, this version knows {newest})");
+        return Err(StoreError::Url(words));
+    }
+    for (number, name, sql) in ALL.iter().filter(|(number, ..)| *number > have) {
+        db.execute_batch(sql)?;
+        db.execute("INSERT INTO migrations (number, name) VALUES ($1, $2)", params![number, name])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! The SQLite engine: one file in WAL mode, one writing connection on its own thread, several that read.
+
+pub(crate) mod agent;
+pub(crate) mod answer;
+mod apply;
+pub(crate) mod call;
+pub(crate) mod change_log;
+pub(crate) mod doctor;
+pub(crate) mod endpoint;
+pub(crate) mod event;
+pub(crate) mod key;
+pub(crate) mod ledger;
+mod list;
+mod migrate;
+pub(crate) mod number;
+pub(crate) mod organization;
+pub(crate) mod provider;
+mod search;
+mod sql;
+pub(crate) mod stock;
+mod writer;
+
+use domain::{Commit, Fact, Generation};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{CommitError, StoreError};
+use crate::feed::Appended;
+use writer::Writer;
+
+/// How many reads run at once. A read takes some ten microseconds, so few are enough; a long one has a connection of its own.
+const READERS: usize = 8;
+/// Statements kept prepared per connection: more than this crate has, with the variants of its lists.
+const STATEMENTS: usize = 256;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    writer: Writer,
+    readers: Vec<Mutex<Connection>>,
+    next: AtomicUsize,
+}
+
+impl Sqlite {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let db = Connection::open(path)?;
+        db.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        // FULL: an answered commit survives the loss of power, not only of the process.
+        db.execute_batch("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;")?;
+        migrate::run(&db)?;
+        db.execute_batch("PRAGMA foreign_keys = ON;")?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
+        let readers = (0..READERS).map(|_| reader(path).map(Mutex::new)).collect::<Result<_, _>>()?;
+        Ok(Self { path: path.to_owned(), writer: Writer::start(db)?, readers, next: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) async fn commit(&self, commit: Commit) -> Result<Generation, CommitError> {
+        self.writer.commit(commit).await
+    }
+
+    pub(crate) async fn facts_append(&self, facts: Vec<Fact>) -> Result<Appended, StoreError> {
+        self.writer.facts(facts).await
+    }
+
+    pub(crate) async fn close(&self) {
+        self.writer.close().await;
+    }
+
+    /// Lends a reader: a free one, or the next in turn.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
+        let (later, first) = self.readers.split_at(turn);
+        let free = first.iter().chain(later).find_map(|reader| reader.try_lock().ok());
+        // A reader holds no state of ours that a panic could have broken.
+        let lent = free.unwrap_or_else(|| self.readers[turn].lock().unwrap_or_else(PoisonError::into_inner));
+        work(&lent)
+    }
+
+    /// Lends a reader inside a transaction: all it reads is of one moment.
+    pub(crate) fn read_at_once<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.read(|db| at_once(db, work))
+    }
+
+    /// The same on a connection of its own, for what takes seconds.
+    pub(crate) fn read_long<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        at_once(&reader(&self.path)?, work)
+    }
+}
+
+fn at_once<T>(db: &Connection, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let transaction = db.unchecked_transaction()?;
+    let result = work(&transaction);
+    transaction.finish()?;
+    result
+}
+
+fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; PRAGMA mmap_size = 1073741824;")?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(db)
+}

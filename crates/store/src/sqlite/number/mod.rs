@@ -1,0 +1,207 @@
+//! Numbers: the row, its claim, its place in the search index. Lists are in [`list`].
+
+pub(crate) mod list;
+
+use domain::e164::{Country, E164, NumberType};
+use domain::ids::{AgentId, NumberId, OrganizationId};
+use domain::number::{Environment, Status};
+use domain::provider::{Credentials, Sealed};
+use domain::stock::Capabilities;
+use domain::{Number, What};
+use rusqlite::{Connection, params};
+use std::sync::LazyLock;
+
+use super::apply::Tx;
+use super::change_log::Topic;
+use super::search;
+use super::sql::{Columns, Failure, Table, bag, blob, blob_of, e164, int, one, time, time_of, write};
+use crate::error::{CommitError, StoreError};
+use crate::feed::NumberRow;
+
+const COLUMNS: &str = "alias, e164, country, kind, status, held, label, provider_id, stock_id, setup_cost, monthly_cost, \
+                       voice, sms, fax, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, \
+                       agent_settings, sip_username, sip_password, created_at, updated_at, released_at, \
+                       quarantined_until, version";
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new("numbers", COLUMNS, "organization_id, id"));
+
+/// As much of a number as stands in the search index, and whether it is held.
+struct Standing {
+    alias: u64,
+    held: bool,
+    label: Option<String>,
+    agent_id: Option<AgentId>,
+}
+
+fn read(mut row: Columns<'_, '_>) -> Result<Number, StoreError> {
+    let (alias, number) = (row.uint()?, row.e164()?);
+    let (country, kind, status) = (row.named(Country::parse)?, row.named(NumberType::parse)?, row.named(Status::parse)?);
+    row.skip(); // held: a function of the status
+    let (label, provider_id, stock_id) = (row.get()?, row.id_of()?, row.id_of()?);
+    let (setup_cost, monthly_cost) = (row.micros()?, row.micros()?);
+    let capabilities = Capabilities { voice: row.get()?, sms: row.get()?, fax: row.get()? };
+    let (endpoint_id, agent_id, environment) = (row.id_of()?, row.agent_of()?, row.named(Environment::parse)?);
+    let (allow_inbound, allow_outbound) = (row.get()?, row.get()?);
+    let (psa_settings, agent_settings) = (row.json()?, row.json()?);
+    let sip_credentials = Credentials { username: row.get()?, password: Sealed(row.get()?) };
+    let (created_at, updated_at) = (row.time()?, row.time()?);
+    let (released_at, quarantined_until) = (row.time_of()?, row.time_of()?);
+    let (version, organization_id, id) = (row.uint()?, row.id()?, row.id()?);
+    Ok(Number {
+        id, organization_id, alias, e164: number, country, kind, status, label, provider_id, stock_id, setup_cost, monthly_cost,
+        capabilities, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, agent_settings,
+        sip_credentials, created_at, updated_at, released_at, quarantined_until, version,
+    })
+}
+
+pub(super) fn put(tx: &mut Tx<'_>, number: &Number) -> Result<(), CommitError> {
+    let before = if number.version == 1 { None } else { standing(tx.db, number)? };
+    let alias = match &before {
+        Some(before) => before.alias,
+        // An alias named at birth is kept (a store that is copied); the counter never gives it again.
+        None => tx.counters.alias_for(number.alias),
+    };
+    // Held numbers may name only a provider that is there. No foreign key: one that was given back may outlive its trunk.
+    if let (true, Some(provider)) = (number.status.is_held(), number.provider_id)
+        && !super::provider::is_here(tx.db, provider)?
+    {
+        return Err(CommitError::Stale(What::Provider));
+    }
+    row_put(tx, number, alias)?;
+    claim(tx, number, before.as_ref().is_some_and(|b| b.held))?;
+    index(tx, number, alias, before.as_ref())?;
+    tx.log(Topic::Number, number.organization_id, &blob(number.id))
+}
+
+/// The stored row that this version takes the place of.
+fn standing(db: &Connection, number: &Number) -> Result<Option<Standing>, StoreError> {
+    let sql = "SELECT alias, held, label, agent_id FROM numbers WHERE organization_id = $1 AND id = $2";
+    one(db, sql, params![blob(number.organization_id), blob(number.id)], |mut row| {
+        Ok(Standing { alias: row.uint()?, held: row.get()?, label: row.get()?, agent_id: row.agent_of()? })
+    })
+}
+
+fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> {
+    let Number {
+        id, organization_id, alias: _, e164: digits, country, kind, status, label, provider_id, stock_id, setup_cost, monthly_cost,
+        capabilities, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, agent_settings,
+        sip_credentials, created_at, updated_at, released_at, quarantined_until, version,
+    } = number;
+    let Capabilities { voice, sms, fax } = capabilities;
+    let Credentials { username, password: Sealed(password) } = sip_credentials;
+    let row = params![
+        int(alias), e164(*digits), country.as_str(), kind.as_str(), status.as_str(), status.is_held(), label,
+        blob_of(*provider_id), blob_of(*stock_id), setup_cost.0, monthly_cost.0, voice, sms, fax, blob_of(*endpoint_id),
+        agent_id.as_ref().map(AgentId::as_str), environment.as_str(), allow_inbound, allow_outbound, bag(psa_settings),
+        bag(agent_settings), username, password, time(*created_at), time(*updated_at), time_of(*released_at),
+        time_of(*quarantined_until), int(*version), blob(*organization_id), blob(*id)
+    ];
+    match TABLE.put(tx.db, What::Number, *version, row) {
+        Ok(()) => Ok(()),
+        Err(Failure::Dangling) => Err(CommitError::Stale(blame(tx.db, number)?)),
+        Err(failure) => Err(failure.about(What::Number, What::Organization)),
+    }
+}
+
+/// Which of the things that a number refers to is not there.
+fn blame(db: &Connection, number: &Number) -> Result<What, StoreError> {
+    let organization = number.organization_id;
+    if super::organization::serial(db, organization)?.is_none() {
+        return Ok(What::Organization);
+    }
+    let endpoint_here = match number.endpoint_id {
+        Some(id) => super::endpoint::get(db, organization, id)?.is_some(),
+        None => true,
+    };
+    Ok(if endpoint_here { What::Agent } else { What::Endpoint })
+}
+
+/// A number that comes to be held claims its E.164, and one that ceases to be gives the claim up.
+fn claim(tx: &Tx<'_>, number: &Number, was_held: bool) -> Result<(), CommitError> {
+    let (digits, owner, own) = (e164(number.e164), blob(number.organization_id), blob(number.id));
+    let (sql, change) = match (was_held, number.status.is_held()) {
+        (false, true) => ("INSERT INTO number_claims (e164, organization_id, number_id) VALUES ($1, $2, $3)", 1),
+        (true, false) => ("DELETE FROM number_claims WHERE e164 = $1 AND organization_id = $2 AND number_id = $3", -1),
+        (false, false) | (true, true) => return Ok(()),
+    };
+    write(tx.db, sql, params![digits, owner, own]).map_err(|f| f.about(What::Number, What::Number))?;
+    let sql = "UPDATE holdings SET held = held + $1 WHERE organization_id = $2";
+    write(tx.db, sql, params![change, owner]).map_err(|f| f.about(What::Number, What::Organization))?;
+    Ok(())
+}
+
+/// Brings the search index up to date, where what it knows has changed.
+fn index(tx: &mut Tx<'_>, number: &Number, alias: u64, before: Option<&Standing>) -> Result<(), CommitError> {
+    let held = number.status.is_held();
+    let same = |b: &Standing| b.held == held && b.label == number.label && b.agent_id == number.agent_id;
+    if before.is_some_and(same) {
+        return Ok(());
+    }
+    let failed = |f: Failure| f.about(What::Number, What::Number);
+    if before.is_some() {
+        write(tx.db, "DELETE FROM number_search WHERE rowid = $1", params![int(alias)]).map_err(failed)?;
+    }
+    let tenant = tx.organization_serial(number.organization_id)?.map(|serial| search::tenant(serial, held));
+    let agent = match &number.agent_id {
+        Some(agent) => super::agent::serial(tx.db, number.organization_id, agent)?.map(search::trigram),
+        None => None,
+    };
+    let (digits, label) = (number.e164.as_u64().to_string(), number.label.as_deref().map(search::plain));
+    let sql = "INSERT INTO number_search (rowid, tenant, agent, digits, label) VALUES ($1, $2, $3, $4, $5)";
+    write(tx.db, sql, params![int(alias), tenant, agent, digits, label]).map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) fn get(db: &Connection, organization: OrganizationId, id: NumberId) -> Result<Option<Number>, StoreError> {
+    let sql = format!("{} AND organization_id = $1 AND id = $2", TABLE.select);
+    one(db, &sql, params![blob(organization), blob(id)], read)
+}
+
+pub(crate) fn holder(db: &Connection, number: E164) -> Result<Option<(OrganizationId, NumberId)>, StoreError> {
+    let sql = "SELECT organization_id, number_id FROM number_claims WHERE e164 = $1";
+    one(db, sql, params![e164(number)], |mut row| Ok((row.id()?, row.id()?)))
+}
+
+pub(crate) fn find(db: &Connection, organization: OrganizationId, number: E164) -> Result<Option<Number>, StoreError> {
+    if let Some((owner, id)) = holder(db, number)?
+        && owner == organization
+    {
+        return get(db, organization, id);
+    }
+    let sql = format!(
+        "{} AND organization_id = $1 AND e164 = $2 AND held = 0 AND status = 'released' \
+         ORDER BY released_at DESC, id DESC LIMIT 1",
+        TABLE.select
+    );
+    one(db, &sql, params![blob(organization), e164(number)], read)
+}
+
+/// How many numbers an organization holds.
+pub(crate) fn held_count(db: &Connection, organization: OrganizationId) -> Result<u64, StoreError> {
+    let sql = "SELECT held FROM holdings WHERE organization_id = $1";
+    Ok(one(db, sql, params![blob(organization)], |mut row| row.uint())?.unwrap_or(0))
+}
+
+const SLIM: &str = "SELECT id, organization_id, e164, status, allow_inbound, provider_id, endpoint_id FROM numbers";
+
+fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
+    let (id, organization_id) = (row.id()?, row.id()?);
+    let (number, status, allow_inbound) = (row.e164()?, row.named(Status::parse)?, row.get()?);
+    Ok(NumberRow { id, organization_id, e164: number, status, allow_inbound, provider_id: row.id_of()?, endpoint_id: row.id_of()? })
+}
+
+/// As much of a number as a call needs.
+pub(super) fn slim(db: &Connection, organization: OrganizationId, id: NumberId) -> Result<Option<NumberRow>, StoreError> {
+    let sql = format!("{SLIM} WHERE organization_id = $1 AND id = $2");
+    one(db, &sql, params![blob(organization), blob(id)], read_slim)
+}
+
+/// Every held number.
+pub(super) fn each(db: &Connection, mut see: impl FnMut(NumberRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    let mut statement = db.prepare(&format!("{SLIM} WHERE held = 1"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        see(read_slim(Columns::new(row))?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Providers. The operator's own stand under [`OrganizationId::NONE`].
+
+use domain::ids::{OrganizationId, ProviderId};
+use domain::provider::{Credentials, Inbound, Outbound, ProviderKind, Sealed};
+use domain::target::Transport;
+use domain::{Page, Paged, Provider, What};
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
+
+use super::apply::Tx;
+use super::change_log::Topic;
+use super::endpoint::{addresses_read, addresses_text};
+use super::list::{List, page_of_ids};
+use super::sql::{Columns, Table, blob, corrupt, exists, int, json, one, time};
+use crate::error::{CommitError, StoreError};
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let columns = "kind, label, inbound, outbound, created_at, updated_at, version";
+    Table::new("providers", columns, "organization_id, id")
+});
+
+#[derive(Serialize, Deserialize)]
+struct CredentialsRow {
+    username: String,
+    /// The encrypted password in hexadecimal.
+    password: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct InboundRow {
+    allowed_addresses: Vec<String>,
+    credentials: Option<CredentialsRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OutboundRow {
+    address: String,
+    transport: String,
+    credentials: Option<CredentialsRow>,
+}
+
+impl CredentialsRow {
+    fn of(credentials: &Credentials) -> Self {
+        let Credentials { username, password: Sealed(bytes) } = credentials;
+        let password = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { username: username.clone(), password }
+    }
+
+    fn read(self) -> Result<Credentials, StoreError> {
+        let Self { username, password } = self;
+        let pairs = password.as_bytes().chunks(2).map(|pair| {
+            let text = std::str::from_utf8(pair).ok()?;
+            (text.len() == 2).then(|| u8::from_str_radix(text, 16).ok()).flatten()
+        });
+        let bytes: Option<Vec<u8>> = pairs.collect();
+        let password = Sealed(bytes.ok_or_else(|| corrupt("a sealed password", "not hexadecimal"))?);
+        Ok(Credentials { username, password })
+    }
+}
+
+fn inbound_text(inbound: &Inbound) -> String {
+    let Inbound { allowed_addresses, credentials } = inbound;
+    let credentials = credentials.as_ref().map(CredentialsRow::of);
+    json(&InboundRow { allowed_addresses: addresses_text(allowed_addresses), credentials })
+}
+
+fn inbound_read(text: &str) -> Result<Inbound, StoreError> {
+    let row: InboundRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let InboundRow { allowed_addresses, credentials } = row;
+    let credentials = credentials.map(CredentialsRow::read).transpose()?;
+    Ok(Inbound { allowed_addresses: addresses_read(&allowed_addresses)?, credentials })
+}
+
+fn outbound_text(outbound: &Outbound) -> String {
+    let Outbound { address, transport, credentials } = outbound;
+    let credentials = credentials.as_ref().map(CredentialsRow::of);
+    json(&OutboundRow { address: address.clone(), transport: transport.as_str().to_owned(), credentials })
+}
+
+fn outbound_read(text: &str) -> Result<Outbound, StoreError> {
+    let row: OutboundRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let OutboundRow { address, transport, credentials } = row;
+    let transport = Transport::parse(&transport).ok_or_else(|| corrupt("a transport", &transport))?;
+    Ok(Outbound { address, transport, credentials: credentials.map(CredentialsRow::read).transpose()? })
+}
+
+fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
+    let kind = row.named(ProviderKind::parse)?;
+    let label = row.get()?;
+    let inbound = row.get::<Option<String>>()?.map(|text| inbound_read(&text)).transpose()?;
+    let outbound = row.get::<Option<String>>()?.map(|text| outbound_read(&text)).transpose()?;
+    let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
+    let organization_id = Some(row.id()?).filter(|id| *id != OrganizationId::NONE);
+    Ok(Provider { id: row.id()?, organization_id, kind, label, inbound, outbound, created_at, updated_at, version })
+}
+
+pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitError> {
+    let Provider { id, organization_id, kind, label, inbound, outbound, created_at, updated_at, version } = provider;
+    let owner = organization_id.unwrap_or(OrganizationId::NONE);
+    if organization_id.is_some() && super::organization::serial(tx.db, owner)?.is_none() {
+        return Err(CommitError::Stale(What::Organization));
+    }
+    let (inbound, outbound) = (inbound.as_ref().map(inbound_text), outbound.as_ref().map(outbound_text));
+    let (created, updated, own) = (time(*created_at), time(*updated_at), blob(*id));
+    let row = params![kind.as_str(), label, inbound, outbound, created, updated, int(*version), blob(owner), own];
+    TABLE.put(tx.db, What::Provider, *version, row).map_err(|f| f.about(What::Provider, What::Organization))?;
+    tx.log(Topic::Provider, owner, &own)
+}
+
+pub(super) fn delete(tx: &mut Tx<'_>, id: ProviderId, version: u64) -> Result<(), CommitError> {
+    let own = blob(id);
+    let sql = "DELETE FROM providers WHERE id = $1 AND version = $2 RETURNING organization_id";
+    let owner = one(tx.db, sql, params![own, int(version)], |mut row| row.id())?;
+    let owner = owner.ok_or(CommitError::Stale(What::Provider))?;
+    tx.check_provider(id);
+    tx.log(Topic::Provider, owner, &own)
+}
+
+/// Whether a held number names it.
+pub(super) fn in_use(db: &Connection, id: ProviderId) -> Result<bool, StoreError> {
+    exists(db, "SELECT 1 FROM numbers WHERE provider_id = $1 AND held = 1", params![blob(id)])
+}
+
+/// Whether it is there.
+pub(super) fn is_here(db: &Connection, id: ProviderId) -> Result<bool, StoreError> {
+    exists(db, "SELECT 1 FROM providers WHERE id = $1", params![blob(id)])
+}
+
+pub(crate) fn get(db: &Connection, id: ProviderId) -> Result<Option<Provider>, StoreError> {
+    one(db, &format!("{} AND id = $1", TABLE.select), params![blob(id)], read)
+}
+
+pub(crate) fn visible(db: &Connection, organization: OrganizationId, id: ProviderId) -> Result<Option<Provider>, StoreError> {
+    Ok(get(db, id)?.filter(|p| p.organization_id.is_none_or(|owner| owner == organization)))
+}
+
+pub(crate) fn list(
+    db: &Connection,
+    organization: Option<OrganizationId>,
+    page: &Page<ProviderId>,
+) -> Result<Paged<Provider>, StoreError> {
+    let owner = organization.map(|id| blob(id).to_vec());
+    let list = List::new(&TABLE.select, Vec::new()).and_some("organization_id =", owner);
+    list.page(db, "id", page_of_ids(page), read)
+}
+
+pub(crate) fn managed_first(db: &Connection, organization: OrganizationId) -> Result<Option<Provider>, StoreError> {
+    let sql = format!("{} AND organization_id = $1 AND kind = 'managed' ORDER BY id LIMIT 1", TABLE.select);
+    one(db, &sql, params![blob(organization)], read)
+}
+
+/// Every provider.
+pub(super) fn each(db: &Connection, mut see: impl FnMut(Provider) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    let mut statement = db.prepare(&TABLE.select)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        see(read(Columns::new(row))?)?;
+    }
+    Ok(())
+}

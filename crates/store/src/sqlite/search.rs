@@ -1,0 +1,101 @@
+//! Text search: what a person typed, as a question to the trigram index.
+//!
+//! The index answers for three characters and more. Shorter texts are looked for by reading the newest rows, [`SHORT_SCAN`]
+//! of them at most: a bound, not a promise. Case is ignored; nothing that is typed has a special meaning.
+
+/// How many of the newest rows are looked at for a text of one or two characters.
+pub(super) const SHORT_SCAN: usize = 20_000;
+/// How many agents' names may answer one search.
+pub(super) const AGENTS_MAX: usize = 256;
+
+/// The private-use characters U+E000 to U+F8FF: no text of a person contains them, and they have no case.
+const FIRST: u32 = 0xE000;
+const COUNT: u64 = 0x1900;
+
+/// A trigram that stands for a small number: three private-use characters.
+pub(super) fn trigram(number: u64) -> String {
+    let digits = [number / (COUNT * COUNT) % COUNT, number / COUNT % COUNT, number % COUNT];
+    let character = |d: u64| u32::try_from(d).ok().and_then(|d| char::from_u32(FIRST + d));
+    digits.into_iter().filter_map(character).collect()
+}
+
+/// The trigram of an organization's held numbers, or of those it gave back.
+pub(super) fn tenant(serial: u64, held: bool) -> String {
+    trigram(serial * 2 + u64::from(held))
+}
+
+/// What is looked for.
+pub(super) struct Sought {
+    /// The text in lower case.
+    pub(super) text: String,
+    /// Its digits, if it looks like a part of a phone number: separators and `+` do not count.
+    pub(super) digits: Option<String>,
+}
+
+impl Sought {
+    /// `None` for a text without anything to look for.
+    pub(super) fn read(typed: &str) -> Option<Self> {
+        let visible: String = typed.chars().filter(|c| !c.is_control() && !is_private(*c)).collect();
+        let text = visible.trim().to_lowercase();
+        let dialled = text.chars().all(|c| c.is_ascii_digit() || " +-.()/".contains(c));
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let digits = Some(digits).filter(|d| dialled && !d.is_empty());
+        (!text.is_empty()).then_some(Self { text, digits })
+    }
+
+    /// Whether the index can answer.
+    pub(super) fn is_indexed(&self) -> bool {
+        self.text.chars().count() >= 3 && self.digits.as_ref().is_none_or(|d| d.len() >= 3)
+    }
+
+    /// The question to the index of numbers: in this tenant, by number, label, or one of these agents.
+    pub(super) fn in_numbers(&self, tenant: &str, agents: &[u64]) -> String {
+        let mut parts = vec![format!("label : {}", quoted(&self.text))];
+        parts.extend(self.digits.iter().map(|digits| format!("digits : {}", quoted(digits))));
+        parts.extend(agents.iter().map(|serial| format!("agent : {}", quoted(&trigram(*serial)))));
+        format!("tenant : {} AND ({})", quoted(tenant), parts.join(" OR "))
+    }
+
+    /// The same where a row is looked at: `digits` of a number and a label.
+    pub(super) fn is_in(&self, number: u64, label: Option<&str>) -> bool {
+        let by_digits = self.digits.as_ref().is_some_and(|part| number.to_string().contains(part.as_str()));
+        by_digits || label.is_some_and(|label| label.to_lowercase().contains(&self.text))
+    }
+}
+
+fn is_private(c: char) -> bool {
+    ('\u{E000}'..='\u{F8FF}').contains(&c)
+}
+
+/// What may stand in the index: without the characters that have a meaning there.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !is_private(*c)).collect()
+}
+
+/// A string of FTS5's query language: a quote within is doubled.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_is_read() {
+        let read = |text: &str| Sought::read(text).map(|s| (s.text.clone(), s.digits.clone(), s.is_indexed()));
+        let row = |t: &str, d: Option<&str>, i| Some((t.to_owned(), d.map(str::to_owned), i));
+        assert_eq!(read("+1 (415) 555"), row("+1 (415) 555", Some("1415555"), true));
+        assert_eq!(read(" Front "), row("front", None, true));
+        assert_eq!(read("+ 1"), row("+ 1", Some("1"), false));
+        assert_eq!(read("ab"), row("ab", None, false));
+        assert_eq!(read(" \u{0}\u{E000} "), None);
+    }
+
+    #[test]
+    fn small_numbers_have_trigrams_of_their_own() {
+        let all: std::collections::HashSet<_> = (0..20_000).chain([COUNT * COUNT, COUNT * COUNT * COUNT - 1]).map(trigram).collect();
+        assert_eq!(all.len(), 20_002);
+        assert!(all.iter().all(|t| t.chars().count() == 3));
+    }
+}

@@ -1,0 +1,130 @@
+//! The operator's stock.
+
+use domain::e164::{Country, E164, NumberType};
+use domain::ids::StockId;
+use domain::stock::{Capabilities, StockQuery, StockState};
+use domain::{Page, Paged, Start, Stock, What};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params};
+use std::sync::LazyLock;
+
+use super::apply::Tx;
+use super::list::{List, page_of_ids};
+use super::search::{SHORT_SCAN, Sought, quoted};
+use super::sql::{Columns, Table, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
+use crate::error::{CommitError, StoreError};
+
+const COLUMNS: &str = "e164, country, kind, setup_cost, monthly_cost, voice, sms, fax, state, number_id, until, \
+                       created_at, updated_at, version";
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new("stock", COLUMNS, "id"));
+
+fn read(mut row: Columns<'_, '_>) -> Result<Stock, StoreError> {
+    let number = row.e164()?;
+    let (country, kind) = (row.named(Country::parse)?, row.named(NumberType::parse)?);
+    let (setup_cost, monthly_cost) = (row.micros()?, row.micros()?);
+    let capabilities = Capabilities { voice: row.get()?, sms: row.get()?, fax: row.get()? };
+    let state: String = row.get()?;
+    let (number_id, until) = (row.id_of()?, row.time_of()?);
+    let state = match (state.as_str(), number_id, until) {
+        ("available", ..) => StockState::Available,
+        ("sold", Some(number), _) => StockState::Sold(number),
+        ("quarantined", Some(number), Some(until)) => StockState::Quarantined { number, until },
+        _ => return Err(corrupt("a stock's state", &state)),
+    };
+    let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
+    Ok(Stock { id: row.id()?, e164: number, country, kind, setup_cost, monthly_cost, capabilities, state, created_at, updated_at, version })
+}
+
+pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
+    let Stock { id, e164: number, country, kind, setup_cost, monthly_cost, capabilities, state, created_at, updated_at, version } = stock;
+    let Capabilities { voice, sms, fax } = capabilities;
+    let (state, number_id, until) = match state {
+        StockState::Available => ("available", None, None),
+        StockState::Sold(number) => ("sold", Some(*number), None),
+        StockState::Quarantined { number, until } => ("quarantined", Some(*number), Some(*until)),
+    };
+    let (number_id, until, digits) = (blob_of(number_id), time_of(until), e164(*number));
+    let (created, updated) = (time(*created_at), time(*updated_at));
+    let row = params![
+        digits, country.as_str(), kind.as_str(), setup_cost.0, monthly_cost.0, voice, sms, fax, state, number_id, until,
+        created, updated, int(*version), blob(*id)
+    ];
+    TABLE.put(tx.db, What::Stock, *version, row).map_err(|f| f.about(What::Stock, What::Stock))?;
+    if *version == 1 {
+        // The table's own counter gave the row its serial; it stands for the row in the search index.
+        let sql = "INSERT INTO stock_search (rowid, digits) VALUES ($1, $2)";
+        write(tx.db, sql, params![tx.db.last_insert_rowid(), digits.to_string()]).map_err(|f| f.about(What::Stock, What::Stock))?;
+    }
+    tx.touch();
+    Ok(())
+}
+
+pub(super) fn delete(tx: &mut Tx<'_>, id: StockId, version: u64) -> Result<(), CommitError> {
+    let sql = "DELETE FROM stock WHERE id = $1 AND version = $2 RETURNING serial";
+    let serial = one(tx.db, sql, params![blob(id), int(version)], |mut row| row.get::<i64>())?;
+    let serial = serial.ok_or(CommitError::Stale(What::Stock))?;
+    let sql = "DELETE FROM stock_search WHERE rowid = $1";
+    write(tx.db, sql, params![serial]).map_err(|f| f.about(What::Stock, What::Stock))?;
+    tx.touch();
+    Ok(())
+}
+
+pub(crate) fn get(db: &Connection, id: StockId) -> Result<Option<Stock>, StoreError> {
+    one(db, &format!("{} AND id = $1", TABLE.select), params![blob(id)], read)
+}
+
+pub(crate) fn find(db: &Connection, number: E164) -> Result<Option<Stock>, StoreError> {
+    one(db, &format!("{} AND e164 = $1", TABLE.select), params![e164(number)], read)
+}
+
+pub(crate) fn list(db: &Connection, query: &StockQuery, page: &Page<StockId>) -> Result<Paged<Stock>, StoreError> {
+    let StockQuery { country, kind, available_at, q } = query;
+    let filtered = |list: List| {
+        let list = list.and_some("country =", country.map(|c| c.as_str().to_owned()));
+        let list = list.and_some("kind =", kind.map(|k| k.as_str().to_owned()));
+        match available_at {
+            // The first condition names the partial indexes; a quarantine that has ended counts as on sale.
+            Some(at) => list.literally("state <> 'sold'").and("coalesce(until, 0) <=", time(*at)),
+            None => list,
+        }
+    };
+    match q.as_deref().map(Sought::read) {
+        None | Some(None) => filtered(List::new(&TABLE.select, Vec::new())).page(db, "id", page_of_ids(page), read),
+        Some(Some(sought)) => match &sought.digits {
+            // A text that is no part of a number is part of none.
+            None => Ok(Paged { items: Vec::new(), more: false }),
+            Some(digits) if sought.is_indexed() => indexed(db, digits, page, filtered),
+            Some(digits) => {
+                // Short: the newest rows only.
+                let scan = format!("SELECT {COLUMNS}, id FROM (SELECT * FROM stock ORDER BY id DESC LIMIT {SHORT_SCAN}) WHERE true");
+                let list = List::new(&scan, Vec::new()).and("instr(CAST(e164 AS TEXT),", digits.clone()).literally_closed(") > 0");
+                filtered(list).page(db, "id", page_of_ids(page), read)
+            }
+        },
+    }
+}
+
+/// A page of what the index finds, in the order in which the rows were put in stock.
+fn indexed(
+    db: &Connection,
+    digits: &str,
+    page: &Page<StockId>,
+    filtered: impl Fn(List) -> List,
+) -> Result<Paged<Stock>, StoreError> {
+    let sql = format!(
+        "SELECT {}, stock.id FROM stock_search CROSS JOIN stock ON stock.serial = stock_search.rowid \
+         WHERE stock_search MATCH $1",
+        COLUMNS.split(", ").map(|c| format!("stock.{}", c.trim())).collect::<Vec<_>>().join(", ")
+    );
+    let serial = |id: &StockId| one(db, "SELECT serial FROM stock WHERE id = $1", params![blob(*id)], |mut row| row.get::<i64>());
+    // A row that has left the stock leaves no place behind: the page is empty, and the reader starts anew.
+    let start = match &page.start {
+        Start::First => Start::First,
+        Start::Offset(rows) => Start::Offset(*rows),
+        Start::After(id) => Start::After(Value::Integer(serial(id)?.unwrap_or(0))),
+        Start::Before(id) => Start::Before(Value::Integer(serial(id)?.unwrap_or(i64::MAX))),
+    };
+    let list = List::new(&sql, vec![Value::Text(quoted(digits))]);
+    filtered(list).page(db, "stock_search.rowid", Page { limit: page.limit, start }, read)
+}
