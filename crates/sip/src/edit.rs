@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use memchr::memchr;
+
 use crate::message::{Message, Name, Span, Via};
 use crate::text;
 use crate::write;
@@ -89,8 +91,9 @@ pub fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
                 let value = header.value.of(message.bytes);
                 let first = text::List(value).next().unwrap_or_default();
                 if stamp_via(first, plan.stamp, edit.out) {
-                    let length = text::find_outside(value, b',').unwrap_or(value.len());
-                    edit.at = usize::from(header.value.start) + length;
+                    let single = first.len() == value.len();
+                    let length = if single { None } else { text::find_outside(value, b',') };
+                    edit.at = usize::from(header.value.start) + length.unwrap_or(value.len());
                 }
             }
             Name::MaxForwards => {
@@ -119,7 +122,8 @@ pub fn response(message: &Message<'_>, out: &mut Vec<u8>) {
     let mut edit = Editor { bytes: message.bytes, at: begin, out };
     if let Some(header) = message.header(Name::Via) {
         let value = header.value.of(message.bytes);
-        match text::find_outside(value, b',') {
+        let comma = memchr(b',', value).and_then(|_| text::find_outside(value, b','));
+        match comma {
             None => edit.replace(header.line, b""),
             Some(comma) => {
                 edit.copy(header.value.start);
@@ -151,16 +155,17 @@ fn finish(message: &Message<'_>, edit: &mut Editor<'_>, unbounded: bool) {
 
 /// Writes the Via value with `received` and `rport`; false, and nothing written, when it can stay as it is.
 pub(crate) fn stamp_via(value: &[u8], stamp: Stamp, out: &mut Vec<u8>) -> bool {
-    let Some(via) = Via::parse(value) else { return false };
-    let same = crate::uri::address(via.host) == Some(stamp.source.ip());
-    let ask = via.rport.is_some() || stamp.always;
-    if same && !ask && via.received.is_none() {
-        return false;
-    }
+    let begin = out.len();
     let (head, params) = text::split(value, b';').unwrap_or((value, &[]));
     out.extend_from_slice(text::trim(head));
+    let (mut ask, mut told) = (stamp.always, false);
     for (name, value) in text::Params(params) {
-        if name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport") {
+        if name.eq_ignore_ascii_case(b"received") {
+            told = true;
+            continue;
+        }
+        if name.eq_ignore_ascii_case(b"rport") {
+            ask = true;
             continue;
         }
         out.push(b';');
@@ -168,6 +173,16 @@ pub(crate) fn stamp_via(value: &[u8], stamp: Stamp, out: &mut Vec<u8>) -> bool {
         if let Some(value) = value {
             out.push(b'=');
             out.extend_from_slice(value);
+        }
+    }
+    if !ask && !told {
+        let Some(via) = Via::parse(value) else {
+            out.truncate(begin);
+            return false;
+        };
+        if crate::uri::address(via.host) == Some(stamp.source.ip()) {
+            out.truncate(begin);
+            return false;
         }
     }
     out.extend_from_slice(b";received=");

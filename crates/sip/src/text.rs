@@ -2,7 +2,7 @@
 //! They take any bytes, never panic and never allocate. CR and LF count as white space, so a folded value reads as one.
 #![warn(clippy::indexing_slicing)]
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// True for space, tab and the line breaks of a folded value.
 pub(crate) const fn blank(byte: u8) -> bool {
@@ -104,16 +104,22 @@ impl<'a> Iterator for Params<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);
     fn next(&mut self) -> Option<Self::Item> {
         while !self.0.is_empty() {
-            let has_quote = memchr(b'"', self.0).is_some();
-            let at = if has_quote { find_outside(self.0, b';') } else { memchr(b';', self.0) };
+            let at = match memchr2(b';', b'"', self.0) {
+                Some(at) if self.0.get(at) == Some(&b'"') => find_outside(self.0, b';'),
+                at => at,
+            };
             let (one, rest) = at.map_or((self.0, &[][..]), |at| cut(self.0, at));
             self.0 = rest;
             let one = trim(one);
             if one.is_empty() {
                 continue;
             }
-            return Some(match split(one, b'=') {
-                Some((name, value)) => (trim(name), Some(trim(value))),
+            // names are short: a plain loop finds the end before a search has begun
+            return Some(match one.iter().position(|b| *b == b'=') {
+                Some(at) => {
+                    let (name, value) = cut(one, at);
+                    (trim(name), Some(trim(value)))
+                }
                 None => (one, None),
             });
         }
@@ -169,7 +175,10 @@ pub(crate) struct NameAddr<'a> {
 
 /// Reads a name-addr or addr-spec (RFC 3261 section 20.10): without brackets, parameters belong to the header.
 pub(crate) fn name_addr(value: &[u8]) -> Option<NameAddr<'_>> {
-    let open = if memchr(b'"', value).is_some() { find_open(value) } else { memchr(b'<', value) };
+    let open = match memchr2(b'<', b'"', value) {
+        Some(at) if value.get(at) == Some(&b'"') => find_open(value),
+        at => at,
+    };
     let Some(open) = open else {
         let (uri, params) = split(value, b';').unwrap_or((value, &[]));
         let uri = trim(uri);
@@ -177,10 +186,7 @@ pub(crate) fn name_addr(value: &[u8]) -> Option<NameAddr<'_>> {
     };
     let (_, inside) = cut(value, open);
     let (uri, rest) = split(inside, b'>')?;
-    let params = match split(rest, b';') {
-        Some((_, params)) => params,
-        None => &[],
-    };
+    let params = rest.iter().position(|b| *b == b';').map_or(&[][..], |at| cut(rest, at).1);
     Some(NameAddr { uri: trim(uri), params })
 }
 

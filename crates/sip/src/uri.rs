@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 
 use crate::text;
 
@@ -137,7 +137,7 @@ pub(crate) fn host_port(place: &[u8]) -> Option<(&[u8], Option<u16>)> {
             _ => None,
         };
     }
-    let (host, port) = match memrchr(b':', place) {
+    let (host, port) = match place.iter().rposition(|b| *b == b':') {
         Some(at) => {
             let (host, port) = text::cut(place, at);
             (text::trim(host), Some(port_number(port)?))

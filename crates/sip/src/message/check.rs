@@ -2,7 +2,7 @@
 //! reading, so that a malformed request can still be answered: the [`Refusal`] carries the status.
 #![warn(clippy::indexing_slicing)]
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use super::{Flaw, Message, Method, Name, VIAS_MAX};
 use crate::text::{self, NameAddr};
@@ -47,13 +47,10 @@ impl<'a> Via<'a> {
         if params.first() == Some(&b';') {
             return None;
         }
-        let slash = memchr(b'/', head)?;
-        let (protocol, rest) = text::cut(head, slash);
-        let (version, rest) = text::split(rest, b'/')?;
-        if !text::trim(protocol).eq_ignore_ascii_case(b"SIP") || text::trim(version) != b"2.0" {
-            return None;
-        }
-        let rest = text::trim(rest);
+        let rest = match head.strip_prefix(b"SIP/2.0/") {
+            Some(rest) => text::trim(rest),
+            None => spaced(head)?,
+        };
         let gap = rest.iter().position(|b| text::blank(*b))?;
         let (transport, sent_by) = text::cut(rest, gap);
         let sent_by = text::trim(sent_by);
@@ -70,6 +67,14 @@ impl<'a> Via<'a> {
         }
         Some(via)
     }
+}
+
+/// What follows `SIP / 2.0 /` where it is written with spaces or in another case.
+fn spaced(head: &[u8]) -> Option<&[u8]> {
+    let (protocol, rest) = text::split(head, b'/')?;
+    let (version, rest) = text::split(rest, b'/')?;
+    let known = text::trim(protocol).eq_ignore_ascii_case(b"SIP") && text::trim(version) == b"2.0";
+    known.then(|| text::trim(rest))
 }
 
 /// What a transaction and a dialog are known by.
@@ -122,7 +127,7 @@ impl<'a> Core<'a> {
         let need = |name, reason| message.value(name).ok_or_else(|| refuse(400, reason));
         let first = message.values(Name::Via).next().ok_or(refuse(400, "Missing Via"))?;
         let via = Via::parse(first).ok_or(refuse(400, "Malformed Via"))?;
-        if message.all(Name::Via).count() > VIAS_MAX || message.values(Name::Via).nth(VIAS_MAX).is_some() {
+        if message.all(Name::Via).count() > VIAS_MAX || crowded(message) {
             return Err(refuse(513, "Too Many Vias"));
         }
         let from = need(Name::From, "Missing From")?;
@@ -149,6 +154,13 @@ impl<'a> Core<'a> {
     }
 }
 
+/// More Via values than taken, counted only where the text is long enough to hold them.
+fn crowded(message: &Message<'_>) -> bool {
+    const SHORTEST: usize = "SIP/2.0/UDP a".len();
+    let length: usize = message.all(Name::Via).map(|header| header.value.of(message.bytes).len()).sum();
+    length > VIAS_MAX * SHORTEST && message.values(Name::Via).nth(VIAS_MAX).is_some()
+}
+
 fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
     let gap = value.iter().position(|b| text::blank(*b))?;
     let (number, method) = text::cut(value, gap);
@@ -160,7 +172,9 @@ fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
 
 /// A From or To value: one address whose quotes are closed.
 fn party(value: &[u8]) -> Option<NameAddr<'_>> {
-    if !text::quotes_closed(value) || text::List(value).nth(1).is_some() {
+    if memchr2(b'"', b',', value).is_some()
+        && (!text::quotes_closed(value) || text::List(value).nth(1).is_some())
+    {
         return None;
     }
     text::name_addr(value).filter(|read| memchr(b':', read.uri).is_some())

@@ -6,7 +6,7 @@
 mod check;
 mod name;
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr3, memrchr};
 
 pub(crate) use check::max_forwards;
 pub use check::{Core, Refusal, Via};
@@ -211,7 +211,8 @@ impl<'a> Message<'a> {
     }
 
     fn read_header(&mut self, at: usize, line: &[u8]) {
-        let Some(colon) = memchr(b':', line) else { return self.note(Flaw::HeaderLine) };
+        // names are short: a plain loop finds the end before a search has begun
+        let Some(colon) = line.iter().position(|b| *b == b':') else { return self.note(Flaw::HeaderLine) };
         let (name, value) = text::cut(line, colon);
         let mut name_length = name.len();
         while let Some(b' ' | b'\t') = name_length.checked_sub(1).and_then(|last| name.get(last)) {
@@ -366,7 +367,7 @@ fn start_line(bytes: &[u8], begin: usize, end: usize, flaw: &mut Option<Flaw>) -
     }
     if !version.eq_ignore_ascii_case(b"SIP/2.0") {
         *flaw = Some(Flaw::Version);
-    } else if tidy.len() != line.len() || uri.is_empty() || uri.iter().any(|b| text::blank(*b)) {
+    } else if tidy.len() != line.len() || uri.is_empty() || memchr3(b' ', b'\t', b'\r', uri).is_some() {
         *flaw = Some(Flaw::StartLine);
     }
     let uri_start = begin + space + 1;

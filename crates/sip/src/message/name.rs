@@ -50,33 +50,33 @@ names! {
 impl Name {
     /// The name as written in a message, in any case, long or compact.
     pub fn read(text: &[u8]) -> Self {
-        let is = |long: &str| text.eq_ignore_ascii_case(long.as_bytes());
-        let pick = |long: &str, name: Self| if is(long) { name } else { Self::Other };
-        match text.len() {
-            1 => Self::compact(text),
-            2 => pick("To", Self::To),
-            3 => pick("Via", Self::Via),
-            4 if is("From") => Self::From,
-            4 if is("CSeq") => Self::CSeq,
-            4 => pick("Date", Self::Date),
-            5 => pick("Route", Self::Route),
-            6 => pick("Reason", Self::Reason),
-            7 if is("Call-ID") => Self::CallId,
-            7 => pick("Contact", Self::Contact),
-            9 => pick("Diversion", Self::Diversion),
-            12 if is("Max-Forwards") => Self::MaxForwards,
-            12 if is("Content-Type") => Self::ContentType,
-            12 => pick("Record-Route", Self::RecordRoute),
-            13 if is("Authorization") => Self::Authorization,
-            13 => pick("Proxy-Require", Self::ProxyRequire),
-            14 => pick("Content-Length", Self::ContentLength),
-            15 if is("Session-Expires") => Self::SessionExpires,
-            15 => pick("Remote-Party-ID", Self::RemotePartyId),
-            19 if is("P-Asserted-Identity") => Self::AssertedIdentity,
-            19 => pick("Proxy-Authorization", Self::ProxyAuthorization),
-            20 => pick("P-Preferred-Identity", Self::PreferredIdentity),
-            _ => Self::Other,
-        }
+        // length and first letter leave one candidate; most senders write it as the RFC does
+        let (long, name) = match (text.len(), text.first().map_or(0, |first| first | 0x20)) {
+            (1, _) => return Self::compact(text),
+            (2, b't') => ("To", Self::To),
+            (3, b'v') => ("Via", Self::Via),
+            (4, b'f') => ("From", Self::From),
+            (4, b'c') => ("CSeq", Self::CSeq),
+            (4, b'd') => ("Date", Self::Date),
+            (5, b'r') => ("Route", Self::Route),
+            (6, b'r') => ("Reason", Self::Reason),
+            (7, b'c') if text.get(4) == Some(&b'-') => ("Call-ID", Self::CallId),
+            (7, b'c') => ("Contact", Self::Contact),
+            (9, b'd') => ("Diversion", Self::Diversion),
+            (12, b'm') => ("Max-Forwards", Self::MaxForwards),
+            (12, b'c') => ("Content-Type", Self::ContentType),
+            (12, b'r') => ("Record-Route", Self::RecordRoute),
+            (13, b'a') => ("Authorization", Self::Authorization),
+            (13, b'p') => ("Proxy-Require", Self::ProxyRequire),
+            (14, b'c') => ("Content-Length", Self::ContentLength),
+            (15, b's') => ("Session-Expires", Self::SessionExpires),
+            (15, b'r') => ("Remote-Party-ID", Self::RemotePartyId),
+            (19, b'p') if text.get(1) == Some(&b'-') => ("P-Asserted-Identity", Self::AssertedIdentity),
+            (19, b'p') => ("Proxy-Authorization", Self::ProxyAuthorization),
+            (20, b'p') => ("P-Preferred-Identity", Self::PreferredIdentity),
+            _ => return Self::Other,
+        };
+        if text == long.as_bytes() || text.eq_ignore_ascii_case(long.as_bytes()) { name } else { Self::Other }
     }
 
     fn compact(text: &[u8]) -> Self {
