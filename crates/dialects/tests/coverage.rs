@@ -1,0 +1,90 @@
+//! Every operation of the contracts stands in the table of its dialect, and nothing else does.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// Contract, dialect, and what stands before the contract's paths.
+const CONTRACTS: [(&str, &str, &str); 5] = [
+    ("krosai", "krosai", "/v1"),
+    ("cartesia-numbers", "cartesia", ""),
+    ("cartesia-agent-numbers", "cartesia", ""),
+    ("neo", "neo", ""),
+    ("polyai", "polyai", ""),
+];
+
+fn operations(contract: &str, prefix: &str) -> BTreeSet<String> {
+    let path = format!("{}/../../contracts/seed/{contract}.json", env!("CARGO_MANIFEST_DIR"));
+    let document: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let rows = paths.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
+        methods.map(move |method| format!("{} {prefix}{path}", method.to_ascii_uppercase()))
+    });
+    rows.collect()
+}
+
+#[test]
+fn tables_and_contracts_agree() {
+    for dialect in dialects::all().into_iter().filter(|dialect| dialect.name() != "native") {
+        let mine = CONTRACTS.iter().filter(|(_, name, _)| *name == dialect.name());
+        let contract: BTreeSet<String> =
+            mine.flat_map(|(file, _, prefix)| operations(file, prefix)).collect();
+        let table: BTreeSet<String> =
+            dialect.endpoints().iter().map(|e| format!("{} {}", e.method, e.path)).collect();
+        assert!(!contract.is_empty());
+        assert_eq!(table, contract, "{}", dialect.name());
+    }
+}
+
+#[test]
+fn every_file_of_the_contracts_is_covered() {
+    let folder = format!("{}/../../contracts/seed", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let files: BTreeSet<String> =
+        files.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let known: BTreeSet<String> = CONTRACTS.iter().map(|(file, _, _)| format!("{file}.json")).collect();
+    assert_eq!(files, known);
+}
+
+#[test]
+fn each_row_belongs_to_its_dialect_and_has_a_name_and_a_right() {
+    for dialect in dialects::all() {
+        let mut verbs = BTreeSet::new();
+        for endpoint in dialect.endpoints() {
+            assert!(verbs.insert(endpoint.verb), "{}: {} twice", dialect.name(), endpoint.verb);
+            let claims =
+                dialects::all().into_iter().filter_map(|d| d.claims(endpoint.path).map(|n| (n, d.name())));
+            assert_eq!(claims.max_by_key(|(depth, _)| *depth).map(|(_, name)| name), Some(dialect.name()));
+            assert!(
+                endpoint.scope.is_some() || dialect.name() == "native",
+                "{} {}",
+                dialect.name(),
+                endpoint.path
+            );
+        }
+    }
+}
+
+#[test]
+fn each_document_has_each_row_with_its_parameters_and_statuses() {
+    for dialect in dialects::all() {
+        let document = dialect.openapi();
+        for endpoint in dialect.endpoints() {
+            let name = format!("{}: {} {}", dialect.name(), endpoint.method, endpoint.path);
+            let entry = &document["paths"][endpoint.path][endpoint.method.as_str().to_ascii_lowercase()];
+            let parameters = entry["parameters"].as_array().unwrap_or_else(|| panic!("{name}"));
+            for part in endpoint.path.split('{').skip(1) {
+                let parameter = part.split('}').next().unwrap();
+                assert!(parameters.iter().any(|p| p["name"] == parameter && p["in"] == "path"), "{name}");
+            }
+            let statuses = entry["responses"].as_object().unwrap();
+            assert!(statuses.keys().any(|status| status.starts_with('2')), "{name}");
+            for refusal in ["401", "403", "429", "500"] {
+                assert!(statuses.contains_key(refusal) || dialect.name() == "native", "{name} {refusal}");
+            }
+        }
+    }
+}

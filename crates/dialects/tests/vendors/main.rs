@@ -1,0 +1,7 @@
+//! The vendors' dialects as text: what is read, what is written, what is refused, each answer held against its contract.
+
+mod cartesia;
+mod kit;
+mod krosai;
+mod neo;
+mod polyai;
