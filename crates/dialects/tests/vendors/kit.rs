@@ -175,11 +175,7 @@ impl Text<'_> {
 pub(crate) fn print(reply: &Reply) -> String {
     let mut headers = String::new();
     for (name, value) in &reply.headers {
-        headers += &format!(
-            "{name}: {}
-",
-            value.to_str().unwrap()
-        );
+        headers.extend([name.as_str(), ": ", value.to_str().unwrap(), "\n"]);
     }
     let body = if reply.body.is_empty() { String::new() } else { format!("{:#}", body(reply)) };
     format!("{}\n{headers}\n{body}", reply.status)
