@@ -43,7 +43,7 @@ fn whole(endpoint: &'static Endpoint) -> Operation {
     let group = endpoint.path.split('/').nth(3).unwrap_or("");
     let mut operation = operation(endpoint.verb).tag(group);
     for name in table::parameters(endpoint.verb) {
-        let (about, shape) = parameter(name);
+        let (about, shape) = parameter(endpoint.verb, name);
         operation = operation.query(name, about, shape);
     }
     operation = operation
@@ -76,7 +76,7 @@ fn has_version(verb: &str) -> bool {
     versioned && (verb.ends_with("_create") || verb.ends_with("_get") || verb.ends_with("_update"))
 }
 
-fn parameter(name: &str) -> (&'static str, Shape) {
+fn parameter(verb: &str, name: &str) -> (&'static str, Shape) {
     let uuid = || Shape::inline(json!({ "type": "string", "format": "uuid" }));
     match name {
         "limit" => ("The most rows of a page.", Shape::whole(1, LIMIT_MAX.into(), LIMIT_DEFAULT.into())),
@@ -86,10 +86,8 @@ fn parameter(name: &str) -> (&'static str, Shape) {
         "endpoint_id" => ("The endpoint.", uuid()),
         "provider_id" => ("The provider.", uuid()),
         "label" => ("A name for people.", Shape::text()),
-        "status" => (
-            "The state.",
-            Shape::one_of([Shape::words(&names(&Status::NAMES)), Shape::words(&names(&CallStatus::NAMES))]),
-        ),
+        "status" if verb == "call_list" => ("The state.", Shape::words(&names(&CallStatus::NAMES))),
+        "status" => ("The state.", Shape::words(&names(&Status::NAMES))),
         "country" => ("The country's two letters (ISO 3166-1).", Shape::text()),
         "type" => ("The type of number.", Shape::words(&names(&NumberType::NAMES))),
         "environment" => ("The environment.", Shape::words(&names(&Environment::NAMES))),

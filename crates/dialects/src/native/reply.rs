@@ -28,6 +28,7 @@ fn body(request: &Request<'_>, view: View) -> Reply {
             let location = format!("/api/v1/organizations/{}/keys/{}", key.organization_id, key.id);
             Reply::json(StatusCode::CREATED, &organizations::KeyCreatedOut::new(key, secret))
                 .with("location", &location)
+                .with("cache-control", "no-store")
         }
         View::Keys(page) => list(&ListOut::of(page, |k| k.id.to_string(), organizations::KeyOut::from)),
         View::Entry(entry) => Reply::json(StatusCode::CREATED, &organizations::EntryOut::from(entry)),
