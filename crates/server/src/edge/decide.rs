@@ -1,0 +1,245 @@
+//! Answers to the edge's questions: who may call, and where the call goes. Memory only. Sources that are no trunk's get
+//! silence, except that a few well-formed INVITEs a second are told 403, so that a misconfigured carrier can be found.
+
+use domain::call::{FactKind, Started};
+use domain::e164::E164;
+use domain::ids::OrganizationId;
+use domain::routing::{Refusal, Refused, TrunkRoute};
+use domain::{Fact, Micros};
+use sip::{Ask, AskKind, CallIds, Transport, Verdict};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+use super::facts;
+use super::plan::Plan;
+use super::wire::{Wire, Work};
+use crate::clock;
+use crate::journal::Journal;
+use crate::live::{Live, Route};
+
+/// Answers a second to INVITEs of unknown sources, and rows for them.
+const UNKNOWN_PER_SECOND: u32 = 10;
+/// Answers a second to requests of trunks that are refused for their form.
+const MALFORMED_PER_SECOND: u32 = 100;
+/// Seconds after which a caller may try again when this node cannot take the call.
+const RETRY_AFTER: u32 = 5;
+const ALLOW: &str = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY";
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Decider {
+    live: Arc<Live>,
+    journal: Arc<Journal>,
+    /// The transports of the listeners: others cannot be sent by.
+    transports: Vec<Transport>,
+    unknown: Bucket,
+    malformed: Bucket,
+}
+
+/// An answer, or a call that waits for its targets' names.
+#[derive(Debug)]
+pub(super) enum Step {
+    Now(Verdict),
+    Later(Box<Plan>),
+}
+
+impl Decider {
+    pub(super) fn new(live: Arc<Live>, journal: Arc<Journal>, transports: Vec<Transport>) -> Self {
+        let (unknown, malformed) = (Bucket::new(UNKNOWN_PER_SECOND), Bucket::new(MALFORMED_PER_SECOND));
+        Self { live, journal, transports, unknown, malformed }
+    }
+
+    pub(super) fn decide(&mut self, ask: Ask, now: Instant, work: &mut Work, wire: &Wire) -> Step {
+        let trunks = self.live.trunks_from(ask.flow.remote.ip());
+        let known = !trunks.is_empty();
+        let verdict = match ask.kind {
+            AskKind::Invite => return self.invite(&ask, &trunks, now, work, wire),
+            AskKind::Options if known => {
+                Verdict::Answer { headers: vec![ALLOW.to_owned(), "Accept: application/sdp".to_owned()] }
+            }
+            AskKind::Other(_) if known => refuse(405, "Method Not Allowed"),
+            AskKind::Malformed { status, reason } if known && self.malformed.take(now) => {
+                wire.gauge.malformed.increment(1);
+                let Verdict::Refuse { reason_header, fact_call, .. } = refuse(status, reason) else {
+                    return Step::Now(Verdict::Drop);
+                };
+                let retry_after = (status == 503).then_some(RETRY_AFTER);
+                Verdict::Refuse { status, reason, reason_header, retry_after, fact_call }
+            }
+            AskKind::Malformed { .. } if known => {
+                wire.gauge.malformed.increment(1);
+                Verdict::Drop
+            }
+            AskKind::Options | AskKind::Other(_) | AskKind::Malformed { .. } => {
+                wire.gauge.unknown_source.increment(1);
+                Verdict::Drop
+            }
+        };
+        Step::Now(verdict)
+    }
+
+    fn invite(&mut self, ask: &Ask, trunks: &[TrunkRoute], now: Instant, work: &mut Work, wire: &Wire) -> Step {
+        if trunks.is_empty() && !self.unknown.take(now) {
+            wire.gauge.unknown_source.increment(1);
+            return Step::Now(Verdict::Drop);
+        }
+        if self.journal.full() {
+            // A call whose record could not be kept is not begun.
+            let (reason_header, fact_call) = (None, None);
+            let (status, reason, retry_after) = (503, "Call Records Cannot Be Kept", Some(RETRY_AFTER));
+            return Step::Now(Verdict::Refuse { status, reason, reason_header, retry_after, fact_call });
+        }
+        let dialled = dialled(ask);
+        match self.live.decide(trunks, dialled, |_| {}) {
+            Ok(route) => {
+                let ids = CallIds {
+                    call: clock::id(),
+                    organization: route.routed.number.organization_id.0,
+                    number: route.routed.number.id.0,
+                };
+                work.fact(started(ids, ask, dialled, &route));
+                let user = dialled.map_or_else(String::new, |e164| e164.to_string());
+                let mut plan = Plan::new(ask.id, ids, &route.endpoint, &user, &ask.call_id);
+                plan.settle(&self.transports, &wire.names);
+                if !plan.settled() {
+                    return Step::Later(Box::new(plan));
+                }
+                let (facts, verdict) = plan.verdict();
+                facts.into_iter().for_each(|fact| work.fact(fact));
+                Step::Now(verdict)
+            }
+            Err(refused) => {
+                for fact in self.row(ask, dialled, refused) {
+                    work.fact(fact);
+                }
+                Step::Now(refusal(refused.why))
+            }
+        }
+    }
+
+    /// What a refused call leaves behind.
+    fn row(&self, ask: &Ask, dialled: Option<E164>, refused: Refused) -> [Fact; 2] {
+        let organization =
+            refused.number.map(|n| n.organization_id).or_else(|| refused.trunk.and_then(|t| t.organization_id));
+        let ids = CallIds {
+            call: clock::id(),
+            organization: organization.unwrap_or(OrganizationId::NONE).0,
+            number: refused.number.map_or(Uuid::nil(), |n| n.id.0),
+        };
+        let started = Started {
+            number_id: refused.number.map(|n| n.id),
+            provider_id: refused.trunk.map(|t| t.id),
+            endpoint_id: refused.number.and_then(|n| n.endpoint_id),
+            generation: self.live.generation(),
+            ..told(ask, dialled)
+        };
+        let at = clock::moment();
+        [
+            facts::about(ids, at, FactKind::Started(Box::new(started))),
+            facts::about(ids, at, facts::refused(refused.why)),
+        ]
+    }
+}
+
+fn started(ids: CallIds, ask: &Ask, dialled: Option<E164>, route: &Route) -> Fact {
+    let started = Started {
+        number_id: Some(route.routed.number.id),
+        provider_id: Some(route.routed.trunk.id),
+        endpoint_id: Some(route.routed.endpoint_id),
+        generation: route.generation,
+        rate_per_minute: route.routed.rate_per_minute,
+        ..told(ask, dialled)
+    };
+    facts::about(ids, clock::moment(), FactKind::Started(Box::new(started)))
+}
+
+/// What the caller told of the call.
+fn told(ask: &Ask, dialled: Option<E164>) -> Started {
+    let shown = |user: &str, uri: &str| facts::bounded(if user.is_empty() { uri } else { user }.to_owned());
+    Started {
+        direction: domain::call::Direction::Inbound,
+        number_id: None,
+        number: dialled,
+        from: shown(&ask.from.user, &ask.from_uri),
+        to: shown(&ask.dialled.user, &ask.request_uri),
+        provider_id: None,
+        endpoint_id: None,
+        generation: domain::Generation(0),
+        rate_per_minute: Micros::ZERO,
+        sip_call_id: facts::bounded(ask.call_id.clone()),
+    }
+}
+
+/// The number that was dialled: of the Request-URI, or, where that is none, of To (some carriers put a name of their own
+/// into the request line).
+fn dialled(ask: &Ask) -> Option<E164> {
+    let read = |from: &sip::Dialled| E164::dialled(&from.user, from.phone_context.as_deref());
+    read(&ask.dialled).or_else(|| read(&ask.to))
+}
+
+fn refusal(why: Refusal) -> Verdict {
+    let status = why.sip_status();
+    let reason = match status {
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        _ => "Temporarily Unavailable",
+    };
+    let words = why.words().replace(['"', '\\'], "'");
+    // A stranger is told nothing but no.
+    let reason_header =
+        (why != Refusal::UnknownSource).then(|| format!("SIP;cause={status};text=\"{words}\""));
+    Verdict::Refuse { status, reason, reason_header, retry_after: None, fact_call: None }
+}
+
+fn refuse(status: u16, reason: &'static str) -> Verdict {
+    Verdict::Refuse { status, reason, reason_header: None, retry_after: None, fact_call: None }
+}
+
+/// So many a second, no more than a second's worth at once.
+#[derive(Debug)]
+struct Bucket {
+    per_second: u32,
+    left: u32,
+    filled: Option<Instant>,
+}
+
+impl Bucket {
+    fn new(per_second: u32) -> Self {
+        Self { per_second, left: per_second, filled: None }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let filled = *self.filled.get_or_insert(now);
+        if now.saturating_duration_since(filled) >= Duration::from_secs(1) {
+            (self.filled, self.left) = (Some(now), self.per_second);
+        }
+        let some = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        some
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_its_rate() {
+        let mut bucket = Bucket::new(10);
+        let start = clock::instant();
+        let given = (0..3_000).filter(|n| bucket.take(start + Duration::from_millis(*n))).count();
+        assert_eq!(given, 30);
+    }
+
+    #[test]
+    fn a_refusal_tells_trunks_why_and_strangers_nothing() {
+        for why in Refusal::ALL {
+            let Verdict::Refuse { status, reason_header, .. } = refusal(why) else { panic!("{why:?}") };
+            assert_eq!(status, why.sip_status());
+            assert_eq!(reason_header.is_some(), why != Refusal::UnknownSource);
+            assert!(reason_header.is_none_or(|text| text.matches('"').count() == 2));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What the edge tells, as facts of a call's record.
+
+use domain::call::{self, CallStatus, DialogParts, EndedBy, FactKind, Moment, Unanswered};
+use domain::ids::{CallId, OrganizationId};
+use domain::routing::Refusal;
+use domain::{Fact, Timestamp};
+use sip::{CallIds, Cause, Known, Side};
+use std::time::Instant;
+
+use super::gauge::Gauge;
+use crate::clock;
+use crate::meter::Tally;
+
+/// The longest text of a peer that is kept in a record.
+const TEXT_MAX: usize = 256;
+
+/// A fact about a call.
+pub(super) fn about(ids: CallIds, at: Moment, kind: FactKind) -> Fact {
+    Fact { organization_id: OrganizationId(ids.organization), call_id: CallId(ids.call), at, kind }
+}
+
+/// Reads what the edge told; `None` where the record has no place for it.
+pub(super) fn read(fact: sip::Fact, now: Instant, gauge: &Gauge, tally: &Tally) -> Option<Fact> {
+    let at = clock::moment();
+    let (ids, kind) = match fact {
+        sip::Fact::Attempt(attempt) => (attempt.ids, FactKind::Attempt(tried(attempt, now, at.wall))),
+        sip::Fact::Answered { ids, dialog, known } => {
+            if !dialog.record_routed {
+                gauge.not_record_routed.increment(1);
+                tracing::warn!(call.id = %ids.call, "a target dropped the Record-Route: the end of its call will not pass here");
+            }
+            tally.answered(CallId(ids.call), &dialog.to_tag);
+            let parts = match known {
+                Known::Transaction => Some(Box::new(parts(*dialog))),
+                // Answered in another process's call: what is missing makes the rest useless.
+                Known::CookieOnly => None,
+            };
+            (ids, FactKind::Answered(parts))
+        }
+        sip::Fact::Ended { ids, by, callee_tag, reason } => {
+            // A target that was passed over may answer late and hang up: that ends its dialog, not the call.
+            if tally.other_dialog(CallId(ids.call), &callee_tag) {
+                return None;
+            }
+            let by = match by {
+                Side::Caller => EndedBy::Caller,
+                Side::Callee => EndedBy::Callee,
+            };
+            (ids, FactKind::Ended(call::Ended { by, reason: reason.map(bounded) }))
+        }
+        sip::Fact::Failed { ids, status, cause } => (ids, FactKind::Unanswered(unanswered(status, cause))),
+        sip::Fact::Refreshed { .. } => return None,
+    };
+    Some(about(ids, at, kind))
+}
+
+fn tried(attempt: sip::Attempt, now: Instant, wall: Timestamp) -> call::Attempt {
+    let when = |instant: Instant| {
+        let ago = now.saturating_duration_since(instant);
+        wall.checked_sub(ago).unwrap_or(wall)
+    };
+    // The mark counts the targets that were passed over before the first attempt.
+    let skipped = u16::try_from(attempt.tag).unwrap_or(u16::MAX);
+    call::Attempt {
+        n: attempt.n.saturating_add(skipped),
+        started_at: when(attempt.started),
+        ended_at: when(attempt.ended),
+        sip_status: attempt.status,
+        cause: cause(attempt.cause, attempt.status).to_owned(),
+        target: bounded(attempt.target),
+    }
+}
+
+fn cause(cause: Cause, status: Option<u16>) -> &'static str {
+    match (cause, status) {
+        (Cause::Answered, _) => "answered",
+        (Cause::Refused, Some(486 | 600)) => "busy",
+        (Cause::Refused, Some(603)) => "declined",
+        (Cause::Refused, Some(404 | 604)) => "not_found",
+        (Cause::Refused, Some(408 | 480)) => "no_answer",
+        (Cause::Refused, _) => "refused",
+        (Cause::Silent, _) => "no_response",
+        (Cause::Timeout, _) => "timeout",
+        (Cause::Fault, _) => "transport",
+        (Cause::Cancelled, _) => "cancelled",
+    }
+}
+
+/// What a final answer to the caller means for the record.
+fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
+    let (status, reason) = match (cause, sip_status) {
+        (Cause::Cancelled, _) => (CallStatus::Cancelled, "The caller gave up before an answer."),
+        (_, 486 | 600) => (CallStatus::Busy, "The agent was busy."),
+        (_, 603) => (CallStatus::Busy, "The agent declined the call."),
+        (Cause::Timeout, _) => (CallStatus::NoAnswer, "No target answered in time."),
+        (_, 408 | 480 | 487) => (CallStatus::NoAnswer, "The agent did not take the call."),
+        (Cause::Fault, _) => (CallStatus::Failed, "No target could be reached."),
+        (Cause::Silent, _) => (CallStatus::NoAnswer, "No target answered in time."),
+        (_, 503) => (CallStatus::Failed, "The call could not be set up now."),
+        (_, 404 | 604) => (CallStatus::Failed, "The target does not know who was called."),
+        (_, 488 | 606) => (CallStatus::Failed, "The target did not accept the media that was offered."),
+        (_, 401 | 403 | 407) => (CallStatus::Failed, "The target did not let the call in."),
+        (Cause::Refused | Cause::Answered, _) => (CallStatus::Failed, "The target refused the call."),
+    };
+    Unanswered { sip_status, status, reason: reason.to_owned() }
+}
+
+/// A call that we refuse.
+pub(super) fn refused(why: Refusal) -> FactKind {
+    let reason = why.words().to_owned();
+    FactKind::Unanswered(Unanswered { sip_status: why.sip_status(), status: CallStatus::Refused, reason })
+}
+
+fn parts(dialog: sip::Dialog) -> DialogParts {
+    let session_expires = dialog.session_expires.and_then(|text| {
+        let digits = text.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        digits.parse().ok()
+    });
+    DialogParts {
+        call_id: dialog.call_id,
+        from: dialog.from,
+        to: dialog.to,
+        caller_contact: dialog.caller_contact.unwrap_or_default(),
+        callee_contact: dialog.callee_contact.unwrap_or_default(),
+        caller_routes: dialog.caller_routes,
+        callee_routes: dialog.callee_routes,
+        cseq: dialog.cseq,
+        session_expires,
+    }
+}
+
+/// Text of a peer, cut to what a record keeps.
+pub(super) fn bounded(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_MAX));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn final_answers_mean_what_the_record_says() {
+        for (status, why, meaning) in [
+            (487, Cause::Cancelled, CallStatus::Cancelled),
+            (200, Cause::Cancelled, CallStatus::Cancelled),
+            (486, Cause::Refused, CallStatus::Busy),
+            (600, Cause::Refused, CallStatus::Busy),
+            (603, Cause::Refused, CallStatus::Busy),
+            (408, Cause::Timeout, CallStatus::NoAnswer),
+            (408, Cause::Silent, CallStatus::NoAnswer),
+            (480, Cause::Refused, CallStatus::NoAnswer),
+            (503, Cause::Fault, CallStatus::Failed),
+            (404, Cause::Refused, CallStatus::Failed),
+            (500, Cause::Refused, CallStatus::Failed),
+        ] {
+            let told = unanswered(status, why);
+            assert_eq!((told.status, told.sip_status), (meaning, status), "{status} {why:?}");
+        }
+    }
+
+    #[test]
+    fn long_texts_of_peers_are_cut_between_characters() {
+        let text = bounded("ä".repeat(1_000));
+        assert_eq!((text.len(), text.chars().all(|c| c == 'ä')), (TEXT_MAX, true));
+    }
+}

@@ -1,0 +1,164 @@
+//! The shell around [`sip::Edge`]: sockets, threads, and the answers to its questions.
+//!
+//! One edge under one lock. Any thread takes any message: it locks, hands the bytes in, drains what comes out (deciding new
+//! calls from the live table on the way), unlocks, and then performs the outputs **in their order**: facts to the journal by
+//! a plain write before the sends that stand behind them. Nothing is handed to another thread, since a wake-up costs more
+//! than the work. Nothing here waits for the store. Files: `wire` the lock and the order, `decide` questions, `facts` call
+//! records, `udp` and `tcp` sockets, `resolve` names of targets.
+
+mod decide;
+mod facts;
+mod gauge;
+mod plan;
+mod resolve;
+mod tcp;
+mod udp;
+mod wire;
+
+use anyhow::{Context, bail};
+use sip::{Listener, Timers, Transport};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::clock;
+use crate::journal::Journal;
+use crate::live::Live;
+use crate::meter::Tally;
+use wire::Wire;
+
+/// A socket to listen on.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerSettings {
+    /// How.
+    pub(crate) transport: Transport,
+    /// Where; port 0 takes any.
+    pub(crate) bind: SocketAddr,
+    /// What stands for it in Via and Record-Route; without it, the bound address. A bind to an unspecified address needs it.
+    pub(crate) public: Option<(String, u16)>,
+}
+
+/// What [`start`] needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct EdgeSettings {
+    /// The sockets.
+    pub(crate) listeners: Vec<ListenerSettings>,
+    /// Number of this node in its cluster.
+    pub(crate) node: u16,
+    /// The secret of the cluster's cookies, with its number.
+    pub(crate) key: [u8; 32],
+    /// A target that gives no provisional answer in this time is passed over.
+    pub(crate) no_provisional: Duration,
+}
+
+/// What the edge works with.
+#[derive(Clone, Debug)]
+pub(crate) struct EdgeParts {
+    /// The tables that calls are decided on.
+    pub(crate) live: Arc<Live>,
+    /// Where facts go.
+    pub(crate) journal: Arc<Journal>,
+    /// Who counts them.
+    pub(crate) tally: Arc<Tally>,
+}
+
+/// The running edge.
+#[derive(Debug)]
+pub(crate) struct EdgeHandle {
+    wire: Arc<Wire>,
+    bound: Vec<(Transport, SocketAddr)>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl EdgeHandle {
+    /// Where it listens, in the order of the settings.
+    pub(crate) fn bound(&self) -> &[(Transport, SocketAddr)] {
+        &self.bound
+    }
+
+    /// From now on new calls get 503; what is up goes on.
+    pub(crate) fn drain(&self) {
+        self.wire.drain();
+    }
+
+    /// True when no transaction is open.
+    pub(crate) fn idle(&self) -> bool {
+        self.wire.idle()
+    }
+
+    /// Closes the sockets and waits for the threads.
+    pub(crate) async fn stop(self) {
+        self.wire.stopping.store(true, Ordering::Release);
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        self.wire.streams.close();
+        self.wire.wake_threads();
+        let joined = tokio::task::spawn_blocking(move || {
+            self.threads.into_iter().filter_map(|thread| thread.join().err()).count()
+        });
+        match joined.await {
+            Ok(0) => {}
+            Ok(panicked) => tracing::error!(panicked, "threads of the edge had panicked"),
+            Err(error) => tracing::error!(error = %error, "the edge's threads were not waited for"),
+        }
+    }
+}
+
+/// Binds the sockets and begins to take calls. To be called within a tokio runtime.
+pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::Result<EdgeHandle> {
+    let mut listeners = Vec::new();
+    let mut udp: Vec<Option<Arc<UdpSocket>>> = Vec::new();
+    let mut tcp = Vec::new();
+    for one in &settings.listeners {
+        let name = || format!("cannot listen for SIP on {}:{}", one.transport.param(), one.bind);
+        let (socket, local) = match one.transport {
+            Transport::Udp => {
+                let socket = udp::bind(one.bind).with_context(name)?;
+                let local = socket.local_addr()?;
+                (Some(Arc::new(socket)), local)
+            }
+            Transport::Tcp => {
+                let socket = tokio::net::TcpListener::bind(one.bind).await.with_context(name)?;
+                let local = socket.local_addr()?;
+                tcp.push((index(listeners.len()), socket));
+                (None, local)
+            }
+            Transport::Tls => bail!("SIP over TLS is not available yet: use udp: or tcp: for {}", one.bind),
+        };
+        let (public_host, public_port) = match &one.public {
+            Some((host, port)) => (host.clone(), if *port == 0 { local.port() } else { *port }),
+            None if local.ip().is_unspecified() => {
+                bail!("{}: bound to all addresses, so --public-sip must say which one others reach it by", name())
+            }
+            None => (local.ip().to_string(), local.port()),
+        };
+        listeners.push(Listener { transport: one.transport, local, public_host, public_port });
+        udp.push(socket);
+    }
+    let bound = listeners.iter().map(|one| (one.transport, one.local)).collect();
+    let config = sip::Config {
+        listeners,
+        node: settings.node,
+        process: u32::from_le_bytes(clock::random()),
+        keys: sip::Keys { current: sip::Key { id: 0, secret: settings.key }, previous: None },
+        timers: Timers { no_provisional: settings.no_provisional, ..Timers::default() },
+        limits: sip::Limits::default(),
+    };
+    let wire = Wire::new(config, udp, parts);
+    let mut threads = Vec::new();
+    for (at, socket) in wire.udp.iter().enumerate() {
+        if let Some(socket) = socket {
+            threads.push(udp::spawn(Arc::clone(&wire), Arc::clone(socket), index(at))?);
+        }
+    }
+    let mut tasks = vec![tokio::spawn(wire::follow_deadlines(Arc::clone(&wire)))];
+    for (at, socket) in tcp {
+        tasks.push(tokio::spawn(tcp::listen(Arc::clone(&wire), socket, at)));
+    }
+    Ok(EdgeHandle { wire, bound, threads, tasks })
+}
+
+fn index(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
+}

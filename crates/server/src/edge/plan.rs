@@ -1,0 +1,168 @@
+//! The targets of a decided call, in the order they are tried, until each has addresses or is passed over.
+
+use domain::Endpoint;
+use domain::call::{self, FactKind, Unanswered};
+use domain::target::{self, TargetUri};
+use sip::{AskId, CallIds, Direction, Hop, Target, Transport, Trust, Verdict};
+use std::hash::{BuildHasher, Hasher};
+use std::net::{IpAddr, SocketAddr};
+
+use super::{facts, resolve};
+use crate::clock;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) ask: AskId,
+    ids: CallIds,
+    pub(super) places: Vec<Place>,
+}
+
+/// One target.
+#[derive(Debug)]
+pub(super) struct Place {
+    request_uri: String,
+    transport: Transport,
+    pub(super) state: State,
+}
+
+/// What is known of where a target is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its addresses.
+    Found(Vec<SocketAddr>),
+    /// A name still to be resolved.
+    Named(String, u16),
+    /// Passed over, with the cause that its attempt gets.
+    Skipped(&'static str),
+}
+
+impl Plan {
+    /// The targets of an endpoint for a call. `seed` is the call's name: a repeat of the same call has the same order.
+    pub(super) fn new(ask: AskId, ids: CallIds, endpoint: &Endpoint, user: &str, seed: &str) -> Self {
+        let mut draw = draws(seed);
+        let order = target::order(&endpoint.targets, &mut draw);
+        let targets = order.into_iter().filter_map(|at| endpoint.targets.get(at));
+        let places = targets.map(|target| Place::new(&target.uri, user)).collect();
+        Self { ask, ids, places }
+    }
+
+    /// Settles what needs no waiting: transports that no listener speaks, names looked up lately.
+    pub(super) fn settle(&mut self, spoken: &[Transport], names: &resolve::Names) {
+        for place in &mut self.places {
+            if !spoken.contains(&place.transport) {
+                place.state = State::Skipped(match place.transport {
+                    Transport::Tls => "tls_unavailable",
+                    Transport::Tcp => "tcp_unavailable",
+                    Transport::Udp => "udp_unavailable",
+                });
+            } else if let State::Named(host, port) = &place.state
+                && let Some(found) = names.recent(host, *port)
+            {
+                place.state = State::Found(found);
+            }
+        }
+    }
+
+    /// True when every target has addresses or is passed over.
+    pub(super) fn settled(&self) -> bool {
+        self.places.iter().all(|place| !matches!(place.state, State::Named(..)))
+    }
+
+    /// The verdict, with the facts that come before it.
+    pub(super) fn verdict(self) -> (Vec<domain::Fact>, Verdict) {
+        let at = clock::moment();
+        let (mut told, mut targets) = (Vec::new(), Vec::new());
+        for place in self.places {
+            match place.state {
+                State::Found(found) => {
+                    let hops = found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
+                    targets.push(Target { request_uri: place.request_uri, hops, tag: 0, headers: Vec::new() });
+                }
+                State::Skipped(cause) => told.push((place.request_uri, cause)),
+                State::Named(..) => told.push((place.request_uri, "name_not_found")),
+            }
+        }
+        let mut facts: Vec<_> = told
+            .into_iter()
+            .enumerate()
+            .map(|(n, (target, cause))| {
+                let n = u16::try_from(n).unwrap_or(u16::MAX);
+                let (started_at, ended_at) = (at.wall, at.wall);
+                let cause = cause.to_owned();
+                let attempt = call::Attempt { n, target, sip_status: None, cause, started_at, ended_at };
+                facts::about(self.ids, at, FactKind::Attempt(attempt))
+            })
+            .collect();
+        if targets.is_empty() {
+            let reason = "No target could be reached: see the causes of its attempts.".to_owned();
+            let status = call::CallStatus::Failed;
+            facts.push(facts::about(
+                self.ids,
+                at,
+                FactKind::Unanswered(Unanswered { sip_status: 503, status, reason }),
+            ));
+            let verdict = Verdict::Refuse {
+                status: 503,
+                reason: "No Target Reached",
+                reason_header: None,
+                retry_after: None,
+                fact_call: None,
+            };
+            return (facts, verdict);
+        }
+        // The edge counts its attempts from 0; the mark puts them behind those told here.
+        let skipped = facts.len() as u64;
+        targets.iter_mut().for_each(|target| target.tag = skipped);
+        let (call, direction, trust) = (self.ids, Direction::Inbound, Trust::Trusted);
+        (facts, Verdict::Route { call, direction, trust, targets })
+    }
+}
+
+impl Place {
+    fn new(uri: &TargetUri, user: &str) -> Self {
+        let transport = match uri.transport() {
+            target::Transport::Udp => Transport::Udp,
+            target::Transport::Tcp => Transport::Tcp,
+            target::Transport::Tls => Transport::Tls,
+        };
+        let state = match uri.host().parse::<IpAddr>() {
+            Ok(address) => State::Found(vec![SocketAddr::new(address, uri.port())]),
+            Err(_) => State::Named(uri.host().to_owned(), uri.port()),
+        };
+        Self { request_uri: uri.with_user(user), transport, state }
+    }
+}
+
+/// Draws in `0..=n`, the same for the same seed in any process (`SplitMix64`).
+fn draws(seed: &str) -> impl FnMut(u32) -> u32 {
+    let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
+    hasher.write(seed.as_bytes());
+    let mut state = hasher.finish();
+    move |n| {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^= mixed >> 31;
+        // The high half times the range, shifted down: even to one part in 2^32.
+        let scaled = ((mixed >> 32) * (u64::from(n) + 1)) >> 32;
+        u32::try_from(scaled).unwrap_or(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_repeat_for_a_call_and_spread_over_calls() {
+        let first = |seed: &str| draws(seed)(9);
+        assert_eq!(first("a@b"), first("a@b"));
+        let mut counts = [0_u32; 10];
+        for call in 0..10_000 {
+            counts[first(&format!("{call}@host")) as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
+    }
+}

@@ -1,0 +1,116 @@
+//! UDP: one thread a socket, blocking. A wake-up is one receive, the edge's work, and its sends: no poll, no timer call.
+//! Deadlines are kept by the receive's own time-out, which is changed only when the edge goes from open to idle or back.
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::wire::{TICK, Wire, Work};
+use crate::clock;
+
+/// Asked of the system; it gives as much as its limits allow.
+const BUFFER_BYTES: usize = 8 << 20;
+/// The time-out of a receive while nothing is open.
+const IDLE: Duration = Duration::from_secs(1);
+/// After a failure that is not about one datagram, the thread rests so long.
+const REST: Duration = Duration::from_millis(50);
+
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    for (what, set) in [
+        ("receive", socket.set_recv_buffer_size(BUFFER_BYTES)),
+        ("send", socket.set_send_buffer_size(BUFFER_BYTES)),
+    ] {
+        if let Err(error) = set {
+            tracing::warn!(error = %error, what, "a socket buffer keeps the system's size");
+        }
+    }
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+pub(super) fn spawn(
+    wire: Arc<Wire>,
+    socket: Arc<UdpSocket>,
+    listener: u16,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("sip-udp-{listener}")).spawn(move || receive(&wire, &socket, listener))
+}
+
+fn receive(wire: &Arc<Wire>, socket: &UdpSocket, listener: u16) {
+    let mut buffer = vec![0_u8; usize::from(u16::MAX)];
+    let mut work = Work::default();
+    let mut pause = Pause { socket, set: None };
+    let mut looked = clock::instant();
+    pause.set(IDLE);
+    while !wire.stopping.load(Ordering::Acquire) {
+        match socket.recv_from(&mut buffer) {
+            Ok((length, remote)) => {
+                let bytes = &buffer[..length];
+                // Keep-alives and what cannot be SIP.
+                if length < 16 || bytes.starts_with(b"\r\n") {
+                    continue;
+                }
+                let flow = sip::Flow { listener, transport: sip::Transport::Udp, remote, connection: None };
+                if wire.message(flow, bytes, &mut work) {
+                    pause.set(TICK);
+                }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                let open = wire.tick(&mut work);
+                pause.set(if open { TICK } else { IDLE });
+            }
+            // The answer of a peer that is gone to something sent before.
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {}
+            Err(error) => {
+                complain(&error, &mut looked);
+                std::thread::sleep(REST);
+            }
+        }
+    }
+}
+
+fn complain(error: &std::io::Error, looked: &mut Instant) {
+    let now = clock::instant();
+    if now.duration_since(*looked) > Duration::from_secs(10) {
+        *looked = now;
+        tracing::error!(error = %error, "SIP cannot be received");
+    }
+}
+
+struct Pause<'a> {
+    socket: &'a UdpSocket,
+    set: Option<Duration>,
+}
+
+impl Pause<'_> {
+    fn set(&mut self, pause: Duration) {
+        if self.set == Some(pause) {
+            return;
+        }
+        match self.socket.set_read_timeout(Some(pause)) {
+            Ok(()) => self.set = Some(pause),
+            Err(error) => tracing::error!(error = %error, "the time-out of a socket cannot be set"),
+        }
+    }
+}
+
+/// Ends a blocking receive of this socket by an empty datagram from itself.
+pub(super) fn wake(socket: &UdpSocket) {
+    let Ok(mut address) = socket.local_addr() else { return };
+    if address.ip().is_unspecified() {
+        let loopback: IpAddr =
+            if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    if let Err(error) = socket.send_to(&[], address) {
+        // The receive ends by its time-out then.
+        tracing::debug!(error = %error, "a receiving thread could not be woken");
+    }
+}

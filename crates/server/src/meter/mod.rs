@@ -1,0 +1,178 @@
+//! Moves facts from the journal to the store, and closes calls whose end nobody saw.
+//!
+//! A fact leaves the journal when the store has it, in batches. While the store is away the journal keeps them, is synced
+//! instead, and the batch is tried again: facts are unique in the store, so that trying again is harmless.
+
+mod reaper;
+mod tally;
+
+use anyhow::Context;
+use metrics::{Gauge, gauge};
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock;
+use crate::journal::{Batch, Journal};
+use crate::live::Live;
+pub(crate) use tally::Tally;
+
+/// Facts in one transaction of the store.
+const BATCH_MAX: usize = 1_000;
+/// How long facts gather before they are moved.
+const GATHER: Duration = Duration::from_millis(40);
+/// The journal is synced when the store takes longer than this: facts are safe from a loss of power 50 ms after they were
+/// written, by the one or by the other.
+const SLOW: Duration = Duration::from_millis(10);
+/// The pauses between attempts while the store is away grow up to this.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long a stop waits for the store.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    tally: Arc<Tally>,
+    journal: Arc<Journal>,
+    stop: watch::Sender<bool>,
+    mover: JoinHandle<()>,
+    reaper: JoinHandle<()>,
+}
+
+impl Meter {
+    /// Brings into the store what an earlier process left in the journal, then begins.
+    pub(crate) async fn start(store: Store, journal: Arc<Journal>, live: Arc<Live>) -> anyhow::Result<Self> {
+        let mut replayed = 0;
+        while let Some(batch) = journal.take(BATCH_MAX).context("the journal cannot be read")? {
+            let Batch { facts, upto } = batch;
+            replayed += facts.len();
+            store.facts_append(facts).await.context("the journal cannot be brought into the store")?;
+            journal.ack(upto);
+        }
+        if replayed > 0 {
+            tracing::info!(facts = replayed, "call records of an earlier process brought into the store");
+        }
+        let tally = Arc::new(Tally::new());
+        let (stop, stopped) = watch::channel(false);
+        let mover = Mover {
+            store: store.clone(),
+            journal: Arc::clone(&journal),
+            waiting: gauge!("trunkline_journal_bytes"),
+            away: false,
+        };
+        metrics::describe_gauge!("trunkline_journal_bytes", "Bytes of call records that wait for the store");
+        let reaper = reaper::Reaper { store, live, journal: Arc::clone(&journal), tally: Arc::clone(&tally) };
+        Ok(Self {
+            tally,
+            journal,
+            stop,
+            mover: tokio::spawn(mover.run(stopped)),
+            reaper: tokio::spawn(reaper.run()),
+        })
+    }
+
+    /// Who counts calls.
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
+    }
+
+    /// Moves what is left, for as long as a stop may take. What cannot be moved stays in the journal.
+    pub(crate) async fn stop(self) {
+        self.reaper.abort();
+        self.stop.send_replace(true);
+        if tokio::time::timeout(STOP_MAX, self.mover).await.is_err() {
+            tracing::warn!("the store did not take all call records; the next start brings them from the journal");
+        }
+        let journal = self.journal;
+        let closed = tokio::task::spawn_blocking(move || {
+            journal.sync();
+            journal.close();
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(error = %error, "the journal was not closed");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Mover {
+    store: Store,
+    journal: Arc<Journal>,
+    waiting: Gauge,
+    away: bool,
+}
+
+impl Mover {
+    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        loop {
+            let last = tokio::select! {
+                () = self.journal.woken() => *stopped.borrow(),
+                _ = stopped.changed() => true,
+            };
+            if !last {
+                clock::sleep(GATHER).await;
+            }
+            let mut pause = Duration::from_millis(100);
+            while !self.empty().await {
+                clock::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Moves everything there is; false when it has to be tried again later.
+    async fn empty(&mut self) -> bool {
+        loop {
+            self.show();
+            let batch = match self.journal.take(BATCH_MAX) {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return true,
+                Err(error) => {
+                    tracing::error!(error = %error, "the journal cannot be read");
+                    return false;
+                }
+            };
+            let upto = batch.upto;
+            let mut append = std::pin::pin!(self.store.facts_append(batch.facts));
+            let appended = tokio::select! {
+                appended = &mut append => appended,
+                () = clock::sleep(SLOW) => {
+                    sync(&self.journal).await;
+                    append.await
+                }
+            };
+            match appended {
+                Ok(_) => {
+                    self.journal.ack(upto);
+                    if std::mem::replace(&mut self.away, false) {
+                        tracing::info!("the store takes call records again");
+                    }
+                }
+                Err(error) => {
+                    sync(&self.journal).await;
+                    if !std::mem::replace(&mut self.away, true) {
+                        tracing::warn!(error = %error, "the store takes no call records; the journal keeps them");
+                    }
+                    return false;
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the journal is smaller than 2^52 bytes")]
+    fn show(&self) {
+        self.waiting.set(self.journal.waiting() as f64);
+    }
+}
+
+async fn sync(journal: &Arc<Journal>) {
+    let journal = Arc::clone(journal);
+    if let Err(error) = tokio::task::spawn_blocking(move || journal.sync()).await {
+        tracing::error!(error = %error, "the journal was not synced");
+    }
+}

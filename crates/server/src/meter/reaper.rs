@@ -1,0 +1,86 @@
+//! Closes calls whose end nobody saw: at the last moment they were known to live, never later, so that nobody pays for
+//! silence. Its facts go the way of all others, and the first end of a call stands: several nodes may reap one call.
+
+use domain::call::{CallStatus, Ended, EndedBy, FactKind, Unanswered};
+use domain::{Fact, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{OpenCall, Store};
+
+use super::Tally;
+use crate::clock;
+use crate::journal::Journal;
+use crate::live::Live;
+
+/// How often open calls are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Calls looked at in one go.
+const CALLS_MAX: u32 = 10_000;
+/// A call that rings longer has lost its process: the edge's own bound on setup is two minutes.
+const RINGING_MAX: i64 = 300;
+/// An answered call may be this much longer than its organization allows before it is closed.
+const MARGIN: i64 = 120;
+/// The longest call of an organization that is not known.
+const CALL_MAX: u32 = 14_400;
+
+#[derive(Debug)]
+pub(super) struct Reaper {
+    pub(super) store: Store,
+    pub(super) live: Arc<Live>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) tally: Arc<Tally>,
+}
+
+impl Reaper {
+    pub(super) async fn run(self) {
+        let this = Arc::new(self);
+        loop {
+            let looking = Arc::clone(&this);
+            if let Err(error) = tokio::task::spawn_blocking(move || looking.look()).await {
+                tracing::error!(error = %error, "open calls were not looked at");
+            }
+            clock::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn look(&self) {
+        let open = match self.store.calls_open(CALLS_MAX) {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::debug!(error = %error, "open calls cannot be read");
+                return;
+            }
+        };
+        if open.len() < CALLS_MAX as usize {
+            self.tally.reconcile(&open);
+        }
+        let now = clock::now();
+        let longest = |open: &OpenCall| {
+            self.live.max_call_seconds(open.call.organization_id).unwrap_or(CALL_MAX)
+        };
+        let mut facts: Vec<_> = open.iter().filter_map(|open| close(open, now, longest(open))).collect();
+        if !facts.is_empty() {
+            tracing::info!(calls = facts.len(), "calls closed whose end nobody saw");
+            facts.iter().for_each(|fact| self.tally.saw(fact));
+            self.journal.append(&mut facts);
+        }
+    }
+}
+
+/// The fact that closes an open call, if it is time.
+fn close(open: &OpenCall, now: Timestamp, call_max: u32) -> Option<Fact> {
+    let call = &open.call;
+    let age = |since: Timestamp| now.as_second().saturating_sub(since.as_second());
+    let kind = match (call.status, call.answered_at) {
+        (CallStatus::Answered, Some(answered)) if age(answered) > i64::from(call_max) + MARGIN => {
+            let reason = Some("Nobody was seen ending the call: it is closed at its last proof of life.".to_owned());
+            FactKind::Ended(Ended { by: EndedBy::Reaper, reason })
+        }
+        (CallStatus::Ringing, _) if age(call.started_at) > RINGING_MAX => {
+            let reason = "The call was still being set up when its process ended.".to_owned();
+            FactKind::Unanswered(Unanswered { sip_status: 408, status: CallStatus::NoAnswer, reason })
+        }
+        _ => return None,
+    };
+    Some(Fact { organization_id: call.organization_id, call_id: call.id, at: open.last, kind })
+}
