@@ -43,7 +43,7 @@ impl Dialect for Native {
     }
 
     fn claims(&self, path: &str) -> Option<usize> {
-        (path == "/api" || path.starts_with("/api/")).then_some("/api/".len())
+        (path == "/api" || path.starts_with("/api/")).then_some("/api/".len().min(path.len()))
     }
 
     fn credential(&self, headers: &HeaderMap) -> Result<Option<String>> {

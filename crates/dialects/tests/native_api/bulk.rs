@@ -16,18 +16,21 @@ fn csv(line: &str, body: impl Into<Vec<u8>>) -> Ask {
 fn read(ask: &Ask) -> String {
     let rows: Vec<String> = match ask.op() {
         Ok(Op::NumberImportMany(provider, rows)) => std::iter::once(provider.to_string())
-            .chain(rows.into_iter().map(|row| row.map_or_else(said, |row| format!("{row:?}"))))
+            .chain(
+                rows.into_iter().map(|row| row.map_or_else(|error| said(&error), |row| format!("{row:?}"))),
+            )
             .collect(),
-        Ok(Op::StockAdd(rows)) => {
-            rows.into_iter().map(|row| row.map_or_else(said, |row| format!("{row:?}"))).collect()
-        }
+        Ok(Op::StockAdd(rows)) => rows
+            .into_iter()
+            .map(|row| row.map_or_else(|error| said(&error), |row| format!("{row:?}")))
+            .collect(),
         Ok(other) => panic!("{other:?}"),
         Err(_) => return ask.refusal(),
     };
     rows.join("\n")
 }
 
-fn said(error: Error) -> String {
+fn said(error: &Error) -> String {
     format!("{:?} {}: {}", error.kind, error.field.unwrap_or("-"), error.public)
 }
 

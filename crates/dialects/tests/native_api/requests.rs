@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::{ask, id, owner, uuid};
 
-fn refused(line: &str, body: Value) -> String {
-    ask(line).json(&body).refusal()
+fn refused(line: &str, body: &Value) -> String {
+    ask(line).json(body).refusal()
 }
 
 #[test]
@@ -17,49 +17,49 @@ fn bodies_that_do_not_fit_are_refused_with_their_field() {
     let ledger = format!("POST {organization}/ledger");
     let trunk = |inbound: Value| json!({ "kind": "sip_trunk", "label": "p", "inbound": inbound });
     let lines = [
-        refused("POST /api/v1/organizations", json!({ "name": "a", "number_slots": -1 })),
-        refused("POST /api/v1/organizations", json!({ "name": "a", "kyc": "trusted" })),
-        refused("POST /api/v1/organizations", json!({ "name": "a", "pigeons": null })),
-        refused(&keys, json!({ "name": "k", "dialect": "morse", "role": "owner" })),
-        refused(&keys, json!({ "name": "k", "dialect": "neo", "role": "owner", "scopes": ["numbers:eat"] })),
-        refused(&ledger, json!({ "amount_cents": 1.5, "reason": "r" })),
-        refused(&ledger, json!({ "amount_cents": 0, "reason": "r" })),
-        refused(&ledger, json!({ "amount_cents": 10_000_000_001_i64, "reason": "r" })),
-        refused(&ledger, json!({ "amount_cents": 5, "reason": " " })),
-        refused("POST /api/v1/agents", json!({})),
-        refused("POST /api/v1/agents", json!([])),
-        refused("POST /api/v1/endpoints", json!({ "targets": [] })),
-        refused("POST /api/v1/endpoints", json!({ "name": "e", "targets": ["sip:a@b"] })),
-        refused("POST /api/v1/endpoints", json!({ "name": "e", "targets": [{ "priority": 1 }] })),
+        refused("POST /api/v1/organizations", &json!({ "name": "a", "number_slots": -1 })),
+        refused("POST /api/v1/organizations", &json!({ "name": "a", "kyc": "trusted" })),
+        refused("POST /api/v1/organizations", &json!({ "name": "a", "pigeons": null })),
+        refused(&keys, &json!({ "name": "k", "dialect": "morse", "role": "owner" })),
+        refused(&keys, &json!({ "name": "k", "dialect": "neo", "role": "owner", "scopes": ["numbers:eat"] })),
+        refused(&ledger, &json!({ "amount_cents": 1.5, "reason": "r" })),
+        refused(&ledger, &json!({ "amount_cents": 0, "reason": "r" })),
+        refused(&ledger, &json!({ "amount_cents": 10_000_000_001_i64, "reason": "r" })),
+        refused(&ledger, &json!({ "amount_cents": 5, "reason": " " })),
+        refused("POST /api/v1/agents", &json!({})),
+        refused("POST /api/v1/agents", &json!([])),
+        refused("POST /api/v1/endpoints", &json!({ "targets": [] })),
+        refused("POST /api/v1/endpoints", &json!({ "name": "e", "targets": ["sip:a@b"] })),
+        refused("POST /api/v1/endpoints", &json!({ "name": "e", "targets": [{ "priority": 1 }] })),
         refused(
             "POST /api/v1/endpoints",
-            json!({ "name": "e", "targets": [{ "uri": "sip:a@b", "priority": 65_536 }] }),
+            &json!({ "name": "e", "targets": [{ "uri": "sip:a@b", "priority": 65_536 }] }),
         ),
         refused(
             "POST /api/v1/endpoints",
-            json!({ "name": "e", "targets": [{ "uri": "sip:a@b", "port": 1 }] }),
+            &json!({ "name": "e", "targets": [{ "uri": "sip:a@b", "port": 1 }] }),
         ),
-        refused("POST /api/v1/endpoints", json!({ "name": "e", "targets": [{ "uri": "http://a" }] })),
-        refused("POST /api/v1/providers", json!({ "kind": "twilio", "label": "p" })),
-        refused("POST /api/v1/providers", json!({ "kind": "pigeon", "label": "p" })),
-        refused("POST /api/v1/providers", json!({ "kind": "managed" })),
-        refused("POST /api/v1/providers", trunk(json!({ "allowed_addresses": ["127.0.0.1/99"] }))),
-        refused("POST /api/v1/providers", trunk(json!({ "credentials": null }))),
+        refused("POST /api/v1/endpoints", &json!({ "name": "e", "targets": [{ "uri": "http://a" }] })),
+        refused("POST /api/v1/providers", &json!({ "kind": "twilio", "label": "p" })),
+        refused("POST /api/v1/providers", &json!({ "kind": "pigeon", "label": "p" })),
+        refused("POST /api/v1/providers", &json!({ "kind": "managed" })),
+        refused("POST /api/v1/providers", &trunk(json!({ "allowed_addresses": ["127.0.0.1/99"] }))),
+        refused("POST /api/v1/providers", &trunk(json!({ "credentials": null }))),
         refused(
             "POST /api/v1/providers",
-            trunk(json!({ "allowed_addresses": [], "credentials": { "username": "u" } })),
+            &trunk(json!({ "allowed_addresses": [], "credentials": { "username": "u" } })),
         ),
-        refused("POST /api/v1/providers", trunk(json!({ "allowed_addresses": [], "password": "p" }))),
-        refused("POST /api/v1/stock", json!({ "e164": "+1", "setup_cost_cents": 1 })),
-        refused("POST /api/v1/numbers", json!({})),
-        refused("POST /api/v1/numbers", json!({ "e164": "+14155550100" })),
-        refused("POST /api/v1/numbers", json!({ "provider_id": id })),
-        refused("POST /api/v1/numbers", json!({ "stock_id": id, "e164": "+14155550100" })),
-        refused("POST /api/v1/numbers", json!({ "stock_id": 5 })),
-        refused("POST /api/v1/numbers/import", json!({ "numbers": [] })),
-        refused("POST /api/v1/numbers/import", json!({ "provider_id": id })),
-        refused("POST /api/v1/numbers/import", json!("x")),
-        refused(&format!("POST /api/v1/numbers/{id}/restore"), json!({ "x": 1 })),
+        refused("POST /api/v1/providers", &trunk(json!({ "allowed_addresses": [], "password": "p" }))),
+        refused("POST /api/v1/stock", &json!({ "e164": "+1", "setup_cost_cents": 1 })),
+        refused("POST /api/v1/numbers", &json!({})),
+        refused("POST /api/v1/numbers", &json!({ "e164": "+14155550100" })),
+        refused("POST /api/v1/numbers", &json!({ "provider_id": id })),
+        refused("POST /api/v1/numbers", &json!({ "stock_id": id, "e164": "+14155550100" })),
+        refused("POST /api/v1/numbers", &json!({ "stock_id": 5 })),
+        refused("POST /api/v1/numbers/import", &json!({ "numbers": [] })),
+        refused("POST /api/v1/numbers/import", &json!({ "provider_id": id })),
+        refused("POST /api/v1/numbers/import", &json!("x")),
+        refused(&format!("POST /api/v1/numbers/{id}/restore"), &json!({ "x": 1 })),
         ask("POST /api/v1/agents").text("application/json", "{").refusal(),
     ];
     insta::assert_snapshot!(lines.join("\n"), @r"
