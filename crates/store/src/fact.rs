@@ -96,7 +96,8 @@ struct UnansweredRow {
 
 /// A fact as one line of JSON (without its end).
 pub fn fact_encode(fact: &Fact) -> Vec<u8> {
-    let whole = Whole { org: fact.organization_id.to_string(), call: fact.call_id.to_string(), fact: Row::of(fact) };
+    let whole =
+        Whole { org: fact.organization_id.to_string(), call: fact.call_id.to_string(), fact: Row::of(fact) };
     // Row structs have string keys and no failing serializers.
     serde_json::to_vec(&whole).expect("a row struct is always JSON")
 }
@@ -123,15 +124,19 @@ impl Row {
         let is = match kind {
             FactKind::Started(started) => KindRow::Started(Box::new(StartedRow::of(started))),
             FactKind::Attempt(attempt) => KindRow::Attempt(AttemptRow::of(attempt)),
-            FactKind::Answered(dialog) => KindRow::Answered(dialog.as_deref().map(|d| Box::new(DialogRow::of(d)))),
+            FactKind::Answered(dialog) => {
+                KindRow::Answered(dialog.as_deref().map(|d| Box::new(DialogRow::of(d))))
+            }
             FactKind::Ended(Ended { by, reason }) => {
                 KindRow::Ended(EndedRow { by: by.as_str().to_owned(), reason: reason.clone() })
             }
-            FactKind::Unanswered(Unanswered { sip_status, status, reason }) => KindRow::Unanswered(UnansweredRow {
-                sip_status: *sip_status,
-                status: status.as_str().to_owned(),
-                reason: reason.clone(),
-            }),
+            FactKind::Unanswered(Unanswered { sip_status, status, reason }) => {
+                KindRow::Unanswered(UnansweredRow {
+                    sip_status: *sip_status,
+                    status: status.as_str().to_owned(),
+                    reason: reason.clone(),
+                })
+            }
         };
         Self { at: (wall.as_microsecond(), *process, *monotonic_us), is }
     }
@@ -142,7 +147,9 @@ impl Row {
             KindRow::Started(row) => FactKind::Started(Box::new(row.read()?)),
             KindRow::Attempt(row) => FactKind::Attempt(row.read()?),
             KindRow::Answered(row) => FactKind::Answered(row.map(|row| Box::new(row.read()))),
-            KindRow::Ended(EndedRow { by, reason }) => FactKind::Ended(Ended { by: EndedBy::parse(&by)?, reason }),
+            KindRow::Ended(EndedRow { by, reason }) => {
+                FactKind::Ended(Ended { by: EndedBy::parse(&by)?, reason })
+            }
             KindRow::Unanswered(UnansweredRow { sip_status, status, reason }) => {
                 FactKind::Unanswered(Unanswered { sip_status, status: CallStatus::parse(&status)?, reason })
             }
@@ -153,13 +160,26 @@ impl Row {
 }
 
 /// An optional id that must be one where it is there.
-fn id<I>(text: Option<String>, parse: impl Fn(&str) -> Option<I>) -> Option<Option<I>> {
-    text.map_or(Some(None), |text| parse(&text).map(Some))
+fn id<I>(text: Option<String>, parse: impl Fn(&str) -> Option<I>) -> Result<Option<I>, NotAnId> {
+    text.map(|text| parse(&text).ok_or(NotAnId)).transpose()
 }
+
+struct NotAnId;
 
 impl StartedRow {
     fn of(started: &Started) -> Self {
-        let Started { direction, number_id, number, from, to, provider_id, endpoint_id, generation, rate_per_minute, sip_call_id } = started;
+        let Started {
+            direction,
+            number_id,
+            number,
+            from,
+            to,
+            provider_id,
+            endpoint_id,
+            generation,
+            rate_per_minute,
+            sip_call_id,
+        } = started;
         Self {
             direction: direction.as_str().to_owned(),
             number_id: number_id.map(|id| id.to_string()),
@@ -175,15 +195,26 @@ impl StartedRow {
     }
 
     fn read(self) -> Option<Started> {
-        let Self { direction, number_id, number, from, to, provider_id, endpoint_id, generation, rate, sip_call_id } = self;
+        let Self {
+            direction,
+            number_id,
+            number,
+            from,
+            to,
+            provider_id,
+            endpoint_id,
+            generation,
+            rate,
+            sip_call_id,
+        } = self;
         Some(Started {
             direction: Direction::parse(&direction)?,
-            number_id: id(number_id, NumberId::parse)?,
+            number_id: id(number_id, NumberId::parse).ok()?,
             number: number.and_then(E164::from_u64),
             from,
             to,
-            provider_id: id(provider_id, ProviderId::parse)?,
-            endpoint_id: id(endpoint_id, EndpointId::parse)?,
+            provider_id: id(provider_id, ProviderId::parse).ok()?,
+            endpoint_id: id(endpoint_id, EndpointId::parse).ok()?,
             generation: Generation(generation),
             rate_per_minute: Micros(rate),
             sip_call_id,
@@ -207,18 +238,65 @@ impl AttemptRow {
     fn read(self) -> Option<Attempt> {
         let Self { n, target, sip_status, cause, started_at, ended_at } = self;
         let started_at = Timestamp::from_microsecond(started_at).ok()?;
-        Some(Attempt { n, target, sip_status, cause, started_at, ended_at: Timestamp::from_microsecond(ended_at).ok()? })
+        Some(Attempt {
+            n,
+            target,
+            sip_status,
+            cause,
+            started_at,
+            ended_at: Timestamp::from_microsecond(ended_at).ok()?,
+        })
     }
 }
 
 impl DialogRow {
     fn of(parts: &DialogParts) -> Self {
-        let DialogParts { call_id, from, to, caller_contact, callee_contact, caller_routes, callee_routes, cseq, session_expires } = parts.clone();
-        Self { call_id, from, to, caller_contact, callee_contact, caller_routes, callee_routes, cseq, session_expires }
+        let DialogParts {
+            call_id,
+            from,
+            to,
+            caller_contact,
+            callee_contact,
+            caller_routes,
+            callee_routes,
+            cseq,
+            session_expires,
+        } = parts.clone();
+        Self {
+            call_id,
+            from,
+            to,
+            caller_contact,
+            callee_contact,
+            caller_routes,
+            callee_routes,
+            cseq,
+            session_expires,
+        }
     }
 
     fn read(self) -> DialogParts {
-        let Self { call_id, from, to, caller_contact, callee_contact, caller_routes, callee_routes, cseq, session_expires } = self;
-        DialogParts { call_id, from, to, caller_contact, callee_contact, caller_routes, callee_routes, cseq, session_expires }
+        let Self {
+            call_id,
+            from,
+            to,
+            caller_contact,
+            callee_contact,
+            caller_routes,
+            callee_routes,
+            cseq,
+            session_expires,
+        } = self;
+        DialogParts {
+            call_id,
+            from,
+            to,
+            caller_contact,
+            callee_contact,
+            caller_routes,
+            callee_routes,
+            cseq,
+            session_expires,
+        }
     }
 }

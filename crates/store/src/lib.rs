@@ -80,13 +80,18 @@ fn path_of(url: &str) -> Result<PathBuf, StoreError> {
         Some(("sqlite", rest)) => {
             let path = rest.strip_prefix("//").unwrap_or(rest);
             if path.is_empty() || path.starts_with(':') {
-                return refused(format!("`{url}` names no file; write a path, such as sqlite:./trunkline.db"));
+                return refused(format!(
+                    "`{url}` names no file; write a path, such as sqlite:./trunkline.db"
+                ));
             }
             Ok(PathBuf::from(path))
         }
         Some(("postgres" | "postgresql", _)) => {
             // The URL may hold a password: it is not repeated.
-            refused("this version has no PostgreSQL engine; name a file, such as sqlite:./trunkline.db".to_owned())
+            refused(
+                "this version has no PostgreSQL engine; name a file, such as sqlite:./trunkline.db"
+                    .to_owned(),
+            )
         }
         _ => refused("a store is named by sqlite:PATH, such as sqlite:./trunkline.db".to_owned()),
     }

@@ -12,13 +12,15 @@ use domain::ledger::Entry;
 use domain::number::{Environment, NumberQuery};
 use domain::stock::StockQuery;
 use domain::{
-    Agent, Call, Endpoint, Event, Generation, Key, Micros, Number, Organization, Page, Paged, Provider, Stock, Timestamp,
+    Agent, Call, Endpoint, Event, Generation, Key, Micros, Number, Organization, Page, Paged, Provider,
+    Stock, Timestamp,
 };
 
 use crate::error::StoreError;
 use crate::feed::{Changed, Changes, Epoch, OpenCall};
 use crate::sqlite::{
-    agent, answer, call, change_log, doctor, endpoint, event, key, ledger, number, organization, provider, stock,
+    agent, answer, call, change_log, doctor, endpoint, event, key, ledger, number, organization, provider,
+    stock,
 };
 use crate::{Engine, Store};
 

@@ -31,13 +31,19 @@ pub(super) fn put(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), CommitError> {
         None => tx.counters.next_serial(),
     };
     let (created, updated, organization) = (time(*created_at), time(*updated_at), blob(*organization_id));
-    let row = params![name, description, created, updated, int(serial), int(*version), organization, id.as_str()];
+    let row =
+        params![name, description, created, updated, int(serial), int(*version), organization, id.as_str()];
     TABLE.put(tx.db, What::Agent, *version, row).map_err(|f| f.about(What::Agent, What::Organization))?;
     tx.touch();
     Ok(())
 }
 
-pub(super) fn delete(tx: &mut Tx<'_>, organization: OrganizationId, id: &AgentId, version: u64) -> Result<(), CommitError> {
+pub(super) fn delete(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    id: &AgentId,
+    version: u64,
+) -> Result<(), CommitError> {
     let owner = blob(organization);
     // A number that was given back keeps no hold on its agent; a held one does, and so does an endpoint.
     let sql = "UPDATE numbers SET agent_id = NULL WHERE organization_id = $1 AND agent_id = $2 AND held = 0";
@@ -52,7 +58,11 @@ pub(super) fn delete(tx: &mut Tx<'_>, organization: OrganizationId, id: &AgentId
 }
 
 /// The number that stands for an agent in the search index.
-pub(super) fn serial(db: &Connection, organization: OrganizationId, id: &AgentId) -> Result<Option<u64>, StoreError> {
+pub(super) fn serial(
+    db: &Connection,
+    organization: OrganizationId,
+    id: &AgentId,
+) -> Result<Option<u64>, StoreError> {
     let sql = "SELECT serial FROM agents WHERE organization_id = $1 AND id = $2";
     one(db, sql, params![blob(organization), id.as_str()], |mut row| row.uint())
 }
@@ -65,7 +75,8 @@ pub(super) fn named(
     most: usize,
 ) -> Result<Vec<(AgentId, u64)>, StoreError> {
     let mut found = Vec::new();
-    let mut statement = db.prepare_cached("SELECT name, id, serial FROM agents WHERE organization_id = $1")?;
+    let mut statement =
+        db.prepare_cached("SELECT name, id, serial FROM agents WHERE organization_id = $1")?;
     let mut rows = statement.query(params![blob(organization)])?;
     while found.len() < most
         && let Some(row) = rows.next()?
@@ -79,17 +90,29 @@ pub(super) fn named(
     Ok(found)
 }
 
-pub(crate) fn get(db: &Connection, organization: OrganizationId, id: &AgentId) -> Result<Option<Agent>, StoreError> {
+pub(crate) fn get(
+    db: &Connection,
+    organization: OrganizationId,
+    id: &AgentId,
+) -> Result<Option<Agent>, StoreError> {
     let sql = format!("{} AND organization_id = $1 AND id = $2", TABLE.select);
     one(db, &sql, params![blob(organization), id.as_str()], read)
 }
 
-pub(crate) fn list(db: &Connection, organization: OrganizationId, page: &Page<AgentId>) -> Result<Paged<Agent>, StoreError> {
+pub(crate) fn list(
+    db: &Connection,
+    organization: OrganizationId,
+    page: &Page<AgentId>,
+) -> Result<Paged<Agent>, StoreError> {
     let list = List::new(&TABLE.select, Vec::new()).and("organization_id =", blob(organization).to_vec());
     list.page(db, "id", page_of(page, |id| Value::Text(id.as_str().to_owned())), read)
 }
 
-pub(crate) fn names(db: &Connection, organization: OrganizationId, ids: &[AgentId]) -> Result<Vec<(AgentId, String)>, StoreError> {
+pub(crate) fn names(
+    db: &Connection,
+    organization: OrganizationId,
+    ids: &[AgentId],
+) -> Result<Vec<(AgentId, String)>, StoreError> {
     let sql = "SELECT name FROM agents WHERE organization_id = $1 AND id = $2";
     let name = |id: &AgentId| one(db, sql, params![blob(organization), id.as_str()], |mut row| row.get());
     let mut found = Vec::with_capacity(ids.len());
@@ -99,7 +122,11 @@ pub(crate) fn names(db: &Connection, organization: OrganizationId, ids: &[AgentI
     Ok(found)
 }
 
-pub(crate) fn has_endpoints(db: &Connection, organization: OrganizationId, id: &AgentId) -> Result<bool, StoreError> {
+pub(crate) fn has_endpoints(
+    db: &Connection,
+    organization: OrganizationId,
+    id: &AgentId,
+) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM endpoints WHERE organization_id = $1 AND agent_id = $2";
     exists(db, sql, params![blob(organization), id.as_str()])
 }

@@ -19,7 +19,8 @@ pub(super) fn keep(db: &Connection, answer: &KeptAnswer) -> Result<(), CommitErr
     let failed = |f: super::sql::Failure| f.about(What::Request, What::Request);
     let sql = "DELETE FROM answers WHERE slot = $1 AND at < $2";
     write(db, sql, params![slot, expired]).map_err(failed)?;
-    let sql = "DELETE FROM answers WHERE slot IN (SELECT slot FROM answers WHERE at < $1 ORDER BY at LIMIT $2)";
+    let sql =
+        "DELETE FROM answers WHERE slot IN (SELECT slot FROM answers WHERE at < $1 ORDER BY at LIMIT $2)";
     write(db, sql, params![expired, PURGED]).map_err(failed)?;
     let sql = "INSERT INTO answers (slot, body, sealed, at) VALUES ($1, $2, $3, $4)";
     write(db, sql, params![slot, body, sealed, time(*at)]).map_err(failed)?;

@@ -84,7 +84,12 @@ impl<'a> Tx<'a> {
     }
 
     /// Says that something was written that memory follows.
-    pub(super) fn log(&mut self, topic: Topic, organization: OrganizationId, key: &[u8; 16]) -> Result<(), CommitError> {
+    pub(super) fn log(
+        &mut self,
+        topic: Topic,
+        organization: OrganizationId,
+        key: &[u8; 16],
+    ) -> Result<(), CommitError> {
         self.touch();
         let sql = "INSERT INTO change_log (generation, kind, organization_id, key) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT DO NOTHING";
@@ -94,7 +99,12 @@ impl<'a> Tx<'a> {
     }
 
     /// Asks that an agent have at most one default in an environment at the end.
-    pub(super) fn check_default(&mut self, organization: OrganizationId, agent: AgentId, environment: Environment) {
+    pub(super) fn check_default(
+        &mut self,
+        organization: OrganizationId,
+        agent: AgentId,
+        environment: Environment,
+    ) {
         self.defaults.push((organization, agent, environment));
     }
 
@@ -125,7 +135,11 @@ impl<'a> Tx<'a> {
 }
 
 /// Applies a commit. After an error the caller rolls back to where it began.
-pub(super) fn commit(db: &Connection, counters: &mut Counters, commit: &Commit) -> Result<Generation, CommitError> {
+pub(super) fn commit(
+    db: &Connection,
+    counters: &mut Counters,
+    commit: &Commit,
+) -> Result<Generation, CommitError> {
     let Commit { changes, guards, answer } = commit;
     let mut tx = Tx::new(db, counters);
     for change in changes {
@@ -160,7 +174,9 @@ fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
         Change::Agent(agent) => agent::put(tx, agent),
         Change::AgentDelete(organization, id, version) => agent::delete(tx, *organization, id, *version),
         Change::Endpoint(endpoint) => endpoint::put(tx, endpoint),
-        Change::EndpointDelete(organization, id, version) => endpoint::delete(tx, *organization, *id, *version),
+        Change::EndpointDelete(organization, id, version) => {
+            endpoint::delete(tx, *organization, *id, *version)
+        }
         Change::Provider(provider) => provider::put(tx, provider),
         Change::ProviderDelete(id, version) => provider::delete(tx, *id, *version),
         Change::Stock(stock) => stock::put(tx, stock),

@@ -31,7 +31,9 @@ impl Topic {
 }
 
 pub(crate) fn generation(db: &Connection) -> Result<(Epoch, Generation), StoreError> {
-    let found = one(db, "SELECT epoch, generation FROM meta WHERE one = 1", &[], |mut row| Ok((row.uint()?, row.uint()?)))?;
+    let found = one(db, "SELECT epoch, generation FROM meta WHERE one = 1", &[], |mut row| {
+        Ok((row.uint()?, row.uint()?))
+    })?;
     let (epoch, generation) = found.ok_or_else(|| corrupt("meta", "absent"))?;
     Ok((Epoch(epoch), Generation(generation)))
 }
@@ -67,7 +69,12 @@ pub(crate) fn since(db: &Connection, from: Generation, limit: usize) -> Result<C
 }
 
 /// The thing as it is now.
-fn current(db: &Connection, topic: Topic, owner: OrganizationId, id: Uuid) -> Result<Option<Changed>, StoreError> {
+fn current(
+    db: &Connection,
+    topic: Topic,
+    owner: OrganizationId,
+    id: Uuid,
+) -> Result<Option<Changed>, StoreError> {
     Ok(match topic {
         Topic::Organization => match organization::get(db, owner)? {
             Some(organization) => Some(Changed::Organization(organization, ledger::balance(db, owner)?)),
@@ -88,7 +95,10 @@ fn current(db: &Connection, topic: Topic, owner: OrganizationId, id: Uuid) -> Re
 }
 
 /// See [`crate::Store::snapshot`]. `db` is in a transaction. What numbers refer to comes before them.
-pub(crate) fn snapshot(db: &Connection, see: &mut dyn FnMut(Changed)) -> Result<(Epoch, Generation), StoreError> {
+pub(crate) fn snapshot(
+    db: &Connection,
+    see: &mut dyn FnMut(Changed),
+) -> Result<(Epoch, Generation), StoreError> {
     let at = generation(db)?;
     organization::each(db, |organization| {
         let balance = ledger::balance(db, organization.id)?;

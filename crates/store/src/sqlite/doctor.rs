@@ -91,9 +91,18 @@ pub(crate) fn problems(db: &Connection) -> Result<Vec<String>, StoreError> {
     for (sentence, sql) in CHECKS {
         problems.extend(named(db, sql)?.into_iter().map(|row| format!("{sentence}: {row}")));
     }
-    problems.extend(named(db, "PRAGMA foreign_key_check")?.into_iter().map(|row| format!("a row refers to nothing: {row}")));
+    problems.extend(
+        named(db, "PRAGMA foreign_key_check")?
+            .into_iter()
+            .map(|row| format!("a row refers to nothing: {row}")),
+    );
     let sound = |row: &String| row != "ok";
-    problems.extend(named(db, "PRAGMA quick_check")?.into_iter().filter(sound).map(|row| format!("the file is damaged: {row}")));
+    problems.extend(
+        named(db, "PRAGMA quick_check")?
+            .into_iter()
+            .filter(sound)
+            .map(|row| format!("the file is damaged: {row}")),
+    );
     Ok(problems)
 }
 
@@ -109,7 +118,9 @@ fn named(db: &Connection, sql: &str) -> Result<Vec<String>, StoreError> {
             ValueRef::Integer(number) => number.to_string(),
             ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
             // An id: never a phone number or a name, which the log may not hold.
-            ValueRef::Blob(bytes) => uuid::Uuid::from_slice(bytes).map_or_else(|_| "?".to_owned(), |id| id.to_string()),
+            ValueRef::Blob(bytes) => {
+                uuid::Uuid::from_slice(bytes).map_or_else(|_| "?".to_owned(), |id| id.to_string())
+            }
         });
     }
     Ok(found)

@@ -61,18 +61,54 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
     let source_addresses = addresses_read(&row.json::<Vec<String>>()?)?;
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let (organization_id, id) = (row.id()?, row.id()?);
-    Ok(Endpoint { id, organization_id, name, kind, agent_id, environment, is_default, targets, source_addresses, created_at, updated_at, version })
+    Ok(Endpoint {
+        id,
+        organization_id,
+        name,
+        kind,
+        agent_id,
+        environment,
+        is_default,
+        targets,
+        source_addresses,
+        created_at,
+        updated_at,
+        version,
+    })
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitError> {
-    let Endpoint { id, organization_id, name, kind, agent_id, environment, is_default, targets, source_addresses, created_at, updated_at, version } = endpoint;
+    let Endpoint {
+        id,
+        organization_id,
+        name,
+        kind,
+        agent_id,
+        environment,
+        is_default,
+        targets,
+        source_addresses,
+        created_at,
+        updated_at,
+        version,
+    } = endpoint;
     let agent = agent_id.as_ref().map(AgentId::as_str);
     let targets = json(&targets.iter().map(TargetRow::of).collect::<Vec<_>>());
     let addresses = json(&addresses_text(source_addresses));
     let (created, updated, own) = (time(*created_at), time(*updated_at), blob(*id));
     let row = params![
-        name, kind.as_str(), agent, environment.as_str(), is_default, targets, addresses, created, updated,
-        int(*version), blob(*organization_id), own
+        name,
+        kind.as_str(),
+        agent,
+        environment.as_str(),
+        is_default,
+        targets,
+        addresses,
+        created,
+        updated,
+        int(*version),
+        blob(*organization_id),
+        own
     ];
     match TABLE.put(tx.db, What::Endpoint, *version, row) {
         Ok(()) => {}
@@ -96,10 +132,16 @@ fn blame(db: &Connection, endpoint: &Endpoint) -> Result<What, StoreError> {
     Ok(if here && missing { What::Agent } else { What::Organization })
 }
 
-pub(super) fn delete(tx: &mut Tx<'_>, organization: OrganizationId, id: EndpointId, version: u64) -> Result<(), CommitError> {
+pub(super) fn delete(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    id: EndpointId,
+    version: u64,
+) -> Result<(), CommitError> {
     let (owner, own) = (blob(organization), blob(id));
     // A number that was given back keeps no hold on its endpoint; a held one does.
-    let sql = "UPDATE numbers SET endpoint_id = NULL WHERE organization_id = $1 AND endpoint_id = $2 AND held = 0";
+    let sql =
+        "UPDATE numbers SET endpoint_id = NULL WHERE organization_id = $1 AND endpoint_id = $2 AND held = 0";
     write(tx.db, sql, params![owner, own]).map_err(|f| f.about(What::Number, What::Endpoint))?;
     let sql = "DELETE FROM endpoints WHERE organization_id = $1 AND id = $2 AND version = $3";
     let gone = write(tx.db, sql, params![owner, own, int(version)]);
@@ -110,18 +152,29 @@ pub(super) fn delete(tx: &mut Tx<'_>, organization: OrganizationId, id: Endpoint
 }
 
 /// Whether an agent has two defaults in an environment.
-pub(super) fn defaults_clash(db: &Connection, (organization, agent, environment): &(OrganizationId, AgentId, Environment)) -> Result<bool, StoreError> {
+pub(super) fn defaults_clash(
+    db: &Connection,
+    (organization, agent, environment): &(OrganizationId, AgentId, Environment),
+) -> Result<bool, StoreError> {
     let sql = "SELECT count(*) FROM endpoints WHERE organization_id = $1 AND agent_id = $2 AND environment = $3 AND is_default";
     let row = params![blob(*organization), agent.as_str(), environment.as_str()];
     Ok(one(db, sql, row, |mut row| row.uint())?.unwrap_or(0) > 1)
 }
 
-pub(crate) fn get(db: &Connection, organization: OrganizationId, id: EndpointId) -> Result<Option<Endpoint>, StoreError> {
+pub(crate) fn get(
+    db: &Connection,
+    organization: OrganizationId,
+    id: EndpointId,
+) -> Result<Option<Endpoint>, StoreError> {
     let sql = format!("{} AND organization_id = $1 AND id = $2", TABLE.select);
     one(db, &sql, params![blob(organization), blob(id)], read)
 }
 
-pub(crate) fn list(db: &Connection, organization: OrganizationId, page: &Page<EndpointId>) -> Result<Paged<Endpoint>, StoreError> {
+pub(crate) fn list(
+    db: &Connection,
+    organization: OrganizationId,
+    page: &Page<EndpointId>,
+) -> Result<Paged<Endpoint>, StoreError> {
     let list = List::new(&TABLE.select, Vec::new()).and("organization_id =", blob(organization).to_vec());
     list.page(db, "id", page_of_ids(page), read)
 }
@@ -140,7 +193,10 @@ pub(crate) fn default(
 }
 
 /// Every endpoint.
-pub(super) fn each(db: &Connection, mut see: impl FnMut(Endpoint) -> Result<(), StoreError>) -> Result<(), StoreError> {
+pub(super) fn each(
+    db: &Connection,
+    mut see: impl FnMut(Endpoint) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut statement = db.prepare(&TABLE.select)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -58,13 +58,18 @@ fn read(mut row: Columns<'_, '_>) -> Result<Event, StoreError> {
 pub(super) fn put(tx: &mut Tx<'_>, event: &Event) -> Result<(), CommitError> {
     let Event { id, organization_id, name, actor, subject, data, at } = event;
     let sql = "INSERT INTO events (id, organization_id, name, actor, subject, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    let row = params![blob(*id), blob(*organization_id), name, actor_text(*actor), subject, bag(data), time(*at)];
+    let row =
+        params![blob(*id), blob(*organization_id), name, actor_text(*actor), subject, bag(data), time(*at)];
     write(tx.db, sql, row).map_err(|f| f.about(What::Request, What::Organization))?;
     tx.touch();
     Ok(())
 }
 
-pub(crate) fn list(db: &Connection, organization: OrganizationId, page: &Page<EventId>) -> Result<Paged<Event>, StoreError> {
+pub(crate) fn list(
+    db: &Connection,
+    organization: OrganizationId,
+    page: &Page<EventId>,
+) -> Result<Paged<Event>, StoreError> {
     let list = List::new(SELECT, Vec::new()).and("organization_id =", blob(organization).to_vec());
     list.page(db, "id", page_of_ids(page), read)
 }

@@ -28,7 +28,20 @@ fn read(mut row: Columns<'_, '_>) -> Result<Key, StoreError> {
     let (created_at, revoked_at, version) = (row.time()?, row.time_of()?, row.uint()?);
     let hash = KeyHash(row.get()?);
     let (organization_id, id) = (row.id()?, row.id()?);
-    Ok(Key { id, organization_id, name, dialect, role, scopes, mode, prefix, hash, created_at, revoked_at, version })
+    Ok(Key {
+        id,
+        organization_id,
+        name,
+        dialect,
+        role,
+        scopes,
+        mode,
+        prefix,
+        hash,
+        created_at,
+        revoked_at,
+        version,
+    })
 }
 
 fn scopes_read(text: &str) -> Result<Vec<Scope>, StoreError> {
@@ -37,18 +50,45 @@ fn scopes_read(text: &str) -> Result<Vec<Scope>, StoreError> {
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, key: &Key) -> Result<(), CommitError> {
-    let Key { id, organization_id, name, dialect, role, scopes, mode, prefix, hash, created_at, revoked_at, version } = key;
+    let Key {
+        id,
+        organization_id,
+        name,
+        dialect,
+        role,
+        scopes,
+        mode,
+        prefix,
+        hash,
+        created_at,
+        revoked_at,
+        version,
+    } = key;
     let scopes = scopes.as_ref().map(|s| json(&s.iter().map(Scope::to_string).collect::<Vec<_>>()));
     let (created, revoked, own) = (time(*created_at), time_of(*revoked_at), blob(*id));
     let row = params![
-        name, dialect.0, role.as_str(), scopes, mode.as_str(), prefix, created, revoked, int(*version),
-        hash.0, blob(*organization_id), own
+        name,
+        dialect.0,
+        role.as_str(),
+        scopes,
+        mode.as_str(),
+        prefix,
+        created,
+        revoked,
+        int(*version),
+        hash.0,
+        blob(*organization_id),
+        own
     ];
     TABLE.put(tx.db, What::Key, *version, row).map_err(|f| f.about(What::Key, What::Organization))?;
     tx.log(Topic::Key, *organization_id, &own)
 }
 
-pub(crate) fn get(db: &Connection, organization: OrganizationId, id: KeyId) -> Result<Option<Key>, StoreError> {
+pub(crate) fn get(
+    db: &Connection,
+    organization: OrganizationId,
+    id: KeyId,
+) -> Result<Option<Key>, StoreError> {
     let sql = format!("{} AND organization_id = $1 AND id = $2", TABLE.select);
     one(db, &sql, params![blob(organization), blob(id)], read)
 }
@@ -57,13 +97,20 @@ pub(crate) fn find(db: &Connection, hash: &KeyHash) -> Result<Option<Key>, Store
     one(db, &format!("{} AND hash = $1", TABLE.select), params![hash.0], read)
 }
 
-pub(crate) fn list(db: &Connection, organization: OrganizationId, page: &Page<KeyId>) -> Result<Paged<Key>, StoreError> {
+pub(crate) fn list(
+    db: &Connection,
+    organization: OrganizationId,
+    page: &Page<KeyId>,
+) -> Result<Paged<Key>, StoreError> {
     let list = List::new(&TABLE.select, Vec::new()).and("organization_id =", blob(organization).to_vec());
     list.page(db, "id", page_of_ids(page), read)
 }
 
 /// Every key that was not revoked.
-pub(super) fn each(db: &Connection, mut see: impl FnMut(Key) -> Result<(), StoreError>) -> Result<(), StoreError> {
+pub(super) fn each(
+    db: &Connection,
+    mut see: impl FnMut(Key) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut statement = db.prepare(&format!("{} AND revoked_at IS NULL", TABLE.select))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

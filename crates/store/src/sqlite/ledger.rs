@@ -29,17 +29,29 @@ pub(super) fn post(tx: &mut Tx<'_>, posting: &Posting) -> Result<(), CommitError
     for (account, amount) in posting.entries() {
         // Read in this transaction, so no other posting can stand between.
         let before = account_balance(tx.db, posting.organization_id, *account)?;
-        let overflow = || CommitError::Unavailable("an account would hold more than can be counted".to_owned());
+        let overflow =
+            || CommitError::Unavailable("an account would hold more than can be counted".to_owned());
         let after = before.0.checked_add(amount.0).ok_or_else(overflow)?;
         let sql = "INSERT INTO entries (organization_id, id, posting_id, account, amount, balance_after) \
                    VALUES ($1, $2, $3, $4, $5, $6)";
-        let row = params![owner, int(tx.counters.next_entry()), blob(posting.id), account.as_str(), amount.0, after];
+        let row = params![
+            owner,
+            int(tx.counters.next_entry()),
+            blob(posting.id),
+            account.as_str(),
+            amount.0,
+            after
+        ];
         write(tx.db, sql, row).map_err(|f| f.about(What::Ledger, What::Ledger))?;
     }
     tx.log(Topic::Balance, posting.organization_id, &owner)
 }
 
-fn account_balance(db: &Connection, organization: OrganizationId, account: Account) -> Result<Micros, StoreError> {
+fn account_balance(
+    db: &Connection,
+    organization: OrganizationId,
+    account: Account,
+) -> Result<Micros, StoreError> {
     let sql = "SELECT balance_after FROM entries WHERE organization_id = $1 AND account = $2 ORDER BY id DESC LIMIT 1";
     let last = one(db, sql, params![blob(organization), account.as_str()], |mut row| row.micros())?;
     Ok(last.unwrap_or_default())
@@ -49,12 +61,20 @@ pub(crate) fn balance(db: &Connection, organization: OrganizationId) -> Result<M
     account_balance(db, organization, Account::Wallet)
 }
 
-pub(crate) fn list(db: &Connection, organization: OrganizationId, page: &Page<u64>) -> Result<Paged<Entry>, StoreError> {
+pub(crate) fn list(
+    db: &Connection,
+    organization: OrganizationId,
+    page: &Page<u64>,
+) -> Result<Paged<Entry>, StoreError> {
     let list = List::new(SELECT, Vec::new()).and("e.organization_id =", blob(organization).to_vec());
     list.page(db, "e.id", page_of(page, |id| Value::Integer(int(*id))), read)
 }
 
-pub(crate) fn wallet_entry(db: &Connection, organization: OrganizationId, posting: PostingId) -> Result<Option<Entry>, StoreError> {
+pub(crate) fn wallet_entry(
+    db: &Connection,
+    organization: OrganizationId,
+    posting: PostingId,
+) -> Result<Option<Entry>, StoreError> {
     let sql = format!("{SELECT} AND e.organization_id = $1 AND e.posting_id = $2 AND e.account = 'wallet'");
     one(db, &sql, params![blob(organization), blob(posting)], read)
 }

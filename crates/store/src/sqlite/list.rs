@@ -29,9 +29,14 @@ impl List {
 
     /// A condition that ends where its parameter stands.
     pub(super) fn and(mut self, condition: &str, value: impl Into<Value>) -> Self {
-        self.values.push(value.into());
-        self.sql.push_str(&format!(" AND {condition} ${}", self.values.len()));
+        self.push(" AND ", condition, value.into());
         self
+    }
+
+    fn push(&mut self, before: &str, words: &str, value: Value) {
+        self.values.push(value);
+        let mark = self.values.len().to_string();
+        self.sql.extend([before, words, " $", mark.as_str()]);
     }
 
     /// The rest of the condition added last.
@@ -71,11 +76,10 @@ impl List {
         };
         let order = if newer { "ASC" } else { "DESC" };
         // One row beyond the page tells whether there is more.
-        self.values.push(Value::Integer(i64::from(limit) + 1));
-        self.sql.push_str(&format!(" ORDER BY {key} {order} LIMIT ${}", self.values.len()));
+        let most = Value::Integer(i64::from(limit) + 1);
+        self.push(" ORDER BY ", &[key, order, "LIMIT"].join(" "), most);
         if let Some(rows) = offset {
-            self.values.push(Value::Integer(i64::from(rows)));
-            self.sql.push_str(&format!(" OFFSET ${}", self.values.len()));
+            self.push(" ", "OFFSET", Value::Integer(i64::from(rows)));
         }
         let mut items = self.all(db, read)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -27,7 +27,8 @@ fn apply(db: &Connection) -> Result<(), StoreError> {
     let have: i64 = db.query_row("SELECT coalesce(max(number), 0) FROM migrations", [], |row| row.get(0))?;
     let newest = ALL.last().map_or(0, |(number, ..)| *number);
     if have > newest {
-        let words = format!("the store was written by a newer version (schema {have}, this version knows {newest})");
+        let words =
+            format!("the store was written by a newer version (schema {have}, this version knows {newest})");
         return Err(StoreError::Url(words));
     }
     for (number, name, sql) in ALL.iter().filter(|(number, ..)| *number > have) {

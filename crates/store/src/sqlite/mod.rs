@@ -47,9 +47,13 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let db = Connection::open(path)?;
-        db.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        db.execute_batch(
+            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
+        )?;
         // FULL: an answered commit survives the loss of power, not only of the process.
-        db.execute_batch("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;")?;
+        db.execute_batch(
+            "PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;",
+        )?;
         migrate::run(&db)?;
         db.execute_batch("PRAGMA foreign_keys = ON;")?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -74,7 +78,10 @@ impl Sqlite {
     }
 
     /// Lends a reader: a free one, or the next in turn.
-    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
         let (later, first) = self.readers.split_at(turn);
         let free = first.iter().chain(later).find_map(|reader| reader.try_lock().ok());
@@ -84,17 +91,26 @@ impl Sqlite {
     }
 
     /// Lends a reader inside a transaction: all it reads is of one moment.
-    pub(crate) fn read_at_once<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn read_at_once<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.read(|db| at_once(db, work))
     }
 
     /// The same on a connection of its own, for what takes seconds.
-    pub(crate) fn read_long<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn read_long<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         at_once(&reader(&self.path)?, work)
     }
 }
 
-fn at_once<T>(db: &Connection, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+fn at_once<T>(
+    db: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let transaction = db.unchecked_transaction()?;
     let result = work(&transaction);
     transaction.finish()?;

@@ -13,7 +13,11 @@ use super::sql::{Columns, Table, bag, blob, int, one, time, write};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    Table::new("organizations", "name, kyc, number_slots, settings, created_at, updated_at, serial, version", "id")
+    Table::new(
+        "organizations",
+        "name, kyc, number_slots, settings, created_at, updated_at, serial, version",
+        "id",
+    )
 });
 
 fn read(mut row: Columns<'_, '_>) -> Result<Organization, StoreError> {
@@ -28,15 +32,28 @@ fn read(mut row: Columns<'_, '_>) -> Result<Organization, StoreError> {
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, organization: &Organization) -> Result<(), CommitError> {
-    let Organization { id, name, kyc, number_slots, settings, created_at, updated_at, version } = organization;
+    let Organization { id, name, kyc, number_slots, settings, created_at, updated_at, version } =
+        organization;
     let key = blob(*id);
     let serial = match serial(tx.db, *id)? {
         Some(serial) => serial,
         None => tx.counters.next_serial(),
     };
     let (settings, created, updated) = (bag(settings), time(*created_at), time(*updated_at));
-    let row = params![name, kyc.as_str(), number_slots, settings, created, updated, int(serial), int(*version), key];
-    TABLE.put(tx.db, What::Organization, *version, row).map_err(|f| f.about(What::Organization, What::Organization))?;
+    let row = params![
+        name,
+        kyc.as_str(),
+        number_slots,
+        settings,
+        created,
+        updated,
+        int(serial),
+        int(*version),
+        key
+    ];
+    TABLE
+        .put(tx.db, What::Organization, *version, row)
+        .map_err(|f| f.about(What::Organization, What::Organization))?;
     if *version == 1 {
         let sql = "INSERT INTO holdings (organization_id, held) VALUES ($1, 0)";
         write(tx.db, sql, params![key]).map_err(|f| f.about(What::Organization, What::Organization))?;
@@ -63,7 +80,10 @@ pub(crate) fn count(db: &Connection) -> Result<u64, StoreError> {
 }
 
 /// Every organization, one after the other.
-pub(super) fn each(db: &Connection, mut see: impl FnMut(Organization) -> Result<(), StoreError>) -> Result<(), StoreError> {
+pub(super) fn each(
+    db: &Connection,
+    mut see: impl FnMut(Organization) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut statement = db.prepare(&TABLE.select)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -43,7 +43,8 @@ struct OutboundRow {
 impl CredentialsRow {
     fn of(credentials: &Credentials) -> Self {
         let Credentials { username, password: Sealed(bytes) } = credentials;
-        let password = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let password = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect();
         Self { username: username.clone(), password }
     }
 
@@ -92,19 +93,33 @@ fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
     let outbound = row.get::<Option<String>>()?.map(|text| outbound_read(&text)).transpose()?;
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let organization_id = Some(row.id()?).filter(|id| *id != OrganizationId::NONE);
-    Ok(Provider { id: row.id()?, organization_id, kind, label, inbound, outbound, created_at, updated_at, version })
+    Ok(Provider {
+        id: row.id()?,
+        organization_id,
+        kind,
+        label,
+        inbound,
+        outbound,
+        created_at,
+        updated_at,
+        version,
+    })
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitError> {
-    let Provider { id, organization_id, kind, label, inbound, outbound, created_at, updated_at, version } = provider;
+    let Provider { id, organization_id, kind, label, inbound, outbound, created_at, updated_at, version } =
+        provider;
     let owner = organization_id.unwrap_or(OrganizationId::NONE);
     if organization_id.is_some() && super::organization::serial(tx.db, owner)?.is_none() {
         return Err(CommitError::Stale(What::Organization));
     }
     let (inbound, outbound) = (inbound.as_ref().map(inbound_text), outbound.as_ref().map(outbound_text));
     let (created, updated, own) = (time(*created_at), time(*updated_at), blob(*id));
-    let row = params![kind.as_str(), label, inbound, outbound, created, updated, int(*version), blob(owner), own];
-    TABLE.put(tx.db, What::Provider, *version, row).map_err(|f| f.about(What::Provider, What::Organization))?;
+    let row =
+        params![kind.as_str(), label, inbound, outbound, created, updated, int(*version), blob(owner), own];
+    TABLE
+        .put(tx.db, What::Provider, *version, row)
+        .map_err(|f| f.about(What::Provider, What::Organization))?;
     tx.log(Topic::Provider, owner, &own)
 }
 
@@ -131,7 +146,11 @@ pub(crate) fn get(db: &Connection, id: ProviderId) -> Result<Option<Provider>, S
     one(db, &format!("{} AND id = $1", TABLE.select), params![blob(id)], read)
 }
 
-pub(crate) fn visible(db: &Connection, organization: OrganizationId, id: ProviderId) -> Result<Option<Provider>, StoreError> {
+pub(crate) fn visible(
+    db: &Connection,
+    organization: OrganizationId,
+    id: ProviderId,
+) -> Result<Option<Provider>, StoreError> {
     Ok(get(db, id)?.filter(|p| p.organization_id.is_none_or(|owner| owner == organization)))
 }
 
@@ -145,13 +164,19 @@ pub(crate) fn list(
     list.page(db, "id", page_of_ids(page), read)
 }
 
-pub(crate) fn managed_first(db: &Connection, organization: OrganizationId) -> Result<Option<Provider>, StoreError> {
+pub(crate) fn managed_first(
+    db: &Connection,
+    organization: OrganizationId,
+) -> Result<Option<Provider>, StoreError> {
     let sql = format!("{} AND organization_id = $1 AND kind = 'managed' ORDER BY id LIMIT 1", TABLE.select);
     one(db, &sql, params![blob(organization)], read)
 }
 
 /// Every provider.
-pub(super) fn each(db: &Connection, mut see: impl FnMut(Provider) -> Result<(), StoreError>) -> Result<(), StoreError> {
+pub(super) fn each(
+    db: &Connection,
+    mut see: impl FnMut(Provider) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut statement = db.prepare(&TABLE.select)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn what_is_typed_is_read() {
-        let read = |text: &str| Sought::read(text).map(|s| (s.text.clone(), s.digits.clone(), s.is_indexed()));
+        let read =
+            |text: &str| Sought::read(text).map(|s| (s.text.clone(), s.digits.clone(), s.is_indexed()));
         let row = |t: &str, d: Option<&str>, i| Some((t.to_owned(), d.map(str::to_owned), i));
         assert_eq!(read("+1 (415) 555"), row("+1 (415) 555", Some("1415555"), true));
         assert_eq!(read(" Front "), row("front", None, true));
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn small_numbers_have_trigrams_of_their_own() {
-        let all: std::collections::HashSet<_> = (0..20_000).chain([COUNT * COUNT, COUNT * COUNT * COUNT - 1]).map(trigram).collect();
+        let all: std::collections::HashSet<_> =
+            (0..20_000).chain([COUNT * COUNT, COUNT * COUNT * COUNT - 1]).map(trigram).collect();
         assert_eq!(all.len(), 20_002);
         assert!(all.iter().all(|t| t.chars().count() == 3));
     }

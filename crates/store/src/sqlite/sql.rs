@@ -156,7 +156,11 @@ impl Table {
         let keys: Vec<&str> = key.split(", ").collect();
         let marks = (1..=list.len() + keys.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
         let sets = (1..).zip(&list).map(|(n, c)| format!("{c} = ${n}")).collect::<Vec<_>>().join(", ");
-        let at = (list.len() + 1..).zip(&keys).map(|(n, c)| format!("{c} = ${n}")).collect::<Vec<_>>().join(" AND ");
+        let at = (list.len() + 1..)
+            .zip(&keys)
+            .map(|(n, c)| format!("{c} = ${n}"))
+            .collect::<Vec<_>>()
+            .join(" AND ");
         let version = list.len();
         Self {
             select: format!("SELECT {columns}, {key} FROM {name} WHERE true"),
@@ -166,7 +170,13 @@ impl Table {
     }
 
     /// Version 1 is inserted; version n takes the place of version n − 1.
-    pub(super) fn put(&self, db: &Connection, what: What, version: u64, row: &[&dyn ToSql]) -> Result<(), Failure> {
+    pub(super) fn put(
+        &self,
+        db: &Connection,
+        what: What,
+        version: u64,
+        row: &[&dyn ToSql],
+    ) -> Result<(), Failure> {
         let sql = if version == 1 { &self.insert } else { &self.update };
         match write(db, sql, row)? {
             0 => Err(Failure::Commit(CommitError::Stale(what))),
@@ -207,7 +217,9 @@ impl From<rusqlite::Error> for Failure {
             && code.code == ErrorCode::ConstraintViolation
         {
             match code.extended_code {
-                ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => return Self::Taken,
+                ffi::SQLITE_CONSTRAINT_UNIQUE
+                | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                | ffi::SQLITE_CONSTRAINT_ROWID => return Self::Taken,
                 ffi::SQLITE_CONSTRAINT_FOREIGNKEY => return Self::Dangling,
                 _ => {}
             }

@@ -33,11 +33,35 @@ fn read(mut row: Columns<'_, '_>) -> Result<Stock, StoreError> {
         _ => return Err(corrupt("a stock's state", &state)),
     };
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
-    Ok(Stock { id: row.id()?, e164: number, country, kind, setup_cost, monthly_cost, capabilities, state, created_at, updated_at, version })
+    Ok(Stock {
+        id: row.id()?,
+        e164: number,
+        country,
+        kind,
+        setup_cost,
+        monthly_cost,
+        capabilities,
+        state,
+        created_at,
+        updated_at,
+        version,
+    })
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
-    let Stock { id, e164: number, country, kind, setup_cost, monthly_cost, capabilities, state, created_at, updated_at, version } = stock;
+    let Stock {
+        id,
+        e164: number,
+        country,
+        kind,
+        setup_cost,
+        monthly_cost,
+        capabilities,
+        state,
+        created_at,
+        updated_at,
+        version,
+    } = stock;
     let Capabilities { voice, sms, fax } = capabilities;
     let (state, number_id, until) = match state {
         StockState::Available => ("available", None, None),
@@ -47,14 +71,28 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
     let (number_id, until, digits) = (blob_of(number_id), time_of(until), e164(*number));
     let (created, updated) = (time(*created_at), time(*updated_at));
     let row = params![
-        digits, country.as_str(), kind.as_str(), setup_cost.0, monthly_cost.0, voice, sms, fax, state, number_id, until,
-        created, updated, int(*version), blob(*id)
+        digits,
+        country.as_str(),
+        kind.as_str(),
+        setup_cost.0,
+        monthly_cost.0,
+        voice,
+        sms,
+        fax,
+        state,
+        number_id,
+        until,
+        created,
+        updated,
+        int(*version),
+        blob(*id)
     ];
     TABLE.put(tx.db, What::Stock, *version, row).map_err(|f| f.about(What::Stock, What::Stock))?;
     if *version == 1 {
         // The table's own counter gave the row its serial; it stands for the row in the search index.
         let sql = "INSERT INTO stock_search (rowid, digits) VALUES ($1, $2)";
-        write(tx.db, sql, params![tx.db.last_insert_rowid(), digits.to_string()]).map_err(|f| f.about(What::Stock, What::Stock))?;
+        write(tx.db, sql, params![tx.db.last_insert_rowid(), digits.to_string()])
+            .map_err(|f| f.about(What::Stock, What::Stock))?;
     }
     tx.touch();
     Ok(())
@@ -78,7 +116,11 @@ pub(crate) fn find(db: &Connection, number: E164) -> Result<Option<Stock>, Store
     one(db, &format!("{} AND e164 = $1", TABLE.select), params![e164(number)], read)
 }
 
-pub(crate) fn list(db: &Connection, query: &StockQuery, page: &Page<StockId>) -> Result<Paged<Stock>, StoreError> {
+pub(crate) fn list(
+    db: &Connection,
+    query: &StockQuery,
+    page: &Page<StockId>,
+) -> Result<Paged<Stock>, StoreError> {
     let StockQuery { country, kind, available_at, q } = query;
     let filtered = |list: List| {
         let list = list.and_some("country =", country.map(|c| c.as_str().to_owned()));
@@ -90,15 +132,21 @@ pub(crate) fn list(db: &Connection, query: &StockQuery, page: &Page<StockId>) ->
         }
     };
     match q.as_deref().map(Sought::read) {
-        None | Some(None) => filtered(List::new(&TABLE.select, Vec::new())).page(db, "id", page_of_ids(page), read),
+        None | Some(None) => {
+            filtered(List::new(&TABLE.select, Vec::new())).page(db, "id", page_of_ids(page), read)
+        }
         Some(Some(sought)) => match &sought.digits {
             // A text that is no part of a number is part of none.
             None => Ok(Paged { items: Vec::new(), more: false }),
             Some(digits) if sought.is_indexed() => indexed(db, digits, page, filtered),
             Some(digits) => {
                 // Short: the newest rows only.
-                let scan = format!("SELECT {COLUMNS}, id FROM (SELECT * FROM stock ORDER BY id DESC LIMIT {SHORT_SCAN}) WHERE true");
-                let list = List::new(&scan, Vec::new()).and("instr(CAST(e164 AS TEXT),", digits.clone()).literally_closed(") > 0");
+                let scan = format!(
+                    "SELECT {COLUMNS}, id FROM (SELECT * FROM stock ORDER BY id DESC LIMIT {SHORT_SCAN}) WHERE true"
+                );
+                let list = List::new(&scan, Vec::new())
+                    .and("instr(CAST(e164 AS TEXT),", digits.clone())
+                    .literally_closed(") > 0");
                 filtered(list).page(db, "id", page_of_ids(page), read)
             }
         },
@@ -117,7 +165,9 @@ fn indexed(
          WHERE stock_search MATCH $1",
         COLUMNS.split(", ").map(|c| format!("stock.{}", c.trim())).collect::<Vec<_>>().join(", ")
     );
-    let serial = |id: &StockId| one(db, "SELECT serial FROM stock WHERE id = $1", params![blob(*id)], |mut row| row.get::<i64>());
+    let serial = |id: &StockId| {
+        one(db, "SELECT serial FROM stock WHERE id = $1", params![blob(*id)], |mut row| row.get::<i64>())
+    };
     // A row that has left the stock leaves no place behind: the page is empty, and the reader starts anew.
     let start = match &page.start {
         Start::First => Start::First,

@@ -41,9 +41,13 @@ impl Outcome {
         // Who has stopped waiting does not hear of it; what was done stands all the same.
         match self {
             Self::Commit(result, reply) => {
-                drop(reply.send(why.map_or(result, |why| Err(CommitError::Unavailable(why)))));
+                let answer = why.map_or(result, |why| Err(CommitError::Unavailable(why)));
+                drop(reply.send(answer));
             }
-            Self::Facts(result, reply) => drop(reply.send(why.map_or(result, |why| Err(StoreError::Database(why))))),
+            Self::Facts(result, reply) => {
+                let answer = why.map_or(result, |why| Err(StoreError::Database(why)));
+                drop(reply.send(answer));
+            }
         }
     }
 }
@@ -109,7 +113,8 @@ fn run(db: &Connection, mut commands: mpsc::Receiver<Command>) {
 fn commit_group(db: &Connection, group: Vec<Command>) -> Option<Reply<()>> {
     let mut close = None;
     let mut outcomes = Vec::with_capacity(group.len());
-    let begun = db.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from).and_then(|()| Counters::load(db));
+    let begun =
+        db.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from).and_then(|()| Counters::load(db));
     let (mut counters, mut failed) = match begun {
         Ok(counters) => (Some(counters), None),
         Err(error) => (None, Some(error)),

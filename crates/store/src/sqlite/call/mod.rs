@@ -22,7 +22,9 @@ use settle::Settled;
 const SELECT: &str = "SELECT organization_id, id, facts FROM calls WHERE true";
 
 fn facts_read(organization: OrganizationId, call: CallId, text: &str) -> Result<Vec<Fact>, StoreError> {
-    let read = |line| line_read(organization, call, line).ok_or_else(|| corrupt("a fact of call", &call.to_string()));
+    let read = |line| {
+        line_read(organization, call, line).ok_or_else(|| corrupt("a fact of call", &call.to_string()))
+    };
     text.lines().map(read).collect()
 }
 
@@ -36,7 +38,11 @@ fn read(row: Columns<'_, '_>) -> Result<Call, StoreError> {
 }
 
 /// Appends facts; see [`crate::Store::facts_append`].
-pub(super) fn append(db: &Connection, counters: &mut Counters, facts: Vec<Fact>) -> Result<Appended, StoreError> {
+pub(super) fn append(
+    db: &Connection,
+    counters: &mut Counters,
+    facts: Vec<Fact>,
+) -> Result<Appended, StoreError> {
     let mut tx = Tx::new(db, counters);
     let mut appended = Appended::default();
     let mut groups: Vec<Vec<Fact>> = Vec::new();
@@ -90,9 +96,28 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
 
 fn row_put(db: &Connection, call: &Call, settled: &Settled, facts: &str) -> Result<(), StoreError> {
     let Call {
-        id, organization_id, direction, number_id, number, from: _, to: _, status, started_at, answered_at, ended_at,
-        duration_seconds, monotonic: _, ended_by: _, sip_status: _, reason: _, provider_id: _, endpoint_id: _, attempts: _,
-        generation: _, cost, dialog: _,
+        id,
+        organization_id,
+        direction,
+        number_id,
+        number,
+        from: _,
+        to: _,
+        status,
+        started_at,
+        answered_at,
+        ended_at,
+        duration_seconds,
+        monotonic: _,
+        ended_by: _,
+        sip_status: _,
+        reason: _,
+        provider_id: _,
+        endpoint_id: _,
+        attempts: _,
+        generation: _,
+        cost,
+        dialog: _,
     } = call;
     let Settled { ended, minutes, charged } = settled;
     let sql = "INSERT INTO calls (organization_id, id, number_id, number, direction, status, open, started_at, answered_at, \
@@ -104,11 +129,26 @@ fn row_put(db: &Connection, call: &Call, settled: &Settled, facts: &str) -> Resu
                duration_seconds = excluded.duration_seconds, cost = excluded.cost, settled = excluded.settled, \
                minutes = excluded.minutes, charged = excluded.charged, facts = excluded.facts";
     let row = params![
-        blob(*organization_id), blob(*id), blob_of(*number_id), number.map(e164), direction.as_str(), status.as_str(),
-        !status.is_final(), time(*started_at), time_of(*answered_at), time_of(*ended_at), int(*duration_seconds), cost.0,
-        ended, int(*minutes), charged.0, facts
+        blob(*organization_id),
+        blob(*id),
+        blob_of(*number_id),
+        number.map(e164),
+        direction.as_str(),
+        status.as_str(),
+        !status.is_final(),
+        time(*started_at),
+        time_of(*answered_at),
+        time_of(*ended_at),
+        int(*duration_seconds),
+        cost.0,
+        ended,
+        int(*minutes),
+        charged.0,
+        facts
     ];
-    let failed = |f: super::sql::Failure| StoreError::Database(f.about(domain::What::Call, domain::What::Call).to_string());
+    let failed = |f: super::sql::Failure| {
+        StoreError::Database(f.about(domain::What::Call, domain::What::Call).to_string())
+    };
     write(db, sql, row).map(|_| ()).map_err(failed)
 }
 
@@ -119,8 +159,17 @@ impl From<CommitError> for StoreError {
     }
 }
 
-pub(crate) fn get(db: &Connection, organization: OrganizationId, id: CallId) -> Result<Option<Call>, StoreError> {
-    one(db, &format!("{SELECT} AND organization_id = $1 AND id = $2"), params![blob(organization), blob(id)], read)
+pub(crate) fn get(
+    db: &Connection,
+    organization: OrganizationId,
+    id: CallId,
+) -> Result<Option<Call>, StoreError> {
+    one(
+        db,
+        &format!("{SELECT} AND organization_id = $1 AND id = $2"),
+        params![blob(organization), blob(id)],
+        read,
+    )
 }
 
 pub(crate) fn list(

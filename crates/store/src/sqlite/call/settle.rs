@@ -82,7 +82,10 @@ fn ended(call: &Call) -> Event {
     let mut data = Bag::new();
     data.insert("status".to_owned(), Value::from(call.status.as_str()));
     data.insert("direction".to_owned(), Value::from(call.direction.as_str()));
-    data.insert("number".to_owned(), call.number.map_or(Value::Null, |number| Value::from(number.to_string())));
+    data.insert(
+        "number".to_owned(),
+        call.number.map_or(Value::Null, |number| Value::from(number.to_string())),
+    );
     data.insert("duration_seconds".to_owned(), Value::from(call.duration_seconds));
     Event {
         id: EventId(stamped(call.id.0, at)),

@@ -49,13 +49,29 @@ pub(crate) fn list(
 }
 
 fn columns() -> String {
-    COLUMNS.split(", ").chain(["organization_id", "id"]).map(|c| format!("n.{}", c.trim())).collect::<Vec<_>>().join(", ")
+    COLUMNS
+        .split(", ")
+        .chain(["organization_id", "id"])
+        .map(|c| format!("n.{}", c.trim()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The conditions of a query, on the table `n`. A condition with a `+` is never taken as the way into the table: the index of
 /// the narrower one is.
 fn filtered(list: List, query: &NumberQuery) -> List {
-    let NumberQuery { q: _, agent_id, endpoint_id, provider_id, provider_kind, country, kind, status, environment, with_minutes: _ } = query;
+    let NumberQuery {
+        q: _,
+        agent_id,
+        endpoint_id,
+        provider_id,
+        provider_kind,
+        country,
+        kind,
+        status,
+        environment,
+        with_minutes: _,
+    } = query;
     let narrow = agent_id.is_some() || endpoint_id.is_some() || provider_id.is_some();
     let list = match status {
         None if narrow => list.literally("+n.held = 1"),
@@ -74,13 +90,19 @@ fn filtered(list: List, query: &NumberQuery) -> List {
     let of_kind = "EXISTS (SELECT 1 FROM providers p WHERE p.id = n.provider_id AND p.kind =";
     match provider_kind {
         None => list,
-        Some(ProviderKind::Managed) => list.literally(&format!("(n.provider_id IS NULL OR {of_kind} 'managed'))")),
+        Some(ProviderKind::Managed) => {
+            list.literally(&format!("(n.provider_id IS NULL OR {of_kind} 'managed'))"))
+        }
         Some(ProviderKind::SipTrunk) => list.literally(&format!("{of_kind} 'sip_trunk')")),
     }
 }
 
 /// The same page over aliases. An id that is not there leaves no place: its page is empty.
-fn by_alias(db: &Connection, organization: OrganizationId, page: &Page<NumberId>) -> Result<Page<Value>, StoreError> {
+fn by_alias(
+    db: &Connection,
+    organization: OrganizationId,
+    page: &Page<NumberId>,
+) -> Result<Page<Value>, StoreError> {
     let sql = "SELECT alias FROM numbers WHERE organization_id = $1 AND id = $2";
     let alias = |id: &NumberId| one(db, sql, params![blob(organization), blob(*id)], |mut row| row.uint());
     let start = match &page.start {
@@ -107,7 +129,8 @@ fn short(
         Ok((by_agent || sought.is_in(number, label.as_deref())).then_some(id))
     };
     let sql = "SELECT n.id, n.e164, n.label, n.agent_id FROM numbers n WHERE true";
-    let list = filtered(List::new(sql, Vec::new()).and("n.organization_id =", blob(organization).to_vec()), query);
+    let list =
+        filtered(List::new(sql, Vec::new()).and("n.organization_id =", blob(organization).to_vec()), query);
     let (start, skip) = match &page.start {
         Start::Offset(rows) => (Start::First, usize::try_from(*rows).unwrap_or(usize::MAX)),
         start => (start.clone(), 0),

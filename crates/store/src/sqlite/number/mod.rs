@@ -35,12 +35,14 @@ struct Standing {
 
 fn read(mut row: Columns<'_, '_>) -> Result<Number, StoreError> {
     let (alias, number) = (row.uint()?, row.e164()?);
-    let (country, kind, status) = (row.named(Country::parse)?, row.named(NumberType::parse)?, row.named(Status::parse)?);
+    let (country, kind, status) =
+        (row.named(Country::parse)?, row.named(NumberType::parse)?, row.named(Status::parse)?);
     row.skip(); // held: a function of the status
     let (label, provider_id, stock_id) = (row.get()?, row.id_of()?, row.id_of()?);
     let (setup_cost, monthly_cost) = (row.micros()?, row.micros()?);
     let capabilities = Capabilities { voice: row.get()?, sms: row.get()?, fax: row.get()? };
-    let (endpoint_id, agent_id, environment) = (row.id_of()?, row.agent_of()?, row.named(Environment::parse)?);
+    let (endpoint_id, agent_id, environment) =
+        (row.id_of()?, row.agent_of()?, row.named(Environment::parse)?);
     let (allow_inbound, allow_outbound) = (row.get()?, row.get()?);
     let (psa_settings, agent_settings) = (row.json()?, row.json()?);
     let sip_credentials = Credentials { username: row.get()?, password: Sealed(row.get()?) };
@@ -48,9 +50,32 @@ fn read(mut row: Columns<'_, '_>) -> Result<Number, StoreError> {
     let (released_at, quarantined_until) = (row.time_of()?, row.time_of()?);
     let (version, organization_id, id) = (row.uint()?, row.id()?, row.id()?);
     Ok(Number {
-        id, organization_id, alias, e164: number, country, kind, status, label, provider_id, stock_id, setup_cost, monthly_cost,
-        capabilities, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, agent_settings,
-        sip_credentials, created_at, updated_at, released_at, quarantined_until, version,
+        id,
+        organization_id,
+        alias,
+        e164: number,
+        country,
+        kind,
+        status,
+        label,
+        provider_id,
+        stock_id,
+        setup_cost,
+        monthly_cost,
+        capabilities,
+        endpoint_id,
+        agent_id,
+        environment,
+        allow_inbound,
+        allow_outbound,
+        psa_settings,
+        agent_settings,
+        sip_credentials,
+        created_at,
+        updated_at,
+        released_at,
+        quarantined_until,
+        version,
     })
 }
 
@@ -83,18 +108,66 @@ fn standing(db: &Connection, number: &Number) -> Result<Option<Standing>, StoreE
 
 fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> {
     let Number {
-        id, organization_id, alias: _, e164: digits, country, kind, status, label, provider_id, stock_id, setup_cost, monthly_cost,
-        capabilities, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, agent_settings,
-        sip_credentials, created_at, updated_at, released_at, quarantined_until, version,
+        id,
+        organization_id,
+        alias: _,
+        e164: digits,
+        country,
+        kind,
+        status,
+        label,
+        provider_id,
+        stock_id,
+        setup_cost,
+        monthly_cost,
+        capabilities,
+        endpoint_id,
+        agent_id,
+        environment,
+        allow_inbound,
+        allow_outbound,
+        psa_settings,
+        agent_settings,
+        sip_credentials,
+        created_at,
+        updated_at,
+        released_at,
+        quarantined_until,
+        version,
     } = number;
     let Capabilities { voice, sms, fax } = capabilities;
     let Credentials { username, password: Sealed(password) } = sip_credentials;
     let row = params![
-        int(alias), e164(*digits), country.as_str(), kind.as_str(), status.as_str(), status.is_held(), label,
-        blob_of(*provider_id), blob_of(*stock_id), setup_cost.0, monthly_cost.0, voice, sms, fax, blob_of(*endpoint_id),
-        agent_id.as_ref().map(AgentId::as_str), environment.as_str(), allow_inbound, allow_outbound, bag(psa_settings),
-        bag(agent_settings), username, password, time(*created_at), time(*updated_at), time_of(*released_at),
-        time_of(*quarantined_until), int(*version), blob(*organization_id), blob(*id)
+        int(alias),
+        e164(*digits),
+        country.as_str(),
+        kind.as_str(),
+        status.as_str(),
+        status.is_held(),
+        label,
+        blob_of(*provider_id),
+        blob_of(*stock_id),
+        setup_cost.0,
+        monthly_cost.0,
+        voice,
+        sms,
+        fax,
+        blob_of(*endpoint_id),
+        agent_id.as_ref().map(AgentId::as_str),
+        environment.as_str(),
+        allow_inbound,
+        allow_outbound,
+        bag(psa_settings),
+        bag(agent_settings),
+        username,
+        password,
+        time(*created_at),
+        time(*updated_at),
+        time_of(*released_at),
+        time_of(*quarantined_until),
+        int(*version),
+        blob(*organization_id),
+        blob(*id)
     ];
     match TABLE.put(tx.db, What::Number, *version, row) {
         Ok(()) => Ok(()),
@@ -120,8 +193,12 @@ fn blame(db: &Connection, number: &Number) -> Result<What, StoreError> {
 fn claim(tx: &Tx<'_>, number: &Number, was_held: bool) -> Result<(), CommitError> {
     let (digits, owner, own) = (e164(number.e164), blob(number.organization_id), blob(number.id));
     let (sql, change) = match (was_held, number.status.is_held()) {
-        (false, true) => ("INSERT INTO number_claims (e164, organization_id, number_id) VALUES ($1, $2, $3)", 1),
-        (true, false) => ("DELETE FROM number_claims WHERE e164 = $1 AND organization_id = $2 AND number_id = $3", -1),
+        (false, true) => {
+            ("INSERT INTO number_claims (e164, organization_id, number_id) VALUES ($1, $2, $3)", 1)
+        }
+        (true, false) => {
+            ("DELETE FROM number_claims WHERE e164 = $1 AND organization_id = $2 AND number_id = $3", -1)
+        }
         (false, false) | (true, true) => return Ok(()),
     };
     write(tx.db, sql, params![digits, owner, own]).map_err(|f| f.about(What::Number, What::Number))?;
@@ -152,17 +229,28 @@ fn index(tx: &mut Tx<'_>, number: &Number, alias: u64, before: Option<&Standing>
     Ok(())
 }
 
-pub(crate) fn get(db: &Connection, organization: OrganizationId, id: NumberId) -> Result<Option<Number>, StoreError> {
+pub(crate) fn get(
+    db: &Connection,
+    organization: OrganizationId,
+    id: NumberId,
+) -> Result<Option<Number>, StoreError> {
     let sql = format!("{} AND organization_id = $1 AND id = $2", TABLE.select);
     one(db, &sql, params![blob(organization), blob(id)], read)
 }
 
-pub(crate) fn holder(db: &Connection, number: E164) -> Result<Option<(OrganizationId, NumberId)>, StoreError> {
+pub(crate) fn holder(
+    db: &Connection,
+    number: E164,
+) -> Result<Option<(OrganizationId, NumberId)>, StoreError> {
     let sql = "SELECT organization_id, number_id FROM number_claims WHERE e164 = $1";
     one(db, sql, params![e164(number)], |mut row| Ok((row.id()?, row.id()?)))
 }
 
-pub(crate) fn find(db: &Connection, organization: OrganizationId, number: E164) -> Result<Option<Number>, StoreError> {
+pub(crate) fn find(
+    db: &Connection,
+    organization: OrganizationId,
+    number: E164,
+) -> Result<Option<Number>, StoreError> {
     if let Some((owner, id)) = holder(db, number)?
         && owner == organization
     {
@@ -182,22 +270,38 @@ pub(crate) fn held_count(db: &Connection, organization: OrganizationId) -> Resul
     Ok(one(db, sql, params![blob(organization)], |mut row| row.uint())?.unwrap_or(0))
 }
 
-const SLIM: &str = "SELECT id, organization_id, e164, status, allow_inbound, provider_id, endpoint_id FROM numbers";
+const SLIM: &str =
+    "SELECT id, organization_id, e164, status, allow_inbound, provider_id, endpoint_id FROM numbers";
 
 fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
     let (id, organization_id) = (row.id()?, row.id()?);
     let (number, status, allow_inbound) = (row.e164()?, row.named(Status::parse)?, row.get()?);
-    Ok(NumberRow { id, organization_id, e164: number, status, allow_inbound, provider_id: row.id_of()?, endpoint_id: row.id_of()? })
+    Ok(NumberRow {
+        id,
+        organization_id,
+        e164: number,
+        status,
+        allow_inbound,
+        provider_id: row.id_of()?,
+        endpoint_id: row.id_of()?,
+    })
 }
 
 /// As much of a number as a call needs.
-pub(super) fn slim(db: &Connection, organization: OrganizationId, id: NumberId) -> Result<Option<NumberRow>, StoreError> {
+pub(super) fn slim(
+    db: &Connection,
+    organization: OrganizationId,
+    id: NumberId,
+) -> Result<Option<NumberRow>, StoreError> {
     let sql = format!("{SLIM} WHERE organization_id = $1 AND id = $2");
     one(db, &sql, params![blob(organization), blob(id)], read_slim)
 }
 
 /// Every held number.
-pub(super) fn each(db: &Connection, mut see: impl FnMut(NumberRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
+pub(super) fn each(
+    db: &Connection,
+    mut see: impl FnMut(NumberRow) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut statement = db.prepare(&format!("{SLIM} WHERE held = 1"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
