@@ -13,7 +13,10 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use sip::*;
+use sip::{
+    CallIds, Config, Core, Direction, Edge, Flow, Forward, Hop, Input, Key, Keys, Limits, Listener, Message,
+    Output, Routes, Stamp, Target, Timers, Transport, Trust, Verdict, forward_request,
+};
 
 const INVITE: &[u8] = include_bytes!("invite.txt");
 const TOP: &[u8] = b"Via: SIP/2.0/UDP 203.0.113.1:5060;branch=z9hG4bKAAEAAAABAAAAAAAAAAEAdzW5Mw8c;rport\r\n\
@@ -126,7 +129,7 @@ fn answer_and_end(
     let sent = String::from_utf8_lossy(sent);
     let pick = |names: &[&str]| {
         let lines = sent.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
-        lines.map(|line| format!("{line}\r\n")).collect::<String>()
+        lines.flat_map(|line| [line, "\r\n"]).collect::<String>()
     };
     let to = "To: <sip:+4930123456@203.0.113.1:5060>";
     let head = pick(&["Via", "Record-Route", "From", "Call-ID", "CSeq"]);
@@ -149,8 +152,16 @@ fn answer_and_end(
         last = give(edge, now, carrier, request.as_bytes());
     }
     let bye = String::from_utf8_lossy(&last);
-    let vias: String =
-        bye.lines().filter(|line| line.starts_with("Via")).map(|line| format!("{line}\r\n")).collect();
+    let vias: String = bye
+        .lines()
+        .filter(|line| line.starts_with("Via"))
+        .flat_map(|line| {
+            [
+                line, "
+",
+            ]
+        })
+        .collect();
     let answer = format!(
         "SIP/2.0 200 OK\r\n{vias}{dialog}{to};tag=x1\r\nCSeq: {} BYE\r\nContent-Length: 0\r\n\r\n",
         number + 1

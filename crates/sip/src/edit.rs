@@ -3,8 +3,6 @@
 
 use std::net::SocketAddr;
 
-use memchr::memchr;
-
 use crate::message::{Message, Name, Span, Via};
 use crate::text;
 use crate::write;
@@ -122,7 +120,7 @@ pub fn response(message: &Message<'_>, out: &mut Vec<u8>) {
     let mut edit = Editor { bytes: message.bytes, at: begin, out };
     if let Some(header) = message.header(Name::Via) {
         let value = header.value.of(message.bytes);
-        let comma = memchr(b',', value).and_then(|_| text::find_outside(value, b','));
+        let comma = text::find(value, b',').and_then(|_| text::find_outside(value, b','));
         match comma {
             None => edit.replace(header.line, b""),
             Some(comma) => {

@@ -2,20 +2,103 @@
 //! They take any bytes, never panic and never allocate. CR and LF count as white space, so a folded value reads as one.
 #![warn(clippy::indexing_slicing)]
 
-use memchr::{memchr, memchr2};
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// True for space, tab and the line breaks of a folded value.
-pub(crate) const fn blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+/// High bits where a byte of `word` equals that of `pattern`; exact up to and including the lowest one.
+const fn hits(word: u64, pattern: u64) -> u64 {
+    let differs = word ^ pattern;
+    differs.wrapping_sub(LOW) & !differs & HIGH
 }
 
+/// Where a byte first stands. What is searched here is short: eight bytes at a time, inlined, beats a vector search whose
+/// set-up alone costs more.
+#[inline]
+pub(crate) fn find(text: &[u8], byte: u8) -> Option<usize> {
+    let pattern = LOW.wrapping_mul(u64::from(byte));
+    let (chunks, tail) = text.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let found = hits(u64::from_le_bytes(*chunk), pattern);
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    tail.iter().position(|b| *b == byte).map(|at| text.len() - tail.len() + at)
+}
+
+/// Where one of two bytes first stands.
+#[inline]
+pub(crate) fn find2(text: &[u8], one: u8, other: u8) -> Option<usize> {
+    let patterns = (LOW.wrapping_mul(u64::from(one)), LOW.wrapping_mul(u64::from(other)));
+    let (chunks, tail) = text.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let found = hits(word, patterns.0) | hits(word, patterns.1);
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    tail.iter().position(|b| *b == one || *b == other).map(|at| text.len() - tail.len() + at)
+}
+
+/// True for space, tab and the line breaks of a folded value.
+#[inline]
+pub(crate) const fn blank(byte: u8) -> bool {
+    // one comparison for most bytes
+    byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// A set of ASCII characters, one bit each.
+#[derive(Clone, Copy)]
+pub(crate) struct Set(u128);
+
+impl Set {
+    /// Letters, digits and these.
+    pub(crate) const fn new(more: &[u8]) -> Self {
+        let (mut bits, mut rest, mut byte) = (0, more, 0u8);
+        while let [first, tail @ ..] = rest {
+            bits |= 1 << *first;
+            rest = tail;
+        }
+        while byte < 128 {
+            if byte.is_ascii_alphanumeric() {
+                bits |= 1 << byte;
+            }
+            byte += 1;
+        }
+        Self(bits)
+    }
+
+    /// True when all bytes of the text are in it.
+    pub(crate) fn holds(self, text: &[u8]) -> bool {
+        text.iter().all(|byte| *byte < 128 && self.0 >> *byte & 1 == 1)
+    }
+}
+
+const TOKEN: Set = Set::new(b"-.!%*_+`'~");
+
 /// Without white space at both ends.
-pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+#[inline]
+pub(crate) fn trim(text: &[u8]) -> &[u8] {
+    trim_end(trim_start(text))
+}
+
+/// Without white space before it.
+#[inline]
+pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && blank(*first)
     {
         text = rest;
     }
+    text
+}
+
+/// Without white space behind it.
+#[inline]
+pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
+    // the common end of a line first
+    text = text.strip_suffix(b"\r\n").unwrap_or(text);
     while let [rest @ .., last] = text
         && blank(*last)
     {
@@ -31,7 +114,7 @@ pub(crate) fn cut(text: &[u8], at: usize) -> (&[u8], &[u8]) {
 
 /// Everything before and after the first `byte`, if there is one.
 pub(crate) fn split(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    memchr(byte, text).map(|at| cut(text, at))
+    find(text, byte).map(|at| cut(text, at))
 }
 
 /// The first place of one of `wanted` that stands neither in quotes nor in angle brackets.
@@ -60,7 +143,7 @@ pub(crate) fn find_outside(text: &[u8], wanted: u8) -> Option<usize> {
 
 /// True when quotes are closed: a display name with an open quote makes the header malformed.
 pub(crate) fn quotes_closed(text: &[u8]) -> bool {
-    if memchr(b'"', text).is_none() {
+    if find(text, b'"').is_none() {
         return true;
     }
     let (mut quoted, mut escaped) = (false, false);
@@ -82,7 +165,7 @@ impl<'a> Iterator for List<'a> {
     type Item = &'a [u8];
     fn next(&mut self) -> Option<&'a [u8]> {
         while !self.0.is_empty() {
-            let has_comma = memchr(b',', self.0).is_some();
+            let has_comma = find(self.0, b',').is_some();
             let (value, rest) = match if has_comma { find_outside(self.0, b',') } else { None } {
                 Some(at) => cut(self.0, at),
                 None => (self.0, &[][..]),
@@ -104,7 +187,7 @@ impl<'a> Iterator for Params<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);
     fn next(&mut self) -> Option<Self::Item> {
         while !self.0.is_empty() {
-            let at = match memchr2(b';', b'"', self.0) {
+            let at = match find2(self.0, b';', b'"') {
                 Some(at) if self.0.get(at) == Some(&b'"') => find_outside(self.0, b';'),
                 at => at,
             };
@@ -154,11 +237,7 @@ pub(crate) fn number(text: &[u8]) -> Option<u32> {
 
 /// A token of RFC 3261 section 25.1.
 pub(crate) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty()
-        && text.iter().all(|b| {
-            b.is_ascii_alphanumeric()
-                || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
-        })
+    !text.is_empty() && TOKEN.holds(text)
 }
 
 /// Text for people and records: invalid UTF-8 is replaced.
@@ -175,7 +254,7 @@ pub(crate) struct NameAddr<'a> {
 
 /// Reads a name-addr or addr-spec (RFC 3261 section 20.10): without brackets, parameters belong to the header.
 pub(crate) fn name_addr(value: &[u8]) -> Option<NameAddr<'_>> {
-    let open = match memchr2(b'<', b'"', value) {
+    let open = match find2(value, b'<', b'"') {
         Some(at) if value.get(at) == Some(&b'"') => find_open(value),
         at => at,
     };

@@ -3,8 +3,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use memchr::memchr;
-
 use crate::text;
 
 /// The scheme of a URI.
@@ -125,11 +123,14 @@ const fn scheme_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
+/// What a host name is made of; the underscore is not of the RFC, but met.
+const HOST: text::Set = text::Set::new(b"-._");
+
 /// Splits `host[:port]`, `[v6][:port]`; `None` when empty or malformed.
 pub(crate) fn host_port(place: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let place = text::trim(place);
     if let [b'[', inside @ ..] = place {
-        let close = memchr(b']', inside)?;
+        let close = text::find(inside, b']')?;
         let (host, rest) = text::cut(inside, close);
         return match text::trim(rest) {
             [] => Some((host, None)),
@@ -144,8 +145,7 @@ pub(crate) fn host_port(place: &[u8]) -> Option<(&[u8], Option<u16>)> {
         }
         None => (place, None),
     };
-    let good =
-        !host.is_empty() && host.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    let good = !host.is_empty() && HOST.holds(host);
     good.then_some((host, port))
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn address(host: &[u8]) -> Option<IpAddr> {
         _ => return None,
     }
     let text = std::str::from_utf8(host).ok()?;
-    if memchr(b':', host).is_some() {
+    if text::find(host, b':').is_some() {
         return text.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
     }
     text.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
@@ -168,7 +168,7 @@ pub(crate) fn address(host: &[u8]) -> Option<IpAddr> {
 
 /// Resolves `%41` escapes; what is no valid escape stays as it is.
 fn unescape(text: &[u8]) -> String {
-    if memchr(b'%', text).is_none() {
+    if text::find(text, b'%').is_none() {
         return text::owned(text);
     }
     let mut out = Vec::with_capacity(text.len());

@@ -2,8 +2,6 @@
 //! reading, so that a malformed request can still be answered: the [`Refusal`] carries the status.
 #![warn(clippy::indexing_slicing)]
 
-use memchr::{memchr, memchr2};
-
 use super::{Flaw, Message, Method, Name, VIAS_MAX};
 use crate::text::{self, NameAddr};
 use crate::uri::{self, Scheme, Uri};
@@ -127,7 +125,7 @@ impl<'a> Core<'a> {
         let need = |name, reason| message.value(name).ok_or_else(|| refuse(400, reason));
         let first = message.values(Name::Via).next().ok_or(refuse(400, "Missing Via"))?;
         let via = Via::parse(first).ok_or(refuse(400, "Malformed Via"))?;
-        if message.all(Name::Via).count() > VIAS_MAX || crowded(message) {
+        if crowded(message) {
             return Err(refuse(513, "Too Many Vias"));
         }
         let from = need(Name::From, "Missing From")?;
@@ -137,7 +135,7 @@ impl<'a> Core<'a> {
             cseq(need(Name::CSeq, "Missing CSeq")?).ok_or(refuse(400, "Malformed CSeq"))?;
         let from_params = party(from).ok_or(refuse(400, "Malformed From"))?.params;
         let to_params = party(to).ok_or(refuse(400, "Malformed To"))?.params;
-        if call_id.is_empty() || call_id.iter().any(|b| text::blank(*b)) {
+        if call_id.is_empty() || text::find2(call_id, b' ', b'\t').is_some() {
             return Err(refuse(400, "Malformed Call-ID"));
         }
         Ok(Self {
@@ -157,8 +155,8 @@ impl<'a> Core<'a> {
 /// More Via values than taken, counted only where the text is long enough to hold them.
 fn crowded(message: &Message<'_>) -> bool {
     const SHORTEST: usize = "SIP/2.0/UDP a".len();
-    let length: usize = message.all(Name::Via).map(|header| header.value.of(message.bytes).len()).sum();
-    length > VIAS_MAX * SHORTEST && message.values(Name::Via).nth(VIAS_MAX).is_some()
+    let lengths = message.all(Name::Via).map(|header| header.value.of(message.bytes).len().max(SHORTEST));
+    lengths.sum::<usize>() > VIAS_MAX * SHORTEST && message.values(Name::Via).nth(VIAS_MAX).is_some()
 }
 
 fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
@@ -172,12 +170,12 @@ fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
 
 /// A From or To value: one address whose quotes are closed.
 fn party(value: &[u8]) -> Option<NameAddr<'_>> {
-    if memchr2(b'"', b',', value).is_some()
+    if text::find2(value, b'"', b',').is_some()
         && (!text::quotes_closed(value) || text::List(value).nth(1).is_some())
     {
         return None;
     }
-    text::name_addr(value).filter(|read| memchr(b':', read.uri).is_some())
+    text::name_addr(value).filter(|read| text::find(read.uri, b':').is_some())
 }
 
 fn check_uri(message: &Message<'_>) -> Result<(), Refusal> {

@@ -6,7 +6,7 @@
 mod check;
 mod name;
 
-use memchr::{memchr, memchr3, memrchr};
+use memchr::{memchr, memrchr};
 
 pub(crate) use check::max_forwards;
 pub use check::{Core, Refusal, Via};
@@ -38,8 +38,12 @@ impl Span {
     }
 }
 
-fn small(at: usize) -> u16 {
-    u16::try_from(at).unwrap_or(u16::MAX)
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a message is at most MESSAGE_MAX long: parse refuses more"
+)]
+const fn small(at: usize) -> u16 {
+    at as u16
 }
 
 /// One header: its name, its whole line(s) with the line break, its value without white space around it.
@@ -170,7 +174,7 @@ impl<'a> Message<'a> {
         }
         let begin = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).ok_or(ParseError::Empty)?;
         let rest = bytes.get(begin..).unwrap_or_default();
-        let line_end = memchr(b'\n', rest).map_or(bytes.len(), |at| begin + at + 1);
+        let line_end = text::find(rest, b'\n').map_or(bytes.len(), |at| begin + at + 1);
         let mut flaw = None;
         let start = start_line(bytes, begin, line_end, &mut flaw)?;
         let mut message = Self {
@@ -203,7 +207,7 @@ impl<'a> Message<'a> {
             while let Some(folded) = rest.get(length..)
                 && let [b' ' | b'\t', ..] = folded
             {
-                length += memchr(b'\n', folded).map_or(folded.len(), |end| end + 1);
+                length += text::find(folded, b'\n').map_or(folded.len(), |end| end + 1);
             }
             self.read_header(at, rest.get(..length).unwrap_or_default());
             at += length;
@@ -211,8 +215,7 @@ impl<'a> Message<'a> {
     }
 
     fn read_header(&mut self, at: usize, line: &[u8]) {
-        // names are short: a plain loop finds the end before a search has begun
-        let Some(colon) = line.iter().position(|b| *b == b':') else { return self.note(Flaw::HeaderLine) };
+        let Some(colon) = text::find(line, b':') else { return self.note(Flaw::HeaderLine) };
         let (name, value) = text::cut(line, colon);
         let mut name_length = name.len();
         while let Some(b' ' | b'\t') = name_length.checked_sub(1).and_then(|last| name.get(last)) {
@@ -223,15 +226,14 @@ impl<'a> Message<'a> {
             return self.note(Flaw::HeaderLine);
         }
         let id = Name::read(name);
-        let value_start = at + colon + 1;
-        let lead = value.iter().take_while(|b| text::blank(**b)).count();
-        let trail = value.iter().rev().take_while(|b| text::blank(**b)).count();
-        let value_end = (at + line.len()).saturating_sub(trail).max(value_start + lead);
+        let rest = text::trim_start(value);
+        let value_start = at + line.len() - rest.len();
+        let value_end = value_start + text::trim_end(rest).len();
         let header = Header {
             name: id,
             name_end: small(at + name_length),
             line: Span::new(at, at + line.len()),
-            value: Span::new(value_start + lead, value_end),
+            value: Span::new(value_start, value_end),
         };
         let index = self.count;
         let Some(slot) = self.headers.get_mut(index) else { return self.note(Flaw::TooMany) };
@@ -360,14 +362,14 @@ fn start_line(bytes: &[u8], begin: usize, end: usize, flaw: &mut Option<Flaw>) -
     if !version.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SIP/")) {
         return Err(ParseError::NotSip);
     }
-    let space = memchr(b' ', head).ok_or(ParseError::NotSip)?;
+    let space = text::find(head, b' ').ok_or(ParseError::NotSip)?;
     let (method, uri) = text::cut(head, space);
     if !text::is_token(method) {
         return Err(ParseError::NotSip);
     }
     if !version.eq_ignore_ascii_case(b"SIP/2.0") {
         *flaw = Some(Flaw::Version);
-    } else if tidy.len() != line.len() || uri.is_empty() || memchr3(b' ', b'\t', b'\r', uri).is_some() {
+    } else if tidy.len() != line.len() || uri.is_empty() || text::find2(uri, b' ', b'\t').is_some() {
         *flaw = Some(Flaw::StartLine);
     }
     let uri_start = begin + space + 1;

@@ -1,5 +1,6 @@
 //! A caller, an edge and some agents on invented time, over a network that loses, repeats and reorders datagrams from a
 //! seed. Streams keep their order and lose nothing.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
@@ -177,20 +178,21 @@ impl World {
         self.random >> 3
     }
 
-    fn post(&mut self, from: SocketAddr, to: SocketAddr, stream: bool, bytes: Vec<u8>) {
+    fn post(&mut self, from: SocketAddr, to: SocketAddr, stream: bool, bytes: &[u8]) {
         let first: String =
-            String::from_utf8_lossy(&bytes).chars().take_while(|c| *c != '\r').take(60).collect();
+            String::from_utf8_lossy(bytes).chars().take_while(|c| *c != '\r').take(60).collect();
         let at = (self.now - self.start).as_millis();
         self.trace.push(format!("{at:>7} {from} > {to} {first}"));
         *self
             .sent
             .entry(format!("{from} {}", first.split(" sip").next().unwrap_or_default()))
             .or_default() += 1;
-        let copies = match stream {
-            true => 1,
-            false if self.chance(self.net.loss) => 0,
-            false if self.chance(self.net.twice) => 2,
-            false => 1,
+        let net = self.net;
+        let copies = match () {
+            () if stream => 1,
+            () if self.chance(net.loss) => 0,
+            () if self.chance(net.twice) => 2,
+            () => 1,
         };
         for _ in 0..copies {
             let late = !stream && self.chance(self.net.late);
@@ -200,7 +202,7 @@ impl World {
                 (false, false) => 5 + self.next_random() % 20,
             };
             self.count += 1;
-            let packet = Packet { from, to, stream, bytes: bytes.clone() };
+            let packet = Packet { from, to, stream, bytes: bytes.to_vec() };
             let held = self.hold.get(&from).map_or(self.start, |after| self.start + *after);
             self.queue.push(Reverse((held.max(self.now) + ms(delay), self.count, packet)));
         }
@@ -215,7 +217,7 @@ impl World {
                         self.edge.handle(self.now, Input::Fault { send: send.id });
                         continue;
                     }
-                    self.post(addr(EDGE), send.to.remote, send.to.transport.stream(), send.bytes);
+                    self.post(addr(EDGE), send.to.remote, send.to.transport.stream(), &send.bytes);
                 }
                 Output::Ask(ask) => {
                     self.asks += 1;
@@ -302,7 +304,7 @@ impl World {
         while let Some(output) = self.caller.poll() {
             match output {
                 AgentOutput::Send { to, bytes } => {
-                    self.post(addr(CALLER), to, self.caller_stream, bytes);
+                    self.post(addr(CALLER), to, self.caller_stream, &bytes);
                 }
                 AgentOutput::Event { event, .. } => {
                     self.trace.push(format!("        caller {event:?}"));
@@ -314,7 +316,7 @@ impl World {
             let (from, transport, _) = self.agents[index];
             while let Some(output) = self.agents[index].2.poll() {
                 match output {
-                    AgentOutput::Send { to, bytes } => self.post(from, to, transport.stream(), bytes),
+                    AgentOutput::Send { to, bytes } => self.post(from, to, transport.stream(), &bytes),
                     AgentOutput::Event { event, .. } => self.agent_events.push((index, event)),
                 }
             }
