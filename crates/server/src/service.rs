@@ -102,7 +102,7 @@ impl Service {
         }
         self.tasks.iter().for_each(JoinHandle::abort);
         self.meter.stop().await;
-        self.store.close().await?;
+        self.store.close().await;
         Ok(())
     }
 }

@@ -65,9 +65,10 @@ pub(crate) struct Settings {
 }
 
 impl ServeArgs {
-    /// Arguments for a service that nobody outside is meant to reach, on ports that the system chooses.
-    pub(crate) fn embedded(store: String, http: &str, sip: &[String]) -> Self {
-        Self { http: Some(http.to_owned()), sip: Some(sip.to_vec()), store: Some(store), ..Self::default() }
+    /// Arguments for a service of this program's own, on loopback.
+    pub(crate) fn embedded(store: String, http: SocketAddr, sip: SocketAddr, admin_key: String) -> Self {
+        let (http, sip) = (Some(http.to_string()), Some(vec![format!("udp:{sip}"), format!("tcp:{sip}")]));
+        Self { http, sip, store: Some(store), admin_key: Some(admin_key), ..Self::default() }
     }
 
     /// Reads the file, if there is one, fills in defaults, and checks.

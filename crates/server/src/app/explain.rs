@@ -1,5 +1,7 @@
 //! Where a call would go, and why: the call path's own decision, told.
 
+use domain::ids::NumberId;
+use domain::number::NumberRef;
 use domain::routing::{Refusal, TrunkRoute};
 use domain::view::{Explanation, Outcome};
 use domain::{E164, Result, View, target};
@@ -10,7 +12,10 @@ use super::{App, Ask};
 impl App {
     pub(super) fn number_explain(&self, ask: Ask<'_>, text: &str, from: Option<IpAddr>) -> Result<View> {
         let organization = ask.organization()?;
-        let dialled = E164::dialled(text, None);
+        let dialled = match NumberId::parse(text) {
+            Some(id) => Some(self.number_find(ask, &NumberRef::Id(id))?.e164),
+            None => E164::dialled(text, None),
+        };
         // Another tenant's number is explained like one that nobody holds.
         let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
         let trunks = match from {

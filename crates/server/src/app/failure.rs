@@ -28,7 +28,7 @@ pub(crate) fn of_commit(error: CommitError) -> Error {
         CommitError::Guard(Guard::SlotsWithin(_, max)) => {
             Error::new(Kind::Slots, What::Number, format!("All {max} number slots are in use."))
         }
-        CommitError::Guard(Guard::EndpointUnused(_)) => {
+        CommitError::Guard(Guard::EndpointUnused(..)) => {
             // Only a number that came to the endpoint while it was being deleted; the next turn takes it along.
             Error::new(Kind::Stale, What::Endpoint, "The endpoint got a number at the same moment; try again.")
         }

@@ -60,6 +60,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) now: Timestamp,
     /// How to keep the answer for a repeat, where one can come.
     pub(crate) keep: Option<Keep<'a>>,
+    /// Names the request among all repeats of it, where one can come.
+    pub(crate) slot: Option<[u8; 32]>,
 }
 
 impl Ask<'_> {

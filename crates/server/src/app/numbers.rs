@@ -52,8 +52,8 @@ impl App {
         let rows: Vec<_> = rows.into_iter().map(make).collect();
         let good = rows.iter().filter(|(_, row)| row.is_ok()).count();
         if let Some(max) = organization.number_slots {
-            let held = self.store.numbers_held(organization.id).map_err(of_read)?;
-            if held + good > max as usize {
+            let held = self.store.number_held_count(organization.id).map_err(of_read)?;
+            if held + good as u64 > u64::from(max) {
                 return Err(super::failure::of_commit(store::CommitError::Guard(Guard::SlotsWithin(organization.id, max))));
             }
         }

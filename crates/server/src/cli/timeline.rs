@@ -223,10 +223,10 @@ mod tests {
         let drawn = render(&events, start, Colour::Off);
         let expected = "
             caller                    trunkline                 agent
-   0.0 ms   │── INVITE ───────────────▶│                         │
-   1.0 ms   │◀─ 100 Trying ────────────│                         │
-   2.0 ms   │                         │── INVITE ───────────────▶│
-   3.0 ms   │                         │◀─ 200 OK (×2) ───────────│
+   0.0 ms   │── INVITE ──────────────▶│                         │
+   1.0 ms   │◀─ 100 Trying ───────────│                         │
+   2.0 ms   │                         │── INVITE ──────────────▶│
+   3.0 ms   │                         │◀─ 200 OK (×2) ──────────│
  900.0 ms   • 40 packets of sound echoed
 ";
         assert_eq!(format!("\n{drawn}"), expected, "\n{drawn}");

@@ -34,6 +34,13 @@ pub(super) struct Ticket {
     running: Arc<Mutex<HashSet<Slot>>>,
 }
 
+impl Ticket {
+    /// Names the request among all repeats of it.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
+    }
+}
+
 impl Drop for Ticket {
     /// Also when the client hangs up in the middle: the slot is free, and what was committed is found by the next repeat.
     fn drop(&mut self) {
@@ -73,7 +80,7 @@ impl Idempotency {
             return Err(Error::new(Kind::Running, What::Request, words));
         }
         let ticket = Ticket { slot, body, running: Arc::clone(&self.running) };
-        match app.store.answer_find(slot).map_err(|e| Error::internal(e.to_string()))? {
+        match app.store.answer_find(&slot).map_err(|e| Error::internal(e.to_string()))? {
             Some(kept) if is_fresh(&kept, request.now) => again(app, &kept, &ticket).map(Repeat::Again),
             Some(_) | None => Ok(Repeat::First(ticket)),
         }
@@ -81,7 +88,7 @@ impl Idempotency {
 
     /// Keeps an answer that was not kept with its work: an error, or a view that is read back after the commit.
     pub(super) async fn finish(&self, app: &App, ticket: &Ticket, reply: &Reply, now: Timestamp) -> Result<()> {
-        let kept = app.store.answer_find(ticket.slot).map_err(|e| Error::internal(e.to_string()))?;
+        let kept = app.store.answer_find(&ticket.slot).map_err(|e| Error::internal(e.to_string()))?;
         if kept.is_some_and(|kept| is_fresh(&kept, now)) {
             return Ok(());
         }

@@ -130,7 +130,7 @@ impl Front {
             let reply = dialect.encode(request, view.clone());
             idempotency::kept(&self.app, ticket.as_ref().expect("only called with a ticket"), &reply, request.now)
         };
-        let ask = Ask { caller: request.caller, now: request.now, keep: ticket.as_ref().map(|_| &keep as _) };
+        let ask = Ask { caller: request.caller, now: request.now, keep: ticket.as_ref().map(|_| &keep as _), slot: ticket.as_ref().map(idempotency::Ticket::slot) };
         let outcome = self.app.run(ask, op).await;
         match (outcome, &ticket) {
             (Ok(view), None) => Ok(dialect.encode(request, view)),

@@ -53,7 +53,9 @@ pub(super) fn router(health: Arc<Health>) -> Router<Arc<Front>> {
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics_text))
         .route("/openapi/{file}", get(document))
+        .route("/api/v1/openapi/{file}", get(document))
         .route("/docs", get(docs))
+        .route("/api/v1/docs", get(docs))
         .layer(Extension(health))
 }
 

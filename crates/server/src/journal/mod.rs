@@ -24,11 +24,11 @@ use segment::{Active, Segment};
 /// The most that may wait for the store: some 400,000 facts.
 const BYTES_MAX: u64 = 256 << 20;
 /// Facts kept in memory for the store; what is more is read back from the files.
-const QUEUE_MAX: usize = 16_384;
+const QUEUE_MAX: usize = if cfg!(test) { 512 } else { 16_384 };
 /// A segment is ended when it is longer than this.
-const SEGMENT_BYTES: u64 = 16 << 20;
+const SEGMENT_BYTES: u64 = if cfg!(test) { 256 << 10 } else { 16 << 20 };
 /// A segment whose facts are all in the store is thrown away when it is longer than this.
-const IDLE_BYTES: u64 = 1 << 20;
+const IDLE_BYTES: u64 = if cfg!(test) { 64 << 10 } else { 1 << 20 };
 /// The most bytes read back at once.
 const READ_BYTES: u64 = 1 << 20;
 

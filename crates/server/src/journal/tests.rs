@@ -86,7 +86,7 @@ fn a_torn_tail_costs_only_the_torn_fact() {
 fn more_than_the_queue_holds_is_read_back_in_order() {
     let folder = folder("overflow");
     let journal = Journal::open_with(&folder, 1 << 30).unwrap();
-    let count = QUEUE_MAX as u128 + 5_000;
+    let count = QUEUE_MAX as u128 + 500;
     for n in 0..count {
         journal.append(&mut vec![fact(n)]);
     }
@@ -114,13 +114,13 @@ fn a_batch_that_the_store_refused_is_taken_again() {
 fn segments_end_and_go() {
     let folder = folder("segments");
     let journal = Journal::open_with(&folder, 1 << 30).unwrap();
-    let many = || (0..20_000).map(fact).collect::<Vec<_>>();
+    let many = || (0..500).map(fact).collect::<Vec<_>>();
     while files(&folder).len() < 3 {
         journal.append(&mut many());
     }
     journal.sync();
     let taken = calls(&journal);
-    assert_eq!(taken.len() % 20_000, 0);
+    assert_eq!(taken.len() % 500, 0);
     assert_eq!(files(&folder).len(), 1);
     std::fs::remove_dir_all(folder).unwrap();
 }

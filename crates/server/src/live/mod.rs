@@ -81,8 +81,10 @@ impl Live {
             Changed::Number(row) => {
                 let (organization, endpoint, trunk) =
                     self.write().indices(row.organization_id, row.endpoint_id, row.provider_id);
-                let slot = Slot::new(row.e164, row.id, organization);
-                self.numbers.put(Slot { endpoint, trunk, status: row.status, allow_inbound: row.allow_inbound, ..slot });
+                let mut slot = Slot::new(row.e164, row.id, organization);
+                (slot.endpoint, slot.trunk, slot.status) = (endpoint, trunk, row.status);
+                slot.allow_inbound = row.allow_inbound;
+                self.numbers.put(slot);
             }
         }
     }
@@ -139,6 +141,11 @@ impl Live {
         // `decide` has just found the endpoint under this same lock.
         let endpoint = endpoint.ok_or(Refused { why: routing::Refusal::NoEndpoint, number: Some(routed.number), trunk: Some(routed.trunk) })?;
         Ok(Route { routed, endpoint, max_call_seconds, generation })
+    }
+
+    /// The longest call of an organization, if there is such an organization.
+    pub(crate) fn max_call_seconds(&self, id: OrganizationId) -> Option<u32> {
+        self.read().organization(id).map(|tenant| tenant.max_call_seconds)
     }
 
     /// The number's route as the rules see it, for `explain`.
