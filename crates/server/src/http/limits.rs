@@ -42,6 +42,12 @@ impl RateLimits {
         Self { by_dialect: dialects::all().into_iter().filter_map(limited).collect() }
     }
 
+    /// Notes the whole allowance in a context, for answers to those who are not known (yet).
+    pub(super) fn announce(&self, dialect: &dyn Dialect, context: &mut Context) {
+        let limited = self.by_dialect.get(dialect.name());
+        context.limits = limited.map(|l| limits(l.requests, l.requests, Duration::ZERO));
+    }
+
     /// Counts a request, and notes in its context how many are left.
     pub(super) fn take(&self, dialect: &dyn Dialect, caller: &Caller, context: &mut Context) -> Result<()> {
         let (Some(limited), Some(organization)) = (self.by_dialect.get(dialect.name()), caller.organization_id) else {

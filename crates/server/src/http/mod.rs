@@ -63,17 +63,22 @@ pub(crate) fn router(front: Arc<Front>, health: Arc<Health>) -> Router {
 async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let began = clock::instant();
-    let (dialect, endpoint, path, other_methods) = match front.routes.find(&head.method, head.uri.path()) {
-        Found::Endpoint(dialect, endpoint, path) => (dialect, Some(endpoint), path, true),
-        Found::Method(dialect) => (dialect, None, Vec::new(), true),
-        Found::Nothing(dialect) => (dialect, None, Vec::new(), false),
+    let (dialect, endpoint, path, allow) = match front.routes.find(&head.method, head.uri.path()) {
+        Found::Endpoint(dialect, endpoint, path) => (dialect, Some(endpoint), path, None),
+        Found::Method(dialect, allow) => (dialect, None, Vec::new(), Some(allow)),
+        Found::Nothing(dialect) => (dialect, None, Vec::new(), None),
     };
     let mut context = Context { request_id: clock::id(), headers: head.headers, limits: None };
-    let incoming = Incoming { other_methods, query: head.uri.query().unwrap_or(""), path };
+    let incoming = Incoming { other_methods: allow.is_some(), query: head.uri.query().unwrap_or(""), path };
     let outcome = front.answer(dialect, endpoint, incoming, &mut context, body).await;
     let reply = outcome.unwrap_or_else(|error| {
         log_refusal(dialect, &context, &error);
-        dialect.refuse(&context, &error)
+        let reply = dialect.refuse(&context, &error);
+        // RFC 9110 section 15.5.6: a 405 names the methods that there are.
+        match allow.filter(|_| error.kind == Kind::MethodNotAllowed) {
+            Some(allow) => reply.with("allow", &allow),
+            None => reply,
+        }
     });
     service::count(dialect.name(), endpoint.map_or("none", |e| e.verb), reply.status, began.elapsed());
     response(reply)
@@ -96,6 +101,7 @@ impl Front {
         context: &mut Context,
         body: Body,
     ) -> domain::Result<Reply> {
+        self.limits.announce(dialect, context);
         // Who asks comes first: a stranger learns nothing, not even which paths there are.
         let caller = self.admission.caller(&self.app, dialect, context)?;
         self.limits.take(dialect, &caller, context)?;

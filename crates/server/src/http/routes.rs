@@ -21,8 +21,8 @@ pub(super) struct Routes {
 pub(super) enum Found {
     /// An operation, with its path parameters.
     Endpoint(&'static dyn Dialect, &'static Endpoint, Vec<(&'static str, String)>),
-    /// A path with other methods.
-    Method(&'static dyn Dialect),
+    /// A path with other methods: these.
+    Method(&'static dyn Dialect, String),
     /// Nothing; the dialect that refuses it.
     Nothing(&'static dyn Dialect),
 }
@@ -53,7 +53,8 @@ impl Routes {
         };
         let Mounted { dialect, endpoints } = matched.value;
         let Some(endpoint) = endpoints.iter().find(|e| e.method == *method) else {
-            return Found::Method(*dialect);
+            let methods: Vec<_> = endpoints.iter().map(|e| e.method.as_str()).collect();
+            return Found::Method(*dialect, methods.join(", "));
         };
         let mut parameters = Vec::new();
         for segment in endpoint.path.split('/').filter_map(|s| s.strip_prefix('{')?.strip_suffix('}')) {
@@ -107,7 +108,7 @@ mod tests {
                 let path: Vec<_> = endpoint.path.split('/').map(|s| if s.starts_with('{') { "zz" } else { s }).collect();
                 match routes.find(&endpoint.method, &path.join("/")) {
                     Found::Endpoint(d, e, _) => assert_eq!((d.name(), e.verb), (dialect.name(), endpoint.verb)),
-                    Found::Method(_) | Found::Nothing(_) => panic!("{} {} is not mounted", endpoint.method, endpoint.path),
+                    Found::Method(..) | Found::Nothing(_) => panic!("{} {} is not mounted", endpoint.method, endpoint.path),
                 }
             }
         }
@@ -119,7 +120,7 @@ mod tests {
         for (raw, clear) in [("+14155550100", "+14155550100"), ("%2B14155550100", "+14155550100"), ("%252B1", "%2B1")] {
             match routes.find(&Method::GET, &format!("/api/v1/numbers/{raw}")) {
                 Found::Endpoint(_, _, path) => assert_eq!(path[0].1, clear),
-                Found::Method(_) | Found::Nothing(_) => panic!("not found"),
+                Found::Method(..) | Found::Nothing(_) => panic!("not found"),
             }
         }
         assert!(matches!(routes.find(&Method::GET, "/api/v1/numbers/%FF"), Found::Nothing(_)));
