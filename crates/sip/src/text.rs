@@ -48,34 +48,34 @@ pub(crate) const fn blank(byte: u8) -> bool {
     byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// A set of ASCII characters, one bit each.
-#[derive(Clone, Copy)]
-pub(crate) struct Set(u128);
+/// A set of bytes.
+pub(crate) struct Set([bool; 256]);
 
 impl Set {
     /// Letters, digits and these.
-    pub(crate) const fn new(more: &[u8]) -> Self {
-        let (mut bits, mut rest, mut byte) = (0, more, 0u8);
-        while let [first, tail @ ..] = rest {
-            bits |= 1 << *first;
-            rest = tail;
-        }
+    #[expect(clippy::indexing_slicing, reason = "run by the compiler: a bad index does not build")]
+    pub(crate) const fn new(mut more: &[u8]) -> Self {
+        let mut set = [false; 256];
+        let mut byte = 0u8;
         while byte < 128 {
-            if byte.is_ascii_alphanumeric() {
-                bits |= 1 << byte;
-            }
+            set[byte as usize] = byte.is_ascii_alphanumeric();
             byte += 1;
         }
-        Self(bits)
+        while let [first, tail @ ..] = more {
+            set[*first as usize] = true;
+            more = tail;
+        }
+        Self(set)
     }
 
     /// True when all bytes of the text are in it.
-    pub(crate) fn holds(self, text: &[u8]) -> bool {
-        text.iter().all(|byte| *byte < 128 && self.0 >> *byte & 1 == 1)
+    #[inline]
+    pub(crate) fn holds(&self, text: &[u8]) -> bool {
+        text.iter().all(|byte| self.0.get(usize::from(*byte)).is_some_and(|inside| *inside))
     }
 }
 
-const TOKEN: Set = Set::new(b"-.!%*_+`'~");
+static TOKEN: Set = Set::new(b"-.!%*_+`'~");
 
 /// Without white space at both ends.
 #[inline]
@@ -156,6 +156,19 @@ pub(crate) fn quotes_closed(text: &[u8]) -> bool {
         }
     }
     !quoted
+}
+
+/// What follows a quoted string at the start of a text; `None` when it is not closed.
+pub(crate) fn after_quoted(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    loop {
+        let at = find2(rest, b'"', b'\\')?;
+        let quote = rest.get(at) == Some(&b'"');
+        rest = rest.get(at + if quote { 1 } else { 2 }..)?;
+        if quote {
+            return Some(rest);
+        }
+    }
 }
 
 /// The values of a comma list, quotes and angle brackets respected; empty ones are left out.

@@ -124,7 +124,7 @@ const fn scheme_byte(byte: u8) -> bool {
 }
 
 /// What a host name is made of; the underscore is not of the RFC, but met.
-const HOST: text::Set = text::Set::new(b"-._");
+static HOST: text::Set = text::Set::new(b"-._");
 
 /// Splits `host[:port]`, `[v6][:port]`; `None` when empty or malformed.
 pub(crate) fn host_port(place: &[u8]) -> Option<(&[u8], Option<u16>)> {
@@ -138,7 +138,7 @@ pub(crate) fn host_port(place: &[u8]) -> Option<(&[u8], Option<u16>)> {
             _ => None,
         };
     }
-    let (host, port) = match place.iter().rposition(|b| *b == b':') {
+    let (host, port) = match text::find(place, b':') {
         Some(at) => {
             let (host, port) = text::cut(place, at);
             (text::trim(host), Some(port_number(port)?))

@@ -254,6 +254,10 @@ fn calls_over_a_bad_network_always_end() {
     }
 }
 
+fn index_of(roll: u64) -> usize {
+    usize::try_from(roll).expect("a small number")
+}
+
 fn bad_world(seed: u64) -> World {
     let mut dice = seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0x9E37_79B9;
     let mut roll = |sides: u64| {
@@ -273,11 +277,11 @@ fn bad_world(seed: u64) -> World {
     let mut agents = Vec::new();
     for index in 0..=roll(3) {
         let answering = match roll(6) {
-            0 => Answering::Refuse { status: [503, 480, 408, 486, 404][roll(5) as usize] },
+            0 => Answering::Refuse { status: [503, 480, 408, 486, 404][index_of(roll(5))] },
             1 => Answering::Silent,
             _ => Answering::Accept { ring: ms(roll(4) * 700) },
         };
-        let mut one = agent(index as usize, answering);
+        let mut one = agent(index_of(index), answering);
         // stands for a session timer: a BYE on a stream may die with its edge (the shell sends it at replay)
         one.hang_up_after = Some(ms(60_000));
         if roll(4) == 0 {

@@ -117,6 +117,12 @@ impl Edge {
             context.phase = Phase::Accepted { until: now + t1 * 64 };
             self.forward_up(context, message);
             self.cancel_all(context);
+            // for 64·T1 only repeats are absorbed and passed: the bytes are not needed any more
+            context.request = Vec::new();
+            context.last = Vec::new();
+            if let Some(client) = context.clients.get_mut(index) {
+                client.sent = Vec::new();
+            }
             return;
         }
         if same && role == Role::Won {

@@ -170,12 +170,14 @@ fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
 
 /// A From or To value: one address whose quotes are closed.
 fn party(value: &[u8]) -> Option<NameAddr<'_>> {
-    if text::find2(value, b'"', b',').is_some()
-        && (!text::quotes_closed(value) || text::List(value).nth(1).is_some())
+    // a display name in quotes is passed over whole
+    let plain = if value.first() == Some(&b'"') { text::after_quoted(value)? } else { value };
+    if text::find2(plain, b'"', b',').is_some()
+        && (!text::quotes_closed(plain) || text::List(plain).nth(1).is_some())
     {
         return None;
     }
-    text::name_addr(value).filter(|read| text::find(read.uri, b':').is_some())
+    text::name_addr(plain).filter(|read| text::find(read.uri, b':').is_some())
 }
 
 fn check_uri(message: &Message<'_>) -> Result<(), Refusal> {

@@ -253,7 +253,7 @@ impl World {
             match message.status() {
                 Some(200..=299) => assert!(self.answered() > 0, "a 2xx without its fact"),
                 Some(300..) => {
-                    assert!(self.failed().is_some() || self.refuse.is_some(), "a final without its fact")
+                    assert!(self.failed().is_some() || self.refuse.is_some(), "a final without its fact");
                 }
                 _ => {}
             }
