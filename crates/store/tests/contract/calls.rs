@@ -1,0 +1,215 @@
+//! Calls: facts in any order and repeated give one row, one event, minutes and money once.
+
+use domain::call::{
+    Attempt, CallQuery, CallStatus, DialogParts, Direction, Ended, EndedBy, FactKind, Moment, Started,
+    Unanswered,
+};
+use domain::ids::{CallId, NumberId, OrganizationId};
+use domain::{Call, Fact, Generation, Micros, Page};
+use proptest::prelude::*;
+use store::{fact_decode, fact_encode};
+
+use crate::world::{World, block_on, e164, time};
+
+fn fact(organization_id: OrganizationId, call_id: CallId, second: i64, kind: FactKind) -> Fact {
+    let monotonic_us = u64::try_from(second).unwrap() * 1_000_000;
+    Fact { organization_id, call_id, at: Moment { wall: time(second), process: 7, monotonic_us }, kind }
+}
+
+fn started(number: Option<NumberId>, rate: Micros) -> FactKind {
+    FactKind::Started(Box::new(Started {
+        direction: Direction::Inbound,
+        number_id: number,
+        number: Some(e164(14_155_550_100)),
+        from: "\"Zoë\r\n\" <sip:+442071838750@example>".to_owned(),
+        to: "+14155550100".to_owned(),
+        provider_id: None,
+        endpoint_id: None,
+        generation: Generation(3),
+        rate_per_minute: rate,
+        sip_call_id: "abc@192.0.2.1".to_owned(),
+    }))
+}
+
+fn attempt(n: u16) -> FactKind {
+    let (target, cause) = ("sip:192.0.2.1".to_owned(), "no_response".to_owned());
+    FactKind::Attempt(Attempt {
+        n,
+        target,
+        sip_status: (n > 0).then_some(200),
+        cause,
+        started_at: time(1),
+        ended_at: time(3),
+    })
+}
+
+fn answered() -> FactKind {
+    let parts = DialogParts {
+        call_id: "abc".to_owned(),
+        caller_routes: vec!["<sip:a;lr>".to_owned()],
+        cseq: 2,
+        ..DialogParts::default()
+    };
+    FactKind::Answered(Some(Box::new(parts)))
+}
+
+fn ended() -> FactKind {
+    FactKind::Ended(Ended { by: EndedBy::Callee, reason: Some("Q.850;cause=16".to_owned()) })
+}
+
+fn unanswered() -> FactKind {
+    FactKind::Unanswered(Unanswered { sip_status: 486, status: CallStatus::Busy, reason: "busy".to_owned() })
+}
+
+/// A call of 61 seconds at 600 micro-units a minute.
+fn whole(organization: OrganizationId, call: CallId, number: NumberId) -> Vec<Fact> {
+    let kinds = [
+        (0, started(Some(number), Micros(600))),
+        (3, attempt(0)),
+        (3, attempt(1)),
+        (4, answered()),
+        (65, ended()),
+    ];
+    kinds.into_iter().map(|(second, kind)| fact(organization, call, second, kind)).collect()
+}
+
+fn month() -> domain::Timestamp {
+    "2026-09-01T00:00:00Z".parse().unwrap()
+}
+
+fn minutes(world: &World, organization: OrganizationId, number: NumberId) -> u64 {
+    world.store.minutes(organization, &[number], month()).unwrap()[0].1
+}
+
+fn events(world: &World, organization: OrganizationId) -> Vec<&'static str> {
+    world.store.event_list(organization, &Page::first(99)).unwrap().items.iter().map(|e| e.name).collect()
+}
+
+#[test]
+fn facts_survive_their_codec() {
+    let (organization, call) = (OrganizationId::NONE, CallId(uuid::Uuid::max()));
+    let mut facts = whole(organization, call, NumberId(uuid::Uuid::max()));
+    facts.push(fact(organization, call, 5, FactKind::Answered(None)));
+    facts.push(fact(organization, call, 5, unanswered()));
+    for fact in facts {
+        let bytes = fact_encode(&fact);
+        assert!(!bytes.contains(&b'\n'));
+        assert_eq!(fact_decode(&bytes), Some(fact));
+        assert_eq!(fact_decode(&bytes[..bytes.len() - 1]), None);
+    }
+    assert_eq!(fact_decode(b""), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn facts_in_any_order_and_repeated_give_one_call(
+        order in Just((0..5usize).chain(0..5).collect::<Vec<_>>()).prop_shuffle(), batch in 1usize..6,
+    ) {
+        block_on(async {
+            let world = World::new();
+            let organization = world.organization().await;
+            let (call, number) = (world.call_id(), NumberId(world.uuid()));
+            let facts = whole(organization, call, number);
+            let (mut settled, mut inserted) = (0, 0);
+            for part in order.chunks(batch) {
+                let part = part.iter().map(|n| facts[*n].clone()).collect();
+                let appended = world.store.facts_append(part).await.unwrap();
+                settled += appended.settled;
+                inserted += appended.inserted;
+            }
+            assert_eq!((settled, inserted), (1, 5));
+            let stored = world.store.call_get(organization, call).unwrap().unwrap();
+            assert_eq!(Some(&stored), Call::fold(&facts).as_ref());
+            assert_eq!((stored.status, stored.duration_seconds, stored.cost), (CallStatus::Completed, 61, Micros(610)));
+            assert_eq!(minutes(&world, organization, number), 2);
+            assert_eq!(world.store.balance(organization).unwrap(), Micros(-610));
+            assert_eq!(events(&world, organization).len(), 1);
+            let world = world.reopened();
+            assert_eq!(world.store.facts_append(facts).await.unwrap(), store::Appended::default());
+            assert_eq!(world.store.call_get(organization, call).unwrap(), Some(stored));
+            world.check();
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_is_billed_once_and_the_event_stays_one() {
+    let world = World::new();
+    let organization = world.organization().await;
+    let (call, number) = (world.call_id(), NumberId(world.uuid()));
+    let facts = whole(organization, call, number);
+    let before = world.store.generation().unwrap();
+    let early: Vec<Fact> =
+        facts.iter().filter(|f| !matches!(f.kind, FactKind::Answered(_))).cloned().collect();
+    assert_eq!(world.store.facts_append(early).await.unwrap().settled, 1);
+    assert_eq!(world.store.call_get(organization, call).unwrap().unwrap().status, CallStatus::Failed);
+    assert_eq!(
+        (minutes(&world, organization, number), world.store.balance(organization).unwrap()),
+        (0, Micros::ZERO)
+    );
+    let appended = world.store.facts_append(facts).await.unwrap();
+    assert_eq!((appended.inserted, appended.settled), (1, 0));
+    // Money moved, so memory is told.
+    assert!(appended.generation > Some(before.1));
+    let told = world.store.changes_since(before.1, 100).unwrap();
+    assert_eq!(told.items, [store::Changed::Balance(organization, Micros(-610))]);
+    assert_eq!(world.store.call_get(organization, call).unwrap().unwrap().status, CallStatus::Completed);
+    assert_eq!(
+        (minutes(&world, organization, number), world.store.balance(organization).unwrap()),
+        (2, Micros(-610))
+    );
+    assert_eq!(events(&world, organization), ["call.failed"]);
+    world.check();
+}
+
+#[tokio::test]
+async fn calls_of_nobody_are_kept_and_cost_nothing() {
+    let world = World::new();
+    let unknown = OrganizationId(world.uuid());
+    for organization in [OrganizationId::NONE, unknown] {
+        let call = world.call_id();
+        world.store.facts_append(whole(organization, call, NumberId(world.uuid()))).await.unwrap();
+        assert!(world.store.call_get(organization, call).unwrap().is_some());
+        assert_eq!(world.store.balance(organization).unwrap(), Micros::ZERO);
+    }
+    world.check();
+}
+
+#[tokio::test]
+async fn open_calls_are_known_until_they_end() {
+    let world = World::new();
+    let organization = world.organization().await;
+    let (one, two) = (world.call_id(), world.call_id());
+    let start = |call, second| fact(organization, call, second, started(None, Micros::ZERO));
+    world
+        .store
+        .facts_append(vec![start(two, 9), start(one, 5), fact(organization, one, 6, answered())])
+        .await
+        .unwrap();
+    let open = world.store.calls_open(9).unwrap();
+    assert_eq!(
+        open.iter().map(|o| (o.call.id, o.last.wall)).collect::<Vec<_>>(),
+        [(one, time(6)), (two, time(9))]
+    );
+    assert_eq!(open[0].call.dialog.as_ref().unwrap().cseq, 2);
+    assert_eq!(world.store.calls_in_progress_count(organization).unwrap(), 2);
+    world.store.facts_append(vec![fact(organization, two, 12, unanswered())]).await.unwrap();
+    assert_eq!(world.store.calls_open(9).unwrap().len(), 1);
+    // An answer that is heard of after all opens it again.
+    world.store.facts_append(vec![fact(organization, two, 12, answered())]).await.unwrap();
+    assert_eq!(world.store.calls_in_progress_count(organization).unwrap(), 2);
+    world.store.facts_append(vec![fact(organization, two, 20, ended())]).await.unwrap();
+    assert_eq!(events(&world, organization), ["call.busy"]);
+    let of = |query: CallQuery| {
+        world.store.call_list(organization, &query, &Page::first(9)).unwrap().map(|c| c.id).items
+    };
+    assert_eq!(of(CallQuery::default()), [two, one]);
+    assert_eq!(of(CallQuery { status: Some(CallStatus::Answered), ..CallQuery::default() }), [one]);
+    assert_eq!(of(CallQuery { status: Some(CallStatus::Completed), ..CallQuery::default() }), [two]);
+    assert_eq!(of(CallQuery { status: Some(CallStatus::Busy), ..CallQuery::default() }), []);
+    assert_eq!(of(CallQuery { number: Some(e164(14_155_550_100)), ..CallQuery::default() }), [two, one]);
+    assert_eq!(of(CallQuery { direction: Some(Direction::Outbound), ..CallQuery::default() }), []);
+    world.check();
+}
