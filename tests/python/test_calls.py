@@ -206,7 +206,7 @@ def test_the_next_target_is_asked_after(carrier, caller, answering, status):
         completed(carrier, number, 0, attempts=2)
 
 
-@pytest.mark.parametrize(("status", "row"), [(404, "failed"), (486, "busy"), (603, "failed")])
+@pytest.mark.parametrize(("status", "row"), [(404, "failed"), (486, "busy"), (603, "busy")])
 def test_the_next_target_is_not_asked_after(carrier, caller, answering, status, row):
     with Agent(status) as refusing:
         number = line(carrier, (refusing.uri, 1, 1), (answering.uri, 2, 1))

@@ -149,12 +149,11 @@ fn line(out: &mut String, text: &str) {
 
 /// A time as people read it: microseconds are noise, hours never happen.
 pub(crate) fn since(elapsed: Duration) -> String {
-    match elapsed {
-        short if short < Duration::from_secs(10) => {
-            let micros = short.as_micros();
-            format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100)
-        }
-        long => format!("{}.{} s", long.as_secs(), long.subsec_millis() / 100),
+    if elapsed < Duration::from_secs(1) {
+        let micros = elapsed.as_micros();
+        format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100)
+    } else {
+        format!("{}.{:03} s", elapsed.as_secs(), elapsed.subsec_millis())
     }
 }
 

@@ -83,7 +83,7 @@ impl EdgeHandle {
         self.wire.drain();
     }
 
-    /// True when no transaction is open.
+    /// True when no transaction awaits an answer.
     pub(crate) fn idle(&self) -> bool {
         self.wire.idle()
     }

@@ -91,7 +91,7 @@ impl Wire {
     }
 
     pub(super) fn idle(&self) -> bool {
-        self.lock().edge.idle()
+        self.lock().edge.settled()
     }
 
     /// A whole message. True when something is open afterwards, so that deadlines have to be kept.

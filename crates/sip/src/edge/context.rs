@@ -221,6 +221,11 @@ impl Slab {
         self.alive
     }
 
+    /// Every context that is not taken out.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Context> {
+        self.slots.iter().filter_map(|slot| slot.context.as_deref())
+    }
+
     /// A place for a new context, to be filled with [`Slab::put`] or given up with [`Slab::free`].
     pub(crate) fn reserve(&mut self) -> At {
         self.alive += 1;

@@ -100,6 +100,12 @@ impl Edge {
         self.slab.alive() == 0
     }
 
+    /// True when no transaction awaits an answer. What is left only absorbs repeats, and any process can do that: a
+    /// drained one need not wait for it.
+    pub fn settled(&self) -> bool {
+        !self.slab.iter().any(Context::open)
+    }
+
     /// How many transactions are alive.
     pub fn alive(&self) -> usize {
         self.slab.alive()
