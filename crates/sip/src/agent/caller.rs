@@ -136,8 +136,9 @@ impl Caller {
     /// When the next tick is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         let lingers = match self.stage {
-            Stage::Refused { until } => Some(until),
-            Stage::Calling | Stage::Ringing | Stage::Up | Stage::Over => None,
+            // with a leg of a late 2xx, that leg decides
+            Stage::Refused { until } if self.legs.is_empty() => Some(until),
+            Stage::Calling | Stage::Ringing | Stage::Up | Stage::Over | Stage::Refused { .. } => None,
         };
         let giving = match self.giving {
             Giving::Sent { at, .. } => at,
