@@ -5,7 +5,7 @@
 //! Stop: not ready → no new calls → open transactions finish → HTTP → facts flushed → store closed. Calls in progress are not
 //! waited for: whichever process comes next carries them.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,10 +55,9 @@ impl Service {
             .install_recorder()
             .context("metrics can be installed once per process")?;
         let health = Arc::new(Health::new(metrics));
-        let files = Files::of(&settings.store);
-        let vault = open_vault(&settings, files.as_ref())?;
         let store = Store::open(&settings.store).with_context(|| format!("--store {}", settings.store))?;
-        let Some(files) = files else { bail!("--store {}: only sqlite: is served by this version", settings.store) };
+        let files = Files::of(&settings.store).with_context(|| format!("--store {}: not a file", settings.store))?;
+        let vault = open_vault(&settings, &files)?;
         let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin)?;
         let live = Arc::new(Live::new());
         refresh::build(&live, &store)?;
@@ -123,12 +122,11 @@ impl Files {
     }
 }
 
-fn open_vault(settings: &Settings, files: Option<&Files>) -> anyhow::Result<Vault> {
-    match (&settings.secret_key, &settings.secret_key_file, files) {
-        (Some(text), _, _) => Vault::from_text(text).context("TRUNKLINE_SECRET_KEY"),
-        (None, Some(path), _) => Vault::from_file(path).context("--secret-key-file"),
-        (None, None, Some(files)) => Vault::from_file(&files.key),
-        (None, None, None) => bail!("a store that is no file needs --secret-key-file or TRUNKLINE_SECRET_KEY"),
+fn open_vault(settings: &Settings, files: &Files) -> anyhow::Result<Vault> {
+    match (&settings.secret_key, &settings.secret_key_file) {
+        (Some(text), _) => Vault::from_text(text).context("TRUNKLINE_SECRET_KEY"),
+        (None, Some(path)) => Vault::from_file(path).context("--secret-key-file"),
+        (None, None) => Vault::from_file(&files.key),
     }
 }
 

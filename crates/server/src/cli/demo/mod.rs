@@ -21,11 +21,11 @@ pub(super) struct DemoArgs {
     #[arg(long)]
     once: bool,
     /// Where HTTP listens; the first free port from here on
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "TRUNKLINE_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     http: SocketAddr,
-    /// Where SIP listens; the first free port from here on
-    #[arg(long, default_value = "127.0.0.1:5060")]
-    sip: SocketAddr,
+    /// Where SIP listens, over UDP and TCP; the first free port from here on
+    #[arg(long, env = "TRUNKLINE_SIP", default_value = "udp:127.0.0.1:5060", value_name = "udp:ADDRESS:PORT")]
+    sip: String,
 }
 
 /// How many ports are looked at for a free one.
@@ -38,7 +38,10 @@ pub(super) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let folder = Folder::new()?;
     let admin_key = format!("tl_admin_{}", vault::random_secret());
     let http = free(args.http, |address| std::net::TcpListener::bind(address).is_ok())?;
-    let sip = free(args.sip, |address| std::net::UdpSocket::bind(address).is_ok())?;
+    let address = args.sip.strip_prefix("udp:").unwrap_or(&args.sip);
+    let sip = address.parse().with_context(|| format!("--sip {}: give udp:ADDRESS:PORT", args.sip))?;
+    let both = |a| std::net::UdpSocket::bind(a).is_ok() && std::net::TcpListener::bind(a).is_ok();
+    let sip = free(sip, both)?;
     let store = format!("sqlite:{}", folder.0.join("demo.db").display());
     let settings = ServeArgs::embedded(store, http, sip, admin_key.clone()).resolve()?;
     let service = Service::start(settings).await?;
