@@ -19,7 +19,7 @@ pub struct Agent {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// Counts changes from 1; the ETag.
+    /// Counts changes from 1; the entity tag.
     pub version: u64,
 }
 

@@ -193,7 +193,7 @@ pub struct DialogParts {
     pub caller_routes: Vec<String>,
     /// Routes towards the callee, in order.
     pub callee_routes: Vec<String>,
-    /// The caller's last CSeq number.
+    /// The caller's last `CSeq` number.
     pub cseq: u32,
     /// The agreed session interval in seconds, if any (RFC 4028).
     pub session_expires: Option<u32>,
@@ -254,6 +254,8 @@ impl Fact {
             FactKind::Started(_) => "started".to_owned(),
             FactKind::Attempt(attempt) => format!("attempt.{}", attempt.n),
             FactKind::Answered(_) => "answered".to_owned(),
+            // A guess of the reaper's never stands in the way of the end that somebody saw.
+            FactKind::Ended(Ended { by: EndedBy::Reaper, .. }) => "reaped".to_owned(),
             FactKind::Ended(_) => "ended".to_owned(),
             FactKind::Unanswered(_) => "unanswered".to_owned(),
         }
@@ -314,13 +316,14 @@ impl Call {
     pub fn fold(facts: &[Fact]) -> Option<Self> {
         let first = facts.iter().min_by_key(|fact| fact.at.wall)?;
         let mut started = None;
-        let (mut answered, mut ended, mut unanswered) = (None, None, None);
+        let (mut answered, mut ended, mut reaped, mut unanswered) = (None, None, None, None);
         let mut attempts: Vec<Attempt> = Vec::new();
         for fact in facts {
             match &fact.kind {
                 FactKind::Started(s) => started = Some((fact.at, s.as_ref())),
                 FactKind::Attempt(attempt) => attempts.push(attempt.clone()),
                 FactKind::Answered(dialog) => answered = Some((fact.at, dialog.as_deref())),
+                FactKind::Ended(e) if e.by == EndedBy::Reaper => reaped = Some((fact.at, e)),
                 FactKind::Ended(e) => ended = Some((fact.at, e)),
                 FactKind::Unanswered(u) => unanswered = Some((fact.at, u)),
             }
@@ -333,7 +336,7 @@ impl Call {
             call.answered_at = Some(at.wall);
             call.dialog = dialog.cloned();
         }
-        match (answered, ended, unanswered) {
+        match (answered, ended.or(reaped), unanswered) {
             (Some((from, _)), Some((to, how)), _) => {
                 call.status = CallStatus::Completed;
                 call.ended_at = Some(to.wall.max(from.wall));
@@ -461,6 +464,16 @@ mod tests {
     fn an_end_without_an_answer_is_not_billed() {
         let call = Call::fold(&[fact(9, 7, ended())]).unwrap();
         assert_eq!((call.status, call.duration_seconds, call.cost), (CallStatus::Failed, 0, Micros::ZERO));
+    }
+
+    #[test]
+    fn an_end_that_was_seen_stands_over_the_reapers() {
+        let reaped = FactKind::Ended(Ended { by: EndedBy::Reaper, reason: None });
+        let facts = [fact(1, 7, FactKind::Answered(None)), fact(1, 7, reaped), fact(90, 7, ended())];
+        let call = Call::fold(&facts).unwrap();
+        assert_eq!((call.duration_seconds, call.ended_by), (89, Some(EndedBy::Caller)));
+        assert_eq!(Call::fold(&facts[..2]).unwrap().ended_by, Some(EndedBy::Reaper));
+        assert_ne!(facts[1].key(), facts[2].key());
     }
 
     #[test]

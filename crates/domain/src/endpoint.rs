@@ -55,7 +55,7 @@ pub struct Endpoint {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// Counts changes from 1; the ETag.
+    /// Counts changes from 1; the entity tag.
     pub version: u64,
 }
 
@@ -143,9 +143,7 @@ impl Endpoint {
     /// Settles who is the default of this endpoint's (agent, environment) after it changed: the first becomes it, and
     /// a new default takes the place of `current`. Gives the former default to be written with it, if there is one.
     pub fn settle_default(&mut self, current: Option<&Self>, now: Timestamp) -> Option<Self> {
-        if self.agent_id.is_none() {
-            return None;
-        }
+        self.agent_id.as_ref()?;
         match current.filter(|other| other.id != self.id) {
             None => {
                 self.is_default = true;

@@ -199,7 +199,7 @@ pub struct Number {
     pub released_at: Option<Timestamp>,
     /// Until when it rests and can be restored.
     pub quarantined_until: Option<Timestamp>,
-    /// Counts changes from 1; the ETag.
+    /// Counts changes from 1; the entity tag.
     pub version: u64,
 }
 
@@ -470,7 +470,7 @@ impl Number {
     fn set_label(&mut self, label: Patch<String>) -> Result<()> {
         let label = match label {
             Patch::Set(text) => Patch::Set(text_within(What::Number, "label", &text, LABEL_MAX)?),
-            keep_or_clear => keep_or_clear,
+            unset @ (Patch::Keep | Patch::Clear) => unset,
         };
         label.apply(&mut self.label);
         Ok(())

@@ -1,4 +1,4 @@
-//! Pages of lists. Lists are ordered by id, newest first; ids are time-ordered (UUIDv7), so a page starts at a key and a list
+//! Pages of lists. Lists are ordered by id, newest first; ids are time-ordered (UUID version 7), so a page starts at a key and a list
 //! stays stable while rows come and go. The order is the same in both directions.
 
 /// Where a page starts.

@@ -146,7 +146,7 @@ pub struct Provider {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// Counts changes from 1; the ETag.
+    /// Counts changes from 1; the entity tag.
     pub version: u64,
 }
 

@@ -62,7 +62,7 @@ pub struct Stock {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// Counts changes from 1; the ETag.
+    /// Counts changes from 1; the entity tag.
     pub version: u64,
 }
 
@@ -84,7 +84,7 @@ pub struct StockNew {
 }
 
 /// What a change of a number in stock may name.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StockPatch {
     /// Setup price in cents.
     pub setup_cost_cents: Option<i64>,

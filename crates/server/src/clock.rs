@@ -41,7 +41,7 @@ pub(crate) fn moment() -> Moment {
     Moment { wall: now(), process: process.number, monotonic_us }
 }
 
-/// A fresh id, ordered by time (UUIDv7; monotonic within the process).
+/// A fresh id, ordered by time (UUID version 7; monotonic within the process).
 #[expect(clippy::disallowed_methods, reason = "this module is where ids are made")]
 pub(crate) fn id() -> Uuid {
     Uuid::now_v7()
@@ -55,7 +55,6 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
 }
 
 /// Sleeps. Only loops that wait for work use it, never a rule.
-#[expect(clippy::disallowed_methods, reason = "this module is where waiting is done")]
 pub(crate) async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }

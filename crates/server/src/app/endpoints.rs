@@ -69,7 +69,7 @@ impl App {
         changes.push(Change::Endpoint(next.clone()));
         let moved = before.is_some_and(|b| b.agent_id != next.agent_id || b.environment != next.environment);
         if moved {
-            self.numbers_follow(ask, organization, next.id, Some(&next), &mut changes)?;
+            changes.extend(self.numbers_follow(ask, (organization, next.id), Some(&next))?);
         }
         changes.push(ask.event(organization, name, next.id));
         self.commit(ask, Commit { changes, ..Commit::default() }, View::Endpoint(next)).await
@@ -80,8 +80,7 @@ impl App {
             let before = self.endpoint_get(ask, id)?;
             expect(expected, before.version, What::Endpoint)?;
             let organization = before.organization_id;
-            let mut changes = Vec::new();
-            self.numbers_follow(ask, organization, id, None, &mut changes)?;
+            let mut changes = self.numbers_follow(ask, (organization, id), None)?;
             changes.push(Change::EndpointDelete(organization, id, before.version));
             changes.push(ask.event(organization, "endpoint.deleted", id));
             // A number that arrives between the reading above and the commit refuses it, and the next turn takes it along.
@@ -90,22 +89,20 @@ impl App {
         })
     }
 
-    /// Adds each held number of an endpoint as it is after the endpoint changed or (`None`) went away.
+    /// Each held number of an endpoint as it is after the endpoint changed or (`None`) went away.
     fn numbers_follow(
         &self,
         ask: Ask<'_>,
-        organization: OrganizationId,
-        id: EndpointId,
+        (organization, id): (OrganizationId, EndpointId),
         next: Option<&Endpoint>,
-        changes: &mut Vec<Change>,
-    ) -> Result<()> {
-        let mut after = None;
+    ) -> Result<Vec<Change>> {
+        let (mut changes, mut after) = (Vec::new(), None);
         loop {
             let numbers = self.store.numbers_on_endpoint(organization, id, after, BATCH).map_err(of_read)?;
-            let Some(last) = numbers.last() else { return Ok(()) };
+            let Some(last) = numbers.last() else { return Ok(changes) };
             after = Some(last.id);
-            let changed = |n: &Number| Some(n.follow(next, ask.now)).filter(|f| f.version != n.version);
-            changes.extend(numbers.iter().filter_map(changed).map(Box::new).map(Change::Number));
+            let moved = |n: &Number| Some(n.follow(next, ask.now)).filter(|f| f.version != n.version);
+            changes.extend(numbers.iter().filter_map(moved).map(Box::new).map(Change::Number));
         }
     }
 

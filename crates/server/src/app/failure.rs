@@ -8,6 +8,7 @@ use store::{CommitError, StoreError};
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A read that failed.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 pub(crate) fn of_read(error: StoreError) -> Error {
     unavailable().because(error.to_string())
 }

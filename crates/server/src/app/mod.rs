@@ -70,7 +70,7 @@ impl Ask<'_> {
     }
 
     /// An entry of the audit log about this request.
-    fn event(&self, organization_id: OrganizationId, name: &'static str, subject: impl ToString) -> Change {
+    fn event(&self, organization_id: OrganizationId, name: &'static str, subject: impl std::fmt::Display) -> Change {
         let (id, actor, at) = (EventId(clock::id()), self.caller.actor, self.now);
         Change::Event(Event { id, organization_id, name, actor, subject: subject.to_string(), data: Bag::new(), at })
     }
@@ -82,7 +82,7 @@ impl App {
     pub(crate) async fn run(&self, ask: Ask<'_>, op: Op) -> Result<View> {
         match op {
             Op::OrganizationCreate(new) => self.organization_create(ask, new).await,
-            Op::OrganizationList(page) => self.organization_list(ask, page),
+            Op::OrganizationList(page) => self.organization_list(ask, &page),
             Op::OrganizationGet(id) => self.organization_get(ask, id).map(View::Organization),
             Op::OrganizationUpdate(id, patch, expect) => self.organization_update(ask, id, patch, expect).await,
             Op::KeyCreate(id, new) => self.key_create(ask, id, new).await,
@@ -115,7 +115,7 @@ impl App {
             Op::NumberImport(provider, import) => self.number_import(ask, provider, import).await,
             Op::NumberImportMany(provider, rows) => self.number_import_many(ask, provider, rows).await,
             Op::NumberList(query, page) => self.number_list(ask, &query, &page),
-            Op::NumberListOfAgent(agent, page) => self.number_list_of_agent(ask, agent, &page),
+            Op::NumberListOfAgent(agent, page) => self.number_list_of_agent(ask, &agent, &page),
             Op::NumberGet(number) => self.number_get(ask, &number),
             Op::NumberUpdate(number, patch, expect) => self.number_update(ask, number, patch, expect).await,
             Op::NumberRelease(number, expect) => self.number_release(ask, number, expect).await,

@@ -33,10 +33,10 @@ impl App {
         let organization = self.organization_get(ask, ask.organization()?)?;
         self.check_trunk(&organization, provider)?;
         let number = self.imported(ask, &organization, provider, &import)?;
-        let mut commit = Commit::default();
-        commit.changes = vec![Change::Number(Box::new(number.clone()))];
-        commit.changes.push(ask.event(organization.id, "number.imported", number.id));
-        commit.guards.extend(organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)));
+        let event = ask.event(organization.id, "number.imported", number.id);
+        let changes = vec![Change::Number(Box::new(number.clone())), event];
+        let guards = organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)).into_iter().collect();
+        let commit = Commit { changes, guards, answer: None };
         let view = self.number_view(ask, number)?;
         let done = self.commit(ask, commit, View::Number(Box::new(view))).await;
         done.map_err(|error| taken(error, "The number is held already."))
@@ -108,8 +108,8 @@ impl App {
         self.number_views(ask, organization, numbers, query.with_minutes).map(View::Numbers)
     }
 
-    pub(super) fn number_list_of_agent(&self, ask: Ask<'_>, agent: AgentId, page: &Page<NumberId>) -> Result<View> {
-        let agent = self.agent_get(ask, &agent)?;
+    pub(super) fn number_list_of_agent(&self, ask: Ask<'_>, agent: &AgentId, page: &Page<NumberId>) -> Result<View> {
+        let agent = self.agent_get(ask, agent)?;
         let query = NumberQuery { agent_id: Some(agent.id), ..NumberQuery::default() };
         self.number_list(ask, &query, page)
     }

@@ -37,9 +37,9 @@ impl App {
         self.commit(ask, Commit { changes, ..Commit::default() }, View::Organization(organization)).await
     }
 
-    pub(super) fn organization_list(&self, ask: Ask<'_>, page: Page<OrganizationId>) -> Result<View> {
+    pub(super) fn organization_list(&self, ask: Ask<'_>, page: &Page<OrganizationId>) -> Result<View> {
         if ask.caller.is_operator() && ask.caller.organization_id.is_none() {
-            return self.store.organization_list(&page).map(View::Organizations).map_err(of_read);
+            return self.store.organization_list(page).map(View::Organizations).map_err(of_read);
         }
         let own = self.organization_get(ask, ask.organization()?)?;
         let items = if page.start == domain::Start::First { vec![own] } else { Vec::new() };

@@ -51,8 +51,8 @@ impl App {
             Outcome::Done => number.activate()?,
             Outcome::Pending => number,
         };
-        let mut commit = Commit::default();
-        commit.changes = vec![Change::Stock(sold), Change::Number(Box::new(number.clone()))];
+        let changes = vec![Change::Stock(sold), Change::Number(Box::new(number.clone()))];
+        let mut commit = Commit { changes, ..Commit::default() };
         if price > Micros::ZERO {
             let reason = format!("number {} bought", number.e164);
             let posting = Posting::sale(PostingId(clock::id()), organization.id, price, reason, ask.now);

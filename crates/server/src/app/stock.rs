@@ -63,14 +63,15 @@ impl App {
             match self.store.commit(Commit { changes, ..Commit::default() }).await.map_err(super::failure::of_commit) {
                 Ok(generation) => last = Some(generation),
                 Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Internal) => return Err(error),
-                Err(error) => match batch {
-                    [(index, _)] => results[*index].result = Err(taken(error, words)),
-                    _ => {
+                Err(error) => {
+                    if let [(index, _)] = batch {
+                        results[*index].result = Err(taken(error, words));
+                    } else {
                         let (left, right) = batch.split_at(batch.len() / 2);
                         waiting.push(right);
                         waiting.push(left);
                     }
-                },
+                }
             }
         }
         if let Some(generation) = last {
@@ -90,7 +91,7 @@ impl App {
         again!(expected, {
             let before = self.stock_get(id)?;
             expect(expected, before.version, What::Stock)?;
-            let next = before.update(patch.clone(), ask.now)?;
+            let next = before.update(patch, ask.now)?;
             let event = ask.event(domain::ids::OrganizationId::NONE, "stock.updated", id);
             let commit = one(before.version, next.clone(), next.version, Change::Stock, event);
             self.commit(ask, commit, View::Stock(next)).await

@@ -70,7 +70,7 @@ async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response
     };
     let mut context = Context { request_id: clock::id(), headers: head.headers, limits: None };
     let incoming = Incoming { other_methods: allow.is_some(), query: head.uri.query().unwrap_or(""), path };
-    let outcome = front.answer(dialect, endpoint, incoming, &mut context, body).await;
+    let outcome = front.answer((dialect, endpoint), incoming, &mut context, body).await;
     let reply = outcome.unwrap_or_else(|error| {
         log_refusal(dialect, &context, &error);
         let reply = dialect.refuse(&context, &error);
@@ -95,8 +95,7 @@ struct Incoming<'a> {
 impl Front {
     async fn answer(
         &self,
-        dialect: &'static dyn Dialect,
-        endpoint: Option<&'static Endpoint>,
+        (dialect, endpoint): (&'static dyn Dialect, Option<&'static Endpoint>),
         incoming: Incoming<'_>,
         context: &mut Context,
         body: Body,

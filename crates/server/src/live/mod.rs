@@ -45,8 +45,6 @@ pub(crate) struct Route {
     pub(crate) routed: Routed,
     /// The endpoint.
     pub(crate) endpoint: Arc<Endpoint>,
-    /// The longest the call may last.
-    pub(crate) max_call_seconds: u32,
     /// The tables it was decided on.
     pub(crate) generation: Generation,
 }
@@ -135,12 +133,10 @@ impl Live {
         let directory = self.read();
         let table = Reading { numbers: &self.numbers, directory: &directory };
         let routed = routing::decide(&table, CallIn { trunks, dialled }, see)?;
-        let tenant = directory.organization(routed.number.organization_id);
-        let max_call_seconds = tenant.map_or(14_400, |t| t.max_call_seconds);
         let endpoint = directory.endpoint(routed.endpoint_id).cloned();
         // `decide` has just found the endpoint under this same lock.
         let endpoint = endpoint.ok_or(Refused { why: routing::Refusal::NoEndpoint, number: Some(routed.number), trunk: Some(routed.trunk) })?;
-        Ok(Route { routed, endpoint, max_call_seconds, generation })
+        Ok(Route { routed, endpoint, generation })
     }
 
     /// The longest call of an organization, if there is such an organization.
@@ -197,3 +193,6 @@ impl routing::Table for Reading<'_> {
         self.directory.endpoint(id).map(|e| e.targets.iter().filter(|t| t.enabled).count())
     }
 }
+
+#[cfg(test)]
+mod tests;
