@@ -121,7 +121,7 @@ fn call(organization_id: OrganizationId, n: u64) -> Vec<Fact> {
 }
 
 async fn commits(store: &Store, organization: OrganizationId) {
-    let posting = |n: u64| {
+    let posting = move |n: u64| {
         Change::Posting(Posting::funding(PostingId(uuid(n)), organization, Micros(1), String::new(), NOW))
     };
     let began = Instant::now();

@@ -91,8 +91,8 @@ proptest! {
     }
 }
 
-fn search(world: &World, id: OrganizationId, query: NumberQuery) -> Vec<u64> {
-    let found = world.store.number_list(id, &query, &Page::first(100)).unwrap();
+fn search(world: &World, id: OrganizationId, query: &NumberQuery) -> Vec<u64> {
+    let found = world.store.number_list(id, query, &Page::first(100)).unwrap();
     found.items.iter().map(|n| n.e164.as_u64()).collect()
 }
 
@@ -126,13 +126,13 @@ async fn a_search_finds_number_label_and_agent() {
         "or near(",
         "é",
     ] {
-        assert_eq!(search(&world, id, q(text)), one, "{text}");
+        assert_eq!(search(&world, id, &q(text)), one, "{text}");
     }
     for text in ["5550101", "Mai n", "x*", "label:Main", "1_0", "Straße%1", "zoe", "\u{0}xyz", "_%_", "x\""]
     {
-        assert_eq!(search(&world, id, q(text)), [0u64; 0], "{text}");
+        assert_eq!(search(&world, id, &q(text)), [0u64; 0], "{text}");
     }
-    assert_eq!(search(&world, id, q("  ")).len(), 2);
+    assert_eq!(search(&world, id, &q("  ")).len(), 2);
     // Renaming the agent and the label moves both at once.
     let mut renamed = agent.clone();
     renamed.name = "Night shift".to_owned();
@@ -141,15 +141,15 @@ async fn a_search_finds_number_label_and_agent() {
     let patch = NumberPatch { label: Patch::Set("Side door".to_owned()), ..NumberPatch::default() };
     let next = stored.update(patch, Wiring::default(), Trust::Trusted, world.now()).unwrap();
     world.commit(vec![Change::Agent(renamed), Change::Number(Box::new(next.clone()))]).await.unwrap();
-    assert_eq!((search(&world, id, q("zoë")).len(), search(&world, id, q("main")).len()), (0, 0));
-    assert_eq!(search(&world, id, q("side door")), one);
-    assert_eq!(search(&world, id, q("night")), one);
+    assert_eq!((search(&world, id, &q("zoë")).len(), search(&world, id, &q("main")).len()), (0, 0));
+    assert_eq!(search(&world, id, &q("side door")), one);
+    assert_eq!(search(&world, id, &q("night")), one);
     // Released numbers are found only by their status.
     let released = next.release(&Settings::read(&Bag::new()).unwrap(), world.now()).unwrap();
     world.commit(vec![Change::Number(Box::new(released))]).await.unwrap();
-    assert_eq!(search(&world, id, q("side")).len(), 0);
-    assert_eq!(search(&world, id, NumberQuery { status: Some(Status::Released), ..q("side") }), one);
-    assert_eq!(search(&world, id, NumberQuery { status: Some(Status::Released), ..q("00") }), one);
+    assert_eq!(search(&world, id, &q("side")).len(), 0);
+    assert_eq!(search(&world, id, &NumberQuery { status: Some(Status::Released), ..q("side") }), one);
+    assert_eq!(search(&world, id, &NumberQuery { status: Some(Status::Released), ..q("00") }), one);
     world.check();
 }
 
@@ -189,7 +189,7 @@ async fn filters_narrow_lists_down() {
         (NumberQuery { country: Some(two.country), ..q("555") }, vec![]),
     ];
     for (query, wanted) in cases {
-        assert_eq!(search(&world, id, query.clone()), wanted, "{query:?}");
+        assert_eq!(search(&world, id, &query), wanted, "{query:?}");
     }
     let sold = StockQuery { available_at: Some(world.now()), ..StockQuery::default() };
     assert!(world.store.stock_list(&sold, &Page::first(9)).unwrap().items.is_empty());
