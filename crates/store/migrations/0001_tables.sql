@@ -33,7 +33,7 @@ CREATE TABLE organizations (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     version INTEGER NOT NULL
-);
+) WITHOUT ROWID;
 
 CREATE TABLE keys (
     hash BLOB NOT NULL PRIMARY KEY,
@@ -49,7 +49,7 @@ CREATE TABLE keys (
     revoked_at INTEGER,
     version INTEGER NOT NULL,
     UNIQUE (organization_id, id)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE agents (
     organization_id BLOB NOT NULL REFERENCES organizations (id),
@@ -61,7 +61,7 @@ CREATE TABLE agents (
     updated_at INTEGER NOT NULL,
     version INTEGER NOT NULL,
     PRIMARY KEY (organization_id, id)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE endpoints (
     organization_id BLOB NOT NULL REFERENCES organizations (id),
@@ -78,7 +78,7 @@ CREATE TABLE endpoints (
     version INTEGER NOT NULL,
     PRIMARY KEY (organization_id, id),
     FOREIGN KEY (organization_id, agent_id) REFERENCES agents (organization_id, id)
-);
+) WITHOUT ROWID;
 CREATE INDEX endpoints_by_agent ON endpoints (organization_id, agent_id, environment) WHERE agent_id IS NOT NULL;
 
 -- The operator's own stand under the organization of sixteen zero bytes.
@@ -93,7 +93,7 @@ CREATE TABLE providers (
     updated_at INTEGER NOT NULL,
     version INTEGER NOT NULL,
     PRIMARY KEY (organization_id, id)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE stock (
     serial INTEGER NOT NULL PRIMARY KEY,
@@ -173,15 +173,17 @@ CREATE TABLE number_claims (
 CREATE TABLE holdings (
     organization_id BLOB NOT NULL PRIMARY KEY REFERENCES organizations (id),
     held INTEGER NOT NULL
-);
+) WITHOUT ROWID;
 
 CREATE TABLE postings (
     organization_id BLOB NOT NULL REFERENCES organizations (id),
     id BLOB NOT NULL,
     reason TEXT NOT NULL,
     at INTEGER NOT NULL,
+    -- The first of its entries, which have consecutive ids.
+    entry INTEGER NOT NULL,
     PRIMARY KEY (organization_id, id)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE entries (
     organization_id BLOB NOT NULL,
@@ -190,11 +192,9 @@ CREATE TABLE entries (
     account TEXT NOT NULL,
     amount INTEGER NOT NULL,
     balance_after INTEGER NOT NULL,
-    PRIMARY KEY (organization_id, id),
-    FOREIGN KEY (organization_id, posting_id) REFERENCES postings (organization_id, id)
-);
+    PRIMARY KEY (organization_id, id)
+) WITHOUT ROWID;
 CREATE INDEX entries_by_account ON entries (organization_id, account, id);
-CREATE INDEX entries_by_posting ON entries (organization_id, posting_id);
 
 -- Calls: the set of facts of each, and beside it what is asked for: a fold of the facts, rewritten with them.
 CREATE TABLE calls (
@@ -231,7 +231,7 @@ CREATE TABLE usage (
     month INTEGER NOT NULL,
     minutes INTEGER NOT NULL,
     PRIMARY KEY (organization_id, number_id, month)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE events (
     organization_id BLOB NOT NULL,
@@ -242,7 +242,7 @@ CREATE TABLE events (
     data TEXT NOT NULL,
     at INTEGER NOT NULL,
     PRIMARY KEY (organization_id, id)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE answers (
     slot BLOB NOT NULL PRIMARY KEY,

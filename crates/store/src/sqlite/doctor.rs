@@ -9,15 +9,20 @@ use crate::error::StoreError;
 const NAMED_MAX: usize = 10;
 
 /// What is checked: a sentence, and a statement whose first column names each row at fault.
-const CHECKS: [(&str, &str); 15] = [
+const CHECKS: [(&str, &str); 16] = [
     (
         "the entries of a posting do not sum to zero",
         "SELECT posting_id FROM entries GROUP BY organization_id, posting_id HAVING sum(amount) <> 0",
     ),
     (
-        "a posting has no entries",
-        "SELECT p.id FROM postings p WHERE NOT EXISTS (SELECT 1 FROM entries e \
-         WHERE e.organization_id = p.organization_id AND e.posting_id = p.id)",
+        "a posting has not its two entries",
+        "SELECT p.id FROM postings p WHERE (SELECT count(*) FROM entries e WHERE e.organization_id = p.organization_id \
+         AND e.id IN (p.entry, p.entry + 1) AND e.posting_id = p.id) <> 2",
+    ),
+    (
+        "an entry belongs to no posting",
+        "SELECT e.id FROM entries e WHERE NOT EXISTS (SELECT 1 FROM postings p \
+         WHERE p.organization_id = e.organization_id AND p.id = e.posting_id)",
     ),
     (
         "the ledger of an organization does not sum to zero",
@@ -75,8 +80,9 @@ const CHECKS: [(&str, &str); 15] = [
     ),
     (
         "a call was charged otherwise than its posting says",
-        "SELECT c.id FROM calls c WHERE c.charged <> 0 AND NOT EXISTS (SELECT 1 FROM entries e \
-         WHERE e.organization_id = c.organization_id AND e.posting_id = c.id AND e.account = 'wallet' AND e.amount = -c.charged)",
+        "SELECT c.id FROM calls c WHERE c.charged <> 0 AND NOT EXISTS (SELECT 1 FROM postings p \
+         JOIN entries e ON e.organization_id = p.organization_id AND e.id = p.entry \
+         WHERE p.organization_id = c.organization_id AND p.id = c.id AND e.amount = -c.charged)",
     ),
     (
         "a counter is behind what it has given",

@@ -23,10 +23,12 @@ fn read(mut row: Columns<'_, '_>) -> Result<Entry, StoreError> {
 
 pub(super) fn post(tx: &mut Tx<'_>, posting: &Posting) -> Result<(), CommitError> {
     let owner = blob(posting.organization_id);
-    let sql = "INSERT INTO postings (organization_id, id, reason, at) VALUES ($1, $2, $3, $4)";
-    let row = params![owner, blob(posting.id), posting.reason, time(posting.at)];
+    let first = tx.counters.next_entry();
+    let sql = "INSERT INTO postings (organization_id, id, reason, at, entry) VALUES ($1, $2, $3, $4, $5)";
+    let row = params![owner, blob(posting.id), posting.reason, time(posting.at), int(first)];
     write(tx.db, sql, row).map_err(|f| f.about(What::Ledger, What::Organization))?;
-    for (account, amount) in posting.entries() {
+    for (n, (account, amount)) in posting.entries().iter().enumerate() {
+        let id = if n == 0 { first } else { tx.counters.next_entry() };
         // Read in this transaction, so no other posting can stand between.
         let before = account_balance(tx.db, posting.organization_id, *account)?;
         let overflow =
@@ -34,14 +36,7 @@ pub(super) fn post(tx: &mut Tx<'_>, posting: &Posting) -> Result<(), CommitError
         let after = before.0.checked_add(amount.0).ok_or_else(overflow)?;
         let sql = "INSERT INTO entries (organization_id, id, posting_id, account, amount, balance_after) \
                    VALUES ($1, $2, $3, $4, $5, $6)";
-        let row = params![
-            owner,
-            int(tx.counters.next_entry()),
-            blob(posting.id),
-            account.as_str(),
-            amount.0,
-            after
-        ];
+        let row = params![owner, int(id), blob(posting.id), account.as_str(), amount.0, after];
         write(tx.db, sql, row).map_err(|f| f.about(What::Ledger, What::Ledger))?;
     }
     tx.log(Topic::Balance, posting.organization_id, &owner)
@@ -75,6 +70,8 @@ pub(crate) fn wallet_entry(
     organization: OrganizationId,
     posting: PostingId,
 ) -> Result<Option<Entry>, StoreError> {
-    let sql = format!("{SELECT} AND e.organization_id = $1 AND e.posting_id = $2 AND e.account = 'wallet'");
+    let sql = format!(
+        "{SELECT} AND p.organization_id = $1 AND p.id = $2 AND e.id >= p.entry AND e.account = 'wallet' ORDER BY e.id LIMIT 1"
+    );
     one(db, &sql, params![blob(organization), blob(posting)], read)
 }

@@ -77,16 +77,17 @@ impl Sqlite {
         self.writer.close().await;
     }
 
-    /// Lends a reader: a free one, or the next in turn.
+    /// Lends a reader: the first that is free, since its statements are prepared and its pages at hand; else one in turn.
     pub(crate) fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
-        let (later, first) = self.readers.split_at(turn);
-        let free = first.iter().chain(later).find_map(|reader| reader.try_lock().ok());
-        // A reader holds no state of ours that a panic could have broken.
-        let lent = free.unwrap_or_else(|| self.readers[turn].lock().unwrap_or_else(PoisonError::into_inner));
+        let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
+        let lent = free.unwrap_or_else(|| {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
+            // A reader holds no state of ours that a panic could have broken.
+            self.readers[turn].lock().unwrap_or_else(PoisonError::into_inner)
+        });
         work(&lent)
     }
 

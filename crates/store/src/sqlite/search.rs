@@ -19,6 +19,23 @@ pub(super) fn trigram(number: u64) -> String {
     digits.into_iter().filter_map(character).collect()
 }
 
+/// Digits as a character for each two neighbours: a trigram of these stands for four digits.
+pub(super) fn fours(digits: &str) -> String {
+    let pair = |pair: &[u8]| {
+        let two = u32::from(pair[0].wrapping_sub(b'0')) * 10 + u32::from(pair[1].wrapping_sub(b'0'));
+        char::from_u32(FIRST + two)
+    };
+    digits.as_bytes().windows(2).filter_map(pair).collect()
+}
+
+/// What the index is asked for a part of a number, of three digits or more.
+pub(super) fn digits_asked(digits: &str) -> String {
+    match digits.len() {
+        3 => format!("digits : {}", quoted(digits)),
+        _ => format!("fours : {}", quoted(&fours(digits))),
+    }
+}
+
 /// The trigram of an organization's held numbers, or of those it gave back.
 pub(super) fn tenant(serial: u64, held: bool) -> String {
     trigram(serial * 2 + u64::from(held))
@@ -51,7 +68,7 @@ impl Sought {
     /// The question to the index of numbers: in this tenant, by number, label, or one of these agents.
     pub(super) fn in_numbers(&self, tenant: &str, agents: &[u64]) -> String {
         let mut parts = vec![format!("label : {}", quoted(&self.text))];
-        parts.extend(self.digits.iter().map(|digits| format!("digits : {}", quoted(digits))));
+        parts.extend(self.digits.iter().map(|digits| digits_asked(digits)));
         parts.extend(agents.iter().map(|serial| format!("agent : {}", quoted(&trigram(*serial)))));
         format!("tenant : {} AND ({})", quoted(tenant), parts.join(" OR "))
     }
@@ -99,5 +116,12 @@ mod tests {
             (0..20_000).chain([COUNT * COUNT, COUNT * COUNT * COUNT - 1]).map(trigram).collect();
         assert_eq!(all.len(), 20_002);
         assert!(all.iter().all(|t| t.chars().count() == 3));
+    }
+
+    #[test]
+    fn a_part_of_a_number_is_a_part_of_its_fours() {
+        assert!(fours("14155550100").contains(&fours("5550")));
+        assert!(!fours("14155550100").contains(&fours("5551")));
+        assert_eq!(fours("0199").chars().collect::<Vec<_>>(), ['\u{E001}', '\u{E013}', '\u{E063}']);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use super::apply::Tx;
 use super::list::{List, page_of_ids};
-use super::search::{SHORT_SCAN, Sought, quoted};
+use super::search::{SHORT_SCAN, Sought, digits_asked, fours};
 use super::sql::{Columns, Table, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
 use crate::error::{CommitError, StoreError};
 
@@ -90,8 +90,9 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
     TABLE.put(tx.db, What::Stock, *version, row).map_err(|f| f.about(What::Stock, What::Stock))?;
     if *version == 1 {
         // The table's own counter gave the row its serial; it stands for the row in the search index.
-        let sql = "INSERT INTO stock_search (rowid, digits) VALUES ($1, $2)";
-        write(tx.db, sql, params![tx.db.last_insert_rowid(), digits.to_string()])
+        let (serial, text) = (tx.db.last_insert_rowid(), digits.to_string());
+        let sql = "INSERT INTO stock_search (rowid, digits, fours) VALUES ($1, $2, $3)";
+        write(tx.db, sql, params![serial, text, fours(&text)])
             .map_err(|f| f.about(What::Stock, What::Stock))?;
     }
     tx.touch();
@@ -175,6 +176,6 @@ fn indexed(
         Start::After(id) => Start::After(Value::Integer(serial(id)?.unwrap_or(0))),
         Start::Before(id) => Start::Before(Value::Integer(serial(id)?.unwrap_or(i64::MAX))),
     };
-    let list = List::new(&sql, vec![Value::Text(quoted(digits))]);
+    let list = List::new(&sql, vec![Value::Text(digits_asked(digits))]);
     filtered(list).page(db, "stock_search.rowid", Page { limit: page.limit, start }, read)
 }

@@ -63,7 +63,7 @@ impl Writer {
     pub(super) fn start(db: Connection) -> Result<Self, StoreError> {
         let (queue, commands) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
-        thread.spawn(move || run(&db, commands)).map_err(|e| StoreError::Database(e.to_string()))?;
+        thread.spawn(move || write_all(&db, commands)).map_err(|e| StoreError::Database(e.to_string()))?;
         Ok(Self { queue })
     }
 
@@ -89,7 +89,7 @@ impl Writer {
     }
 }
 
-fn run(db: &Connection, mut commands: mpsc::Receiver<Command>) {
+fn write_all(db: &Connection, mut commands: mpsc::Receiver<Command>) {
     while let Some(first) = commands.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP_MAX
@@ -113,8 +113,7 @@ fn run(db: &Connection, mut commands: mpsc::Receiver<Command>) {
 fn commit_group(db: &Connection, group: Vec<Command>) -> Option<Reply<()>> {
     let mut close = None;
     let mut outcomes = Vec::with_capacity(group.len());
-    let begun =
-        db.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from).and_then(|()| Counters::load(db));
+    let begun = run(db, "BEGIN IMMEDIATE").and_then(|_| Counters::load(db));
     let (mut counters, mut failed) = match begun {
         Ok(counters) => (Some(counters), None),
         Err(error) => (None, Some(error)),
@@ -158,7 +157,7 @@ fn end(db: &Connection, counters: &Counters, before: Option<&Counters>) -> Resul
     if before != Some(counters) {
         counters.save(db)?;
     }
-    Ok(db.execute_batch("COMMIT")?)
+    run(db, "COMMIT").map(|_| ())
 }
 
 /// Runs one command so that its failure leaves no trace: neither in the database nor in the counters.
@@ -170,13 +169,17 @@ fn alone<T, E: From<StoreError>>(
     // Without counters the transaction never began; the answer is replaced by the reason.
     let Some(counters) = counters else { return Err(StoreError::Closed.into()) };
     let before = *counters;
-    let run = |sql: &str| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(StoreError::from);
-    run("SAVEPOINT command")?;
+    run(db, "SAVEPOINT command")?;
     let result = work(counters);
     if result.is_err() {
         *counters = before;
-        run("ROLLBACK TO command")?;
+        run(db, "ROLLBACK TO command")?;
     }
-    run("RELEASE command")?;
+    run(db, "RELEASE command")?;
     result
+}
+
+/// One of the few statements that every group runs.
+fn run(db: &Connection, sql: &str) -> Result<usize, StoreError> {
+    Ok(db.prepare_cached(sql)?.execute([])?)
 }

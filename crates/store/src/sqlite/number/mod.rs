@@ -224,8 +224,9 @@ fn index(tx: &mut Tx<'_>, number: &Number, alias: u64, before: Option<&Standing>
         None => None,
     };
     let (digits, label) = (number.e164.as_u64().to_string(), number.label.as_deref().map(search::plain));
-    let sql = "INSERT INTO number_search (rowid, tenant, agent, digits, label) VALUES ($1, $2, $3, $4, $5)";
-    write(tx.db, sql, params![int(alias), tenant, agent, digits, label]).map_err(failed)?;
+    let sql = "INSERT INTO number_search (rowid, tenant, agent, digits, fours, label) VALUES ($1, $2, $3, $4, $5, $6)";
+    let fours = search::fours(&digits);
+    write(tx.db, sql, params![int(alias), tenant, agent, digits, fours, label]).map_err(failed)?;
     Ok(())
 }
 
