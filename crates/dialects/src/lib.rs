@@ -181,6 +181,9 @@ pub trait Dialect: Sync + Send {
     /// The API's description as an OpenAPI document, generated from the table and the wire structs.
     fn openapi(&self) -> serde_json::Value;
 
+    /// Where it differs from what the vendor publishes, or decides what the vendor leaves open. PARITY.md prints them.
+    fn deviations(&self) -> &'static [&'static str];
+
     /// The largest body that an operation takes, in bytes.
     fn body_max(&self, _endpoint: &Endpoint) -> usize {
         BODY_MAX

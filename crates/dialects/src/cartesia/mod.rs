@@ -52,6 +52,17 @@ impl Dialect for Cartesia {
         format!("sk_car_{secret}")
     }
 
+    fn deviations(&self) -> &'static [&'static str] {
+        &[
+            "Operations: the two of the contract pages. Import, provision, providers, agents and calls are not served yet.",
+            "`Cartesia-Version`: 2026-03-01 and 2026-08-14; absent reads as 2026-03-01; any other is 404 (decision 4).",
+            "A number on a SIP trunk shows `{type: \"sip_trunk\", id, label}` as provider in both versions; the older contract has no such form.",
+            "Order: newest first, the same in both directions. A cursor that is no id is 400; both cursors at once are 400; a limit outside 1 to 100 is 400.",
+            "`has_more` tells of the direction that was asked for.",
+            "409 carries `x-should-retry: false`, so that the vendor's clients do not send it three times.",
+        ]
+    }
+
     fn decode(&self, request: &Request<'_>) -> Result<Op> {
         read::version(request)?;
         match request.endpoint.verb {

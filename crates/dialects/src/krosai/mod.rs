@@ -52,6 +52,18 @@ impl Dialect for KrosAi {
         format!("kros_{}_{secret}", mode.as_str())
     }
 
+    fn deviations(&self) -> &'static [&'static str] {
+        &[
+            "Operations: phone numbers. Endpoints, calls, webhooks and API keys are not served yet.",
+            "`action=available`: the items carry `id` (the `inventory_id` to buy), `status` `inactive` and `inventory` with costs and capabilities; they have no `organization_id` and no `sip_uri`.",
+            "Field names are taken in camelCase and snake_case; both at once with different values are 400.",
+            "Prices are ours: cost fields that differ are refused.",
+            "A released number reads `inactive`, is left out of lists, and cannot be changed; removing one for good rests its stock like releasing it.",
+            "`sip_password` is left out for everybody but owners and admins.",
+            "Codes where none is published: `INVALID_PARAMETER`, `INVALID_PHONE_NUMBERS`, `ENDPOINT_NOT_FOUND`, `CONFLICT` (400), `NUMBER_LIMIT_REACHED` (402), `ORGANIZATION_MISMATCH` (403).",
+        ]
+    }
+
     fn decode(&self, request: &Request<'_>) -> Result<Op> {
         read::organization(request)?;
         match request.endpoint.verb {

@@ -65,6 +65,12 @@ impl Dialect for Native {
         }
     }
 
+    fn deviations(&self) -> &'static [&'static str] {
+        &[
+            "This API is Trunkline's own; its OpenAPI document is the contract.",
+        ]
+    }
+
     fn decode(&self, request: &Request<'_>) -> Result<Op> {
         page::known_parameters(request)?;
         match request.endpoint.verb {

@@ -57,6 +57,17 @@ impl Dialect for Neo {
         format!("neo_sk_{environment}_{secret}")
     }
 
+    fn deviations(&self) -> &'static [&'static str] {
+        &[
+            "Operations: the list of numbers. API keys are made by the operator.",
+            "`country` is one of the contract's five literals where it can be; any other country is `[ISO code, \"+\" and calling code, null, null]`.",
+            "`minutes_used_this_month` counts each begun minute of each call, by calendar month in UTC; it is never null.",
+            "The whole list is one page of at most 10,000 numbers; beyond that `meta.warnings` says so.",
+            "Only active numbers are `ACTIVE`; released and deleted ones are not listed.",
+            "1,200 requests a minute per organization, refilled evenly. A stranger's answer shows the whole allowance.",
+        ]
+    }
+
     fn decode(&self, request: &Request<'_>) -> Result<Op> {
         match request.endpoint.verb {
             "number_list" => {

@@ -48,6 +48,17 @@ impl Dialect for PolyAi {
         format!("poly_{secret}")
     }
 
+    fn deviations(&self) -> &'static [&'static str] {
+        &[
+            "Operations: those of the contract page (one read). The wider telephony surface is not served yet.",
+            "Ids: `accountId`, `projectId` and `connectorId` are our organization's, agent's and endpoint's ids.",
+            "`connectorId` is left out while a number has no endpoint.",
+            "Keys have the form `poly_…`; the vendor publishes none. No key is `AUTH_USER_UNAUTHORISED`, a wrong one `AUTH_USER_INVALID_TOKEN`, both 401.",
+            "A correlation id of more than 128 characters, or with other than visible ASCII, is replaced by one of ours.",
+            "What is no phone number is 400 `PHONE_NUMBERS_INVALID_PHONE_NUMBER_FORMAT`; a number of another agent is 404.",
+        ]
+    }
+
     fn decode(&self, request: &Request<'_>) -> Result<Op> {
         match request.endpoint.verb {
             "number_get" => number(request).map(Op::NumberGet),

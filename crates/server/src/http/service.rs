@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::Path;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, extract::Extension};
 use http::{StatusCode, header};
@@ -54,6 +54,7 @@ pub(super) fn router(health: Arc<Health>) -> Router<Arc<Front>> {
         .route("/metrics", get(metrics_text))
         .route("/openapi/{file}", get(document))
         .route("/api/v1/openapi/{file}", get(document))
+        .route("/", get(|| async { Redirect::temporary("/docs") }))
         .route("/docs", get(docs))
         .route("/api/v1/docs", get(docs))
         .layer(Extension(health))

@@ -1,0 +1,34 @@
+//! PARITY.md is printed from the tables. After a change: `UPDATE_PARITY=1 cargo test -p dialects --test parity`, and commit it.
+
+use std::fmt::Write as _;
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../PARITY.md");
+
+fn printed() -> String {
+    let mut page = String::from(
+        "# Parity\n\nWhat each API serves, printed from the tables that mount it (`crates/dialects/tests/parity.rs`), and where it \
+         differs from what its vendor publishes.\n",
+    );
+    for dialect in dialects::all() {
+        write!(page, "\n## {}\n\n| method | path | operation | right |\n| --- | --- | --- | --- |\n", dialect.name()).unwrap();
+        for endpoint in dialect.endpoints() {
+            let right = endpoint.scope.map_or_else(|| "any key".to_owned(), |scope| format!("`{scope}`"));
+            writeln!(page, "| {} | `{}` | {} | {right} |", endpoint.method, endpoint.path, endpoint.verb).unwrap();
+        }
+        page.push('\n');
+        for deviation in dialect.deviations() {
+            writeln!(page, "- {deviation}").unwrap();
+        }
+    }
+    page
+}
+
+#[test]
+fn the_page_is_what_the_tables_say() {
+    let printed = printed();
+    if std::env::var_os("UPDATE_PARITY").is_some() {
+        std::fs::write(FILE, &printed).expect("PARITY.md can be written");
+    }
+    let written = std::fs::read_to_string(FILE).expect("PARITY.md is there");
+    assert!(written == printed, "PARITY.md is not what the tables say; run with UPDATE_PARITY=1");
+}
