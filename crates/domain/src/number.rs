@@ -565,6 +565,7 @@ pub struct NumberQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn every_state_has_a_name_and_no_transition_leaves_deleted() {
@@ -584,5 +585,81 @@ mod tests {
             assert_eq!(from.after(step).unwrap(), to);
         }
         assert_eq!(Status::Released.after(Step::Activate).unwrap_err().kind, Kind::Conflict);
+    }
+
+    fn birth(id: u128) -> Birth {
+        let sip_credentials = Credentials { username: "u".into(), password: crate::provider::Sealed(Vec::new()) };
+        let id = NumberId(uuid::Uuid::from_u128(id));
+        Birth { now: Timestamp::UNIX_EPOCH, id, sip_credentials, environment: Environment::Live }
+    }
+
+    fn in_stock() -> Stock {
+        let new = crate::stock::StockNew {
+            e164: "+14155550100".into(),
+            country: None,
+            kind: None,
+            setup_cost_cents: 1,
+            monthly_cost_cents: 1,
+            capabilities: Capabilities::default(),
+        };
+        Stock::create(StockId(uuid::Uuid::nil()), new, Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    proptest! {
+        /// Whatever holders do, the stock is sold exactly while the number is held, and after a sale it is never on sale
+        /// again before its quarantine is over.
+        #[test]
+        fn no_path_skips_the_quarantine(steps in prop::collection::vec((0u8..6, 0i64..200), 1..40), days in 0u32..120) {
+            let settings = Settings { quarantine_days: days, ..Settings::read(&Bag::new()).unwrap() };
+            let owner = OrganizationId(uuid::Uuid::nil());
+            let buy = (NumberSetup::default(), Wiring::default());
+            let (bought, mut stock) = Number::buy(owner, &in_stock(), None, buy, birth(1)).unwrap();
+            let mut number = bought.activate().unwrap();
+            let mut now = Timestamp::UNIX_EPOCH;
+            for (step, hours) in steps {
+                now += jiff::SignedDuration::from_hours(hours);
+                let patch = |switch| NumberPatch { status: Some(switch), ..NumberPatch::default() };
+                let next = match step {
+                    0 => number.update(patch(Switch::Inactive), Wiring::default(), Trust::Trusted, now),
+                    1 => number.update(patch(Switch::Active), Wiring::default(), Trust::Trusted, now),
+                    2 => number.release(&settings, now),
+                    3 => number.restore(now),
+                    4 => number.delete(&settings, now),
+                    _ => number.replace_credentials(number.sip_credentials.clone(), now),
+                };
+                let Ok(next) = next else { continue };
+                if number.status.is_held() && !next.status.is_held() {
+                    stock = next.stock_after(&stock, now);
+                    let rested = now + jiff::SignedDuration::from_hours(24 * i64::from(days));
+                    prop_assert_eq!(stock.is_available(now), days == 0);
+                    prop_assert!(stock.is_available(rested));
+                }
+                if !number.status.is_held() && next.status.is_held() {
+                    prop_assert!(number.quarantined_until.is_some_and(|until| now < until), "restored after its quarantine");
+                    stock = stock.moved(StockState::Sold(number.id), now);
+                }
+                prop_assert!(next.version == number.version || next.version == number.version + 1);
+                number = next;
+                prop_assert_eq!(matches!(stock.state, StockState::Sold(_)), number.status.is_held());
+            }
+        }
+
+        /// A change that names what is there already changes nothing: the entity tag stays.
+        #[test]
+        fn writing_back_what_was_read_changes_nothing(inbound: bool, outbound: bool, label in "[a-z]{1,9}") {
+            let buy = (NumberSetup::default(), Wiring::default());
+            let (bought, _) = Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+            let patch = NumberPatch {
+                label: Patch::Set(label),
+                allow_inbound: Some(inbound),
+                allow_outbound: Some(outbound),
+                ..NumberPatch::default()
+            };
+            let now = Timestamp::UNIX_EPOCH;
+            let active = bought.activate().unwrap();
+            let once = active.update(patch.clone(), Wiring::default(), Trust::Trusted, now).unwrap();
+            let twice = once.update(patch, Wiring::default(), Trust::Trusted, Timestamp::MAX).unwrap();
+            prop_assert_eq!(once, twice);
+        }
     }
 }
