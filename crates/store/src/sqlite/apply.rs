@@ -6,6 +6,7 @@ use domain::{Change, Commit, Generation, Guard, Micros, What};
 use rusqlite::{Connection, params};
 
 use super::change_log::Topic;
+use super::index::Pending;
 use super::sql::{blob, corrupt, int, one, write};
 use super::{agent, answer, endpoint, event, key, ledger, number, organization, provider, stock};
 use crate::error::{CommitError, StoreError};
@@ -61,10 +62,17 @@ impl Counters {
     }
 }
 
+/// What the commands of one group share.
+pub(super) struct Group {
+    pub(super) counters: Counters,
+    pub(super) index: Pending,
+}
+
 /// One commit being applied.
 pub(super) struct Tx<'a> {
     pub(super) db: &'a Connection,
     pub(super) counters: &'a mut Counters,
+    pub(super) index: &'a mut Pending,
     /// Whether anything was written, so that the generation rises.
     touched: bool,
     defaults: Vec<(OrganizationId, AgentId, Environment)>,
@@ -74,8 +82,10 @@ pub(super) struct Tx<'a> {
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(db: &'a Connection, counters: &'a mut Counters) -> Self {
-        Self { db, counters, touched: false, defaults: Vec::new(), providers_gone: Vec::new(), serial: None }
+    pub(super) fn new(db: &'a Connection, group: &'a mut Group) -> Self {
+        let Group { counters, index } = group;
+        let (defaults, providers_gone) = (Vec::new(), Vec::new());
+        Self { db, counters, index, touched: false, defaults, providers_gone, serial: None }
     }
 
     /// Says that something was written.
@@ -135,13 +145,9 @@ impl<'a> Tx<'a> {
 }
 
 /// Applies a commit. After an error the caller rolls back to where it began.
-pub(super) fn commit(
-    db: &Connection,
-    counters: &mut Counters,
-    commit: &Commit,
-) -> Result<Generation, CommitError> {
+pub(super) fn commit(db: &Connection, group: &mut Group, commit: &Commit) -> Result<Generation, CommitError> {
     let Commit { changes, guards, answer } = commit;
-    let mut tx = Tx::new(db, counters);
+    let mut tx = Tx::new(db, group);
     for change in changes {
         apply(&mut tx, change)?;
     }
@@ -164,7 +170,7 @@ pub(super) fn commit(
         answer::keep(db, answer)?;
     }
     let raised = tx.raise();
-    Ok(raised.unwrap_or_else(|| counters.generation()))
+    Ok(raised.unwrap_or_else(|| group.counters.generation()))
 }
 
 fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {

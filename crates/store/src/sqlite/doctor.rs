@@ -71,7 +71,8 @@ const CHECKS: [(&str, &str); 16] = [
     ),
     (
         "a number is not in the search index",
-        "SELECT n.id FROM numbers n WHERE NOT EXISTS (SELECT 1 FROM number_search_docsize d WHERE d.id = n.alias)",
+        "SELECT n.id FROM numbers n WHERE NOT EXISTS (SELECT 1 FROM number_search_docsize d \
+         WHERE d.id = (1 << 53) - n.alias)",
     ),
     (
         "an agent has two default endpoints in one environment",

@@ -53,28 +53,46 @@ impl List {
         }
     }
 
-    /// One page, newest first, over the column `key`.
+    /// One page, newest first, over the column `key`, which rises with time.
     pub(super) fn page<T>(
-        mut self,
+        self,
         db: &Connection,
         key: &str,
         page: Page<Value>,
         read: impl FnMut(Columns<'_, '_>) -> Result<T, StoreError>,
     ) -> Result<Paged<T>, StoreError> {
+        self.page_in(db, (key, ["DESC", "ASC"]), page, read)
+    }
+
+    /// One page, newest first, over the column `key`, which falls with time.
+    pub(super) fn page_ascending<T>(
+        self,
+        db: &Connection,
+        key: &str,
+        page: Page<Value>,
+        read: impl FnMut(Columns<'_, '_>) -> Result<T, StoreError>,
+    ) -> Result<Paged<T>, StoreError> {
+        self.page_in(db, (key, ["ASC", "DESC"]), page, read)
+    }
+
+    fn page_in<T>(
+        mut self,
+        db: &Connection,
+        (key, [to_older, to_newer]): (&str, [&str; 2]),
+        page: Page<Value>,
+        read: impl FnMut(Columns<'_, '_>) -> Result<T, StoreError>,
+    ) -> Result<Paged<T>, StoreError> {
         let Page { limit, start } = page;
-        let (newer, offset) = match start {
-            Start::First => (false, None),
-            Start::Offset(rows) => (false, Some(rows)),
-            Start::After(at) => {
-                self = self.and(&format!("{key} <"), at);
-                (false, None)
-            }
-            Start::Before(at) => {
-                self = self.and(&format!("{key} >"), at);
-                (true, None)
-            }
+        let (order, offset, bound) = match start {
+            Start::First => (to_older, None, None),
+            Start::Offset(rows) => (to_older, Some(rows), None),
+            Start::After(at) => (to_older, None, Some(at)),
+            Start::Before(at) => (to_newer, None, Some(at)),
         };
-        let order = if newer { "ASC" } else { "DESC" };
+        if let Some(at) = bound {
+            let beyond = if order == "ASC" { ">" } else { "<" };
+            self.push(" AND ", &[key, beyond].join(" "), at);
+        }
         // One row beyond the page tells whether there is more.
         let most = Value::Integer(i64::from(limit) + 1);
         self.push(" ORDER BY ", &[key, order, "LIMIT"].join(" "), most);
@@ -85,7 +103,7 @@ impl List {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);
-        if newer {
+        if order == to_newer {
             items.reverse();
         }
         Ok(Paged { items, more })

@@ -8,6 +8,7 @@ pub(crate) mod change_log;
 pub(crate) mod doctor;
 pub(crate) mod endpoint;
 pub(crate) mod event;
+mod index;
 pub(crate) mod key;
 pub(crate) mod ledger;
 mod list;

@@ -20,12 +20,31 @@ pub(super) fn trigram(number: u64) -> String {
 }
 
 /// Digits as a character for each two neighbours: a trigram of these stands for four digits.
-pub(super) fn fours(digits: &str) -> String {
+fn fours(digits: &str) -> String {
     let pair = |pair: &[u8]| {
         let two = u32::from(pair[0].wrapping_sub(b'0')) * 10 + u32::from(pair[1].wrapping_sub(b'0'));
         char::from_u32(FIRST + two)
     };
     digits.as_bytes().windows(2).filter_map(pair).collect()
+}
+
+/// A number and the numbers that its label names, in both ways in which the index knows digits.
+pub(super) fn digits_of(number: u64, label: Option<&str>) -> (String, String) {
+    let mut runs = vec![number.to_string()];
+    runs.extend(label.iter().flat_map(|label| dialled_runs(label)));
+    let fours: Vec<String> = runs.iter().map(|run| fours(run)).collect();
+    (runs.join(" "), fours.join(" "))
+}
+
+/// Runs of digits, separators between them left out, as they are in what is looked for.
+fn dialled_runs(text: &str) -> Vec<String> {
+    let runs = text.split(|c: char| !is_dialled(c));
+    let digits = runs.map(|run| run.chars().filter(char::is_ascii_digit).collect::<String>());
+    digits.filter(|run| run.len() >= 3).collect()
+}
+
+fn is_dialled(c: char) -> bool {
+    c.is_ascii_digit() || " +-.()/".contains(c)
 }
 
 /// What the index is asked for a part of a number, of three digits or more.
@@ -54,7 +73,7 @@ impl Sought {
     pub(super) fn read(typed: &str) -> Option<Self> {
         let visible: String = typed.chars().filter(|c| !c.is_control() && !is_private(*c)).collect();
         let text = visible.trim().to_lowercase();
-        let dialled = text.chars().all(|c| c.is_ascii_digit() || " +-.()/".contains(c));
+        let dialled = text.chars().all(is_dialled);
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         let digits = Some(digits).filter(|d| dialled && !d.is_empty());
         (!text.is_empty()).then_some(Self { text, digits })
@@ -67,8 +86,9 @@ impl Sought {
 
     /// The question to the index of numbers: in this tenant, by number, label, or one of these agents.
     pub(super) fn in_numbers(&self, tenant: &str, agents: &[u64]) -> String {
-        let mut parts = vec![format!("label : {}", quoted(&self.text))];
-        parts.extend(self.digits.iter().map(|digits| digits_asked(digits)));
+        // Digits are known with those of the label: its own trigrams of digits are on too many rows.
+        let what = self.digits.as_ref().map(|digits| digits_asked(digits));
+        let mut parts = vec![what.unwrap_or_else(|| format!("label : {}", quoted(&self.text)))];
         parts.extend(agents.iter().map(|serial| format!("agent : {}", quoted(&trigram(*serial)))));
         format!("tenant : {} AND ({})", quoted(tenant), parts.join(" OR "))
     }

@@ -9,9 +9,10 @@ use rusqlite::{Connection, params};
 use std::sync::LazyLock;
 
 use super::apply::Tx;
+use super::index::{NEWEST, Text, row_of};
 use super::list::{List, page_of_ids};
-use super::search::{SHORT_SCAN, Sought, digits_asked, fours};
-use super::sql::{Columns, Table, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
+use super::search::{SHORT_SCAN, Sought, digits_asked, digits_of};
+use super::sql::{Columns, Table, blob, blob_of, corrupt, e164, int, one, time, time_of};
 use crate::error::{CommitError, StoreError};
 
 const COLUMNS: &str = "e164, country, kind, setup_cost, monthly_cost, voice, sms, fax, state, number_id, until, \
@@ -90,10 +91,9 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
     TABLE.put(tx.db, What::Stock, *version, row).map_err(|f| f.about(What::Stock, What::Stock))?;
     if *version == 1 {
         // The table's own counter gave the row its serial; it stands for the row in the search index.
-        let (serial, text) = (tx.db.last_insert_rowid(), digits.to_string());
-        let sql = "INSERT INTO stock_search (rowid, digits, fours) VALUES ($1, $2, $3)";
-        write(tx.db, sql, params![serial, text, fours(&text)])
-            .map_err(|f| f.about(What::Stock, What::Stock))?;
+        let serial = u64::try_from(tx.db.last_insert_rowid()).unwrap_or(0);
+        let (digits, fours) = digits_of(number.as_u64(), None);
+        tx.index.put(serial, false, Text::Stock(digits, fours));
     }
     tx.touch();
     Ok(())
@@ -101,10 +101,9 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
 
 pub(super) fn delete(tx: &mut Tx<'_>, id: StockId, version: u64) -> Result<(), CommitError> {
     let sql = "DELETE FROM stock WHERE id = $1 AND version = $2 RETURNING serial";
-    let serial = one(tx.db, sql, params![blob(id), int(version)], |mut row| row.get::<i64>())?;
+    let serial = one(tx.db, sql, params![blob(id), int(version)], |mut row| row.uint())?;
     let serial = serial.ok_or(CommitError::Stale(What::Stock))?;
-    let sql = "DELETE FROM stock_search WHERE rowid = $1";
-    write(tx.db, sql, params![serial]).map_err(|f| f.about(What::Stock, What::Stock))?;
+    tx.index.put(serial, true, Text::StockGone);
     tx.touch();
     Ok(())
 }
@@ -162,20 +161,19 @@ fn indexed(
     filtered: impl Fn(List) -> List,
 ) -> Result<Paged<Stock>, StoreError> {
     let sql = format!(
-        "SELECT {}, stock.id FROM stock_search CROSS JOIN stock ON stock.serial = stock_search.rowid \
+        "SELECT {}, stock.id FROM stock_search CROSS JOIN stock ON stock.serial = {NEWEST} - stock_search.rowid \
          WHERE stock_search MATCH $1",
         COLUMNS.split(", ").map(|c| format!("stock.{}", c.trim())).collect::<Vec<_>>().join(", ")
     );
-    let serial = |id: &StockId| {
-        one(db, "SELECT serial FROM stock WHERE id = $1", params![blob(*id)], |mut row| row.get::<i64>())
-    };
+    let sql_serial = "SELECT serial FROM stock WHERE id = $1";
+    let serial = |id: &StockId| one(db, sql_serial, params![blob(*id)], |mut row| row.uint());
     // A row that has left the stock leaves no place behind: the page is empty, and the reader starts anew.
     let start = match &page.start {
         Start::First => Start::First,
         Start::Offset(rows) => Start::Offset(*rows),
-        Start::After(id) => Start::After(Value::Integer(serial(id)?.unwrap_or(0))),
-        Start::Before(id) => Start::Before(Value::Integer(serial(id)?.unwrap_or(i64::MAX))),
+        Start::After(id) => Start::After(Value::Integer(serial(id)?.map_or(i64::MAX, row_of))),
+        Start::Before(id) => Start::Before(Value::Integer(serial(id)?.map_or(0, row_of))),
     };
     let list = List::new(&sql, vec![Value::Text(digits_asked(digits))]);
-    filtered(list).page(db, "stock_search.rowid", Page { limit: page.limit, start }, read)
+    filtered(list).page_ascending(db, "stock_search.rowid", Page { limit: page.limit, start }, read)
 }

@@ -9,13 +9,16 @@ use domain::{Commit, Fact, Generation};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::apply::{self, Counters};
+use super::apply::{self, Counters, Group};
 use super::call;
+use super::index::Pending;
 use crate::error::{CommitError, StoreError};
 use crate::feed::Appended;
 
 /// The most commands in one transaction: bounds how long the first waits for the last.
 const GROUP_MAX: usize = 256;
+/// No command joins a group that has as many changes: a bulk is committed before what came behind it is begun.
+const WEIGHT_MAX: usize = 10_000;
 /// The most commands that wait; more wait for room in the queue, where they can still be cancelled.
 const QUEUE_MAX: usize = 1_024;
 
@@ -26,6 +29,16 @@ enum Command {
     Commit(Box<Commit>, Reply<Result<Generation, CommitError>>),
     Facts(Vec<Fact>, Reply<Result<Appended, StoreError>>),
     Close(Reply<()>),
+}
+
+impl Command {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Commit(commit, _) => commit.changes.len(),
+            Self::Facts(facts, _) => facts.len(),
+            Self::Close(_) => 0,
+        }
+    }
 }
 
 /// A command's outcome, held back until it is durable.
@@ -91,10 +104,13 @@ impl Writer {
 
 fn write_all(db: &Connection, mut commands: mpsc::Receiver<Command>) {
     while let Some(first) = commands.blocking_recv() {
+        let mut weight = first.weight();
         let mut group = vec![first];
         while group.len() < GROUP_MAX
+            && weight < WEIGHT_MAX
             && let Ok(next) = commands.try_recv()
         {
+            weight += next.weight();
             group.push(next);
         }
         if let Some(closed) = commit_group(db, group) {
@@ -110,35 +126,30 @@ fn write_all(db: &Connection, mut commands: mpsc::Receiver<Command>) {
 }
 
 /// Applies a group in one transaction and answers each. Gives whom to tell when the store is closed, if that was asked.
-fn commit_group(db: &Connection, group: Vec<Command>) -> Option<Reply<()>> {
+fn commit_group(db: &Connection, commands: Vec<Command>) -> Option<Reply<()>> {
     let mut close = None;
-    let mut outcomes = Vec::with_capacity(group.len());
+    let mut outcomes = Vec::with_capacity(commands.len());
     let begun = run(db, "BEGIN IMMEDIATE").and_then(|_| Counters::load(db));
-    let (mut counters, mut failed) = match begun {
-        Ok(counters) => (Some(counters), None),
-        Err(error) => (None, Some(error)),
-    };
-    let before = counters;
-    for command in group {
+    let mut group = begun.map(|counters| Group { counters, index: Pending::default() });
+    let before = group.as_ref().ok().map(|group| group.counters);
+    for command in commands {
         match command {
             Command::Commit(commit, reply) => {
-                let result = alone(db, counters.as_mut(), |counters| apply::commit(db, counters, &commit));
+                let result = alone(db, &mut group, |group| apply::commit(db, group, &commit));
                 outcomes.push(Outcome::Commit(result, reply));
             }
             Command::Facts(facts, reply) => {
-                let result = alone(db, counters.as_mut(), |counters| call::append(db, counters, facts));
+                let result = alone(db, &mut group, |group| call::append(db, group, facts));
                 outcomes.push(Outcome::Facts(result, reply));
             }
             Command::Close(reply) => close = Some(reply),
         }
     }
-    if let Some(counters) = counters {
-        failed = end(db, &counters, before.as_ref()).err();
-    }
+    let failed = group.and_then(|group| end(db, group, before)).err();
     if let Some(error) = &failed {
         tracing::error!(error = %error, "a group of writes was not committed");
         if !db.is_autocommit()
-            && let Err(error) = db.execute_batch("ROLLBACK")
+            && let Err(error) = run(db, "ROLLBACK")
         {
             tracing::error!(error = %error, "the failed group could not be rolled back");
         }
@@ -149,30 +160,41 @@ fn commit_group(db: &Connection, group: Vec<Command>) -> Option<Reply<()>> {
     close
 }
 
-fn end(db: &Connection, counters: &Counters, before: Option<&Counters>) -> Result<(), StoreError> {
-    // Some failures (a full disk) roll the whole transaction back by themselves: then nothing of the group is left to commit.
-    if db.is_autocommit() {
-        return Err(StoreError::Database("the transaction was rolled back".to_owned()));
-    }
-    if before != Some(counters) {
-        counters.save(db)?;
+fn end(db: &Connection, mut group: Group, before: Option<Counters>) -> Result<(), StoreError> {
+    still_open(db)?;
+    group.index.flush(db)?;
+    if before != Some(group.counters) {
+        group.counters.save(db)?;
     }
     run(db, "COMMIT").map(|_| ())
 }
 
-/// Runs one command so that its failure leaves no trace: neither in the database nor in the counters.
+/// Some failures (a full disk) roll the whole transaction back by themselves: then nothing of the group is left to commit, and
+/// a savepoint would begin a transaction of its own.
+fn still_open(db: &Connection) -> Result<(), StoreError> {
+    if db.is_autocommit() {
+        return Err(StoreError::Database("the transaction was rolled back".to_owned()));
+    }
+    Ok(())
+}
+
+/// Runs one command so that its failure leaves no trace: neither in the database nor in what the group shares.
 fn alone<T, E: From<StoreError>>(
     db: &Connection,
-    counters: Option<&mut Counters>,
-    work: impl FnOnce(&mut Counters) -> Result<T, E>,
+    group: &mut Result<Group, StoreError>,
+    work: impl FnOnce(&mut Group) -> Result<T, E>,
 ) -> Result<T, E> {
-    // Without counters the transaction never began; the answer is replaced by the reason.
-    let Some(counters) = counters else { return Err(StoreError::Closed.into()) };
-    let before = *counters;
+    // Where the transaction never began, the answer is replaced by the reason.
+    let Ok(group) = group else { return Err(StoreError::Closed.into()) };
+    still_open(db)?;
+    let (counters, mark) = (group.counters, group.index.mark());
     run(db, "SAVEPOINT command")?;
-    let result = work(counters);
+    let result = work(group);
     if result.is_err() {
-        *counters = before;
+        group.counters = counters;
+        group.index.back_to(mark);
+        // Where the failure ended the transaction there is no savepoint left to go back to.
+        still_open(db)?;
         run(db, "ROLLBACK TO command")?;
     }
     run(db, "RELEASE command")?;

@@ -133,6 +133,12 @@ async fn a_search_finds_number_label_and_agent() {
         assert_eq!(search(&world, id, &q(text)), [0u64; 0], "{text}");
     }
     assert_eq!(search(&world, id, &q("  ")).len(), 2);
+    let mut named = world.new_number(id, &provider, 14_155_550_199);
+    named.label = Some("Formerly +44 (20) 7183-8750, ext. 12".to_owned());
+    world.commit(vec![Change::Number(Box::new(named))]).await.unwrap();
+    assert_eq!(search(&world, id, &q("+44 20 7183 8750")), [14_155_550_199, 442_071_838_750]);
+    assert_eq!(search(&world, id, &q("207")), [14_155_550_199, 442_071_838_750]);
+    assert_eq!(search(&world, id, &q("875012")), [0u64; 0]);
     // Renaming the agent and the label moves both at once.
     let mut renamed = agent.clone();
     renamed.name = "Night shift".to_owned();

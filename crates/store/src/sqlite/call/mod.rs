@@ -11,7 +11,7 @@ use domain::{Call, Fact, Page, Paged, Timestamp};
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 
-use super::apply::{Counters, Tx};
+use super::apply::{Group, Tx};
 use super::list::{List, page_of_ids};
 use super::sql::{Columns, all, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
 use crate::error::{CommitError, StoreError};
@@ -38,12 +38,8 @@ fn read(row: Columns<'_, '_>) -> Result<Call, StoreError> {
 }
 
 /// Appends facts; see [`crate::Store::facts_append`].
-pub(super) fn append(
-    db: &Connection,
-    counters: &mut Counters,
-    facts: Vec<Fact>,
-) -> Result<Appended, StoreError> {
-    let mut tx = Tx::new(db, counters);
+pub(super) fn append(db: &Connection, group: &mut Group, facts: Vec<Fact>) -> Result<Appended, StoreError> {
+    let mut tx = Tx::new(db, group);
     let mut appended = Appended::default();
     let mut groups: Vec<Vec<Fact>> = Vec::new();
     let mut places = std::collections::HashMap::new();

@@ -8,9 +8,10 @@ use domain::{Number, Page, Paged, Start};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
+use super::super::index::{NEWEST, row_of};
 use super::super::list::{List, page_of_ids};
 use super::super::search::{self, AGENTS_MAX, SHORT_SCAN, Sought};
-use super::super::sql::{Columns, all, blob, int, one};
+use super::super::sql::{Columns, all, blob, one};
 use super::{COLUMNS, read};
 use crate::error::StoreError;
 
@@ -29,7 +30,7 @@ pub(crate) fn list(
         }
         Some(sought) if sought.is_indexed() => {
             let sql = format!(
-                "SELECT {} FROM number_search CROSS JOIN numbers n ON n.alias = number_search.rowid \
+                "SELECT {} FROM number_search CROSS JOIN numbers n ON n.alias = {NEWEST} - number_search.rowid \
                  WHERE number_search MATCH $1",
                 columns()
             );
@@ -42,7 +43,7 @@ pub(crate) fn list(
             let list = List::new(&sql, vec![Value::Text(sought.in_numbers(&tenant, &agents))]);
             // The index has narrowed it down; no other index may take over.
             let list = filtered(list.and("+n.organization_id =", owner), query);
-            list.page(db, "number_search.rowid", by_alias(db, organization, page)?, read)
+            list.page_ascending(db, "number_search.rowid", by_alias(db, organization, page)?, read)
         }
         Some(sought) => short(db, organization, query, (&sought, page)),
     }
@@ -97,7 +98,7 @@ fn filtered(list: List, query: &NumberQuery) -> List {
     }
 }
 
-/// The same page over aliases. An id that is not there leaves no place: its page is empty.
+/// The same page over the rows of the index. An id that is not there leaves no place: its page is empty.
 fn by_alias(
     db: &Connection,
     organization: OrganizationId,
@@ -108,8 +109,8 @@ fn by_alias(
     let start = match &page.start {
         Start::First => Start::First,
         Start::Offset(rows) => Start::Offset(*rows),
-        Start::After(id) => Start::After(Value::Integer(int(alias(id)?.unwrap_or(0)))),
-        Start::Before(id) => Start::Before(Value::Integer(int(alias(id)?.unwrap_or(u64::MAX)))),
+        Start::After(id) => Start::After(Value::Integer(alias(id)?.map_or(i64::MAX, row_of))),
+        Start::Before(id) => Start::Before(Value::Integer(alias(id)?.map_or(0, row_of))),
     };
     Ok(Page { limit: page.limit, start })
 }

@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 
 use super::apply::Tx;
 use super::change_log::Topic;
+use super::index::{NumberText, Text};
 use super::search;
 use super::sql::{Columns, Failure, Table, bag, blob, blob_of, e164, int, one, time, time_of, write};
 use crate::error::{CommitError, StoreError};
@@ -214,19 +215,15 @@ fn index(tx: &mut Tx<'_>, number: &Number, alias: u64, before: Option<&Standing>
     if before.is_some_and(same) {
         return Ok(());
     }
-    let failed = |f: Failure| f.about(What::Number, What::Number);
-    if before.is_some() {
-        write(tx.db, "DELETE FROM number_search WHERE rowid = $1", params![int(alias)]).map_err(failed)?;
-    }
     let tenant = tx.organization_serial(number.organization_id)?.map(|serial| search::tenant(serial, held));
     let agent = match &number.agent_id {
         Some(agent) => super::agent::serial(tx.db, number.organization_id, agent)?.map(search::trigram),
         None => None,
     };
-    let (digits, label) = (number.e164.as_u64().to_string(), number.label.as_deref().map(search::plain));
-    let sql = "INSERT INTO number_search (rowid, tenant, agent, digits, fours, label) VALUES ($1, $2, $3, $4, $5, $6)";
-    let fours = search::fours(&digits);
-    write(tx.db, sql, params![int(alias), tenant, agent, digits, fours, label]).map_err(failed)?;
+    let (digits, fours) = search::digits_of(number.e164.as_u64(), number.label.as_deref());
+    let label = number.label.as_deref().map(search::plain);
+    let text = NumberText { tenant, agent, digits, fours, label };
+    tx.index.put(alias, before.is_some(), Text::Number(text));
     Ok(())
 }
 
