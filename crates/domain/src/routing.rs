@@ -181,7 +181,8 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
     if !check("the source is a trunk", !call.trunks.is_empty(), Refusal::UnknownSource, &mut refused) {
         return Err(refused);
     }
-    refused.trunk = call.trunks.first().copied();
+    // Where several tenants share a carrier's address, a call to nobody's number is none of theirs in particular.
+    refused.trunk = if let [only] = call.trunks { Some(*only) } else { None };
     if !check("a phone number was dialled", call.dialled.is_some(), Refusal::NotANumber, &mut refused) {
         return Err(refused);
     }

@@ -29,7 +29,7 @@ impl Admission {
 
     /// The caller of a request. A key works only in its own dialect; the operator's only in the native one.
     pub(super) fn caller(&self, app: &App, dialect: &dyn Dialect, context: &Context) -> Result<Caller> {
-        let missing = || Error::new(Kind::Unauthenticated, What::Key, "An API key is required.").at("missing");
+        let missing = || Error::new(Kind::Unauthenticated, What::Key, "An API key is required.");
         let secret = dialect.credential(&context.headers)?.ok_or_else(missing)?;
         let unknown = || Error::new(Kind::Unauthenticated, What::Key, "The API key is not valid here.");
         if secret.is_empty() || secret.len() > SECRET_MAX {
