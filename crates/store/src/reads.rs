@@ -82,7 +82,7 @@ reads! {
     stock_get(id: StockId) -> Option<Stock> = read stock::get;
     /// A number in stock, by the number.
     stock_find(e164: E164) -> Option<Stock> = read stock::find;
-    /// The stock. A `q` of one or two digits looks at the newest 20,000 only.
+    /// The stock. A `q` of one or two digits looks at the newest 5,000 only.
     stock_list(query: &StockQuery, page: &Page<StockId>) -> Paged<Stock> = read stock::list;
 
     /// A number, in the tenant; whatever its status.
@@ -92,7 +92,7 @@ reads! {
     /// Who holds a number, world-wide.
     number_holder(e164: E164) -> Option<(OrganizationId, NumberId)> = read number::holder;
     /// The tenant's numbers. With a `q` of three characters or more they come in the order in which they were made (the order
-    /// of ids, but for those made at the same moment); one of one or two characters looks at the newest 20,000 only.
+    /// of ids, but for those made at the same moment); one of one or two characters looks at the newest 5,000 only.
     number_list(organization: OrganizationId, query: &NumberQuery, page: &Page<NumberId>) -> Paged<Number>
         = read number::list::list;
     /// How many numbers the tenant holds.

@@ -4,16 +4,18 @@
 //! of them at most: a bound, not a promise. Case is ignored; nothing that is typed has a special meaning.
 
 /// How many of the newest rows are looked at for a text of one or two characters.
-pub(super) const SHORT_SCAN: usize = 20_000;
+pub(super) const SHORT_SCAN: usize = 5_000;
 /// How many agents' names may answer one search.
 pub(super) const AGENTS_MAX: usize = 256;
 
-/// The private-use characters U+E000 to U+F8FF: no text of a person contains them, and they have no case.
+/// The private-use characters U+E000 to U+F8FF: no text of a person contains them, and they have no case. These stand for
+/// numbers, the rest for pairs of digits: a trigram that meant two things would make both slow to find.
 const FIRST: u32 = 0xE000;
-const COUNT: u64 = 0x1900;
+const COUNT: u64 = 0x1800;
+const FIRST_PAIR: u32 = 0xF800;
 
 /// A trigram that stands for a small number: three private-use characters.
-pub(super) fn trigram(number: u64) -> String {
+fn trigram(number: u64) -> String {
     let digits = [number / (COUNT * COUNT) % COUNT, number / COUNT % COUNT, number % COUNT];
     let character = |d: u64| u32::try_from(d).ok().and_then(|d| char::from_u32(FIRST + d));
     digits.into_iter().filter_map(character).collect()
@@ -23,7 +25,7 @@ pub(super) fn trigram(number: u64) -> String {
 fn fours(digits: &str) -> String {
     let pair = |pair: &[u8]| {
         let two = u32::from(pair[0].wrapping_sub(b'0')) * 10 + u32::from(pair[1].wrapping_sub(b'0'));
-        char::from_u32(FIRST + two)
+        char::from_u32(FIRST_PAIR + two)
     };
     digits.as_bytes().windows(2).filter_map(pair).collect()
 }
@@ -57,7 +59,12 @@ pub(super) fn digits_asked(digits: &str) -> String {
 
 /// The trigram of an organization's held numbers, or of those it gave back.
 pub(super) fn tenant(serial: u64, held: bool) -> String {
-    trigram(serial * 2 + u64::from(held))
+    trigram(serial * 3 + u64::from(held))
+}
+
+/// The trigram of an agent.
+pub(super) fn agent(serial: u64) -> String {
+    trigram(serial * 3 + 2)
 }
 
 /// What is looked for.
@@ -89,7 +96,7 @@ impl Sought {
         // Digits are known with those of the label: its own trigrams of digits are on too many rows.
         let what = self.digits.as_ref().map(|digits| digits_asked(digits));
         let mut parts = vec![what.unwrap_or_else(|| format!("label : {}", quoted(&self.text)))];
-        parts.extend(agents.iter().map(|serial| format!("agent : {}", quoted(&trigram(*serial)))));
+        parts.extend(agents.iter().map(|serial| format!("agent : {}", quoted(&agent(*serial)))));
         format!("tenant : {} AND ({})", quoted(tenant), parts.join(" OR "))
     }
 
@@ -136,12 +143,15 @@ mod tests {
             (0..20_000).chain([COUNT * COUNT, COUNT * COUNT * COUNT - 1]).map(trigram).collect();
         assert_eq!(all.len(), 20_002);
         assert!(all.iter().all(|t| t.chars().count() == 3));
+        let pairs = fours("0123456789");
+        assert!(all.iter().all(|t| t.chars().all(|c| !pairs.contains(c) && is_private(c))));
+        assert!(pairs.chars().all(is_private));
     }
 
     #[test]
     fn a_part_of_a_number_is_a_part_of_its_fours() {
         assert!(fours("14155550100").contains(&fours("5550")));
         assert!(!fours("14155550100").contains(&fours("5551")));
-        assert_eq!(fours("0199").chars().collect::<Vec<_>>(), ['\u{E001}', '\u{E013}', '\u{E063}']);
+        assert_eq!(fours("0199").chars().collect::<Vec<_>>(), ['\u{F801}', '\u{F813}', '\u{F863}']);
     }
 }

@@ -217,7 +217,7 @@ fn index(tx: &mut Tx<'_>, number: &Number, alias: u64, before: Option<&Standing>
     }
     let tenant = tx.organization_serial(number.organization_id)?.map(|serial| search::tenant(serial, held));
     let agent = match &number.agent_id {
-        Some(agent) => super::agent::serial(tx.db, number.organization_id, agent)?.map(search::trigram),
+        Some(agent) => super::agent::serial(tx.db, number.organization_id, agent)?.map(search::agent),
         None => None,
     };
     let (digits, fours) = search::digits_of(number.e164.as_u64(), number.label.as_deref());
