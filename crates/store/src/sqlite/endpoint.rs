@@ -13,11 +13,11 @@ use std::sync::LazyLock;
 use super::apply::Tx;
 use super::change_log::Topic;
 use super::list::{List, page_of_ids};
-use super::sql::{Columns, Failure, Table, bag, blob, corrupt, int, json, one, time, write};
+use super::sql::{Columns, Failure, Table, blob, corrupt, int, json, one, time, write};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "name, kind, agent_id, environment, is_default, targets, source_addresses, bags, created_at, updated_at, version";
+    let columns = "name, kind, agent_id, environment, is_default, targets, source_addresses, created_at, updated_at, version";
     Table::new("endpoints", columns, "organization_id, id")
 });
 
@@ -59,7 +59,6 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
     let targets: Vec<TargetRow> = row.json()?;
     let targets = targets.into_iter().map(TargetRow::read).collect::<Result<_, _>>()?;
     let source_addresses = addresses_read(&row.json::<Vec<String>>()?)?;
-    let bags = row.json()?;
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let (organization_id, id) = (row.id()?, row.id()?);
     Ok(Endpoint {
@@ -72,7 +71,6 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
         is_default,
         targets,
         source_addresses,
-        bags,
         created_at,
         updated_at,
         version,
@@ -90,7 +88,6 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         is_default,
         targets,
         source_addresses,
-        bags,
         created_at,
         updated_at,
         version,
@@ -107,7 +104,6 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         is_default,
         targets,
         addresses,
-        bag(bags),
         created,
         updated,
         int(*version),
