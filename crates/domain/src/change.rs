@@ -54,6 +54,10 @@ pub enum Guard {
     WalletCovers(OrganizationId),
     /// The organization holds at most this many numbers.
     SlotsWithin(OrganizationId, u32),
+    /// The endpoint is stored in this version: a number lands on what was read of it, and on nothing newer.
+    EndpointAt(OrganizationId, EndpointId, u64),
+    /// Each held number on this endpoint has the endpoint's agent and environment, where the endpoint has an agent.
+    EndpointFollowed(OrganizationId, EndpointId),
     /// No held number names this endpoint.
     EndpointUnused(OrganizationId, EndpointId),
     /// No held number names this provider.

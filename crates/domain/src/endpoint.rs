@@ -6,7 +6,7 @@ use crate::ids::{AgentId, EndpointId, OrganizationId};
 use crate::number::Environment;
 use crate::provider::AddressRule;
 use crate::target::Target;
-use crate::{Patch, Timestamp};
+use crate::{Bag, Patch, Timestamp};
 
 /// What stands behind an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Endpoint {
     pub targets: Vec<Target>,
     /// Addresses it may place calls from without a password.
     pub source_addresses: Vec<AddressRule>,
+    /// What only one dialect knows, by the dialect's name: a free object for each. Nothing but its own dialect reads it.
+    pub bags: Bag,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -76,11 +78,15 @@ pub struct EndpointPatch {
     pub targets: Option<Vec<Target>>,
     /// All source addresses.
     pub source_addresses: Option<Vec<AddressRule>>,
+    /// Fields of dialects' bags by the dialect's name, merged into what is there: null removes one.
+    pub bags: Bag,
 }
 
 impl Endpoint {
     /// The most targets of one endpoint.
     pub const TARGETS_MAX: usize = 16;
+    /// The most that all bags of one endpoint hold, in bytes of JSON.
+    pub const BAGS_MAX: usize = 16_384;
 
     /// A new endpoint. `first` says that its agent has no other in this environment: then it becomes the default.
     pub fn create(
@@ -103,6 +109,7 @@ impl Endpoint {
             is_default: false,
             targets: Vec::new(),
             source_addresses: Vec::new(),
+            bags: Bag::new(),
             created_at: now,
             updated_at: now,
             version: 0,
@@ -112,7 +119,7 @@ impl Endpoint {
 
     /// Applies a patch; the same endpoint back means that nothing changed.
     pub fn update(&self, patch: EndpointPatch, now: Timestamp) -> Result<Self> {
-        let EndpointPatch { name: new_name, kind, agent_id, environment, is_default, targets, source_addresses } = patch;
+        let EndpointPatch { name: new_name, kind, agent_id, environment, is_default, targets, source_addresses, bags } = patch;
         let mut next = self.clone();
         if let Some(text) = new_name {
             next.name = name(What::Endpoint, &text)?;
@@ -131,6 +138,7 @@ impl Endpoint {
         if let Some(addresses) = source_addresses {
             next.source_addresses = crate::provider::within_limit(addresses, "source_addresses")?;
         }
+        next.bags_merge(bags)?;
         // Without an agent there is nothing to be the default of.
         next.is_default &= next.agent_id.is_some();
         if next != *self {
@@ -138,6 +146,32 @@ impl Endpoint {
             next.updated_at = now;
         }
         Ok(next)
+    }
+
+    /// Merges fields into the bags of dialects; null removes one, and an empty bag goes.
+    fn bags_merge(&mut self, bags: Bag) -> Result<()> {
+        for (dialect, fields) in bags {
+            let serde_json::Value::Object(fields) = fields else { continue };
+            let mut bag = match self.bags.remove(&dialect) {
+                Some(serde_json::Value::Object(bag)) => bag,
+                Some(_) | None => Bag::new(),
+            };
+            for (name, value) in fields {
+                if value.is_null() {
+                    bag.remove(&name);
+                } else {
+                    bag.insert(name, value);
+                }
+            }
+            if !bag.is_empty() {
+                self.bags.insert(dialect, serde_json::Value::Object(bag));
+            }
+        }
+        if serde_json::to_vec(&self.bags).is_ok_and(|text| text.len() <= Self::BAGS_MAX) {
+            return Ok(());
+        }
+        let words = format!("The settings of one endpoint may have at most {} bytes.", Self::BAGS_MAX);
+        Err(Error::invalid(What::Endpoint, "bags", words))
     }
 
     /// Settles who is the default of this endpoint's (agent, environment) after it changed: the first becomes it, and

@@ -85,6 +85,7 @@ fn patch(body: &mut Body) -> Result<EndpointPatch> {
         is_default: body.unclearable("is_default", "true or false", boolean)?,
         targets: targets_in.map(targets).transpose()?,
         source_addresses: body.unclearable("source_addresses", ADDRESSES, addresses)?,
+        bags: domain::Bag::new(),
     })
 }
 
@@ -183,6 +184,7 @@ impl From<&Endpoint> for EndpointOut {
             is_default,
             targets,
             source_addresses,
+            bags: _,
             created_at,
             updated_at,
             version: _,

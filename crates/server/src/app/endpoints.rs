@@ -72,7 +72,9 @@ impl App {
             changes.extend(self.numbers_follow(ask, (organization, next.id), Some(&next))?);
         }
         changes.push(ask.event(organization, name, next.id));
-        self.commit(ask, Commit { changes, ..Commit::default() }, View::Endpoint(next)).await
+        // A number that lands here between the reading above and the commit refuses it; the next turn takes it along.
+        let guards = if moved { vec![Guard::EndpointFollowed(organization, next.id)] } else { Vec::new() };
+        self.commit(ask, Commit { changes, guards, answer: None }, View::Endpoint(next)).await
     }
 
     pub(super) async fn endpoint_delete(&self, ask: Ask<'_>, id: EndpointId, expected: Expect) -> Result<View> {

@@ -29,6 +29,9 @@ pub(crate) fn of_commit(error: CommitError) -> Error {
         CommitError::Guard(Guard::SlotsWithin(_, max)) => {
             Error::new(Kind::Slots, What::Number, format!("All {max} number slots are in use."))
         }
+        CommitError::Guard(Guard::EndpointAt(..) | Guard::EndpointFollowed(..)) => {
+            Error::new(Kind::Stale, What::Endpoint, "The endpoint or its numbers moved at the same moment; try again.")
+        }
         CommitError::Guard(Guard::EndpointUnused(..)) => {
             // Only a number that came to the endpoint while it was being deleted; the next turn takes it along.
             Error::new(Kind::Stale, What::Endpoint, "The endpoint got a number at the same moment; try again.")

@@ -26,6 +26,13 @@ impl Found {
     pub(super) fn as_wiring(&self) -> Wiring<'_> {
         Wiring { endpoint: self.endpoint.as_ref(), agent_default: self.agent_default.as_ref() }
     }
+
+    /// That the endpoint a number lands on is still as it was read: else it could land with another's agent.
+    pub(super) fn landing(&self, number: &Number) -> Option<Guard> {
+        let found = [&self.endpoint, &self.agent_default].into_iter().flatten();
+        let landed = found.into_iter().find(|endpoint| Some(endpoint.id) == number.endpoint_id)?;
+        Some(Guard::EndpointAt(landed.organization_id, landed.id, landed.version))
+    }
 }
 
 impl App {
@@ -148,7 +155,8 @@ impl App {
             let next = before.update(patch.clone(), found.as_wiring(), trust, ask.now)?;
             let event = ask.event(next.organization_id, "number.updated", next.id);
             let put = |n: Number| Change::Number(Box::new(n));
-            let commit = one(before.version, next.clone(), next.version, put, event);
+            let mut commit = one(before.version, next.clone(), next.version, put, event);
+            commit.guards.extend(found.landing(&next).filter(|_| next.endpoint_id != before.endpoint_id));
             let view = self.number_view(ask, next)?;
             self.commit(ask, commit, View::Number(Box::new(view))).await
         })

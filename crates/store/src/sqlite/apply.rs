@@ -198,6 +198,10 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, StoreError> {
     Ok(match guard {
         Guard::WalletCovers(organization) => ledger::balance(db, *organization)? >= Micros::ZERO,
         Guard::SlotsWithin(organization, most) => number::held_count(db, *organization)? <= u64::from(*most),
+        Guard::EndpointAt(organization, id, version) => {
+            endpoint::get(db, *organization, *id)?.is_some_and(|endpoint| endpoint.version == *version)
+        }
+        Guard::EndpointFollowed(organization, id) => endpoint::is_followed(db, *organization, *id)?,
         Guard::EndpointUnused(organization, id) => {
             number::list::on_endpoint(db, *organization, *id, None, 1)?.is_empty()
         }

@@ -13,11 +13,11 @@ use std::sync::LazyLock;
 use super::apply::Tx;
 use super::change_log::Topic;
 use super::list::{List, page_of_ids};
-use super::sql::{Columns, Failure, Table, blob, corrupt, int, json, one, time, write};
+use super::sql::{Columns, Failure, Table, bag, blob, corrupt, exists, int, json, one, time, write};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "name, kind, agent_id, environment, is_default, targets, source_addresses, created_at, updated_at, version";
+    let columns = "name, kind, agent_id, environment, is_default, targets, source_addresses, bags, created_at, updated_at, version";
     Table::new("endpoints", columns, "organization_id, id")
 });
 
@@ -59,6 +59,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
     let targets: Vec<TargetRow> = row.json()?;
     let targets = targets.into_iter().map(TargetRow::read).collect::<Result<_, _>>()?;
     let source_addresses = addresses_read(&row.json::<Vec<String>>()?)?;
+    let bags = row.json()?;
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let (organization_id, id) = (row.id()?, row.id()?);
     Ok(Endpoint {
@@ -71,6 +72,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
         is_default,
         targets,
         source_addresses,
+        bags,
         created_at,
         updated_at,
         version,
@@ -88,6 +90,7 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         is_default,
         targets,
         source_addresses,
+        bags,
         created_at,
         updated_at,
         version,
@@ -104,6 +107,7 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         is_default,
         targets,
         addresses,
+        bag(bags),
         created,
         updated,
         int(*version),
@@ -159,6 +163,18 @@ pub(super) fn defaults_clash(
     let sql = "SELECT count(*) FROM endpoints WHERE organization_id = $1 AND agent_id = $2 AND environment = $3 AND is_default";
     let row = params![blob(*organization), agent.as_str(), environment.as_str()];
     Ok(one(db, sql, row, |mut row| row.uint())?.unwrap_or(0) > 1)
+}
+
+/// Whether each held number on an endpoint has the endpoint's agent and environment, where it has an agent.
+pub(super) fn is_followed(
+    db: &Connection,
+    organization: OrganizationId,
+    id: EndpointId,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM endpoints e JOIN numbers n ON n.organization_id = e.organization_id AND n.endpoint_id = e.id \
+               WHERE e.organization_id = $1 AND e.id = $2 AND e.agent_id IS NOT NULL AND n.held = 1 \
+               AND (n.agent_id IS NOT e.agent_id OR n.environment <> e.environment) LIMIT 1";
+    exists(db, sql, params![blob(organization), blob(id)]).map(|stray| !stray)
 }
 
 pub(crate) fn get(

@@ -5,9 +5,10 @@ use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
 
-const ALL: [(i64, &str, &str); 2] = [
+const ALL: [(i64, &str, &str); 3] = [
     (1, "tables", include_str!("../../migrations/0001_tables.sql")),
     (2, "search", include_str!("../../migrations/0002_search.sql")),
+    (3, "endpoint bags", include_str!("../../migrations/0003_endpoint_bags.sql")),
 ];
 
 /// Brings the schema up to date.
