@@ -17,10 +17,11 @@ fn process() -> &'static Process {
     PROCESS.get_or_init(|| Process { number: u64::from_le_bytes(random()), began: Instant::now() })
 }
 
-/// The wall clock.
+/// The wall clock, in whole microseconds: what the store keeps, so that a view built before a write equals the row read later.
 #[expect(clippy::disallowed_methods, reason = "this module is where the wall clock is read")]
 pub(crate) fn now() -> Timestamp {
-    Timestamp::now()
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// The monotonic clock.
