@@ -115,29 +115,33 @@ impl Event {
 
 /// Cells between two lanes.
 const GAP: usize = 26;
-const LANES: [(Party, &str); 3] = [(Party::Caller, "caller"), (Party::Edge, "trunkline"), (Party::Agent, "agent")];
+const LANES: [(Party, &str); 3] =
+    [(Party::Caller, "caller"), (Party::Edge, "trunkline"), (Party::Agent, "agent")];
 
 /// The ladder. Lanes that nobody speaks on are left out; a repeat of the line above is counted, not shown again.
 pub(crate) fn render(events: &[Event], start: Instant, colour: Colour) -> String {
     let mut sorted: Vec<&Event> = events.iter().collect();
     sorted.sort_by_key(|event| event.at);
-    let last = sorted.iter().map(|event| event.from.max(event.to)).max().unwrap_or(Party::Edge).max(Party::Edge);
+    let last =
+        sorted.iter().map(|event| event.from.max(event.to)).max().unwrap_or(Party::Edge).max(Party::Edge);
     let lanes: Vec<_> = LANES.iter().filter(|(party, _)| *party <= last).collect();
     let mut out = String::new();
-    let names: String = lanes.iter().map(|(_, name)| format!("{name:<GAP$}")).collect();
+    let names = lanes.iter().fold(String::new(), |names, (_, name)| names + &format!("{name:<GAP$}"));
     line(&mut out, &format!("{:>9}   {}", "", colour.paint(BOLD, names.trim_end())));
     let count = lanes.len();
     let mut events = sorted.into_iter().peekable();
     while let Some(event) = events.next() {
         let mut times = 1;
-        let same = |next: &&Event| {
-            (next.from, next.to, &next.text) == (event.from, event.to, &event.text)
-        };
+        let same = |next: &&Event| (next.from, next.to, &next.text) == (event.from, event.to, &event.text);
         while events.next_if(same).is_some() {
             times += 1;
         }
         let since = since(event.at.saturating_duration_since(start));
-        let row = if event.from == event.to { note(event, count, colour) } else { arrow(event, times, count, colour) };
+        let row = if event.from == event.to {
+            note(event, count, colour)
+        } else {
+            arrow(event, times, count, colour)
+        };
         line(&mut out, &format!("{}   {}", colour.paint(DIM, &format!("{since:>9}")), row.trim_end()));
     }
     out
@@ -179,7 +183,7 @@ fn arrow(event: &Event, times: usize, lanes: usize, colour: Colour) -> String {
 fn note(event: &Event, lanes: usize, colour: Colour) -> String {
     let at = lane(event.from);
     let text = colour.paint(event.tone.code(), &event.text);
-    let before: String = (0..at).map(|_| format!("{}{}", colour.paint(DIM, "│"), " ".repeat(GAP - 1))).collect();
+    let before = format!("{}{}", colour.paint(DIM, "│"), " ".repeat(GAP - 1)).repeat(at);
     debug_assert!(at < lanes, "a lane is shown when somebody speaks on it");
     format!("{before}{} {text}", colour.paint(event.tone.code(), "•"))
 }

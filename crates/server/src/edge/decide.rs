@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::facts;
+use super::gauge::Gauge;
 use super::plan::Plan;
-use super::wire::{Wire, Work};
+use super::resolve::Names;
+use super::wire::Work;
 use crate::clock;
 use crate::journal::Journal;
 use crate::live::{Live, Route};
@@ -44,51 +46,54 @@ pub(super) enum Step {
     Later(Box<Plan>),
 }
 
+/// What a decision is taken with, beside the tables.
+pub(super) struct Around<'a> {
+    pub(super) now: Instant,
+    pub(super) gauge: &'a Gauge,
+    pub(super) names: &'a Names,
+    /// Takes the facts of the decision.
+    pub(super) work: &'a mut Work,
+}
+
 impl Decider {
     pub(super) fn new(live: Arc<Live>, journal: Arc<Journal>, transports: Vec<Transport>) -> Self {
         let (unknown, malformed) = (Bucket::new(UNKNOWN_PER_SECOND), Bucket::new(MALFORMED_PER_SECOND));
         Self { live, journal, transports, unknown, malformed }
     }
 
-    pub(super) fn decide(&mut self, ask: Ask, now: Instant, work: &mut Work, wire: &Wire) -> Step {
+    pub(super) fn decide(&mut self, ask: &Ask, around: &mut Around<'_>) -> Step {
         let trunks = self.live.trunks_from(ask.flow.remote.ip());
         let known = !trunks.is_empty();
         let verdict = match ask.kind {
-            AskKind::Invite => return self.invite(&ask, &trunks, now, work, wire),
+            AskKind::Invite => return self.invite(ask, &trunks, around),
             AskKind::Options if known => {
                 Verdict::Answer { headers: vec![ALLOW.to_owned(), "Accept: application/sdp".to_owned()] }
             }
             AskKind::Other(_) if known => refuse(405, "Method Not Allowed"),
-            AskKind::Malformed { status, reason } if known && self.malformed.take(now) => {
-                wire.gauge.malformed.increment(1);
-                let Verdict::Refuse { reason_header, fact_call, .. } = refuse(status, reason) else {
-                    return Step::Now(Verdict::Drop);
-                };
-                let retry_after = (status == 503).then_some(RETRY_AFTER);
-                Verdict::Refuse { status, reason, reason_header, retry_after, fact_call }
+            AskKind::Malformed { status, reason } if known && self.malformed.take(around.now) => {
+                around.gauge.malformed.increment(1);
+                refuse(status, reason)
             }
             AskKind::Malformed { .. } if known => {
-                wire.gauge.malformed.increment(1);
+                around.gauge.malformed.increment(1);
                 Verdict::Drop
             }
             AskKind::Options | AskKind::Other(_) | AskKind::Malformed { .. } => {
-                wire.gauge.unknown_source.increment(1);
+                around.gauge.unknown_source.increment(1);
                 Verdict::Drop
             }
         };
         Step::Now(verdict)
     }
 
-    fn invite(&mut self, ask: &Ask, trunks: &[TrunkRoute], now: Instant, work: &mut Work, wire: &Wire) -> Step {
-        if trunks.is_empty() && !self.unknown.take(now) {
-            wire.gauge.unknown_source.increment(1);
+    fn invite(&mut self, ask: &Ask, trunks: &[TrunkRoute], around: &mut Around<'_>) -> Step {
+        if trunks.is_empty() && !self.unknown.take(around.now) {
+            around.gauge.unknown_source.increment(1);
             return Step::Now(Verdict::Drop);
         }
         if self.journal.full() {
             // A call whose record could not be kept is not begun.
-            let (reason_header, fact_call) = (None, None);
-            let (status, reason, retry_after) = (503, "Call Records Cannot Be Kept", Some(RETRY_AFTER));
-            return Step::Now(Verdict::Refuse { status, reason, reason_header, retry_after, fact_call });
+            return Step::Now(refuse(503, "Call Records Cannot Be Kept"));
         }
         let dialled = dialled(ask);
         match self.live.decide(trunks, dialled, |_| {}) {
@@ -98,20 +103,22 @@ impl Decider {
                     organization: route.routed.number.organization_id.0,
                     number: route.routed.number.id.0,
                 };
-                work.fact(started(ids, ask, dialled, &route));
+                around.work.fact(started(ids, ask, dialled, &route));
                 let user = dialled.map_or_else(String::new, |e164| e164.to_string());
                 let mut plan = Plan::new(ask.id, ids, &route.endpoint, &user, &ask.call_id);
-                plan.settle(&self.transports, &wire.names);
+                plan.settle(&self.transports, around.names);
                 if !plan.settled() {
                     return Step::Later(Box::new(plan));
                 }
                 let (facts, verdict) = plan.verdict();
-                facts.into_iter().for_each(|fact| work.fact(fact));
+                for fact in facts {
+                    around.work.fact(fact);
+                }
                 Step::Now(verdict)
             }
             Err(refused) => {
                 for fact in self.row(ask, dialled, refused) {
-                    work.fact(fact);
+                    around.work.fact(fact);
                 }
                 Step::Now(refusal(refused.why))
             }
@@ -120,8 +127,10 @@ impl Decider {
 
     /// What a refused call leaves behind.
     fn row(&self, ask: &Ask, dialled: Option<E164>, refused: Refused) -> [Fact; 2] {
-        let organization =
-            refused.number.map(|n| n.organization_id).or_else(|| refused.trunk.and_then(|t| t.organization_id));
+        let organization = refused
+            .number
+            .map(|n| n.organization_id)
+            .or_else(|| refused.trunk.and_then(|t| t.organization_id));
         let ids = CallIds {
             call: clock::id(),
             organization: organization.unwrap_or(OrganizationId::NONE).0,
@@ -194,7 +203,8 @@ fn refusal(why: Refusal) -> Verdict {
 }
 
 fn refuse(status: u16, reason: &'static str) -> Verdict {
-    Verdict::Refuse { status, reason, reason_header: None, retry_after: None, fact_call: None }
+    let retry_after = (status == 503).then_some(RETRY_AFTER);
+    Verdict::Refuse { status, reason, reason_header: None, retry_after, fact_call: None }
 }
 
 /// So many a second, no more than a second's worth at once.

@@ -19,7 +19,10 @@ pub(super) struct Gauge {
 impl Gauge {
     pub(super) fn new() -> Self {
         metrics::describe_counter!("trunkline_sip_messages_total", "SIP messages by direction and transport");
-        metrics::describe_counter!("trunkline_sip_dropped_total", "SIP messages that were not answered, by reason");
+        metrics::describe_counter!(
+            "trunkline_sip_dropped_total",
+            "SIP messages that were not answered, by reason"
+        );
         let messages = |direction: &'static str| {
             [Transport::Udp, Transport::Tcp, Transport::Tls].map(|transport| {
                 counter!("trunkline_sip_messages_total", "direction" => direction, "transport" => transport.param())

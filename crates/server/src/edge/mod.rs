@@ -129,7 +129,10 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
         let (public_host, public_port) = match &one.public {
             Some((host, port)) => (host.clone(), if *port == 0 { local.port() } else { *port }),
             None if local.ip().is_unspecified() => {
-                bail!("{}: bound to all addresses, so --public-sip must say which one others reach it by", name())
+                bail!(
+                    "{}: bound to all addresses, so --public-sip must say which one others reach it by",
+                    name()
+                )
             }
             None => (local.ip().to_string(), local.port()),
         };

@@ -76,8 +76,14 @@ impl Plan {
         for place in self.places {
             match place.state {
                 State::Found(found) => {
-                    let hops = found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
-                    targets.push(Target { request_uri: place.request_uri, hops, tag: 0, headers: Vec::new() });
+                    let hops =
+                        found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
+                    targets.push(Target {
+                        request_uri: place.request_uri,
+                        hops,
+                        tag: 0,
+                        headers: Vec::new(),
+                    });
                 }
                 State::Skipped(cause) => told.push((place.request_uri, cause)),
                 State::Named(..) => told.push((place.request_uri, "name_not_found")),
@@ -113,7 +119,9 @@ impl Plan {
         }
         // The edge counts its attempts from 0; the mark puts them behind those told here.
         let skipped = facts.len() as u64;
-        targets.iter_mut().for_each(|target| target.tag = skipped);
+        for target in &mut targets {
+            target.tag = skipped;
+        }
         let (call, direction, trust) = (self.ids, Direction::Inbound, Trust::Trusted);
         (facts, Verdict::Route { call, direction, trust, targets })
     }

@@ -14,7 +14,7 @@ use crate::clock;
 /// How long an answer is used.
 const FRESH: Duration = Duration::from_secs(30);
 /// How long the last answer is used when the resolver gives none.
-const STALE: Duration = Duration::from_secs(3_600);
+const STALE: Duration = Duration::from_hours(1);
 /// The longest a look-up may take.
 const LOOKUP_MAX: Duration = Duration::from_secs(3);
 /// Names remembered.

@@ -40,7 +40,9 @@ pub(super) fn spawn(
     socket: Arc<UdpSocket>,
     listener: u16,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("sip-udp-{listener}")).spawn(move || receive(&wire, &socket, listener))
+    std::thread::Builder::new()
+        .name(format!("sip-udp-{listener}"))
+        .spawn(move || receive(&wire, &socket, listener))
 }
 
 fn receive(wire: &Arc<Wire>, socket: &UdpSocket, listener: u16) {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-use super::decide::{Decider, Step};
+use super::decide::{Around, Decider, Step};
 use super::gauge::Gauge;
 use super::plan::Plan;
 use super::tcp::Streams;
@@ -149,7 +149,8 @@ impl Wire {
                 }
                 Output::Ask(ask) => {
                     let id = ask.id;
-                    match core.decider.decide(*ask, now, work, self) {
+                    let mut around = Around { now, gauge: &self.gauge, names: &self.names, work };
+                    match core.decider.decide(&ask, &mut around) {
                         Step::Now(verdict) => core.edge.handle(now, Input::Verdict { ask: id, verdict }),
                         Step::Later(plan) => {
                             core.edge.handle(now, Input::Trying { ask: id });

@@ -189,6 +189,11 @@ impl Journal {
         state.end - state.acked
     }
 
+    /// Facts in memory that wait for the store.
+    pub(crate) fn queued(&self) -> usize {
+        self.lock().queue.len()
+    }
+
     /// Waits until something may be there to take.
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
@@ -219,11 +224,11 @@ impl Journal {
             return Ok(None);
         };
         drop(state);
-        self.read_back(&segment, from, until, most).map(Some)
+        Self::read_back(&segment, from, until, most).map(Some)
     }
 
     /// Reads facts from a file: what the queue had no room for, or what another process left.
-    fn read_back(&self, segment: &Segment, from: u64, until: u64, most: usize) -> std::io::Result<Batch> {
+    fn read_back(segment: &Segment, from: u64, until: u64, most: usize) -> std::io::Result<Batch> {
         let segment_end = segment.base + segment.length;
         let bytes = segment.read(from - segment.base, READ_BYTES)?;
         let mut rest = bytes.as_slice();
@@ -238,7 +243,10 @@ impl Journal {
             }
         }
         if unread > 0 {
-            tracing::error!(facts = unread, "the journal holds facts of a form that this version does not know");
+            tracing::error!(
+                facts = unread,
+                "the journal holds facts of a form that this version does not know"
+            );
         }
         // Nothing whole stands here: the torn end of a process that was killed while it wrote.
         if upto == from {

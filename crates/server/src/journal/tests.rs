@@ -13,7 +13,8 @@ fn fact(n: u128) -> Fact {
 }
 
 fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("trunkline-journal-{name}-{:x}", crate::clock::process_number()));
+    let folder =
+        std::env::temp_dir().join(format!("trunkline-journal-{name}-{:x}", crate::clock::process_number()));
     if folder.exists() {
         std::fs::remove_dir_all(&folder).unwrap();
     }

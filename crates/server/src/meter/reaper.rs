@@ -55,13 +55,14 @@ impl Reaper {
             self.tally.reconcile(&open);
         }
         let now = clock::now();
-        let longest = |open: &OpenCall| {
-            self.live.max_call_seconds(open.call.organization_id).unwrap_or(CALL_MAX)
-        };
+        let longest =
+            |open: &OpenCall| self.live.max_call_seconds(open.call.organization_id).unwrap_or(CALL_MAX);
         let mut facts: Vec<_> = open.iter().filter_map(|open| close(open, now, longest(open))).collect();
         if !facts.is_empty() {
             tracing::info!(calls = facts.len(), "calls closed whose end nobody saw");
-            facts.iter().for_each(|fact| self.tally.saw(fact));
+            for fact in &facts {
+                self.tally.saw(fact);
+            }
             self.journal.append(&mut facts);
         }
     }
@@ -73,7 +74,8 @@ fn close(open: &OpenCall, now: Timestamp, call_max: u32) -> Option<Fact> {
     let age = |since: Timestamp| now.as_second().saturating_sub(since.as_second());
     let kind = match (call.status, call.answered_at) {
         (CallStatus::Answered, Some(answered)) if age(answered) > i64::from(call_max) + MARGIN => {
-            let reason = Some("Nobody was seen ending the call: it is closed at its last proof of life.".to_owned());
+            let reason =
+                Some("Nobody was seen ending the call: it is closed at its last proof of life.".to_owned());
             FactKind::Ended(Ended { by: EndedBy::Reaper, reason })
         }
         (CallStatus::Ringing, _) if age(call.started_at) > RINGING_MAX => {

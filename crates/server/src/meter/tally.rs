@@ -14,7 +14,7 @@ use store::OpenCall;
 use crate::clock;
 
 /// A call younger than this may not be in the store yet.
-const YOUNG: Duration = Duration::from_secs(60);
+const YOUNG: Duration = Duration::from_mins(1);
 
 /// See the module's head.
 #[derive(Debug)]
@@ -37,8 +37,9 @@ impl Tally {
         metrics::describe_counter!("trunkline_calls_total", "Calls that are over, by outcome");
         metrics::describe_gauge!("trunkline_calls_in_progress", "Calls that are answered and not over");
         let over = CallStatus::NAMES.iter().filter(|(status, _)| status.is_final());
-        let outcomes =
-            over.map(|(status, name)| (*status, counter!("trunkline_calls_total", "outcome" => *name))).collect();
+        let outcomes = over
+            .map(|(status, name)| (*status, counter!("trunkline_calls_total", "outcome" => *name)))
+            .collect();
         Self {
             up: Mutex::default(),
             hasher: foldhash::fast::RandomState::default(),
@@ -55,9 +56,7 @@ impl Tally {
     /// A call was answered by the dialog with this tag of the callee.
     pub(crate) fn answered(&self, call: CallId, callee_tag: &str) {
         let tag = Some(self.hasher.hash_one(callee_tag));
-        let mut up = self.lock();
-        up.entry(call).or_insert(Up { tag, since: clock::instant() });
-        self.show(up.len());
+        self.lock().entry(call).or_insert(Up { tag, since: clock::instant() });
     }
 
     /// True when the call is known to be up in a dialog with another callee.
@@ -70,10 +69,8 @@ impl Tally {
     pub(crate) fn saw(&self, fact: &Fact) {
         match &fact.kind {
             FactKind::Ended(_) => {
-                let mut up = self.lock();
-                if up.remove(&fact.call_id).is_some() {
-                    self.show(up.len());
-                    drop(up);
+                let known = self.lock().remove(&fact.call_id).is_some();
+                if known {
                     self.over(CallStatus::Completed);
                 }
             }
@@ -90,11 +87,13 @@ impl Tally {
         up.retain(|id, up| open.contains(id) || now.saturating_duration_since(up.since) < YOUNG);
         for call in calls.iter().map(|open| &open.call).filter(|call| call.status == CallStatus::Answered) {
             let to = call.dialog.as_ref().map(|dialog| dialog.to.as_str());
-            let tag = to.and_then(|to| to.split_once(";tag=")).map(|(_, tag)| tag.split(';').next().unwrap_or(tag));
+            let tag =
+                to.and_then(|to| to.split_once(";tag=")).map(|(_, tag)| tag.split(';').next().unwrap_or(tag));
             let tag = tag.map(|tag| self.hasher.hash_one(tag));
             up.entry(call.id).or_insert(Up { tag, since: now });
         }
-        self.show(up.len());
+        drop(up);
+        self.show();
     }
 
     fn over(&self, status: CallStatus) {
@@ -103,9 +102,10 @@ impl Tally {
         }
     }
 
+    /// Brings the gauge up to date.
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; calls are fewer than 2^52")]
-    fn show(&self, calls: usize) {
-        self.in_progress.set(calls as f64);
+    pub(super) fn show(&self) {
+        self.in_progress.set(self.lock().len() as f64);
     }
 }
 

@@ -79,7 +79,11 @@ fn peer(sdp: &[u8]) -> Option<SocketAddr> {
     let (mut address, mut port) = (None, None);
     for line in text.lines() {
         if let Some(connection) = line.strip_prefix("c=IN IP") {
-            address = connection.split([' ', '/']).nth(1).and_then(|ip| ip.trim().parse::<IpAddr>().ok()).or(address);
+            address = connection
+                .split([' ', '/'])
+                .nth(1)
+                .and_then(|ip| ip.trim().parse::<IpAddr>().ok())
+                .or(address);
         } else if let Some(media) = line.strip_prefix("m=") {
             if port.is_some() {
                 break;

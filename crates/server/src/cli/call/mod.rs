@@ -91,7 +91,8 @@ pub(super) async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
 /// What can stand in the user part of a SIP URI as it is.
 fn plain(text: &str) -> anyhow::Result<String> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let good = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.!~*'()&=$,/".contains(c));
+    let good =
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.!~*'()&=$,/".contains(c));
     if !good {
         bail!("{text:?} cannot be called: give a number such as +14155550100");
     }
@@ -99,6 +100,7 @@ fn plain(text: &str) -> anyhow::Result<String> {
 }
 
 async fn resolve(via: &str) -> anyhow::Result<SocketAddr> {
-    let found = tokio::net::lookup_host(via).await.with_context(|| format!("--via {via}: not a host and port"))?;
+    let found =
+        tokio::net::lookup_host(via).await.with_context(|| format!("--via {via}: not a host and port"))?;
     found.into_iter().next().with_context(|| format!("--via {via}: the name has no address"))
 }

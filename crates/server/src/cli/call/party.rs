@@ -1,7 +1,9 @@
 //! Placing one call: the sockets around [`sip::Caller`].
 
 use anyhow::{Context, bail};
-use sip::{AgentEvent, AgentInput, AgentOutput, Caller, CallerConfig, Frame, Framer, Local, Timers, Transport};
+use sip::{
+    AgentEvent, AgentInput, AgentOutput, Caller, CallerConfig, Frame, Framer, Local, Timers, Transport,
+};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -67,8 +69,6 @@ impl Outcome {
 pub(crate) struct CallReport {
     /// What became of it.
     pub(crate) outcome: Outcome,
-    /// Its Call-ID: the same on both sides of the service.
-    pub(crate) call_id: String,
     /// When it began.
     pub(crate) began: Instant,
     /// From the INVITE to the answer.
@@ -111,7 +111,8 @@ enum Wire {
 
 impl Wire {
     async fn open(order: &CallOrder) -> anyhow::Result<Self> {
-        let any = if order.via.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let any =
+            if order.via.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         match order.transport {
             Transport::Udp => {
                 let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
@@ -216,8 +217,8 @@ pub(crate) async fn place(order: CallOrder, hang_up: &Notify) -> anyhow::Result<
 
 fn unreachable(began: Instant, text: String) -> CallReport {
     let events = vec![Event::note(clock::instant(), Party::Edge, text)];
-    let (outcome, call_id) = (Outcome::Unreachable, String::new());
-    CallReport { outcome, call_id, began, answered_after: None, talked: Duration::ZERO, sent: 0, echoed: 0, events }
+    let outcome = Outcome::Unreachable;
+    CallReport { outcome, began, answered_after: None, talked: Duration::ZERO, sent: 0, echoed: 0, events }
 }
 
 impl Placing {
@@ -230,7 +231,8 @@ impl Placing {
                 return;
             }
             let now = clock::instant();
-            let due = self.caller.next_deadline().map_or(LOOK_EVERY, |due| due.saturating_duration_since(now));
+            let due =
+                self.caller.next_deadline().map_or(LOOK_EVERY, |due| due.saturating_duration_since(now));
             let talking = self.answered.is_some();
             tokio::select! {
                 received = self.wire.receive() => self.received(received).await,
@@ -312,14 +314,14 @@ impl Placing {
 
     fn report(mut self) -> CallReport {
         let (ended, outcome) = self.ended.unwrap_or_else(|| (clock::instant(), Outcome::Unreachable));
-        let talked = self.answered.map_or(Duration::ZERO, |answered| ended.saturating_duration_since(answered));
+        let talked =
+            self.answered.map_or(Duration::ZERO, |answered| ended.saturating_duration_since(answered));
         if self.media.sent > 0 {
             let text = format!("sound: {} packets out, {} back", self.media.sent, self.media.echoed);
             self.events.push(Event::note(ended, Party::Caller, text));
         }
         CallReport {
             outcome,
-            call_id: self.caller.call_id().to_owned(),
             began: self.began,
             answered_after: self.answered.map(|answered| answered.saturating_duration_since(self.began)),
             talked,

@@ -32,7 +32,8 @@ pub(super) async fn run(args: EchoAgentArgs) -> anyhow::Result<ExitCode> {
     let EchoAgentArgs { sip, ring_ms } = args;
     let (transport, address) =
         transport_and_rest(&sip).with_context(|| format!("--sip {sip}: begin with udp: or tcp:"))?;
-    let bind: SocketAddr = address.parse().with_context(|| format!("--sip {sip}: not an address and port"))?;
+    let bind: SocketAddr =
+        address.parse().with_context(|| format!("--sip {sip}: not an address and port"))?;
     let colour = Colour::of(&std::io::stdout());
     let tell = move |told: &Told| println!("{}", line(told, colour));
     let agent = EchoAgent::start_with(transport, bind, Duration::from_millis(ring_ms), tell).await?;

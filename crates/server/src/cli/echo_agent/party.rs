@@ -4,7 +4,10 @@
 //! is one port to open, whatever the number of calls.
 
 use anyhow::Context;
-use sip::{AgentEvent, AgentInput, AgentOutput, Answerer, AnswererConfig, Answering, Local, Message, Name, Timers, Transport};
+use sip::{
+    AgentEvent, AgentInput, AgentOutput, Answerer, AnswererConfig, Answering, Local, Message, Name, Timers,
+    Transport,
+};
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -78,7 +81,8 @@ impl EchoAgent {
             .with_context(|| format!("cannot listen on {}:{bind}", transport.param()))?;
         let bound = ways.local()?;
         let reached = SocketAddr::new(reachable(bound).await?.ip(), bound.port());
-        let sound = UdpSocket::bind(SocketAddr::new(bound.ip(), 0)).await.context("cannot open a port for sound")?;
+        let sound =
+            UdpSocket::bind(SocketAddr::new(bound.ip(), 0)).await.context("cannot open a port for sound")?;
         let config = AnswererConfig {
             local: Local { transport, addr: reached },
             answering: Answering::Accept { ring },
@@ -155,7 +159,8 @@ impl<T: Fn(&Told)> Agent<T> {
     async fn run(mut self, stop: Arc<Notify>) {
         loop {
             let now = clock::instant();
-            let due = self.answerer.next_deadline().map_or(LOOK_EVERY, |due| due.saturating_duration_since(now));
+            let due =
+                self.answerer.next_deadline().map_or(LOOK_EVERY, |due| due.saturating_duration_since(now));
             tokio::select! {
                 (from, bytes) = self.ways.receive() => {
                     let now = clock::instant();

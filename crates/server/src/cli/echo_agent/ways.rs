@@ -24,7 +24,12 @@ pub(super) enum Came {
 /// See the module's head.
 pub(super) enum Ways {
     Udp(UdpSocket, Vec<u8>),
-    Tcp { listener: TcpListener, came: Receiver<Came>, sender: Sender<Came>, writers: HashMap<SocketAddr, OwnedWriteHalf> },
+    Tcp {
+        listener: TcpListener,
+        came: Receiver<Came>,
+        sender: Sender<Came>,
+        writers: HashMap<SocketAddr, OwnedWriteHalf>,
+    },
 }
 
 impl Ways {
@@ -94,7 +99,12 @@ impl Ways {
     }
 }
 
-fn take(stream: TcpStream, from: SocketAddr, sender: Sender<Came>, writers: &mut HashMap<SocketAddr, OwnedWriteHalf>) {
+fn take(
+    stream: TcpStream,
+    from: SocketAddr,
+    sender: Sender<Came>,
+    writers: &mut HashMap<SocketAddr, OwnedWriteHalf>,
+) {
     let (mut read, write) = stream.into_split();
     writers.insert(from, write);
     tokio::spawn(async move {

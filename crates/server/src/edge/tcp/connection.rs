@@ -21,7 +21,7 @@ const QUEUE: usize = 256;
 /// The longest that one message may take to arrive whole, or to be written.
 const MESSAGE_MAX: Duration = Duration::from_secs(3);
 /// A connection of a trunk, or one that we made, may be silent so long: a call's length and more.
-const IDLE_KNOWN: Duration = Duration::from_secs(5 * 3_600);
+const IDLE_KNOWN: Duration = Duration::from_hours(5);
 /// One of a stranger may not.
 const IDLE_STRANGER: Duration = Duration::from_secs(30);
 /// Sends that are reported as lost when the connection breaks.
@@ -51,7 +51,7 @@ pub(super) fn open(wire: Arc<Wire>, stream: TcpStream, name: Name) -> Opened {
         tracing::debug!(error = %error, "a connection keeps waiting for full segments");
     }
     // A peer that vanished without a word is found after some minutes.
-    let keep_alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
+    let keep_alive = socket2::TcpKeepalive::new().with_time(Duration::from_mins(1));
     if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive) {
         tracing::debug!(error = %error, "a connection has no keep-alive");
     }

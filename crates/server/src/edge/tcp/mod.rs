@@ -64,7 +64,8 @@ impl Table {
     fn find(&self, send: &sip::Send) -> Option<&Live> {
         let to = |remote: SocketAddr| self.by_remote.get(&remote).and_then(|id| self.live.get(id));
         let named = send.to.connection.and_then(|id| self.live.get(&id));
-        let preferred = || send.prefer.filter(|hop| hop.transport == Transport::Tcp).and_then(|hop| to(hop.addr));
+        let preferred =
+            || send.prefer.filter(|hop| hop.transport == Transport::Tcp).and_then(|hop| to(hop.addr));
         named.or_else(preferred).or_else(|| to(send.to.remote))
     }
 }
@@ -168,7 +169,8 @@ pub(super) async fn listen(wire: Arc<Wire>, socket: TcpListener, listener: u16) 
         match socket.accept().await {
             Ok((stream, remote)) => {
                 let trusted = !wire.parts.live.trunks_from(remote.ip()).is_empty();
-                if wire.streams.admit(&wire, stream, remote, Origin::Accepted { listener, trusted }).is_none() {
+                if wire.streams.admit(&wire, stream, remote, Origin::Accepted { listener, trusted }).is_none()
+                {
                     wire.gauge.connections.increment(1);
                 }
             }
