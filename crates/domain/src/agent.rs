@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result, What};
 use crate::ids::{AgentId, OrganizationId};
-use crate::{Patch, Timestamp};
+use crate::{Bag, Patch, Timestamp};
 
 /// Who answers calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Agent {
     /// Its id.
     pub id: AgentId,
@@ -15,6 +15,8 @@ pub struct Agent {
     pub name: String,
     /// What it does.
     pub description: Option<String>,
+    /// What only one dialect knows, by the dialect's name; see [`crate::bags`].
+    pub bags: Bag,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -24,12 +26,14 @@ pub struct Agent {
 }
 
 /// What a change of an agent may name; also what a new one is made of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentPatch {
     /// A name.
     pub name: Option<String>,
     /// A description.
     pub description: Patch<String>,
+    /// Fields of dialects' bags, merged into what is there: null removes one.
+    pub bags: Bag,
 }
 
 /// The longest name of anything, in characters.
@@ -63,6 +67,7 @@ impl Agent {
             organization_id,
             name: String::new(),
             description: None,
+            bags: Bag::new(),
             created_at: now,
             updated_at: now,
             version: 0,
@@ -72,7 +77,7 @@ impl Agent {
 
     /// Applies a patch; the same agent back means that nothing changed.
     pub fn update(&self, patch: AgentPatch, now: Timestamp) -> Result<Self> {
-        let AgentPatch { name: new_name, description } = patch;
+        let AgentPatch { name: new_name, description, bags } = patch;
         let mut next = self.clone();
         if let Some(text) = new_name {
             next.name = name(What::Agent, &text)?;
@@ -81,6 +86,7 @@ impl Agent {
             text_within(What::Agent, "description", text, DESCRIPTION_MAX)?;
         }
         description.apply(&mut next.description);
+        crate::bags::merge(&mut next.bags, bags, What::Agent)?;
         if next != *self {
             next.version += 1;
             next.updated_at = now;

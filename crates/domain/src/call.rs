@@ -262,6 +262,26 @@ impl Fact {
     }
 }
 
+impl Fact {
+    /// The same without what is private: who called, where the sides were, what they said of the end. What remains is what
+    /// minutes and money are counted from.
+    #[must_use]
+    pub fn redacted(mut self) -> Self {
+        match &mut self.kind {
+            FactKind::Started(started) => {
+                started.from.clear();
+                started.to.clear();
+                started.sip_call_id.clear();
+            }
+            FactKind::Attempt(attempt) => attempt.target.clear(),
+            FactKind::Answered(dialog) => *dialog = None,
+            FactKind::Ended(ended) => ended.reason = None,
+            FactKind::Unanswered(unanswered) => unanswered.reason.clear(),
+        }
+        self
+    }
+}
+
 /// The record of a call: the fold of its facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -414,6 +434,17 @@ pub fn charge(rate_per_minute: Micros, seconds: u64) -> Micros {
 /// Whole minutes as counted for a month: every begun minute of each call counts.
 pub fn minutes(seconds: u64) -> u64 {
     seconds.div_ceil(60)
+}
+
+/// Which calls of an agent are wanted in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentCallQuery {
+    /// Whose.
+    pub agent_id: crate::ids::AgentId,
+    /// Only those that began at this time or later.
+    pub from: Option<Timestamp>,
+    /// Only those that began at this time or earlier.
+    pub to: Option<Timestamp>,
 }
 
 /// Which calls are wanted in a list.

@@ -3,7 +3,8 @@
 use crate::agent::Agent;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::ids::{AgentId, EndpointId, OrganizationId, ProviderId, StockId};
+use crate::Timestamp;
+use crate::ids::{AgentId, CallId, EndpointId, OrganizationId, ProviderId, StockId};
 use crate::key::Key;
 use crate::ledger::Posting;
 use crate::number::Number;
@@ -42,6 +43,8 @@ pub enum Change {
     Number(Box<Number>),
     /// A movement of money; a posting id that is there already is refused as `Exists`.
     Posting(Posting),
+    /// What is private goes from the record of a call; once gone, a repeat changes nothing.
+    CallRedact(OrganizationId, CallId, Timestamp),
     /// An entry of the audit log.
     Event(Event),
 }
@@ -85,5 +88,5 @@ pub struct KeptAnswer {
     /// The answer, encrypted.
     pub sealed: Vec<u8>,
     /// When it was given.
-    pub at: crate::Timestamp,
+    pub at: Timestamp,
 }

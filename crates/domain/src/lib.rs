@@ -9,6 +9,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod agent;
+pub mod agent_op;
+pub mod bags;
 pub mod call;
 pub mod caller;
 pub mod change;

@@ -208,6 +208,8 @@ pub struct Number {
 pub enum NumberRef {
     /// By its id.
     Id(NumberId),
+    /// By its id, while it is held; one that was given up is not found.
+    Held(NumberId),
     /// By the number itself; finds the one held now.
     E164(E164),
     /// By the number itself, held now and answered by this agent; any other number is not found.
@@ -234,6 +236,8 @@ pub struct NumberPatch {
     pub endpoint_id: Patch<EndpointId>,
     /// Who answers them; null clears agent and endpoint.
     pub agent_id: Patch<AgentId>,
+    /// The trunk of the organization's that brings its calls from now on; only for a number that is on one.
+    pub provider_id: Option<ProviderId>,
     /// In which environment.
     pub environment: Option<Environment>,
     /// A name for people.
@@ -376,10 +380,13 @@ impl Number {
     pub fn update(&self, patch: NumberPatch, wiring: Wiring<'_>, trust: Trust, now: Timestamp) -> Result<Self> {
         let mut next = self.clone();
         next.assign(&patch, wiring)?;
-        let NumberPatch { endpoint_id: _, agent_id: _, environment: _, label, allow_inbound, allow_outbound, status, psa_settings, agent_settings } = patch;
+        let NumberPatch { endpoint_id: _, agent_id: _, provider_id, environment: _, label, allow_inbound, allow_outbound, status, psa_settings, agent_settings } = patch;
         if !self.status.is_held() {
             let words = format!("A number that is {} cannot be changed.", self.status.as_str());
             return Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
+        }
+        if let Some(provider) = provider_id {
+            next.move_to(provider)?;
         }
         next.set_label(label)?;
         next.allow_inbound = allow_inbound.unwrap_or(next.allow_inbound);
@@ -397,6 +404,25 @@ impl Number {
             })?;
         }
         Ok(next.changed_from(self, now))
+    }
+
+    /// Moves a number from one trunk of its holder's to another; whether `provider` is one must have been checked.
+    fn move_to(&mut self, provider: ProviderId) -> Result<()> {
+        if self.stock_id.is_some() {
+            let words = "The number is of the operator's stock; it cannot move to a trunk.";
+            return Err(Error::invalid(What::Number, "provider_id", words));
+        }
+        self.provider_id = Some(provider);
+        Ok(())
+    }
+
+    /// What some dialects ask before a number is given up: that no agent has it.
+    pub fn check_unassigned(&self) -> Result<()> {
+        if self.agent_id.is_none() {
+            return Ok(());
+        }
+        let words = "The number is assigned to an agent; unassign it first.";
+        Err(Error::new(Kind::Conflict, What::Number, words).at("agent_id"))
     }
 
     /// Gives the number back. A number of the stock rests for the quarantine; one on an own trunk is free at once.

@@ -3,14 +3,16 @@
 use std::net::IpAddr;
 
 use crate::agent::AgentPatch;
-use crate::call::CallQuery;
+use crate::agent_op::AgentOp;
+use crate::call::{AgentCallQuery, CallQuery};
+use crate::e164::{Country, E164};
 use crate::endpoint::EndpointPatch;
 use crate::ids::{AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, ProviderId, StockId};
 use crate::key::KeyNew;
 use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
 use crate::organization::{Kyc, OrganizationPatch};
 use crate::page::Page;
-use crate::provider::ProviderKind;
+use crate::provider::{AddressRule, MediaEncryption, ProviderKind};
 use crate::stock::{StockNew, StockPatch, StockQuery, StockRef};
 use crate::target::Transport;
 use crate::{Bag, Patch};
@@ -33,26 +35,46 @@ impl std::fmt::Debug for Secret {
 pub struct CredentialsIn {
     /// The user name.
     pub username: String,
-    /// The password.
-    pub password: Secret,
+    /// The password; absent keeps what is there.
+    pub password: Option<Secret>,
 }
 
 /// A trunk's inbound side on its way in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InboundIn {
-    /// Addresses as written.
-    pub allowed_addresses: Vec<crate::provider::AddressRule>,
+    /// Addresses as written; absent keeps what is there.
+    pub allowed_addresses: Option<Vec<AddressRule>>,
+    /// The only callers; absent keeps what is there.
+    pub allowed_numbers: Option<Vec<E164>>,
+    /// Whether sound may be encrypted; absent keeps what is there.
+    pub media_encryption: Option<MediaEncryption>,
     /// Credentials; absent keeps what is there, null clears.
     pub credentials: Patch<CredentialsIn>,
 }
 
+/// Whether the place that calls go out to may change once it is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// It may.
+    #[default]
+    Movable,
+    /// It stays.
+    Fixed,
+}
+
 /// A trunk's outbound side on its way in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutboundIn {
-    /// `host` or `host:port`.
-    pub address: String,
-    /// How.
-    pub transport: Transport,
+    /// `host` or `host:port`; absent keeps what is there.
+    pub address: Option<String>,
+    /// How; absent keeps what is there.
+    pub transport: Option<Transport>,
+    /// Whether address and transport of a side that is there may change.
+    pub place: Place,
+    /// The country its calls are for.
+    pub destination_country: Patch<Country>,
+    /// Whether sound may be encrypted; absent keeps what is there.
+    pub media_encryption: Option<MediaEncryption>,
     /// Credentials; absent keeps what is there, null clears.
     pub credentials: Patch<CredentialsIn>,
 }
@@ -146,6 +168,16 @@ pub enum Op {
     AgentUpdate(AgentId, AgentPatch, Expect),
     /// Removes an agent that nothing refers to.
     AgentDelete(AgentId, Expect),
+    /// What is asked below one agent.
+    OfAgent(AgentId, AgentOp),
+    /// Lists agents with their numbers.
+    AgentProfileList(Page<AgentId>),
+    /// Reads an agent with its numbers.
+    AgentProfileGet(AgentId),
+    /// Changes an agent; the answer has its numbers.
+    AgentProfileUpdate(AgentId, AgentPatch),
+    /// Removes an agent; its numbers and endpoints lose it, and its numbers lose their endpoint.
+    AgentDissolve(AgentId),
 
     /// Makes an endpoint.
     EndpointCreate(EndpointPatch),
@@ -168,6 +200,14 @@ pub enum Op {
     ProviderUpdate(ProviderId, ProviderIn, Expect),
     /// Removes a provider that has no numbers.
     ProviderDelete(ProviderId, Expect),
+    /// Lists the providers that are SIP trunks.
+    TrunkList(Page<ProviderId>),
+    /// Reads a provider that is a SIP trunk.
+    TrunkGet(ProviderId),
+    /// Changes a provider that is a SIP trunk.
+    TrunkUpdate(ProviderId, ProviderIn),
+    /// Removes a provider that is a SIP trunk and has no numbers.
+    TrunkDelete(ProviderId),
 
     /// Puts numbers in stock (operator): a result per row.
     StockAdd(Vec<Result<StockNew, crate::Error>>),
@@ -182,6 +222,8 @@ pub enum Op {
 
     /// Buys a number.
     NumberBuy(Purchase),
+    /// Buys the cheapest number on sale in a country.
+    NumberProvision(Country, NumberSetup),
     /// Brings one number in on a trunk.
     NumberImport(ProviderId, Import),
     /// Brings many in: a result per row.
@@ -198,17 +240,25 @@ pub enum Op {
     NumberRelease(NumberRef, Expect),
     /// Removes a number for good.
     NumberDelete(NumberRef, Expect),
+    /// Removes a number for good, if no agent has it.
+    NumberDeleteUnassigned(NumberRef),
     /// Takes a released number back.
     NumberRestore(NumberRef),
     /// Replaces a number's SIP credentials.
     NumberCredentials(NumberRef),
-    /// Says where a call to a number would go, from an address if one is named.
-    NumberExplain(String, Option<IpAddr>),
+    /// Says where a call to a number would go, from an address and by a caller if they are named.
+    NumberExplain(String, Option<IpAddr>, Option<String>),
 
     /// Lists calls.
     CallList(CallQuery, Page<CallId>),
     /// Reads a call.
     CallGet(CallId),
+    /// Lists the calls of one agent.
+    AgentCallList(AgentCallQuery, Page<CallId>),
+    /// Reads a call of an agent.
+    AgentCallGet(CallId),
+    /// Takes what is private out of the record of an agent's call that has ended.
+    AgentCallRedact(CallId),
     /// Lists the audit log.
     EventList(Page<EventId>),
 }
@@ -216,6 +266,9 @@ pub enum Op {
 impl Op {
     /// Whether it only reads: then it needs no idempotency.
     pub fn is_read(&self) -> bool {
+        if let Self::OfAgent(_, op) = self {
+            return op.is_read();
+        }
         matches!(
             self,
             Self::OrganizationList(_)
@@ -225,10 +278,14 @@ impl Op {
                 | Self::BalanceGet(_)
                 | Self::AgentList(_)
                 | Self::AgentGet(_)
+                | Self::AgentProfileList(_)
+                | Self::AgentProfileGet(_)
                 | Self::EndpointList(_)
                 | Self::EndpointGet(_)
                 | Self::ProviderList(_)
                 | Self::ProviderGet(_)
+                | Self::TrunkList(_)
+                | Self::TrunkGet(_)
                 | Self::StockList(..)
                 | Self::NumberList(..)
                 | Self::NumberListOfAgent(..)
@@ -236,6 +293,8 @@ impl Op {
                 | Self::NumberExplain(..)
                 | Self::CallList(..)
                 | Self::CallGet(_)
+                | Self::AgentCallList(..)
+                | Self::AgentCallGet(_)
                 | Self::EventList(_)
         )
     }

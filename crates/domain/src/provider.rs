@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::error::{Error, Kind, Result, What};
+use crate::e164::{Country, E164};
 use crate::ids::{OrganizationId, ProviderId};
 use crate::target::{Transport, host_and_port};
 use crate::{Patch, Timestamp};
@@ -107,11 +108,41 @@ pub struct Credentials {
     pub password: Sealed,
 }
 
+/// Whether sound is encrypted on its way to and from a trunk. The edge hands the offer on as it is, so nothing can be
+/// required here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MediaEncryption {
+    /// It is not asked for.
+    #[default]
+    Disabled,
+    /// The two ends may agree on it.
+    Allowed,
+}
+
+impl MediaEncryption {
+    /// The ways with their names.
+    pub const NAMES: [(Self, &'static str); 2] = [(Self::Disabled, "disabled"), (Self::Allowed, "allowed")];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+}
+
 /// What may come in from a trunk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inbound {
     /// From where.
     pub allowed_addresses: Vec<AddressRule>,
+    /// From which callers; empty: from all.
+    pub allowed_numbers: Vec<E164>,
+    /// Whether sound may be encrypted.
+    pub media_encryption: MediaEncryption,
     /// With which digest credentials.
     pub credentials: Option<Credentials>,
 }
@@ -123,6 +154,10 @@ pub struct Outbound {
     pub address: String,
     /// How.
     pub transport: Transport,
+    /// The country that its calls are for.
+    pub destination_country: Option<Country>,
+    /// Whether sound may be encrypted.
+    pub media_encryption: MediaEncryption,
     /// With which digest credentials.
     pub credentials: Option<Credentials>,
 }
@@ -163,6 +198,8 @@ pub struct ProviderPatch {
 
 /// The most addresses of one trunk or endpoint.
 pub const ADDRESSES_MAX: usize = 256;
+/// The most callers that one trunk names.
+pub const CALLERS_MAX: usize = 1_000;
 
 pub(crate) fn within_limit(addresses: Vec<AddressRule>, field: &'static str) -> Result<Vec<AddressRule>> {
     if addresses.len() > ADDRESSES_MAX {
@@ -220,6 +257,10 @@ impl Provider {
         }
         if let Some(inbound) = &mut next.inbound {
             inbound.allowed_addresses = within_limit(std::mem::take(&mut inbound.allowed_addresses), "inbound")?;
+            if inbound.allowed_numbers.len() > CALLERS_MAX {
+                let words = format!("`allowed_numbers` may have at most {CALLERS_MAX} entries.");
+                return Err(Error::invalid(What::Provider, "inbound", words));
+            }
         }
         if let Some(outbound) = &next.outbound
             && host_and_port(&outbound.address).is_none()
@@ -232,6 +273,12 @@ impl Provider {
             next.updated_at = now;
         }
         Ok(next)
+    }
+
+    /// Whether a caller may call through this trunk; a caller without a number only where all may.
+    pub fn admits(&self, caller: Option<E164>) -> bool {
+        let named = self.inbound.as_ref().map_or(&[][..], |inbound| &inbound.allowed_numbers);
+        named.is_empty() || caller.is_some_and(|caller| named.contains(&caller))
     }
 
     /// Whether a caller's address is this trunk's.

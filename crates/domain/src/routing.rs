@@ -18,6 +18,8 @@ pub enum Refusal {
     Pending,
     /// The number is switched off.
     Inactive,
+    /// The trunk takes calls of other callers only.
+    CallerNotAllowed,
     /// The number takes no calls.
     InboundOff,
     /// The balance is used up.
@@ -30,12 +32,13 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::UnknownSource,
         Self::NotANumber,
         Self::UnknownNumber,
         Self::Pending,
         Self::Inactive,
+        Self::CallerNotAllowed,
         Self::InboundOff,
         Self::Balance,
         Self::NoEndpoint,
@@ -45,7 +48,7 @@ impl Refusal {
     /// The SIP status (RFC 3261 section 21).
     pub fn sip_status(self) -> u16 {
         match self {
-            Self::UnknownSource | Self::InboundOff => 403,
+            Self::UnknownSource | Self::CallerNotAllowed | Self::InboundOff => 403,
             Self::NotANumber | Self::UnknownNumber => 404,
             Self::Pending | Self::Inactive | Self::NoEndpoint | Self::NoTarget => 480,
             Self::Balance => 402,
@@ -60,6 +63,7 @@ impl Refusal {
             Self::UnknownNumber => "unknown_number",
             Self::Pending => "number_pending",
             Self::Inactive => "number_inactive",
+            Self::CallerNotAllowed => "caller_not_allowed",
             Self::InboundOff => "inbound_off",
             Self::Balance => "balance",
             Self::NoEndpoint => "no_endpoint",
@@ -75,6 +79,7 @@ impl Refusal {
             Self::UnknownNumber => "No organization holds this number, or not on the trunk that the call came from.",
             Self::Pending => "The number is pending: its carrier or the operator has not activated it yet.",
             Self::Inactive => "The number is inactive. Set its status to active.",
+            Self::CallerNotAllowed => "The trunk does not take calls of this caller. Add the caller to its `inbound.allowed_numbers`, or empty that list.",
             Self::InboundOff => "The number does not accept calls. Set `allow_inbound` to true.",
             Self::Balance => "The organization's balance is used up. Add money to its ledger.",
             Self::NoEndpoint => "The number has no endpoint. Give it one, or an agent that has a default endpoint in its environment.",
@@ -126,6 +131,8 @@ pub trait Table {
     fn organization(&self, id: OrganizationId) -> Option<OrganizationRoute>;
     /// How many targets of an endpoint are switched on; none: no such endpoint.
     fn targets_on(&self, id: EndpointId) -> Option<usize>;
+    /// Whether a trunk takes calls of a caller; `None` is one that shows no number.
+    fn admits(&self, trunk: ProviderId, caller: Option<E164>) -> bool;
 }
 
 /// What is asked.
@@ -135,6 +142,17 @@ pub struct CallIn<'a> {
     pub trunks: &'a [TrunkRoute],
     /// What was dialled, read by [`E164::dialled`].
     pub dialled: Option<E164>,
+    /// Who calls.
+    pub caller: CallerShown,
+}
+
+/// Who calls, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerShown {
+    /// The question is not about one caller: any that may.
+    Anyone,
+    /// The number that the caller shows, if it is one.
+    Number(Option<E164>),
 }
 
 /// A call that is let in.
@@ -195,13 +213,18 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
         return Err(refused);
     };
     (refused.number, refused.trunk) = (Some(number), Some(trunk));
+    let admitted = match call.caller {
+        CallerShown::Anyone => true,
+        CallerShown::Number(caller) => table.admits(trunk.id, caller),
+    };
     let pending = matches!(number.status, Status::Pending | Status::PortIn);
     let active = matches!(number.status, Status::Active | Status::PortOut);
     let organization = table.organization(number.organization_id);
     let rate_per_minute = organization.map_or(Micros::ZERO, |o| o.rate_per_minute);
     let funded = rate_per_minute <= Micros::ZERO || organization.is_some_and(|o| o.balance > Micros::ZERO);
     let targets = number.endpoint_id.and_then(|id| table.targets_on(id).map(|n| (id, n)));
-    let passed = check("the number is ready", !pending, Refusal::Pending, &mut refused)
+    let passed = check("the trunk takes this caller", admitted, Refusal::CallerNotAllowed, &mut refused)
+        && check("the number is ready", !pending, Refusal::Pending, &mut refused)
         && check("the number is active", active, Refusal::Inactive, &mut refused)
         && check("the number accepts calls", number.allow_inbound, Refusal::InboundOff, &mut refused)
         && check("the balance allows it", funded, Refusal::Balance, &mut refused)

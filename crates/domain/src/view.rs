@@ -1,12 +1,13 @@
 //! Everything that can be answered. Each dialect encodes the views that its own operations give.
 
+use crate::Timestamp;
 use crate::agent::Agent;
 use crate::call::Call;
 use crate::e164::E164;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ids::{AgentId, NumberId, ProviderId, StockId};
+use crate::ids::{AgentId, EndpointId, NumberId, ProviderId, StockId};
 use crate::key::Key;
 use crate::ledger::Entry;
 use crate::money::Micros;
@@ -50,6 +51,35 @@ pub struct ProviderBrief {
     pub kind: ProviderKind,
     /// Its name.
     pub label: String,
+}
+
+/// An agent with its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentProfile {
+    /// The agent.
+    pub agent: Agent,
+    /// The numbers it has, the newest first, at most [`AgentProfile::NUMBERS_MAX`].
+    pub numbers: Vec<(NumberId, E164)>,
+}
+
+impl AgentProfile {
+    /// The most numbers shown beside an agent.
+    pub const NUMBERS_MAX: u32 = 1_000;
+}
+
+/// A call with the agent that had its number when it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentCall {
+    /// The call.
+    pub call: Call,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The agent's name, while it is there.
+    pub agent_name: Option<String>,
+    /// The kind of provider that the number is of.
+    pub provider: Option<ProviderKind>,
+    /// When what is private was taken out of the record.
+    pub redacted_at: Option<Timestamp>,
 }
 
 /// How to reach a number by SIP.
@@ -106,6 +136,15 @@ pub struct RowResult<K> {
     pub result: Result<K, Error>,
 }
 
+/// What became of one of many endpoints that were to be changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointRow {
+    /// The endpoint's id as written.
+    pub id: String,
+    /// The endpoint as it is now, or why it did not change.
+    pub result: Result<Endpoint, Error>,
+}
+
 /// Everything that can be answered.
 #[derive(Clone, Debug, PartialEq)]
 pub enum View {
@@ -127,10 +166,18 @@ pub enum View {
     Agent(Agent),
     /// Agents.
     Agents(Paged<Agent>),
+    /// An agent with its numbers.
+    AgentProfile(AgentProfile),
+    /// Agents with their numbers.
+    AgentProfiles(Paged<AgentProfile>),
     /// An endpoint.
     Endpoint(Endpoint),
     /// Endpoints.
     Endpoints(Paged<Endpoint>),
+    /// What became of each endpoint of many.
+    EndpointRows(Vec<EndpointRow>),
+    /// An endpoint that went, and the numbers given back with it.
+    EndpointGone(EndpointId, Vec<E164>),
     /// A provider.
     Provider(Provider),
     /// Providers.
@@ -153,6 +200,10 @@ pub enum View {
     Call(Box<Call>),
     /// Calls.
     Calls(Paged<Call>),
+    /// A call of an agent.
+    AgentCall(Box<AgentCall>),
+    /// Calls of an agent.
+    AgentCalls(Paged<AgentCall>),
     /// The audit log.
     Events(Paged<Event>),
     /// Done; nothing to show.

@@ -68,7 +68,7 @@ impl Service {
         let edge = edge::start(edge_settings(&settings, &vault), parts).await?;
         let sip = edge.bound().to_vec();
         let public = public_sip(&settings, &sip);
-        let app = Arc::new(App { store: store.clone(), live: Arc::clone(&live), vault, public });
+        let app = Arc::new(App { store: store.clone(), live: Arc::clone(&live), vault, public, provisions: tokio::sync::Mutex::new(()) });
         let front = Arc::new(Front::new(app, admin_key));
         let router = http::router(front, Arc::clone(&health));
         let (stop_http, stopped) = oneshot::channel::<()>();

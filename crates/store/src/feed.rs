@@ -1,9 +1,9 @@
 //! What readers that keep the configuration in memory are told.
 
 use domain::e164::E164;
-use domain::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
+use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::number::Status;
-use domain::{Call, Endpoint, Generation, Key, Micros, Organization, Provider};
+use domain::{Call, Endpoint, Generation, Key, Micros, Organization, Provider, Timestamp};
 
 /// Names a history of generations. Where it differs from what a reader knows, the reader builds anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,4 +79,15 @@ pub struct OpenCall {
     pub call: Call,
     /// Its latest fact.
     pub last: domain::call::Moment,
+}
+
+/// A call with the agent that had its number when it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentCallRow {
+    /// The call.
+    pub call: Call,
+    /// The agent; it may be gone since.
+    pub agent_id: AgentId,
+    /// When what is private was taken out of the record.
+    pub redacted_at: Option<Timestamp>,
 }

@@ -1,9 +1,9 @@
 //! The reads: one line of documentation, one signature, one function per engine. All of them block for the time of one look-up;
 //! see the crate's head. "In the tenant" means that another organization's row is not found.
 
-use domain::call::CallQuery;
+use domain::call::{AgentCallQuery, CallQuery};
 use domain::change::KeptAnswer;
-use domain::e164::E164;
+use domain::e164::{Country, E164};
 use domain::ids::{
     AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, PostingId, ProviderId, StockId,
 };
@@ -17,7 +17,7 @@ use domain::{
 };
 
 use crate::error::StoreError;
-use crate::feed::{Changed, Changes, Epoch, OpenCall};
+use crate::feed::{AgentCallRow, Changed, Changes, Epoch, OpenCall};
 use crate::sqlite::{
     agent, answer, call, change_log, doctor, endpoint, event, key, ledger, number, organization, provider,
     stock,
@@ -58,6 +58,8 @@ reads! {
     agent_list(organization: OrganizationId, page: &Page<AgentId>) -> Paged<Agent> = read agent::list;
     /// The names of those of these agents that are there.
     agent_names(organization: OrganizationId, ids: &[AgentId]) -> Vec<(AgentId, String)> = read agent::names;
+    /// The ids of an agent's endpoints, at most `limit`.
+    agent_endpoints(organization: OrganizationId, id: &AgentId, limit: u32) -> Vec<EndpointId> = read agent::endpoints;
     /// Whether an agent has an endpoint.
     agent_has_endpoints(organization: OrganizationId, id: &AgentId) -> bool = read agent::has_endpoints;
 
@@ -65,6 +67,8 @@ reads! {
     endpoint_get(organization: OrganizationId, id: EndpointId) -> Option<Endpoint> = read endpoint::get;
     /// The tenant's endpoints.
     endpoint_list(organization: OrganizationId, page: &Page<EndpointId>) -> Paged<Endpoint> = read endpoint::list;
+    /// The agent's endpoints, newest first, at most `limit` of them.
+    endpoints_of_agent(organization: OrganizationId, agent: &AgentId, limit: u32) -> Vec<Endpoint> = read endpoint::of_agent;
     /// Where numbers land that are given this agent in this environment.
     endpoint_default(organization: OrganizationId, agent: &AgentId, environment: Environment) -> Option<Endpoint>
         = read endpoint::default;
@@ -82,6 +86,8 @@ reads! {
     stock_get(id: StockId) -> Option<Stock> = read stock::get;
     /// A number in stock, by the number.
     stock_find(e164: E164) -> Option<Stock> = read stock::find;
+    /// What costs least of a country's numbers for calls that are on sale at a time.
+    stock_cheapest(country: Country, at: Timestamp) -> Option<Stock> = read stock::cheapest;
     /// The stock. A `q` of one or two digits looks at the newest 5,000 only.
     stock_list(query: &StockQuery, page: &Page<StockId>) -> Paged<Stock> = read stock::list;
 
@@ -112,6 +118,11 @@ reads! {
     call_get(organization: OrganizationId, id: CallId) -> Option<Call> = read call::get;
     /// The tenant's calls.
     call_list(organization: OrganizationId, query: &CallQuery, page: &Page<CallId>) -> Paged<Call> = read call::list;
+    /// A call with the agent that had its number when it came, in the tenant; a call that no agent had is not found.
+    agent_call_get(organization: OrganizationId, id: CallId) -> Option<AgentCallRow> = read call::agent::get;
+    /// The calls of one agent.
+    agent_call_list(organization: OrganizationId, query: &AgentCallQuery, page: &Page<CallId>) -> Paged<AgentCallRow>
+        = read call::agent::list;
     /// Calls of everybody to which more is to come, the oldest first.
     calls_open(limit: u32) -> Vec<OpenCall> = read call::open;
     /// How many of the tenant's calls are ringing or answered.

@@ -22,6 +22,7 @@ pub(super) fn create(request: &Request<'_>) -> Result<Op> {
     let new = AgentPatch {
         name: Some(body.required("name", "a text", text)?),
         description: body.optional("description", "a text or null", text)?.map_or(Patch::Keep, Patch::Set),
+        ..AgentPatch::default()
     };
     body.close()?;
     Ok(Op::AgentCreate(None, new))
@@ -41,6 +42,7 @@ pub(super) fn update(request: &Request<'_>) -> Result<Op> {
     let patch = AgentPatch {
         name: body.unclearable("name", "a text", text)?,
         description: body.patch("description", "a text or null", text)?,
+        ..AgentPatch::default()
     };
     body.close()?;
     Ok(Op::AgentUpdate(id, patch, expect(request)?))
@@ -71,7 +73,8 @@ pub(super) struct AgentOut {
 
 impl From<&Agent> for AgentOut {
     fn from(agent: &Agent) -> Self {
-        let Agent { id, organization_id: _, name, description, created_at, updated_at, version: _ } = agent;
+        let Agent { id, organization_id: _, name, description, bags: _, created_at, updated_at, version: _ } =
+            agent;
         Self {
             id: id.to_string(),
             name: name.clone(),

@@ -183,6 +183,9 @@ pub(super) struct InboundIn {
     /// All addresses and ranges it may send from; may be empty.
     #[schema(max_items = 256)]
     allowed_addresses: Vec<String>,
+    /// The only callers it may bring, in E.164; empty: all. Absent keeps what is there.
+    #[schema(required = false, max_items = 1000)]
+    allowed_numbers: Vec<String>,
     /// Absent keeps what is there, null clears it.
     credentials: Option<CredentialsIn>,
 }

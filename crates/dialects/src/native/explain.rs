@@ -13,13 +13,19 @@ use domain::error::Result;
 use domain::routing::Rule;
 use domain::view::{Explanation, Outcome};
 
+/// The longest caller that is asked about, in bytes.
+const CALLER_MAX: usize = 64;
+
 fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 pub(super) fn explain(request: &Request<'_>) -> Result<Op> {
     let from = filter(request, "from", "an IP address, such as 192.0.2.7, or one with a port", address)?;
-    Ok(Op::NumberExplain(request.param("number").to_owned(), from))
+    let caller = filter(request, "caller", "the number that calls, such as +12125550100", |text| {
+        (text.len() <= CALLER_MAX).then(|| text.to_owned())
+    })?;
+    Ok(Op::NumberExplain(request.param("number").to_owned(), from, caller))
 }
 
 /// One rule that was looked at.

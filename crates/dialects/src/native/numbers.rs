@@ -118,6 +118,7 @@ pub(super) fn update(request: &Request<'_>) -> Result<Op> {
         })?,
         psa_settings: body.unclearable("psa_settings", "an object", object)?,
         agent_settings: body.unclearable("agent_settings", "an object", object)?,
+        provider_id: None,
     };
     body.close()?;
     Ok(Op::NumberUpdate(number, patch, expect(request)?))

@@ -95,6 +95,7 @@ fn parameter(verb: &str, name: &str) -> (&'static str, Shape) {
         "number" => ("The number in E.164 form.", Shape::text()),
         "available" => ("Only what is on sale; always so but for the operator.", boolean()),
         "permanent" => ("Removes the number for good, with its restore.", boolean()),
+        "caller" => ("The number that would call; absent: one that may.", Shape::text()),
         "from" => ("The IP address that the call would come from, with or without a port.", Shape::text()),
         _ => ("", Shape::text()),
     }

@@ -16,7 +16,7 @@ use domain::ids::ProviderId;
 use domain::op::{CredentialsIn, InboundIn, OutboundIn, ProviderIn, Secret};
 use domain::provider::{AddressRule, Credentials, Inbound, Outbound, Provider, ProviderKind};
 use domain::target::Transport;
-use domain::{Bag, Op, Patch};
+use domain::{Bag, E164, Op, Patch};
 
 /// A kind that is to come.
 const LATER: &str = "twilio";
@@ -43,7 +43,7 @@ fn credentials(outer: &mut Body) -> Result<Patch<CredentialsIn>> {
         let username = body.required("username", "a text of 1 to 255 characters", visible)?;
         let password = body.required("password", "a text of 1 to 255 characters", visible)?;
         body.close()?;
-        Ok(CredentialsIn { username, password: Secret(password) })
+        Ok(CredentialsIn { username, password: Some(Secret(password)) })
     };
     Ok(match fields {
         Patch::Keep => Patch::Keep,
@@ -52,10 +52,20 @@ fn credentials(outer: &mut Body) -> Result<Patch<CredentialsIn>> {
     })
 }
 
+const CALLERS: &str = "a list of phone numbers in E.164 form, such as +12125550100";
+
+fn callers(value: Value) -> Option<Vec<E164>> {
+    let Value::Array(items) = value else { return None };
+    let read = |item| text(item).and_then(|number| E164::parse(&number).ok()).map(|(number, _)| number);
+    items.into_iter().map(read).collect()
+}
+
 fn inbound(fields: Bag) -> Result<InboundIn> {
     let mut body = Body::of(fields, What::Provider);
     let read = InboundIn {
-        allowed_addresses: body.required("allowed_addresses", ADDRESSES, addresses)?,
+        allowed_addresses: Some(body.required("allowed_addresses", ADDRESSES, addresses)?),
+        allowed_numbers: body.unclearable("allowed_numbers", CALLERS, callers)?,
+        media_encryption: None,
         credentials: credentials(&mut body)?,
     };
     body.close()?;
@@ -65,11 +75,12 @@ fn inbound(fields: Bag) -> Result<InboundIn> {
 fn outbound(fields: Bag) -> Result<OutboundIn> {
     let mut body = Body::of(fields, What::Provider);
     let read = OutboundIn {
-        address: body.required("address", "a host or host:port", text)?,
+        address: Some(body.required("address", "a host or host:port", text)?),
         transport: body
             .optional("transport", &one_of(&Transport::NAMES), read::word(Transport::parse))?
-            .unwrap_or(Transport::Udp),
+            .or(Some(Transport::Udp)),
         credentials: credentials(&mut body)?,
+        ..OutboundIn::default()
     };
     body.close()?;
     Ok(read)
@@ -134,6 +145,8 @@ pub(super) fn delete(request: &Request<'_>) -> Result<Op> {
 pub(super) struct InboundOut {
     /// Addresses and ranges it may send from.
     allowed_addresses: Vec<String>,
+    /// The only callers it may bring; empty: all.
+    allowed_numbers: Vec<String>,
     /// The user name of its credentials; the password is never shown.
     #[schema(required = true)]
     username: Option<String>,
@@ -188,15 +201,16 @@ fn username(credentials: Option<&Credentials>) -> Option<String> {
 
 impl From<&Inbound> for InboundOut {
     fn from(inbound: &Inbound) -> Self {
-        let Inbound { allowed_addresses, credentials } = inbound;
+        let Inbound { allowed_addresses, allowed_numbers, media_encryption: _, credentials } = inbound;
         let allowed_addresses = allowed_addresses.iter().map(AddressRule::to_string).collect();
-        Self { allowed_addresses, username: username(credentials.as_ref()) }
+        let allowed_numbers = allowed_numbers.iter().map(E164::to_string).collect();
+        Self { allowed_addresses, allowed_numbers, username: username(credentials.as_ref()) }
     }
 }
 
 impl From<&Outbound> for OutboundOut {
     fn from(outbound: &Outbound) -> Self {
-        let Outbound { address, transport, credentials } = outbound;
+        let Outbound { address, transport, destination_country: _, media_encryption: _, credentials } = outbound;
         Self {
             address: address.clone(),
             transport: transport.as_str(),

@@ -6,9 +6,9 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::page::ListOut;
-use super::{agents, bulk, calls, endpoints, events, explain, numbers, organizations, providers, stock};
+use super::{agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, stock};
 use crate::{Reply, Request};
-use domain::View;
+use domain::{Error, View};
 
 /// Writes an answer.
 pub(super) fn encode(request: &Request<'_>, view: View) -> Reply {
@@ -67,6 +67,14 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::from(*call)),
         View::Calls(page) => list(&ListOut::of(page, |c| c.id.to_string(), calls::CallOut::from)),
         View::Events(page) => list(&ListOut::of(page, |e| e.id.to_string(), events::EventOut::from)),
+        View::EndpointRows(_)
+        | View::EndpointGone(..)
+        | View::AgentProfile(_)
+        | View::AgentProfiles(_)
+        | View::AgentCall(_)
+        | View::AgentCalls(_) => {
+            error::refuse(request.context, &Error::internal("no operation of the native API has this view"))
+        }
         View::Done => Reply::empty(StatusCode::NO_CONTENT),
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn parameters(verb: &str) -> &'static [&'static str] {
         ],
         "number_import" => &["provider_id", "endpoint_id", "agent_id", "environment", "label"],
         "number_delete" => &["permanent"],
-        "number_explain" => &["from"],
+        "number_explain" => &["from", "caller"],
         "call_list" => &["limit", "cursor", "status", "direction", "number"],
         _ => &[],
     }

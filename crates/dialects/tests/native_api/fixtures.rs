@@ -11,7 +11,7 @@ use domain::ledger::{Account, Entry};
 use domain::number::{Birth, Environment, Number, NumberSetup, Status, Wiring};
 use domain::organization::{Kyc, Organization};
 use domain::provider::{
-    AddressRule, Credentials, Inbound, Outbound, Provider, ProviderKind, ProviderPatch, Sealed,
+    AddressRule, Credentials, Inbound, MediaEncryption, Outbound, Provider, ProviderKind, ProviderPatch, Sealed,
 };
 use domain::stock::{Capabilities, Stock, StockNew};
 use domain::target::{Target, TargetUri, Transport};
@@ -59,7 +59,7 @@ pub(crate) fn entry() -> Entry {
 }
 
 pub(crate) fn agent() -> Agent {
-    let new = AgentPatch { name: Some("Ada".into()), description: Patch::Keep };
+    let new = AgentPatch { name: Some("Ada".into()), ..AgentPatch::default() };
     Agent::create(OrganizationId(uuid(1)), AgentId::parse("ada").unwrap(), new, now()).unwrap()
 }
 
@@ -83,10 +83,13 @@ pub(crate) fn provider() -> Provider {
         inbound: Patch::Set(Inbound {
             allowed_addresses: vec![AddressRule::parse("127.0.0.1").unwrap()],
             credentials: Some(credentials("in")),
+            ..Inbound::default()
         }),
         outbound: Patch::Set(Outbound {
             address: "sip.example.com:5061".into(),
             transport: Transport::Tls,
+            destination_country: None,
+            media_encryption: MediaEncryption::Disabled,
             credentials: None,
         }),
     };

@@ -2,7 +2,7 @@
 
 use domain::endpoint::EndpointPatch;
 use domain::error::Kind;
-use domain::ids::{EndpointId, OrganizationId};
+use domain::ids::{AgentId, EndpointId, OrganizationId};
 use domain::op::Expect;
 use domain::provider::AddressRule;
 use domain::{Change, Commit, Endpoint, Error, Guard, Number, Page, Result, View, What};
@@ -40,8 +40,19 @@ impl App {
         patch: EndpointPatch,
         expected: Expect,
     ) -> Result<View> {
+        self.endpoint_change(ask, (id, None), patch, expected).await
+    }
+
+    /// The same; where an agent is named, another's endpoint is not found.
+    pub(super) async fn endpoint_change(
+        &self,
+        ask: Ask<'_>,
+        (id, agent): (EndpointId, Option<&AgentId>),
+        patch: EndpointPatch,
+        expected: Expect,
+    ) -> Result<View> {
         again!(expected, {
-            let before = self.endpoint_get(ask, id)?;
+            let before = self.endpoint_of(ask, id, agent)?;
             expect(expected, before.version, What::Endpoint)?;
             let next = before.update(patch.clone(), ask.now)?;
             if next.version == before.version {

@@ -2,7 +2,7 @@
 
 use domain::ids::NumberId;
 use domain::number::NumberRef;
-use domain::routing::{Refusal, TrunkRoute};
+use domain::routing::{CallIn, CallerShown, Refusal, TrunkRoute};
 use domain::view::{Explanation, Outcome};
 use domain::{E164, Result, View, target};
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use super::{App, Ask};
 
 impl App {
-    pub(super) fn number_explain(&self, ask: Ask<'_>, text: &str, from: Option<IpAddr>) -> Result<View> {
+    pub(super) fn number_explain(&self, ask: Ask<'_>, text: &str, from: Option<IpAddr>, caller: Option<&str>) -> Result<View> {
         let organization = ask.organization()?;
         let dialled = match NumberId::parse(text) {
             Some(id) => Some(self.number_find(ask, &NumberRef::Id(id))?.e164),
@@ -30,10 +30,12 @@ impl App {
         let trunks: Vec<_> = trunks.into_iter().filter(visible).collect();
         let known = dialled.filter(|_| own.is_some());
         let mut steps = Vec::new();
-        let decided = match (dialled, known) {
-            (Some(_), None) if !trunks.is_empty() => self.live.decide(&trunks, Some(unheld()), |rule| steps.push(rule)),
-            _ => self.live.decide(&trunks, dialled, |rule| steps.push(rule)),
+        let asked = match (dialled, known) {
+            (Some(_), None) if !trunks.is_empty() => Some(unheld()),
+            _ => dialled,
         };
+        let caller = caller.map_or(CallerShown::Anyone, |text| CallerShown::Number(E164::dialled(text, None)));
+        let decided = self.live.decide(CallIn { trunks: &trunks, dialled: asked, caller }, |rule| steps.push(rule));
         let explanation = match decided {
             Ok(route) => {
                 let order = target::order(&route.endpoint.targets, |_| 0);

@@ -5,16 +5,20 @@
 //! over several rows are guards that the store evaluates inside the transaction, and a commit that lost a race is decided
 //! again from the start ([`again`]).
 
+mod agent_calls;
+mod agent_profiles;
 mod agents;
 mod calls;
 mod endpoints;
 mod explain;
 mod failure;
 mod numbers;
+mod of_agent;
 mod organizations;
 mod providers;
 mod purchase;
 mod stock;
+mod trunks;
 mod views;
 
 use domain::change::KeptAnswer;
@@ -46,6 +50,8 @@ pub(crate) struct App {
     pub(crate) live: Arc<Live>,
     pub(crate) vault: Vault,
     pub(crate) public: PublicSip,
+    /// Held while a number is chosen for somebody, so that buyers who come at once do not run for the same one.
+    pub(crate) provisions: tokio::sync::Mutex<()>,
 }
 
 /// Makes the answer to be kept with a commit, from the view that the commit leads to.
@@ -96,6 +102,11 @@ impl App {
             Op::AgentGet(id) => self.agent_get(ask, &id).map(View::Agent),
             Op::AgentUpdate(id, patch, expect) => self.agent_update(ask, id, patch, expect).await,
             Op::AgentDelete(id, expect) => self.agent_delete(ask, id, expect).await,
+            Op::AgentProfileList(page) => self.agent_profile_list(ask, &page),
+            Op::AgentProfileGet(id) => self.agent_profile_get(ask, &id),
+            Op::AgentProfileUpdate(id, patch) => self.agent_profile_update(ask, id, patch).await,
+            Op::AgentDissolve(id) => self.agent_dissolve(ask, id).await,
+            Op::OfAgent(agent, op) => self.of_agent(ask, agent, op).await,
             Op::EndpointCreate(new) => self.endpoint_create(ask, new).await,
             Op::EndpointList(page) => self.endpoint_list(ask, &page),
             Op::EndpointGet(id) => self.endpoint_get(ask, id).map(View::Endpoint),
@@ -106,12 +117,17 @@ impl App {
             Op::ProviderGet(id) => self.provider_get(ask, id).map(View::Provider),
             Op::ProviderUpdate(id, patch, expect) => self.provider_update(ask, id, patch, expect).await,
             Op::ProviderDelete(id, expect) => self.provider_delete(ask, id, expect).await,
+            Op::TrunkList(page) => self.trunk_list(ask, &page),
+            Op::TrunkGet(id) => self.trunk_get(ask, id).map(View::Provider),
+            Op::TrunkUpdate(id, patch) => self.trunk_update(ask, id, patch).await,
+            Op::TrunkDelete(id) => self.trunk_delete(ask, id).await,
             Op::StockAdd(rows) => self.stock_add(ask, rows).await,
             Op::StockAddOne(new) => self.stock_add_one(ask, new).await,
             Op::StockList(query, page) => self.stock_list(ask, query, &page),
             Op::StockUpdate(id, patch, expect) => self.stock_update(ask, id, patch, expect).await,
             Op::StockDelete(id, expect) => self.stock_delete(ask, id, expect).await,
             Op::NumberBuy(purchase) => self.number_buy(ask, purchase).await,
+            Op::NumberProvision(country, setup) => self.number_provision(ask, country, setup).await,
             Op::NumberImport(provider, import) => self.number_import(ask, provider, import).await,
             Op::NumberImportMany(provider, rows) => self.number_import_many(ask, provider, rows).await,
             Op::NumberList(query, page) => self.number_list(ask, &query, &page),
@@ -120,11 +136,15 @@ impl App {
             Op::NumberUpdate(number, patch, expect) => self.number_update(ask, number, patch, expect).await,
             Op::NumberRelease(number, expect) => self.number_release(ask, number, expect).await,
             Op::NumberDelete(number, expect) => self.number_delete(ask, number, expect).await,
+            Op::NumberDeleteUnassigned(number) => self.number_delete_unassigned(ask, number).await,
             Op::NumberRestore(number) => self.number_restore(ask, number).await,
             Op::NumberCredentials(number) => self.number_credentials(ask, number).await,
-            Op::NumberExplain(text, from) => self.number_explain(ask, &text, from),
+            Op::NumberExplain(text, from, caller) => self.number_explain(ask, &text, from, caller.as_deref()),
             Op::CallList(query, page) => self.call_list(ask, &query, &page),
             Op::CallGet(id) => self.call_get(ask, id),
+            Op::AgentCallList(query, page) => self.agent_call_list(ask, &query, &page),
+            Op::AgentCallGet(id) => self.agent_call_get(ask, id),
+            Op::AgentCallRedact(id) => self.agent_call_redact(ask, id).await,
             Op::EventList(page) => self.event_list(ask, &page),
         }
     }

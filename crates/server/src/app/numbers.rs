@@ -38,8 +38,8 @@ impl Found {
 impl App {
     pub(super) async fn number_import(&self, ask: Ask<'_>, provider: ProviderId, import: Import) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
-        self.check_trunk(&organization, provider)?;
-        let number = self.imported(ask, &organization, provider, &import)?;
+        self.check_trunk(organization.id, provider)?;
+        let (number, _) = self.imported(ask, &organization, provider, &import)?;
         let event = ask.event(organization.id, "number.imported", number.id);
         let changes = vec![Change::Number(Box::new(number.clone())), event];
         let guards = organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)).into_iter().collect();
@@ -51,10 +51,10 @@ impl App {
 
     pub(super) async fn number_import_many(&self, ask: Ask<'_>, provider: ProviderId, rows: Vec<Result<Import>>) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
-        self.check_trunk(&organization, provider)?;
+        self.check_trunk(organization.id, provider)?;
         let make = |row: Result<Import>| {
             let e164 = row.as_ref().map(|import| import.e164.clone()).unwrap_or_default();
-            (e164, row.and_then(|import| self.imported(ask, &organization, provider, &import)))
+            (e164, row.and_then(|import| self.imported(ask, &organization, provider, &import).map(|(number, _)| number)))
         };
         let rows: Vec<_> = rows.into_iter().map(make).collect();
         let good = rows.iter().filter(|(_, row)| row.is_ok()).count();
@@ -69,8 +69,14 @@ impl App {
         Ok(View::Imported(results))
     }
 
-    /// A number as it would be imported.
-    fn imported(&self, ask: Ask<'_>, organization: &Organization, provider: ProviderId, import: &Import) -> Result<Number> {
+    /// A number as it would be imported, and what must hold of where it lands.
+    pub(super) fn imported(
+        &self,
+        ask: Ask<'_>,
+        organization: &Organization,
+        provider: ProviderId,
+        import: &Import,
+    ) -> Result<(Number, Option<Guard>)> {
         let birth = self.birth(ask);
         let found = self.wiring_of_setup(ask, &import.setup, birth.environment)?;
         let environment = import.setup.environment.unwrap_or(birth.environment);
@@ -79,7 +85,10 @@ impl App {
         let number = Number::import(organization.id, &import.e164, provider, setup, birth)?;
         let carrier = carriers::of(ProviderKind::SipTrunk);
         let outcome = carrier.ask(CarrierOp::Acquire(number.e164)).map_err(super::failure::of_carrier)?;
-        if outcome == Outcome::Done && trust == Trust::Trusted { number.activate() } else { Ok(number) }
+        let ready = outcome == Outcome::Done && trust == Trust::Trusted;
+        let number = if ready { number.activate()? } else { number };
+        let landing = found.landing(&number);
+        Ok((number, landing))
     }
 
     /// Importing asks for trust: the operator has it; others by setting, which is open while there is one organization
@@ -96,9 +105,9 @@ impl App {
     }
 
     /// Imports go on a trunk of the organization's own.
-    fn check_trunk(&self, organization: &Organization, provider: ProviderId) -> Result<()> {
+    fn check_trunk(&self, organization: OrganizationId, provider: ProviderId) -> Result<()> {
         let found = self.store.provider_get(provider).map_err(of_read)?;
-        let own = found.filter(|p| p.organization_id == Some(organization.id));
+        let own = found.filter(|p| p.organization_id == Some(organization));
         let own = own.ok_or_else(|| Error::not_found(What::Provider).at("provider_id"))?;
         match own.kind {
             ProviderKind::SipTrunk => Ok(()),
@@ -130,11 +139,12 @@ impl App {
     pub(super) fn number_find(&self, ask: Ask<'_>, number: &NumberRef) -> Result<Number> {
         let organization = ask.organization()?;
         let found = match number {
-            NumberRef::Id(id) => self.store.number_get(organization, *id),
+            NumberRef::Id(id) | NumberRef::Held(id) => self.store.number_get(organization, *id),
             NumberRef::E164(e164) | NumberRef::OfAgent(_, e164) => self.store.number_find(organization, *e164),
         };
         let visible = |n: &Number| match number {
             NumberRef::Id(_) | NumberRef::E164(_) => n.status != domain::number::Status::Deleted,
+            NumberRef::Held(_) => n.status.is_held(),
             NumberRef::OfAgent(agent, _) => n.status.is_held() && n.agent_id.as_ref() == Some(agent),
         };
         let found = found.map_err(of_read)?.filter(visible);
@@ -145,6 +155,9 @@ impl App {
         again!(expected, {
             let before = self.number_find(ask, &number)?;
             expect(expected, before.version, What::Number)?;
+            if let Some(provider) = patch.provider_id {
+                self.check_trunk(before.organization_id, provider)?;
+            }
             let found = self.wiring_of_patch(ask, &patch, &before)?;
             let trust = if before.status == domain::number::Status::Pending {
                 let organization = self.organization_get(ask, before.organization_id)?;
@@ -181,8 +194,23 @@ impl App {
         })
     }
 
+    pub(super) async fn number_delete_unassigned(&self, ask: Ask<'_>, number: NumberRef) -> Result<View> {
+        again!(None::<u64>, {
+            let before = self.number_find(ask, &number)?;
+            before.check_unassigned()?;
+            // Under the version that was looked at: an agent that comes in this moment is seen by the next turn.
+            self.number_delete(ask, number.clone(), Some(before.version)).await
+        })
+    }
+
     /// Writes a number that is given up, and its stock with it: both or neither, so that nothing is sold twice or lost.
     async fn number_leaves(&self, ask: Ask<'_>, next: Number, name: &'static str, view: View) -> Result<View> {
+        let changes = self.number_leaving(ask, next, name)?;
+        self.commit(ask, Commit { changes, ..Commit::default() }, view).await
+    }
+
+    /// What is written when a number is given up.
+    pub(super) fn number_leaving(&self, ask: Ask<'_>, next: Number, name: &'static str) -> Result<Vec<Change>> {
         let kind = if next.stock_id.is_some() { ProviderKind::Managed } else { ProviderKind::SipTrunk };
         // No carrier of this version has anything to finish later, so a number that leaves is gone from it at once.
         carriers::of(kind).ask(CarrierOp::Release(next.e164)).map_err(super::failure::of_carrier)?;
@@ -193,7 +221,7 @@ impl App {
         }
         changes.push(ask.event(next.organization_id, name, next.id));
         changes.push(Change::Number(Box::new(next)));
-        self.commit(ask, Commit { changes, ..Commit::default() }, view).await
+        Ok(changes)
     }
 
     pub(super) async fn number_restore(&self, ask: Ask<'_>, number: NumberRef) -> Result<View> {

@@ -2,7 +2,7 @@
 
 use domain::error::Kind;
 use domain::ids::ProviderId;
-use domain::op::{CredentialsIn, Expect, InboundIn, OutboundIn, ProviderIn};
+use domain::op::{CredentialsIn, Expect, InboundIn, OutboundIn, Place, ProviderIn};
 use domain::provider::{Credentials, Inbound, Outbound, ProviderKind, ProviderPatch};
 use domain::{Change, Commit, Error, Guard, Page, Patch, Provider, Result, View, What};
 
@@ -18,7 +18,7 @@ impl App {
             None => None,
         };
         let id = ProviderId(clock::id());
-        let patch = self.sealed(id, new, None);
+        let patch = self.sealed(id, new, None)?;
         let provider = Provider::create(organization, id, kind, patch, ask.now)?;
         self.check_no_source(&provider)?;
         let log = organization.unwrap_or(domain::ids::OrganizationId::NONE);
@@ -41,7 +41,7 @@ impl App {
         again!(expected, {
             let before = self.provider_get(ask, id)?;
             expect(expected, before.version, What::Provider)?;
-            let next = before.update(self.sealed(id, patch.clone(), Some(&before)), ask.now)?;
+            let next = before.update(self.sealed(id, patch.clone(), Some(&before))?, ask.now)?;
             self.check_no_source(&next)?;
             let log = before.organization_id.unwrap_or(domain::ids::OrganizationId::NONE);
             let event = ask.event(log, "provider.updated", id);
@@ -62,34 +62,77 @@ impl App {
         })
     }
 
-    /// The same patch with its passwords encrypted for this provider; absent credentials stay as they are.
-    fn sealed(&self, id: ProviderId, patch: ProviderIn, before: Option<&Provider>) -> ProviderPatch {
+    /// The same patch as whole sides, with passwords encrypted for this provider; what is absent stays as it is.
+    fn sealed(&self, id: ProviderId, patch: ProviderIn, before: Option<&Provider>) -> Result<ProviderPatch> {
         let ProviderIn { label, inbound, outbound } = patch;
-        let credentials = |new: Patch<CredentialsIn>, old: Option<&Credentials>| match new {
-            Patch::Keep => old.cloned(),
-            Patch::Clear => None,
-            Patch::Set(CredentialsIn { username, password }) => {
-                let password = self.vault.seal(password.0.as_bytes(), id.0.as_bytes());
-                Some(Credentials { username, password })
-            }
-        };
-        let old_in = before.and_then(|p| p.inbound.as_ref()).and_then(|i| i.credentials.as_ref());
-        let old_out = before.and_then(|p| p.outbound.as_ref()).and_then(|o| o.credentials.as_ref());
         let inbound = match inbound {
             Patch::Keep => Patch::Keep,
             Patch::Clear => Patch::Clear,
-            Patch::Set(InboundIn { allowed_addresses, credentials: new }) => {
-                Patch::Set(Inbound { allowed_addresses, credentials: credentials(new, old_in) })
-            }
+            Patch::Set(new) => Patch::Set(self.inbound(id, new, before.and_then(|p| p.inbound.as_ref()))?),
         };
         let outbound = match outbound {
             Patch::Keep => Patch::Keep,
             Patch::Clear => Patch::Clear,
-            Patch::Set(OutboundIn { address, transport, credentials: new }) => {
-                Patch::Set(Outbound { address, transport, credentials: credentials(new, old_out) })
+            Patch::Set(new) => Patch::Set(self.outbound(id, new, before.and_then(|p| p.outbound.as_ref()))?),
+        };
+        Ok(ProviderPatch { label, inbound, outbound })
+    }
+
+    fn inbound(&self, id: ProviderId, new: InboundIn, old: Option<&Inbound>) -> Result<Inbound> {
+        let InboundIn { allowed_addresses, allowed_numbers, media_encryption, credentials } = new;
+        let mut next = old.cloned().unwrap_or_default();
+        next.allowed_addresses = allowed_addresses.unwrap_or(next.allowed_addresses);
+        next.allowed_numbers = allowed_numbers.unwrap_or(next.allowed_numbers);
+        next.media_encryption = media_encryption.unwrap_or(next.media_encryption);
+        next.credentials = self.credentials(id, credentials, next.credentials, "inbound")?;
+        Ok(next)
+    }
+
+    fn outbound(&self, id: ProviderId, new: OutboundIn, old: Option<&Outbound>) -> Result<Outbound> {
+        let OutboundIn { address, transport, place, destination_country, media_encryption, credentials } = new;
+        if let (Place::Fixed, Some(old)) = (place, old)
+            && (address.as_ref().is_some_and(|a| *a != old.address) || transport.is_some_and(|t| t != old.transport))
+        {
+            let words = "`outbound.address` and `outbound.transport` cannot change; make another provider.";
+            return Err(Error::invalid(What::Provider, "outbound", words));
+        }
+        let missing = |field: &str| {
+            Error::new(Kind::Missing, What::Provider, format!("`outbound.{field}` is required.")).at("outbound")
+        };
+        let old_address = old.map(|o| o.address.clone());
+        let mut country = old.and_then(|o| o.destination_country);
+        destination_country.apply(&mut country);
+        Ok(Outbound {
+            address: address.or(old_address).ok_or_else(|| missing("address"))?,
+            transport: transport.or(old.map(|o| o.transport)).ok_or_else(|| missing("transport"))?,
+            destination_country: country,
+            media_encryption: media_encryption.or(old.map(|o| o.media_encryption)).unwrap_or_default(),
+            credentials: self.credentials(id, credentials, old.and_then(|o| o.credentials.clone()), "outbound")?,
+        })
+    }
+
+    /// Credentials with their password encrypted for this provider; a name without a password keeps the password.
+    fn credentials(
+        &self,
+        id: ProviderId,
+        new: Patch<CredentialsIn>,
+        old: Option<Credentials>,
+        side: &'static str,
+    ) -> Result<Option<Credentials>> {
+        let CredentialsIn { username, password } = match new {
+            Patch::Keep => return Ok(old),
+            Patch::Clear => return Ok(None),
+            Patch::Set(new) => new,
+        };
+        let password = match (password, old) {
+            (Some(password), _) => self.vault.seal(password.0.as_bytes(), id.0.as_bytes()),
+            (None, Some(Credentials { username: _, password })) => password,
+            (None, None) => {
+                let words = format!("`{side}.credentials.password` is required.");
+                return Err(Error::new(Kind::Missing, What::Provider, words).at(side));
             }
         };
-        ProviderPatch { label, inbound, outbound }
+        Ok(Some(Credentials { username, password }))
     }
 
     /// An address is a trunk's or an endpoint's, never both.

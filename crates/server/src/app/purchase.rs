@@ -5,10 +5,12 @@
 //! transaction, so that money for one number buys one, however many are asked for at once.
 
 use carriers::{CarrierOp, Outcome};
-use domain::ids::{NumberId, PostingId};
+use domain::e164::Country;
+use domain::ids::{NumberId, OrganizationId, PostingId};
 use domain::number::{Birth, NumberSetup};
 use domain::op::{Believed, Purchase};
 use domain::provider::ProviderKind;
+use domain::stock::StockRef;
 use domain::{Change, Commit, Error, Guard, Kind, Micros, Number, Organization, Posting, Result, Stock, View, What};
 
 use super::failure::of_read;
@@ -28,6 +30,30 @@ impl App {
             }
         }
         Err(not_available())
+    }
+
+    /// Buys what costs least of a country's numbers on sale. The turns are taken one after the other: buyers who came at once
+    /// would all run for the same number.
+    pub(super) async fn number_provision(&self, ask: Ask<'_>, country: Country, setup: NumberSetup) -> Result<View> {
+        let organization = self.organization_get(ask, ask.organization()?)?;
+        let _turn = self.provisions.lock().await;
+        for _ in 0..super::RACES_MAX {
+            organization.kyc.check()?;
+            if let Some(max) = organization.number_slots
+                && self.store.number_held_count(organization.id).map_err(of_read)? >= u64::from(max)
+            {
+                return Err(slots(organization.id, max));
+            }
+            let found = self.store.stock_cheapest(country, ask.now).map_err(of_read)?;
+            let stock = StockRef::Id(found.ok_or_else(|| out_of_stock(country))?.id);
+            let purchase = Purchase { stock, setup: setup.clone(), believed: Believed::default() };
+            match self.buy_once(ask, &organization, &purchase).await {
+                // Somebody bought it by its name in this moment: look again.
+                Err(error) if matches!(error.kind, Kind::Stale | Kind::Exists) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(out_of_stock(country))
     }
 
     async fn buy_once(&self, ask: Ask<'_>, organization: &Organization, purchase: &Purchase) -> Result<View> {
@@ -71,6 +97,15 @@ impl App {
         let sip_credentials = self.vault.sip_credentials(id.0.as_bytes());
         Birth { now: ask.now, id, sip_credentials, environment: ask.caller.environment() }
     }
+}
+
+fn slots(organization: OrganizationId, max: u32) -> Error {
+    super::failure::of_commit(store::CommitError::Guard(Guard::SlotsWithin(organization, max)))
+}
+
+fn out_of_stock(country: Country) -> Error {
+    let words = format!("No number of {} is on sale; the operator has to put some in stock.", country.as_str());
+    Error::new(Kind::Conflict, What::Stock, words)
 }
 
 /// Prices come from the stock; a client that believes in others is told so before it pays.

@@ -4,7 +4,7 @@
 use domain::call::{FactKind, Started};
 use domain::e164::E164;
 use domain::ids::OrganizationId;
-use domain::routing::{Refusal, Refused, TrunkRoute};
+use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
 use domain::{Fact, Micros};
 use sip::{Ask, AskKind, CallIds, Transport, Verdict};
 use std::sync::Arc;
@@ -96,7 +96,8 @@ impl Decider {
             return Step::Now(refuse(503, "Call Records Cannot Be Kept"));
         }
         let dialled = dialled(ask);
-        match self.live.decide(trunks, dialled, |_| {}) {
+        let caller = CallerShown::Number(E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()));
+        match self.live.decide(CallIn { trunks, dialled, caller }, |_| {}) {
             Ok(route) => {
                 let ids = CallIds {
                     call: clock::id(),

@@ -128,11 +128,11 @@ impl Live {
     }
 
     /// Decides an inbound call. `see` is told each rule; the call path passes a function that does nothing.
-    pub(crate) fn decide(&self, trunks: &[TrunkRoute], dialled: Option<E164>, see: impl FnMut(Rule)) -> Result<Route, Refused> {
+    pub(crate) fn decide(&self, call: CallIn<'_>, see: impl FnMut(Rule)) -> Result<Route, Refused> {
         let generation = self.generation();
         let directory = self.read();
         let table = Reading { numbers: &self.numbers, directory: &directory };
-        let routed = routing::decide(&table, CallIn { trunks, dialled }, see)?;
+        let routed = routing::decide(&table, call, see)?;
         let endpoint = directory.endpoint(routed.endpoint_id).cloned();
         // `decide` has just found the endpoint under this same lock.
         let endpoint = endpoint.ok_or(Refused { why: routing::Refusal::NoEndpoint, number: Some(routed.number), trunk: Some(routed.trunk) })?;
@@ -187,6 +187,10 @@ impl routing::Table for Reading<'_> {
 
     fn organization(&self, id: OrganizationId) -> Option<OrganizationRoute> {
         self.directory.organization(id).map(|tenant| tenant.route)
+    }
+
+    fn admits(&self, trunk: ProviderId, caller: Option<E164>) -> bool {
+        self.directory.trunk(trunk).is_none_or(|trunk| trunk.admits(caller))
     }
 
     fn targets_on(&self, id: EndpointId) -> Option<usize> {

@@ -5,6 +5,7 @@ use domain::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::number::{Environment, Status};
 use domain::organization::Kyc;
 use domain::provider::{AddressRule, Inbound, ProviderKind, ProviderPatch};
+use domain::routing::{CallIn, CallerShown};
 use domain::target::{Target, TargetUri};
 use domain::{Bag, E164, Endpoint, Micros, Organization, Patch, Provider, Timestamp};
 use proptest::prelude::*;
@@ -33,7 +34,8 @@ fn endpoint(id: u128, on: bool) -> Endpoint {
 fn trunk(id: u128, own: Option<u128>, host: u8) -> Provider {
     let rules = [format!("192.0.2.{host}"), format!("198.51.100.{host}/28")];
     let allowed_addresses = rules.iter().map(|r| AddressRule::parse(r).unwrap()).collect();
-    let inbound = Patch::Set(Inbound { allowed_addresses, credentials: None });
+    let allowed_numbers = E164::from_u64(DIGITS).filter(|_| host == 2).into_iter().collect();
+    let inbound = Patch::Set(Inbound { allowed_addresses, allowed_numbers, ..Inbound::default() });
     let patch = ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep };
     let (own, id) = (own.map(|o| OrganizationId(Uuid::from_u128(o))), ProviderId(Uuid::from_u128(id)));
     Provider::create(own, id, ProviderKind::SipTrunk, patch, Timestamp::UNIX_EPOCH).unwrap()
@@ -104,7 +106,7 @@ fn answers(live: &Live) -> Vec<String> {
             let mut trunks = live.trunks_from(format!("{net}.{host}").parse().unwrap());
             trunks.sort_by_key(|t| t.id);
             for digits in 0..4 {
-                let decided = live.decide(&trunks, E164::from_u64(DIGITS + digits), |_| {});
+                let decided = live.decide(CallIn { trunks: &trunks, dialled: E164::from_u64(DIGITS + digits), caller: CallerShown::Number(None) }, |_| {});
                 answers.push(format!("{:?}", decided.map(|r| (r.routed, r.endpoint))));
             }
         }

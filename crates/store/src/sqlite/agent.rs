@@ -1,6 +1,6 @@
 //! Agents. Their ids may be chosen by clients, so they are unique within an organization only.
 
-use domain::ids::{AgentId, OrganizationId};
+use domain::ids::{AgentId, EndpointId, OrganizationId};
 use domain::{Agent, Page, Paged, What};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
@@ -8,31 +8,32 @@ use std::sync::LazyLock;
 
 use super::apply::Tx;
 use super::list::{List, page_of};
-use super::sql::{Columns, Table, blob, corrupt, exists, int, one, time, write};
+use super::sql::{Columns, Table, all, bag, blob, corrupt, exists, int, one, time, write};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    Table::new("agents", "name, description, created_at, updated_at, serial, version", "organization_id, id")
+    Table::new("agents", "name, description, bags, created_at, updated_at, serial, version", "organization_id, id")
 });
 
 fn read(mut row: Columns<'_, '_>) -> Result<Agent, StoreError> {
-    let (name, description) = (row.get()?, row.get()?);
+    let (name, description, bags) = (row.get()?, row.get()?, row.json()?);
     let (created_at, updated_at) = (row.time()?, row.time()?);
     row.skip(); // serial
     let (version, organization_id) = (row.uint()?, row.id()?);
     let id = row.agent_of()?.ok_or_else(|| corrupt("an agent's id", "absent"))?;
-    Ok(Agent { id, organization_id, name, description, created_at, updated_at, version })
+    Ok(Agent { id, organization_id, name, description, bags, created_at, updated_at, version })
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), CommitError> {
-    let Agent { id, organization_id, name, description, created_at, updated_at, version } = agent;
+    let Agent { id, organization_id, name, description, bags, created_at, updated_at, version } = agent;
     let serial = match serial(tx.db, *organization_id, id)? {
         Some(serial) => serial,
         None => tx.counters.next_serial(),
     };
     let (created, updated, organization) = (time(*created_at), time(*updated_at), blob(*organization_id));
+    let bags = bag(bags);
     let row =
-        params![name, description, created, updated, int(serial), int(*version), organization, id.as_str()];
+        params![name, description, bags, created, updated, int(serial), int(*version), organization, id.as_str()];
     TABLE.put(tx.db, What::Agent, *version, row).map_err(|f| f.about(What::Agent, What::Organization))?;
     tx.touch();
     Ok(())
@@ -120,6 +121,17 @@ pub(crate) fn names(
         found.extend(name(id)?.map(|name| (id.clone(), name)));
     }
     Ok(found)
+}
+
+/// The agent's endpoints, at most `limit`.
+pub(crate) fn endpoints(
+    db: &Connection,
+    organization: OrganizationId,
+    id: &AgentId,
+    limit: u32,
+) -> Result<Vec<EndpointId>, StoreError> {
+    let sql = "SELECT id FROM endpoints WHERE organization_id = $1 AND agent_id = $2 ORDER BY id LIMIT $3";
+    all(db, sql, params![blob(organization), id.as_str(), limit], |mut row| row.id())
 }
 
 pub(crate) fn has_endpoints(

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::change_log::Topic;
 use super::index::Pending;
 use super::sql::{blob, corrupt, int, one, write};
-use super::{agent, answer, endpoint, event, key, ledger, number, organization, provider, stock};
+use super::{agent, answer, call, endpoint, event, key, ledger, number, organization, provider, stock};
 use crate::error::{CommitError, StoreError};
 
 /// What is counted for the whole installation. Read when the writer's transaction begins, written before it ends; a commit
@@ -189,6 +189,7 @@ fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
         Change::StockDelete(id, version) => stock::delete(tx, *id, *version),
         Change::Number(number) => number::put(tx, number),
         Change::Posting(posting) => ledger::post(tx, posting),
+        Change::CallRedact(organization, id, at) => call::agent::redact(tx, (*organization, *id), *at),
         Change::Event(event) => event::put(tx, event),
     }
 }

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use super::apply::Tx;
 use super::change_log::Topic;
 use super::list::{List, page_of_ids};
-use super::sql::{Columns, Failure, Table, bag, blob, corrupt, exists, int, json, one, time, write};
+use super::sql::{Columns, Failure, Table, all, bag, blob, corrupt, exists, int, json, one, time, write};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -193,6 +193,19 @@ pub(crate) fn list(
 ) -> Result<Paged<Endpoint>, StoreError> {
     let list = List::new(&TABLE.select, Vec::new()).and("organization_id =", blob(organization).to_vec());
     list.page(db, "id", page_of_ids(page), read)
+}
+
+pub(crate) fn of_agent(
+    db: &Connection,
+    organization: OrganizationId,
+    agent: &AgentId,
+    limit: u32,
+) -> Result<Vec<Endpoint>, StoreError> {
+    let sql = format!(
+        "{} AND organization_id = $1 AND agent_id = $2 ORDER BY id DESC LIMIT $3",
+        TABLE.select
+    );
+    all(db, &sql, params![blob(organization), agent.as_str(), limit], read)
 }
 
 pub(crate) fn default(

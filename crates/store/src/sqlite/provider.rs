@@ -1,7 +1,8 @@
 //! Providers. The operator's own stand under [`OrganizationId::NONE`].
 
 use domain::ids::{OrganizationId, ProviderId};
-use domain::provider::{Credentials, Inbound, Outbound, ProviderKind, Sealed};
+use domain::e164::{Country, E164};
+use domain::provider::{Credentials, Inbound, MediaEncryption, Outbound, ProviderKind, Sealed};
 use domain::target::Transport;
 use domain::{Page, Paged, Provider, What};
 use rusqlite::{Connection, params};
@@ -30,6 +31,11 @@ struct CredentialsRow {
 #[derive(Serialize, Deserialize)]
 struct InboundRow {
     allowed_addresses: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    allowed_numbers: Vec<u64>,
+    /// Absent: disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    media_encryption: Option<String>,
     credentials: Option<CredentialsRow>,
 }
 
@@ -37,6 +43,11 @@ struct InboundRow {
 struct OutboundRow {
     address: String,
     transport: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    destination_country: Option<String>,
+    /// Absent: disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    media_encryption: Option<String>,
     credentials: Option<CredentialsRow>,
 }
 
@@ -60,30 +71,60 @@ impl CredentialsRow {
     }
 }
 
+fn encryption_text(encryption: MediaEncryption) -> Option<String> {
+    (encryption != MediaEncryption::default()).then(|| encryption.as_str().to_owned())
+}
+
+fn encryption_read(text: Option<&str>) -> Result<MediaEncryption, StoreError> {
+    let read = |text| MediaEncryption::parse(text).ok_or_else(|| corrupt("a way of encryption", text));
+    text.map_or(Ok(MediaEncryption::default()), read)
+}
+
 fn inbound_text(inbound: &Inbound) -> String {
-    let Inbound { allowed_addresses, credentials } = inbound;
-    let credentials = credentials.as_ref().map(CredentialsRow::of);
-    json(&InboundRow { allowed_addresses: addresses_text(allowed_addresses), credentials })
+    let Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials } = inbound;
+    json(&InboundRow {
+        allowed_addresses: addresses_text(allowed_addresses),
+        allowed_numbers: allowed_numbers.iter().map(|number| number.as_u64()).collect(),
+        media_encryption: encryption_text(*media_encryption),
+        credentials: credentials.as_ref().map(CredentialsRow::of),
+    })
 }
 
 fn inbound_read(text: &str) -> Result<Inbound, StoreError> {
     let row: InboundRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-    let InboundRow { allowed_addresses, credentials } = row;
-    let credentials = credentials.map(CredentialsRow::read).transpose()?;
-    Ok(Inbound { allowed_addresses: addresses_read(&allowed_addresses)?, credentials })
+    let InboundRow { allowed_addresses, allowed_numbers, media_encryption, credentials } = row;
+    let number = |n: u64| E164::from_u64(n).ok_or_else(|| corrupt("a caller's number", "of a wrong length"));
+    Ok(Inbound {
+        allowed_addresses: addresses_read(&allowed_addresses)?,
+        allowed_numbers: allowed_numbers.into_iter().map(number).collect::<Result<_, _>>()?,
+        media_encryption: encryption_read(media_encryption.as_deref())?,
+        credentials: credentials.map(CredentialsRow::read).transpose()?,
+    })
 }
 
 fn outbound_text(outbound: &Outbound) -> String {
-    let Outbound { address, transport, credentials } = outbound;
-    let credentials = credentials.as_ref().map(CredentialsRow::of);
-    json(&OutboundRow { address: address.clone(), transport: transport.as_str().to_owned(), credentials })
+    let Outbound { address, transport, destination_country, media_encryption, credentials } = outbound;
+    json(&OutboundRow {
+        address: address.clone(),
+        transport: transport.as_str().to_owned(),
+        destination_country: destination_country.map(|country| country.as_str().to_owned()),
+        media_encryption: encryption_text(*media_encryption),
+        credentials: credentials.as_ref().map(CredentialsRow::of),
+    })
 }
 
 fn outbound_read(text: &str) -> Result<Outbound, StoreError> {
     let row: OutboundRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-    let OutboundRow { address, transport, credentials } = row;
+    let OutboundRow { address, transport, destination_country, media_encryption, credentials } = row;
+    let country = |text: String| Country::parse(&text).ok_or_else(|| corrupt("a country", &text));
     let transport = Transport::parse(&transport).ok_or_else(|| corrupt("a transport", &transport))?;
-    Ok(Outbound { address, transport, credentials: credentials.map(CredentialsRow::read).transpose()? })
+    Ok(Outbound {
+        address,
+        transport,
+        destination_country: destination_country.map(country).transpose()?,
+        media_encryption: encryption_read(media_encryption.as_deref())?,
+        credentials: credentials.map(CredentialsRow::read).transpose()?,
+    })
 }
 
 fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {

@@ -3,7 +3,7 @@
 use domain::e164::{Country, E164, NumberType};
 use domain::ids::StockId;
 use domain::stock::{Capabilities, StockQuery, StockState};
-use domain::{Page, Paged, Start, Stock, What};
+use domain::{Page, Paged, Start, Stock, Timestamp, What};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use std::sync::LazyLock;
@@ -114,6 +114,21 @@ pub(crate) fn get(db: &Connection, id: StockId) -> Result<Option<Stock>, StoreEr
 
 pub(crate) fn find(db: &Connection, number: E164) -> Result<Option<Stock>, StoreError> {
     one(db, &format!("{} AND e164 = $1", TABLE.select), params![e164(number)], read)
+}
+
+/// What costs least of a country's numbers for calls that are on sale; among equals the one that came first.
+pub(crate) fn cheapest(
+    db: &Connection,
+    country: Country,
+    at: Timestamp,
+) -> Result<Option<Stock>, StoreError> {
+    // Condition and order name the index.
+    let sql = format!(
+        "{} AND country = $1 AND state <> 'sold' AND voice = 1 AND coalesce(until, 0) <= $2 \
+         ORDER BY (setup_cost + monthly_cost), id LIMIT 1",
+        TABLE.select
+    );
+    one(db, &sql, params![country.as_str(), time(at)], read)
 }
 
 pub(crate) fn list(

@@ -9,7 +9,7 @@ use domain::ids::{
 use domain::key::{DialectName, Key, KeyHash, KeyNew, Minted, Mode, Role};
 use domain::number::{Birth, Environment, NumberSetup, Wiring};
 use domain::organization::Kyc;
-use domain::provider::{AddressRule, Credentials, Inbound, ProviderKind, ProviderPatch, Sealed};
+use domain::provider::{AddressRule, Credentials, Inbound, MediaEncryption, ProviderKind, ProviderPatch, Sealed};
 use domain::stock::{Capabilities, Stock, StockState};
 use domain::{
     Agent, Bag, Change, Commit, Generation, Guard, Micros, Number, Organization, Patch, Posting, Provider,
@@ -84,7 +84,11 @@ impl World {
 
     pub(crate) fn new_agent(&self, organization: OrganizationId, name: &str) -> Agent {
         let new =
-            AgentPatch { name: Some(name.to_owned()), description: Patch::Set("What it does".to_owned()) };
+            AgentPatch {
+                name: Some(name.to_owned()),
+                description: Patch::Set("What it does".to_owned()),
+                ..AgentPatch::default()
+            };
         Agent::create(organization, AgentId::from_uuid(self.uuid()), new, self.now()).unwrap()
     }
 
@@ -121,7 +125,10 @@ impl World {
         let credentials =
             Some(Credentials { username: "trunk".to_owned(), password: Sealed(vec![0, 1, 254, 255]) });
         let allowed_addresses = vec![AddressRule::parse("2001:db8::/32").unwrap()];
-        let inbound = Patch::Set(Inbound { allowed_addresses, credentials });
+        let allowed_numbers = vec![E164::from_u64(12_125_550_100).unwrap()];
+        let media_encryption = MediaEncryption::Allowed;
+        let inbound =
+            Patch::Set(Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials });
         let new = ProviderPatch { label: Some("Trunk".to_owned()), inbound, ..ProviderPatch::default() };
         Provider::create(organization, ProviderId(self.uuid()), ProviderKind::SipTrunk, new, self.now())
             .unwrap()

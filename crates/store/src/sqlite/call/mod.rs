@@ -3,10 +3,11 @@
 //! The facts stand in the call's own row: appending is one read and one write per call, and reading a call folds them, so that
 //! what is shown cannot differ from what happened. A call is settled in the transaction in which it is first final.
 
+pub(crate) mod agent;
 mod settle;
 
 use domain::call::{CallQuery, CallStatus};
-use domain::ids::{CallId, NumberId, OrganizationId};
+use domain::ids::{AgentId, CallId, NumberId, OrganizationId};
 use domain::{Call, Fact, Page, Paged, Timestamp};
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
@@ -31,6 +32,14 @@ fn facts_read(organization: OrganizationId, call: CallId, text: &str) -> Result<
 fn read_facts(mut row: Columns<'_, '_>) -> Result<Vec<Fact>, StoreError> {
     let (organization, call, text): (_, _, String) = (row.id()?, row.id()?, row.get()?);
     facts_read(organization, call, &text)
+}
+
+/// What a call's row holds beside its facts.
+#[derive(Default)]
+struct Kept {
+    settled: Settled,
+    agent_id: Option<AgentId>,
+    redacted_at: Option<Timestamp>,
 }
 
 fn read(row: Columns<'_, '_>) -> Result<Call, StoreError> {
@@ -61,16 +70,19 @@ pub(super) fn append(db: &Connection, group: &mut Group, facts: Vec<Fact>) -> Re
 fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) -> Result<(), StoreError> {
     let Some(first) = facts.first() else { return Ok(()) };
     let (organization, id) = (first.organization_id, first.call_id);
-    let sql = "SELECT facts, settled, minutes, charged FROM calls WHERE organization_id = $1 AND id = $2";
+    let sql = "SELECT facts, settled, minutes, charged, agent_id, redacted_at FROM calls WHERE organization_id = $1 AND id = $2";
     let stored = one(tx.db, sql, params![blob(organization), blob(id)], |mut row| {
         let text: String = row.get()?;
-        Ok((text, Settled { ended: row.get()?, minutes: row.uint()?, charged: row.micros()? }))
+        let settled = Settled { ended: row.get()?, minutes: row.uint()?, charged: row.micros()? };
+        Ok((text, Kept { settled, agent_id: row.agent_of()?, redacted_at: row.time_of()? }))
     })?;
-    let (mut text, mut settled) = stored.unwrap_or_default();
+    let (mut text, mut kept) = stored.unwrap_or_default();
     let mut known = facts_read(organization, id, &text)?;
     let mut keys: HashSet<String> = known.iter().map(Fact::key).collect();
     let before = known.len();
     for fact in facts {
+        // What comes late to a record without its private part brings none back.
+        let fact = if kept.redacted_at.is_some() { fact.redacted() } else { fact };
         if keys.insert(fact.key()) {
             if !text.is_empty() {
                 text.push('\n');
@@ -84,13 +96,24 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
     }
     appended.inserted += known.len() - before;
     let Some(call) = Call::fold(&known) else { return Ok(()) };
-    let was_ended = settled.ended;
-    settle::settle(tx, &call, &mut settled)?;
-    appended.settled += usize::from(settled.ended && !was_ended);
-    row_put(tx.db, &call, &settled, &text)
+    let was_ended = kept.settled.ended;
+    settle::settle(tx, &call, &mut kept.settled)?;
+    appended.settled += usize::from(kept.settled.ended && !was_ended);
+    if kept.agent_id.is_none() {
+        kept.agent_id = agent_of(tx.db, &call)?;
+    }
+    row_put(tx.db, &call, &kept, &text)
 }
 
-fn row_put(db: &Connection, call: &Call, settled: &Settled, facts: &str) -> Result<(), StoreError> {
+/// Who has the call's number at this moment: written with the call, it stays when the number goes to somebody else.
+fn agent_of(db: &Connection, call: &Call) -> Result<Option<AgentId>, StoreError> {
+    let Some(number) = call.number_id else { return Ok(None) };
+    let sql = "SELECT agent_id FROM numbers WHERE organization_id = $1 AND id = $2";
+    let found = one(db, sql, params![blob(call.organization_id), blob(number)], |mut row| row.agent_of())?;
+    Ok(found.flatten())
+}
+
+fn row_put(db: &Connection, call: &Call, kept: &Kept, facts: &str) -> Result<(), StoreError> {
     let Call {
         id,
         organization_id,
@@ -115,15 +138,16 @@ fn row_put(db: &Connection, call: &Call, settled: &Settled, facts: &str) -> Resu
         cost,
         dialog: _,
     } = call;
-    let Settled { ended, minutes, charged } = settled;
+    let Kept { settled: Settled { ended, minutes, charged }, agent_id, redacted_at } = kept;
     let sql = "INSERT INTO calls (organization_id, id, number_id, number, direction, status, open, started_at, answered_at, \
-               ended_at, duration_seconds, cost, settled, minutes, charged, facts) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+               ended_at, duration_seconds, cost, settled, minutes, charged, facts, agent_id, redacted_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
                ON CONFLICT (organization_id, id) DO UPDATE SET number_id = excluded.number_id, number = excluded.number, \
                direction = excluded.direction, status = excluded.status, open = excluded.open, \
                started_at = excluded.started_at, answered_at = excluded.answered_at, ended_at = excluded.ended_at, \
                duration_seconds = excluded.duration_seconds, cost = excluded.cost, settled = excluded.settled, \
-               minutes = excluded.minutes, charged = excluded.charged, facts = excluded.facts";
+               minutes = excluded.minutes, charged = excluded.charged, facts = excluded.facts, \
+               agent_id = excluded.agent_id, redacted_at = excluded.redacted_at";
     let row = params![
         blob(*organization_id),
         blob(*id),
@@ -140,7 +164,9 @@ fn row_put(db: &Connection, call: &Call, settled: &Settled, facts: &str) -> Resu
         ended,
         int(*minutes),
         charged.0,
-        facts
+        facts,
+        agent_id.as_ref().map(AgentId::as_str),
+        time_of(*redacted_at)
     ];
     let failed = |f: super::sql::Failure| {
         StoreError::Database(f.about(domain::What::Call, domain::What::Call).to_string())
