@@ -97,6 +97,7 @@ pub(crate) struct Operation {
     answers: Vec<(u16, &'static str, Option<Shape>)>,
     answer_headers: Vec<(&'static str, &'static str)>,
     refusals: Vec<u16>,
+    extension: bool,
 }
 
 impl Operation {
@@ -155,6 +156,12 @@ impl Operation {
     /// A header of the good answers.
     pub(crate) fn answer_header(mut self, name: &'static str, about: &'static str) -> Self {
         self.answer_headers.push((name, about));
+        self
+    }
+
+    /// Marks it as ours: the vendor's own API has no such operation.
+    pub(crate) fn extension(mut self) -> Self {
+        self.extension = true;
         self
     }
 
@@ -217,7 +224,7 @@ impl Document {
 
     /// Adds a row of the table.
     pub(crate) fn operation(mut self, endpoint: &'static Endpoint, operation: Operation) -> Self {
-        let Operation { summary, tag, parameters, bodies, body_optional, answers, answer_headers, refusals } =
+        let Operation { summary, tag, parameters, bodies, body_optional, answers, answer_headers, refusals, extension } =
             operation;
         let mut entry = json!({ "operationId": endpoint.verb, "summary": summary });
         if let Some(tag) = tag {
@@ -225,6 +232,9 @@ impl Document {
         }
         if let Some(scope) = endpoint.scope {
             entry["description"] = json!(format!("Needs the right `{scope}`."));
+        }
+        if extension {
+            entry["x-trunkline-extension"] = json!(true);
         }
         entry["parameters"] = self.parameters(endpoint.path, parameters);
         if !bodies.is_empty() {

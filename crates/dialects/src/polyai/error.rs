@@ -1,5 +1,7 @@
 //! PolyAI's refusals: six keys, and codes of the vendor's error page where it has one, else ours in the same style.
 
+use std::borrow::Cow;
+
 use domain::error::{Error, Kind, What};
 use http::StatusCode;
 
@@ -26,10 +28,10 @@ pub(super) fn reply(context: &Context, error: &Error) -> Reply {
     let error_id = correlation_id(context);
     let body = ErrorOut {
         success: false,
-        error: error.public.clone(),
+        error: words(error).into_owned(),
         error_id: error_id.clone(),
         error_code,
-        error_message: error.public.clone(),
+        error_message: words(error).into_owned(),
         data: None,
     };
     Reply::json(status, &body).with_retry_after(error).with(CORRELATION_HEADER, &error_id)
@@ -42,7 +44,7 @@ fn status_and_code(context: &Context, error: &Error) -> (StatusCode, &'static st
         }
         Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "AUTH_USER_UNAUTHORISED"),
         Kind::Forbidden => (StatusCode::FORBIDDEN, "USER_ACCESS_FORBIDDEN"),
-        Kind::NotFound => (StatusCode::NOT_FOUND, not_found(error.what)),
+        Kind::NotFound => (StatusCode::NOT_FOUND, not_found(error)),
         Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
         Kind::Exists => (StatusCode::CONFLICT, exists(error.what)),
         Kind::Stale | Kind::Conflict => (StatusCode::CONFLICT, "CONFLICT"),
@@ -65,8 +67,22 @@ fn status_and_code(context: &Context, error: &Error) -> (StatusCode, &'static st
     }
 }
 
-fn not_found(what: What) -> &'static str {
-    match what {
+/// The sentence of a refusal, in this vendor's nouns where ours differ.
+pub(super) fn words(error: &Error) -> Cow<'_, str> {
+    match (error.what, error.field) {
+        (What::Endpoint, _) if error.kind == Kind::NotFound => "There is no such connector.".into(),
+        (What::Organization, _) if error.kind == Kind::NotFound => "There is no such account.".into(),
+        (What::Number, Some("environment")) if error.kind == Kind::Invalid => {
+            "`clientEnv` is decided by the connector; leave it out or name the connector's.".into()
+        }
+        _ => error.public.as_str().into(),
+    }
+}
+
+fn not_found(error: &Error) -> &'static str {
+    match error.what {
+        // The connector that a number was to go to, not one that was asked for.
+        What::Endpoint if error.field == Some("endpoint_id") => "PHONE_NUMBERS_CONNECTOR_DOES_NOT_EXIST",
         What::Number | What::Stock => "PHONE_NUMBERS_NOT_FOUND",
         What::Endpoint => "CONNECTORS_NOT_FOUND",
         What::Agent => "PROJECT_NOT_FOUND",
@@ -94,6 +110,7 @@ fn invalid(error: &Error) -> &'static str {
     match (error.what, error.field) {
         (What::Number, Some("e164")) => "PHONE_NUMBERS_INVALID_PHONE_NUMBER_FORMAT",
         (What::Endpoint, _) => "CONNECTORS_VALIDATION_FAILED",
+        (What::Agent, Some("agentId" | "newAgentId")) => "PROJECT_ID_INVALID",
         _ => "SCHEMA_VALIDATION_FAILED",
     }
 }
