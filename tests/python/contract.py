@@ -1,4 +1,4 @@
-"""Holds responses against the contracts in contracts/seed: status, content type, schema, and no field beyond it."""
+"""Holds responses against the contracts in contracts/seed (or, named with their folder, in contracts/full): status, content type, schema, and no field beyond it."""
 
 import copy
 import functools
@@ -29,7 +29,7 @@ def _schema31(node):
 
 @functools.cache
 def _load(name):
-    document = json.loads((ROOT / "contracts" / "seed" / f"{name}.json").read_text())
+    document = json.loads((ROOT / "contracts" / (name if "/" in name else f"seed/{name}")).with_suffix(".json").read_text())
     return _schema31(document) if document["openapi"].startswith("3.0") else document
 
 

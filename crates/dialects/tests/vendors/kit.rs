@@ -213,9 +213,10 @@ fn nullable(node: &mut Value) {
     }
 }
 
-/// A contract of contracts/seed, with OpenAPI 3.0's `nullable` said as JSON Schema says it.
+/// A contract of contracts/seed, or of another folder if it is named (`full/polyai`), with OpenAPI 3.0's `nullable` said as JSON Schema says it.
 pub(crate) fn contract(name: &str) -> Value {
-    let path = format!("{}/../../contracts/seed/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let name = if name.contains('/') { name.to_owned() } else { format!("seed/{name}") };
+    let path = format!("{}/../../contracts/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let mut document = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     nullable(&mut document);
     document
