@@ -456,6 +456,34 @@ pub struct CallQuery {
     pub direction: Option<Direction>,
     /// Only of this number.
     pub number: Option<E164>,
+    /// Only in one of these states, where a list is given.
+    pub any_of: Option<Vec<CallStatus>>,
+    /// Only of this number, by its id.
+    pub number_id: Option<NumberId>,
+    /// Only those that began at this time or later.
+    pub from: Option<Timestamp>,
+    /// Only those that began before this time.
+    pub before: Option<Timestamp>,
+}
+
+/// How many calls there are in one state, and how long they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallCount {
+    /// The state.
+    pub status: CallStatus,
+    /// How many.
+    pub calls: u64,
+    /// Seconds between answer and end, of all of them.
+    pub seconds: u64,
+}
+
+/// How many calls began on one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallDay {
+    /// The day's first moment (UTC).
+    pub day: Timestamp,
+    /// How many.
+    pub calls: u64,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::Timestamp;
 use crate::ids::{AgentId, CallId, EndpointId, OrganizationId, ProviderId, StockId};
-use crate::key::Key;
+use crate::key::{Key, KeyUse};
 use crate::ledger::Posting;
 use crate::number::Number;
 use crate::organization::Organization;
@@ -47,6 +47,10 @@ pub enum Change {
     CallRedact(OrganizationId, CallId, Timestamp),
     /// An entry of the audit log.
     Event(Event),
+    /// Uses of a key, added to those that are stored. No memory follows it: the generation stays.
+    KeyUse(KeyUse),
+    /// The record of a call that has ended goes; what it counted and cost stays.
+    CallDelete(OrganizationId, CallId),
 }
 
 /// A condition over more than one row, evaluated in the same transaction after the changes, under the organization's lock:

@@ -5,7 +5,7 @@ use crate::error::{Error, Result, What};
 use crate::ids::{AgentId, EndpointId, OrganizationId};
 use crate::number::Environment;
 use crate::provider::AddressRule;
-use crate::target::Target;
+use crate::target::{Target, TargetUri};
 use crate::{Bag, Patch, Timestamp};
 
 /// What stands behind an endpoint.
@@ -13,11 +13,65 @@ use crate::{Bag, Patch, Timestamp};
 pub enum EndpointKind {
     /// Plain SIP targets.
     Sip,
+    /// An HTTP address; takes no calls by SIP.
+    Webhook,
+    /// An agent on a platform that its config names.
+    Agent,
+    /// A platform, by its assistant's id.
+    Vapi,
+    /// A platform, by its agent's id.
+    Retell,
+    /// A platform, by its project's SIP address.
+    LiveKit,
+    /// A platform, by its agent's id.
+    ElevenLabs,
+    /// A platform, by its SIP address.
+    Vogent,
+    /// One SIP address.
+    CustomSip,
+    /// One SIP address, or none yet.
+    DirectSip,
 }
 
 impl EndpointKind {
     /// The kinds with their names.
-    pub const NAMES: [(Self, &'static str); 1] = [(Self::Sip, "sip")];
+    pub const NAMES: [(Self, &'static str); 10] = [
+        (Self::Sip, "sip"),
+        (Self::Webhook, "webhook"),
+        (Self::Agent, "agent"),
+        (Self::Vapi, "vapi"),
+        (Self::Retell, "retell"),
+        (Self::LiveKit, "livekit"),
+        (Self::ElevenLabs, "elevenlabs"),
+        (Self::Vogent, "vogent"),
+        (Self::CustomSip, "custom_sip"),
+        (Self::DirectSip, "direct_sip"),
+    ];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+}
+
+/// Whether an endpoint is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndpointStatus {
+    /// Its numbers' calls go to it.
+    #[default]
+    Active,
+    /// Its numbers' calls are refused.
+    Inactive,
+}
+
+impl EndpointStatus {
+    /// The states with their names.
+    pub const NAMES: [(Self, &'static str); 2] = [(Self::Active, "active"), (Self::Inactive, "inactive")];
 
     /// The name.
     pub fn as_str(self) -> &'static str {
@@ -41,13 +95,19 @@ pub struct Endpoint {
     pub name: String,
     /// What stands behind it.
     pub kind: EndpointKind,
+    /// Whether it is in use.
+    pub status: EndpointStatus,
+    /// Its own address, where its kind has one: of a webhook by HTTP, of any other by SIP.
+    pub url: Option<String>,
+    /// What its platform needs to know: kept as data, read by [`crate::platform`].
+    pub config: Bag,
     /// The agent that answers here.
     pub agent_id: Option<AgentId>,
     /// Where in the agent's life: sandbox, pre-release, live.
     pub environment: Environment,
     /// Whether a number that is given this agent lands here. At most one per (agent, environment); the first becomes it.
     pub is_default: bool,
-    /// Where it answers.
+    /// Where it answers. Of every kind but plain SIP they follow from `url` and `config`.
     pub targets: Vec<Target>,
     /// Addresses it may place calls from without a password.
     pub source_addresses: Vec<AddressRule>,
@@ -68,6 +128,12 @@ pub struct EndpointPatch {
     pub name: Option<String>,
     /// What stands behind it.
     pub kind: Option<EndpointKind>,
+    /// Whether it is in use.
+    pub status: Option<EndpointStatus>,
+    /// Its address. Of plain SIP: its one target.
+    pub url: Patch<String>,
+    /// All of its config.
+    pub config: Option<Bag>,
     /// The agent.
     pub agent_id: Patch<AgentId>,
     /// The environment.
@@ -104,6 +170,9 @@ impl Endpoint {
             organization_id,
             name: String::new(),
             kind: EndpointKind::Sip,
+            status: EndpointStatus::Active,
+            url: None,
+            config: Bag::new(),
             agent_id: None,
             environment: default_environment,
             is_default: false,
@@ -119,22 +188,18 @@ impl Endpoint {
 
     /// Applies a patch; the same endpoint back means that nothing changed.
     pub fn update(&self, patch: EndpointPatch, now: Timestamp) -> Result<Self> {
-        let EndpointPatch { name: new_name, kind, agent_id, environment, is_default, targets, source_addresses, bags } = patch;
+        let EndpointPatch { name: new_name, kind, status, url, config, agent_id, environment, is_default, targets, source_addresses, bags } = patch;
         let mut next = self.clone();
         if let Some(text) = new_name {
             next.name = name(What::Endpoint, &text)?;
         }
         next.kind = kind.unwrap_or(next.kind);
+        next.status = status.unwrap_or(next.status);
+        next.config = config.unwrap_or(next.config);
         agent_id.apply(&mut next.agent_id);
         next.environment = environment.unwrap_or(next.environment);
         next.is_default = is_default.unwrap_or(next.is_default);
-        if let Some(targets) = targets {
-            if targets.len() > Self::TARGETS_MAX {
-                let words = format!("`targets` may have at most {} entries.", Self::TARGETS_MAX);
-                return Err(Error::invalid(What::Endpoint, "targets", words));
-            }
-            next.targets = targets;
-        }
+        next.place(self.kind, url, targets)?;
         if let Some(addresses) = source_addresses {
             next.source_addresses = crate::provider::within_limit(addresses, "source_addresses")?;
         }
@@ -146,6 +211,54 @@ impl Endpoint {
             next.updated_at = now;
         }
         Ok(next)
+    }
+
+    /// Settles where it answers: plain SIP has the targets it is given, every other kind those that follow from it.
+    fn place(&mut self, before: EndpointKind, url: Patch<String>, targets: Option<Vec<Target>>) -> Result<()> {
+        if self.kind == EndpointKind::Sip {
+            return self.place_sip(before, url, targets);
+        }
+        url.apply(&mut self.url);
+        self.targets = crate::platform::targets(self.kind, self.url.as_deref(), &self.config)?;
+        // What was read may be written back.
+        if targets.is_some_and(|given| given != self.targets) {
+            let words = "The `targets` of an endpoint of this `kind` follow from its `url` and `config`; change those.";
+            return Err(Error::invalid(What::Endpoint, "targets", words));
+        }
+        Ok(())
+    }
+
+    fn place_sip(&mut self, before: EndpointKind, url: Patch<String>, targets: Option<Vec<Target>>) -> Result<()> {
+        self.url = None;
+        if before != EndpointKind::Sip {
+            self.config = Bag::new();
+        }
+        if !self.config.is_empty() {
+            return Err(Error::invalid(What::Endpoint, "config", "`config` is for platforms; an endpoint of the kind `sip` has none."));
+        }
+        if let Some(targets) = targets {
+            if targets.len() > Self::TARGETS_MAX {
+                let words = format!("`targets` may have at most {} entries.", Self::TARGETS_MAX);
+                return Err(Error::invalid(What::Endpoint, "targets", words));
+            }
+            self.targets = targets;
+        }
+        match url {
+            Patch::Keep => {}
+            Patch::Clear => self.targets.clear(),
+            // The first target's address written back changes nothing, whatever stands behind it.
+            Patch::Set(url) if self.sip_url() == Some(&url) => {}
+            Patch::Set(url) => {
+                let uri = TargetUri::parse(&url).map_err(|_| Error::invalid(What::Endpoint, "url", crate::platform::SIP_URL))?;
+                self.targets = vec![crate::platform::alone(uri)];
+            }
+        }
+        Ok(())
+    }
+
+    /// The first SIP address it answers at, in the order of its targets.
+    pub fn sip_url(&self) -> Option<&str> {
+        self.targets.first().map(|target| target.uri.as_str())
     }
 
     /// Merges fields into the bags of dialects; null removes one, and an empty bag goes.

@@ -27,6 +27,7 @@ pub mod op;
 pub mod organization;
 pub mod page;
 pub mod patch;
+pub mod platform;
 pub mod provider;
 pub mod routing;
 pub mod stock;

@@ -8,7 +8,7 @@ use crate::call::{AgentCallQuery, CallQuery};
 use crate::e164::{Country, E164};
 use crate::endpoint::EndpointPatch;
 use crate::ids::{AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, ProviderId, StockId};
-use crate::key::KeyNew;
+use crate::key::{DialectName, KeyNew};
 use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
 use crate::organization::{Kyc, OrganizationPatch};
 use crate::page::Page;
@@ -147,6 +147,12 @@ pub enum Op {
     OrganizationUpdate(OrganizationId, OrganizationPatch, Expect),
     /// Makes a key; its secret is in the view, once.
     KeyCreate(OrganizationId, KeyNew),
+    /// Lists the keys of one API with their use.
+    KeyUseList(OrganizationId, DialectName, Page<KeyId>),
+    /// Reads a key of one API with its use.
+    KeyUseGet(OrganizationId, DialectName, KeyId),
+    /// Revokes a key of one API.
+    KeyUseDelete(OrganizationId, DialectName, KeyId),
     /// Lists keys.
     KeyList(OrganizationId, Page<KeyId>),
     /// Revokes a key.
@@ -181,6 +187,8 @@ pub enum Op {
 
     /// Makes an endpoint.
     EndpointCreate(EndpointPatch),
+    /// Makes an endpoint and gives it a number.
+    EndpointCreateFor(EndpointPatch, NumberId),
     /// Lists endpoints.
     EndpointList(Page<EndpointId>),
     /// Reads an endpoint.
@@ -259,6 +267,14 @@ pub enum Op {
     AgentCallGet(CallId),
     /// Takes what is private out of the record of an agent's call that has ended.
     AgentCallRedact(CallId),
+    /// Lists calls, with how many there are.
+    CallPage(CallQuery, Page<CallId>),
+    /// Counts calls by state.
+    CallStats(CallQuery),
+    /// Counts calls by day.
+    CallTrends(CallQuery),
+    /// Removes the record of a call that has ended.
+    CallDelete(CallId),
     /// Lists the audit log.
     EventList(Page<EventId>),
 }
@@ -274,6 +290,8 @@ impl Op {
             Self::OrganizationList(_)
                 | Self::OrganizationGet(_)
                 | Self::KeyList(..)
+                | Self::KeyUseList(..)
+                | Self::KeyUseGet(..)
                 | Self::LedgerList(..)
                 | Self::BalanceGet(_)
                 | Self::AgentList(_)
@@ -295,6 +313,9 @@ impl Op {
                 | Self::CallGet(_)
                 | Self::AgentCallList(..)
                 | Self::AgentCallGet(_)
+                | Self::CallPage(..)
+                | Self::CallStats(_)
+                | Self::CallTrends(_)
                 | Self::EventList(_)
         )
     }

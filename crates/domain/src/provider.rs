@@ -61,6 +61,11 @@ impl AddressRule {
         address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix) == self.network
     }
 
+    /// Whether every address of another range lies within this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.prefix >= self.prefix && self.contains(other.network)
+    }
+
     /// Whether two ranges share an address.
     pub fn overlaps(&self, other: &Self) -> bool {
         let shorter = self.prefix.min(other.prefix);

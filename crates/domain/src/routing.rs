@@ -1,6 +1,7 @@
 //! Where a call goes, and why. Pure: memory in, decision out; the call path and `explain` run the same function.
 
 use crate::e164::E164;
+use crate::endpoint::{Endpoint, EndpointKind, EndpointStatus};
 use crate::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use crate::money::Micros;
 use crate::number::Status;
@@ -26,13 +27,17 @@ pub enum Refusal {
     Balance,
     /// Nobody answers this number.
     NoEndpoint,
+    /// The endpoint is switched off.
+    EndpointInactive,
+    /// The endpoint is called over HTTP, never by SIP.
+    EndpointNotSip,
     /// The endpoint has no target switched on.
     NoTarget,
 }
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::UnknownSource,
         Self::NotANumber,
         Self::UnknownNumber,
@@ -42,6 +47,8 @@ impl Refusal {
         Self::InboundOff,
         Self::Balance,
         Self::NoEndpoint,
+        Self::EndpointInactive,
+        Self::EndpointNotSip,
         Self::NoTarget,
     ];
 
@@ -50,7 +57,7 @@ impl Refusal {
         match self {
             Self::UnknownSource | Self::CallerNotAllowed | Self::InboundOff => 403,
             Self::NotANumber | Self::UnknownNumber => 404,
-            Self::Pending | Self::Inactive | Self::NoEndpoint | Self::NoTarget => 480,
+            Self::Pending | Self::Inactive | Self::NoEndpoint | Self::EndpointInactive | Self::EndpointNotSip | Self::NoTarget => 480,
             Self::Balance => 402,
         }
     }
@@ -67,6 +74,8 @@ impl Refusal {
             Self::InboundOff => "inbound_off",
             Self::Balance => "balance",
             Self::NoEndpoint => "no_endpoint",
+            Self::EndpointInactive => "endpoint_inactive",
+            Self::EndpointNotSip => "endpoint_not_sip",
             Self::NoTarget => "no_target",
         }
     }
@@ -83,6 +92,8 @@ impl Refusal {
             Self::InboundOff => "The number does not accept calls. Set `allow_inbound` to true.",
             Self::Balance => "The organization's balance is used up. Add money to its ledger.",
             Self::NoEndpoint => "The number has no endpoint. Give it one, or an agent that has a default endpoint in its environment.",
+            Self::EndpointInactive => "The number's endpoint is inactive. Set the endpoint's status to active.",
+            Self::EndpointNotSip => "The number's endpoint is a webhook, which takes no calls by SIP. Give the number another endpoint.",
             Self::NoTarget => "The number's endpoint has no target that is switched on.",
         }
     }
@@ -123,14 +134,32 @@ pub struct OrganizationRoute {
     pub rate_per_minute: Micros,
 }
 
+/// An endpoint as the rules know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointRoute {
+    /// What stands behind it.
+    pub kind: EndpointKind,
+    /// Whether it is in use.
+    pub status: EndpointStatus,
+    /// How many of its targets are switched on.
+    pub targets_on: usize,
+}
+
+impl From<&Endpoint> for EndpointRoute {
+    fn from(endpoint: &Endpoint) -> Self {
+        let targets_on = endpoint.targets.iter().filter(|target| target.enabled).count();
+        Self { kind: endpoint.kind, status: endpoint.status, targets_on }
+    }
+}
+
 /// What the call path can look up. All of it is memory.
 pub trait Table {
     /// A number, if somebody holds it.
     fn number(&self, e164: E164) -> Option<NumberRoute>;
     /// A tenant.
     fn organization(&self, id: OrganizationId) -> Option<OrganizationRoute>;
-    /// How many targets of an endpoint are switched on; none: no such endpoint.
-    fn targets_on(&self, id: EndpointId) -> Option<usize>;
+    /// An endpoint, if there is one.
+    fn endpoint(&self, id: EndpointId) -> Option<EndpointRoute>;
     /// Whether a trunk takes calls of a caller; `None` is one that shows no number.
     fn admits(&self, trunk: ProviderId, caller: Option<E164>) -> bool;
 }
@@ -222,15 +251,19 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
     let organization = table.organization(number.organization_id);
     let rate_per_minute = organization.map_or(Micros::ZERO, |o| o.rate_per_minute);
     let funded = rate_per_minute <= Micros::ZERO || organization.is_some_and(|o| o.balance > Micros::ZERO);
-    let targets = number.endpoint_id.and_then(|id| table.targets_on(id).map(|n| (id, n)));
+    let endpoint = number.endpoint_id.and_then(|id| table.endpoint(id).map(|e| (id, e)));
+    let in_use = endpoint.is_some_and(|(_, e)| e.status == EndpointStatus::Active);
+    let by_sip = endpoint.is_some_and(|(_, e)| e.kind != EndpointKind::Webhook);
     let passed = check("the trunk takes this caller", admitted, Refusal::CallerNotAllowed, &mut refused)
         && check("the number is ready", !pending, Refusal::Pending, &mut refused)
         && check("the number is active", active, Refusal::Inactive, &mut refused)
         && check("the number accepts calls", number.allow_inbound, Refusal::InboundOff, &mut refused)
         && check("the balance allows it", funded, Refusal::Balance, &mut refused)
-        && check("the number has an endpoint", targets.is_some(), Refusal::NoEndpoint, &mut refused)
-        && check("the endpoint has a target", targets.is_some_and(|(_, n)| n > 0), Refusal::NoTarget, &mut refused);
-    match targets {
+        && check("the number has an endpoint", endpoint.is_some(), Refusal::NoEndpoint, &mut refused)
+        && check("the endpoint is active", in_use, Refusal::EndpointInactive, &mut refused)
+        && check("the endpoint takes calls by SIP", by_sip, Refusal::EndpointNotSip, &mut refused)
+        && check("the endpoint has a target", endpoint.is_some_and(|(_, e)| e.targets_on > 0), Refusal::NoTarget, &mut refused);
+    match endpoint {
         Some((endpoint_id, _)) if passed => Ok(Routed { number, trunk, endpoint_id, rate_per_minute }),
         Some(_) | None => Err(refused),
     }

@@ -2,13 +2,13 @@
 
 use crate::Timestamp;
 use crate::agent::Agent;
-use crate::call::Call;
+use crate::call::{Call, CallCount, CallDay};
 use crate::e164::E164;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ids::{AgentId, EndpointId, NumberId, ProviderId, StockId};
-use crate::key::Key;
+use crate::key::{Key, KeyUsage};
 use crate::ledger::Entry;
 use crate::money::Micros;
 use crate::number::Number;
@@ -156,6 +156,10 @@ pub enum View {
     KeyCreated(Key, crate::op::Secret),
     /// Keys.
     Keys(Paged<Key>),
+    /// A key with its use.
+    KeyUsed(Key, KeyUsage),
+    /// Keys with their use.
+    KeysUsed(Paged<(Key, KeyUsage)>),
     /// The wallet's entry of a movement of money.
     Entry(Entry),
     /// Ledger entries.
@@ -204,6 +208,12 @@ pub enum View {
     AgentCall(Box<AgentCall>),
     /// Calls of an agent.
     AgentCalls(Paged<AgentCall>),
+    /// Calls, and how many there are in all.
+    CallPage(Paged<Call>, u64),
+    /// Calls by state.
+    CallStats(Vec<CallCount>),
+    /// Calls by day; days without any are left out.
+    CallTrends(Vec<CallDay>),
     /// The audit log.
     Events(Paged<Event>),
     /// Done; nothing to show.

@@ -6,6 +6,7 @@ mod clock;
 mod edge;
 mod http;
 mod journal;
+mod key_uses;
 mod live;
 mod meter;
 mod service;

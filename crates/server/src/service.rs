@@ -19,6 +19,7 @@ use crate::app::{App, PublicSip};
 use crate::edge::{EdgeHandle, EdgeParts, EdgeSettings, ListenerSettings};
 use crate::http::{Front, Health, Phase};
 use crate::journal::Journal;
+use crate::key_uses::{self, KeyUses};
 use crate::live::{Live, refresh};
 use crate::meter::Meter;
 use crate::settings::Settings;
@@ -42,6 +43,7 @@ pub(crate) struct Service {
     edge: EdgeHandle,
     meter: Meter,
     store: Store,
+    uses: Arc<KeyUses>,
     drain: Duration,
     stop_http: oneshot::Sender<()>,
     http_task: JoinHandle<std::io::Result<()>>,
@@ -68,20 +70,29 @@ impl Service {
         let edge = edge::start(edge_settings(&settings, &vault), parts).await?;
         let sip = edge.bound().to_vec();
         let public = public_sip(&settings, &sip);
-        let app = Arc::new(App { store: store.clone(), live: Arc::clone(&live), vault, public, provisions: tokio::sync::Mutex::new(()) });
+        let uses = Arc::new(KeyUses::default());
+        let app = Arc::new(App {
+            store: store.clone(),
+            live: Arc::clone(&live),
+            vault,
+            public,
+            provisions: tokio::sync::Mutex::new(()),
+            uses: Arc::clone(&uses),
+        });
         let front = Arc::new(Front::new(app, admin_key));
         let router = http::router(front, Arc::clone(&health));
         let (stop_http, stopped) = oneshot::channel::<()>();
         let http = listener.local_addr()?;
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(async {
             // A sender that is dropped means the same as one that speaks: stop.
             drop(stopped.await);
         });
         let http_task = tokio::spawn(serving.into_future());
-        let tasks = vec![tokio::spawn(refresh::follow(live, store.clone()))];
+        let counting = tokio::spawn(key_uses::follow(Arc::clone(&uses), store.clone()));
+        let tasks = vec![tokio::spawn(refresh::follow(live, store.clone())), counting];
         health.enter(Phase::Ready);
         let drain = settings.drain;
-        Ok(Self { http, sip, new_admin_key, health, edge, meter, store, drain, stop_http, http_task, tasks })
+        Ok(Self { http, sip, new_admin_key, health, edge, meter, store, uses, drain, stop_http, http_task, tasks })
     }
 
     /// Stops everything, within the drain time and a little more for flushing.
@@ -100,6 +111,7 @@ impl Service {
             tracing::warn!("HTTP connections were still open at the end of the drain time");
         }
         self.tasks.iter().for_each(JoinHandle::abort);
+        self.uses.flush(&self.store).await;
         self.meter.stop().await;
         self.store.close().await;
         Ok(())

@@ -1,13 +1,13 @@
 //! The reads: one line of documentation, one signature, one function per engine. All of them block for the time of one look-up;
 //! see the crate's head. "In the tenant" means that another organization's row is not found.
 
-use domain::call::{AgentCallQuery, CallQuery};
+use domain::call::{AgentCallQuery, CallCount, CallDay, CallQuery};
 use domain::change::KeptAnswer;
 use domain::e164::{Country, E164};
 use domain::ids::{
     AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, PostingId, ProviderId, StockId,
 };
-use domain::key::KeyHash;
+use domain::key::{DialectName, KeyHash, KeyUse};
 use domain::ledger::Entry;
 use domain::number::{Environment, NumberQuery};
 use domain::stock::StockQuery;
@@ -51,6 +51,11 @@ reads! {
     key_find(hash: &KeyHash) -> Option<Key> = read key::find;
     /// The tenant's keys; revoked ones too.
     key_list(organization: OrganizationId, page: &Page<KeyId>) -> Paged<Key> = read key::list;
+
+    /// The tenant's keys of one API; revoked ones too.
+    key_list_of(organization: OrganizationId, dialect: &DialectName, page: &Page<KeyId>) -> Paged<Key> = read key::list_of;
+    /// How much a key was used, by hours, the oldest first: those of 30 days, and the last.
+    key_usage(organization: OrganizationId, id: KeyId) -> Vec<KeyUse> = read key::usage;
 
     /// An agent, in the tenant.
     agent_get(organization: OrganizationId, id: &AgentId) -> Option<Agent> = read agent::get;
@@ -123,6 +128,12 @@ reads! {
     /// The calls of one agent.
     agent_call_list(organization: OrganizationId, query: &AgentCallQuery, page: &Page<CallId>) -> Paged<AgentCallRow>
         = read call::agent::list;
+    /// How many of the tenant's calls there are.
+    call_count(organization: OrganizationId, query: &CallQuery) -> u64 = read call::query::count;
+    /// How many there are in each state, and how long they were.
+    call_stats(organization: OrganizationId, query: &CallQuery) -> Vec<CallCount> = read call::query::stats;
+    /// How many began on each day (UTC), the oldest first; days without any are left out.
+    call_days(organization: OrganizationId, query: &CallQuery) -> Vec<CallDay> = read call::query::days;
     /// Calls of everybody to which more is to come, the oldest first.
     calls_open(limit: u32) -> Vec<OpenCall> = read call::open;
     /// How many of the tenant's calls are ringing or answered.

@@ -22,6 +22,7 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
         number: filter(request, "number", "a phone number in E.164 form", |text| {
             E164::dialled(text.trim(), None)
         })?,
+        ..CallQuery::default()
     };
     Ok(Op::CallList(query, page(request, CallId::parse)?))
 }

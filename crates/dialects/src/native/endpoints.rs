@@ -9,9 +9,9 @@ use super::read::{self, expect, path_id};
 use super::reply::{id_or_null, time};
 use super::words::{self, one_of};
 use crate::Request;
-use crate::json::{self, Body, boolean, text};
-use domain::Op;
-use domain::endpoint::{Endpoint, EndpointKind, EndpointPatch};
+use crate::json::{self, Body, boolean, object, text};
+use domain::{Bag, Op};
+use domain::endpoint::{Endpoint, EndpointKind, EndpointPatch, EndpointStatus};
 use domain::error::{Error, Kind, Result, What};
 use domain::ids::{AgentId, EndpointId};
 use domain::number::Environment;
@@ -76,6 +76,9 @@ fn patch(body: &mut Body) -> Result<EndpointPatch> {
     Ok(EndpointPatch {
         name: body.unclearable("name", "a text", text)?,
         kind: body.unclearable("kind", &one_of(&EndpointKind::NAMES), read::word(EndpointKind::parse))?,
+        status: body.unclearable("status", &one_of(&EndpointStatus::NAMES), read::word(EndpointStatus::parse))?,
+        url: body.patch("url", "a text", text)?,
+        config: body.unclearable("config", "an object", object)?,
         agent_id: body.patch("agent_id", read::AGENT_ID, read::word(AgentId::parse))?,
         environment: body.unclearable(
             "environment",
@@ -85,7 +88,7 @@ fn patch(body: &mut Body) -> Result<EndpointPatch> {
         is_default: body.unclearable("is_default", "true or false", boolean)?,
         targets: targets_in.map(targets).transpose()?,
         source_addresses: body.unclearable("source_addresses", ADDRESSES, addresses)?,
-        bags: domain::Bag::new(),
+        bags: Bag::new(),
     })
 }
 
@@ -145,6 +148,15 @@ pub(super) struct EndpointOut {
     /// What stands behind it.
     #[schema(schema_with = words::endpoint_kind)]
     kind: &'static str,
+    /// Whether it is in use; calls to the numbers of an inactive one are refused.
+    #[schema(schema_with = words::endpoint_status)]
+    status: &'static str,
+    /// Its own address: of a webhook by HTTP, of any other kind by SIP; plain SIP has `targets` instead.
+    #[schema(required = true)]
+    url: Option<String>,
+    /// What its platform needs to know, such as `elevenlabs_agent_id`.
+    #[schema(value_type = Object)]
+    config: Bag,
     /// The agent that answers here.
     #[schema(required = true)]
     agent_id: Option<String>,
@@ -179,6 +191,9 @@ impl From<&Endpoint> for EndpointOut {
             organization_id: _,
             name,
             kind,
+            status,
+            url,
+            config,
             agent_id,
             environment,
             is_default,
@@ -193,6 +208,9 @@ impl From<&Endpoint> for EndpointOut {
             id: id.to_string(),
             name: name.clone(),
             kind: kind.as_str(),
+            status: status.as_str(),
+            url: url.clone(),
+            config: config.clone(),
             agent_id: id_or_null(agent_id.as_ref()),
             environment: environment.as_str(),
             is_default: *is_default,

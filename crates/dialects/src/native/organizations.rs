@@ -68,6 +68,10 @@ pub(super) fn key_create(request: &Request<'_>) -> Result<Op> {
         role: body.required("role", &one_of(&Role::NAMES), read::word(Role::parse))?,
         scopes: scopes(&mut body)?,
         mode: body.optional("mode", &one_of(&Mode::NAMES), read::word(Mode::parse))?.unwrap_or(Mode::Live),
+        allowed_addresses: body
+            .optional("allowed_addresses", super::endpoints::ADDRESSES, super::endpoints::addresses)?
+            .unwrap_or_default(),
+        expires_at: body.optional("expires_at", "a time such as `2030-01-31T12:00:00Z`", |v| v.as_str()?.parse().ok())?,
     };
     body.close()?;
     Ok(Op::KeyCreate(id, new))
@@ -178,6 +182,11 @@ pub(super) struct KeyOut {
     /// Live or test.
     #[schema(schema_with = words::mode)]
     mode: &'static str,
+    /// The only addresses it may be used from; empty: from anywhere.
+    allowed_addresses: Vec<String>,
+    /// When it stops working by itself.
+    #[schema(required = true, format = DateTime)]
+    expires_at: Option<String>,
     /// The secret's first characters.
     prefix: String,
     /// When it was made.
@@ -198,6 +207,8 @@ impl From<Key> for KeyOut {
             role,
             scopes,
             mode,
+            allowed_addresses,
+            expires_at,
             prefix,
             hash: _,
             created_at,
@@ -211,6 +222,8 @@ impl From<Key> for KeyOut {
             role: role.as_str(),
             scopes: scopes.map(|held| held.iter().map(Scope::to_string).collect()),
             mode: mode.as_str(),
+            allowed_addresses: allowed_addresses.iter().map(ToString::to_string).collect(),
+            expires_at: time_or_null(expires_at),
             prefix,
             created_at: time(created_at),
             revoked_at: time_or_null(revoked_at),

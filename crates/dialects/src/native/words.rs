@@ -44,6 +44,7 @@ schemas! {
     code: Kind::ALL.map(|kind| super::error::column(kind).1);
     currency: ["USD"];
     dialect: crate::all().map(crate::Dialect::name);
+    endpoint_status: names(&domain::endpoint::EndpointStatus::NAMES);
     direction: names(&Direction::NAMES);
     endpoint_kind: names(&EndpointKind::NAMES);
     environment: names(&Environment::NAMES);

@@ -41,6 +41,8 @@ pub(crate) fn key() -> Key {
         role: Role::Member,
         scopes: Some(vec![Scope::parse("numbers:read").unwrap()]),
         mode: Mode::Test,
+        allowed_addresses: Vec::new(),
+        expires_at: None,
     };
     let minted = Minted { id: KeyId(uuid(2)), prefix: "tl_test_abcd".into(), hash: KeyHash([7; 32]) };
     Key::create(OrganizationId(uuid(1)), new, minted, now()).unwrap()

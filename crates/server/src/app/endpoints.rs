@@ -2,10 +2,12 @@
 
 use domain::endpoint::EndpointPatch;
 use domain::error::Kind;
-use domain::ids::{AgentId, EndpointId, OrganizationId};
+use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId};
+use domain::key::{Area, Scope};
+use domain::number::{NumberPatch, NumberRef, Trust, Wiring};
 use domain::op::Expect;
 use domain::provider::AddressRule;
-use domain::{Change, Commit, Endpoint, Error, Guard, Number, Page, Result, View, What};
+use domain::{Change, Commit, Endpoint, Error, Guard, Number, Page, Patch, Result, View, What};
 
 use super::failure::of_read;
 use super::{App, Ask, again, expect};
@@ -21,6 +23,24 @@ impl App {
             let (id, environment) = (EndpointId(clock::id()), ask.caller.environment());
             let endpoint = Endpoint::create(organization, id, new.clone(), environment, ask.now)?;
             self.endpoint_write(ask, None, endpoint, "endpoint.created").await
+        })
+    }
+
+    /// Makes an endpoint and gives it a number, both or neither.
+    pub(super) async fn endpoint_create_for(&self, ask: Ask<'_>, new: EndpointPatch, number: NumberId) -> Result<View> {
+        ask.caller.require(Scope::write(Area::Numbers))?;
+        let organization = self.tenant(ask)?;
+        again!(None::<u64>, {
+            let (id, environment) = (EndpointId(clock::id()), ask.caller.environment());
+            let mut endpoint = Endpoint::create(organization, id, new.clone(), environment, ask.now)?;
+            let before = self.number_find(ask, &NumberRef::Id(number))?;
+            let wiring = Wiring { endpoint: Some(&endpoint), ..Wiring::default() };
+            let patch = NumberPatch { endpoint_id: Patch::Set(id), ..NumberPatch::default() };
+            let landed = before.update(patch, wiring, Trust::Trusted, ask.now)?;
+            let mut commit = self.endpoint_commit(ask, None, &mut endpoint, "endpoint.created")?;
+            commit.changes.push(Change::Number(Box::new(landed)));
+            commit.changes.push(ask.event(organization, "number.updated", number));
+            self.commit(ask, commit, View::Endpoint(endpoint)).await
         })
     }
 
@@ -65,6 +85,11 @@ impl App {
     /// Writes an endpoint with all that hangs on it in one commit: its agent must exist, its addresses may not be a
     /// trunk's, the agent's default is settled, its numbers follow.
     async fn endpoint_write(&self, ask: Ask<'_>, before: Option<&Endpoint>, mut next: Endpoint, name: &'static str) -> Result<View> {
+        let commit = self.endpoint_commit(ask, before, &mut next, name)?;
+        self.commit(ask, commit, View::Endpoint(next)).await
+    }
+
+    fn endpoint_commit(&self, ask: Ask<'_>, before: Option<&Endpoint>, next: &mut Endpoint, name: &'static str) -> Result<Commit> {
         let organization = next.organization_id;
         if let Some(agent) = &next.agent_id {
             let found = self.store.agent_get(organization, agent).map_err(of_read)?;
@@ -80,12 +105,12 @@ impl App {
         changes.push(Change::Endpoint(next.clone()));
         let moved = before.is_some_and(|b| b.agent_id != next.agent_id || b.environment != next.environment);
         if moved {
-            changes.extend(self.numbers_follow(ask, (organization, next.id), Some(&next))?);
+            changes.extend(self.numbers_follow(ask, (organization, next.id), Some(&*next))?);
         }
         changes.push(ask.event(organization, name, next.id));
         // A number that lands here between the reading above and the commit refuses it; the next turn takes it along.
         let guards = if moved { vec![Guard::EndpointFollowed(organization, next.id)] } else { Vec::new() };
-        self.commit(ask, Commit { changes, guards, answer: None }, View::Endpoint(next)).await
+        Ok(Commit { changes, guards, answer: None })
     }
 
     pub(super) async fn endpoint_delete(&self, ask: Ask<'_>, id: EndpointId, expected: Expect) -> Result<View> {

@@ -12,6 +12,7 @@ mod calls;
 mod endpoints;
 mod explain;
 mod failure;
+mod keys;
 mod numbers;
 mod of_agent;
 mod organizations;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use store::Store;
 
 use crate::clock;
+use crate::key_uses::KeyUses;
 use crate::live::Live;
 use crate::vault::Vault;
 
@@ -52,6 +54,7 @@ pub(crate) struct App {
     pub(crate) public: PublicSip,
     /// Held while a number is chosen for somebody, so that buyers who come at once do not run for the same one.
     pub(crate) provisions: tokio::sync::Mutex<()>,
+    pub(crate) uses: Arc<KeyUses>,
 }
 
 /// Makes the answer to be kept with a commit, from the view that the commit leads to.
@@ -92,6 +95,9 @@ impl App {
             Op::OrganizationGet(id) => self.organization_get(ask, id).map(View::Organization),
             Op::OrganizationUpdate(id, patch, expect) => self.organization_update(ask, id, patch, expect).await,
             Op::KeyCreate(id, new) => self.key_create(ask, id, new).await,
+            Op::KeyUseList(id, dialect, page) => self.key_use_list(ask, id, &dialect, &page),
+            Op::KeyUseGet(id, dialect, key) => self.key_use_get(ask, id, &dialect, key),
+            Op::KeyUseDelete(id, dialect, key) => self.key_use_delete(ask, id, &dialect, key).await,
             Op::KeyList(id, page) => self.key_list(ask, id, &page),
             Op::KeyDelete(id, key) => self.key_delete(ask, id, key).await,
             Op::LedgerPost(id, cents, reason) => self.ledger_post(ask, id, cents, reason).await,
@@ -108,6 +114,7 @@ impl App {
             Op::AgentDissolve(id) => self.agent_dissolve(ask, id).await,
             Op::OfAgent(agent, op) => self.of_agent(ask, agent, op).await,
             Op::EndpointCreate(new) => self.endpoint_create(ask, new).await,
+            Op::EndpointCreateFor(new, number) => self.endpoint_create_for(ask, new, number).await,
             Op::EndpointList(page) => self.endpoint_list(ask, &page),
             Op::EndpointGet(id) => self.endpoint_get(ask, id).map(View::Endpoint),
             Op::EndpointUpdate(id, patch, expect) => self.endpoint_update(ask, id, patch, expect).await,
@@ -145,6 +152,10 @@ impl App {
             Op::AgentCallList(query, page) => self.agent_call_list(ask, &query, &page),
             Op::AgentCallGet(id) => self.agent_call_get(ask, id),
             Op::AgentCallRedact(id) => self.agent_call_redact(ask, id).await,
+            Op::CallPage(query, page) => self.call_page(ask, &query, &page),
+            Op::CallStats(query) => self.call_stats(ask, &query),
+            Op::CallTrends(query) => self.call_trends(ask, &query),
+            Op::CallDelete(id) => self.call_delete(ask, id).await,
             Op::EventList(page) => self.event_list(ask, &page),
         }
     }

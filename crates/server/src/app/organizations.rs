@@ -78,9 +78,7 @@ impl App {
 
     pub(super) async fn key_create(&self, ask: Ask<'_>, id: OrganizationId, new: KeyNew) -> Result<View> {
         self.organization_get(ask, id)?;
-        if new.role > ask.caller.role {
-            return Err(Error::forbidden("A key cannot make one with a higher role than its own."));
-        }
+        let new = new.within(ask.caller, self.own_key(ask)?.as_ref())?;
         let dialect = dialects::by_name(&new.dialect.0);
         let dialect = dialect.ok_or_else(|| Error::invalid(What::Key, "dialect", "`dialect` is not one that is served."))?;
         let secret = dialect.key(&vault::random_secret(), new.mode);

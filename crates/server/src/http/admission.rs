@@ -4,9 +4,11 @@ use dialects::{Context, Dialect};
 use domain::ids::OrganizationId;
 use domain::key::KeyHash;
 use domain::{Caller, Error, Kind, Result, What};
+use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 
 use crate::app::App;
+use crate::clock;
 
 /// The header by which a caller names an organization.
 const ORGANIZATION: &str = "x-organization-id";
@@ -28,7 +30,14 @@ impl Admission {
     }
 
     /// The caller of a request. A key works only in its own dialect; the operator's only in the native one.
-    pub(super) fn caller(&self, app: &App, dialect: &dyn Dialect, context: &Context) -> Result<Caller> {
+    /// `from` is the connection's other end: a header that names another address is nobody's word.
+    pub(super) fn caller(
+        &self,
+        app: &App,
+        dialect: &dyn Dialect,
+        context: &Context,
+        from: Option<IpAddr>,
+    ) -> Result<Caller> {
         let missing = || Error::new(Kind::Unauthenticated, What::Key, "An API key is required.");
         let secret = dialect.credential(&context.headers)?.ok_or_else(missing)?;
         let unknown = || Error::new(Kind::Unauthenticated, What::Key, "The API key is not valid here.");
@@ -45,6 +54,9 @@ impl Admission {
         if named.is_some_and(|id| id != key.organization_id) {
             return Err(Error::forbidden("`x-organization-id` names another organization than the key's."));
         }
+        let now = clock::now();
+        key.admits(from, now)?;
+        app.uses.note(key.organization_id, key.id, now);
         Ok(Caller {
             actor: domain::caller::Actor::Key(key.id),
             organization_id: Some(key.organization_id),

@@ -14,11 +14,12 @@ mod service;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use dialects::{Context, Dialect, Endpoint, Reply};
 use domain::{Error, Kind, What};
 use http::{HeaderValue, header};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +70,8 @@ async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response
         Found::Nothing(dialect) => (dialect, None, Vec::new(), None),
     };
     let mut context = Context { request_id: clock::id(), headers: head.headers, limits: None };
-    let incoming = Incoming { other_methods: allow.is_some(), query: head.uri.query().unwrap_or(""), path };
+    let from = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let incoming = Incoming { other_methods: allow.is_some(), query: head.uri.query().unwrap_or(""), path, from };
     let outcome = front.answer((dialect, endpoint), incoming, &mut context, body).await;
     let reply = outcome.unwrap_or_else(|error| {
         log_refusal(dialect, &context, &error);
@@ -90,6 +92,8 @@ struct Incoming<'a> {
     other_methods: bool,
     query: &'a str,
     path: Vec<(&'static str, String)>,
+    /// The other end of the connection.
+    from: Option<IpAddr>,
 }
 
 impl Front {
@@ -102,7 +106,7 @@ impl Front {
     ) -> domain::Result<Reply> {
         self.limits.announce(dialect, context);
         // Who asks comes first: a stranger learns nothing, not even which paths there are.
-        let caller = self.admission.caller(&self.app, dialect, context)?;
+        let caller = self.admission.caller(&self.app, dialect, context, incoming.from)?;
         self.limits.take(dialect, &caller, context)?;
         let Some(endpoint) = endpoint else {
             let (kind, words) = if incoming.other_methods {

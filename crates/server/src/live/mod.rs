@@ -193,8 +193,8 @@ impl routing::Table for Reading<'_> {
         self.directory.trunk(trunk).is_none_or(|trunk| trunk.admits(caller))
     }
 
-    fn targets_on(&self, id: EndpointId) -> Option<usize> {
-        self.directory.endpoint(id).map(|e| e.targets.iter().filter(|t| t.enabled).count())
+    fn endpoint(&self, id: EndpointId) -> Option<routing::EndpointRoute> {
+        self.directory.endpoint(id).map(|endpoint| routing::EndpointRoute::from(endpoint.as_ref()))
     }
 }
 

@@ -191,6 +191,8 @@ fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
         Change::Posting(posting) => ledger::post(tx, posting),
         Change::CallRedact(organization, id, at) => call::agent::redact(tx, (*organization, *id), *at),
         Change::Event(event) => event::put(tx, event),
+        Change::KeyUse(used) => key::used(tx, used),
+        Change::CallDelete(organization, id) => call::delete(tx, *organization, *id),
     }
 }
 

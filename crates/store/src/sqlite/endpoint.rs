@@ -1,6 +1,6 @@
 //! Endpoints.
 
-use domain::endpoint::EndpointKind;
+use domain::endpoint::{EndpointKind, EndpointStatus};
 use domain::ids::{AgentId, EndpointId, OrganizationId};
 use domain::number::Environment;
 use domain::provider::AddressRule;
@@ -17,7 +17,7 @@ use super::sql::{Columns, Failure, Table, all, bag, blob, corrupt, exists, int, 
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "name, kind, agent_id, environment, is_default, targets, source_addresses, bags, created_at, updated_at, version";
+    let columns = "name, kind, status, url, config, agent_id, environment, is_default, targets, source_addresses, bags, created_at, updated_at, version";
     Table::new("endpoints", columns, "organization_id, id")
 });
 
@@ -53,6 +53,8 @@ pub(super) fn addresses_read(texts: &[String]) -> Result<Vec<AddressRule>, Store
 fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
     let name = row.get()?;
     let kind = row.named(EndpointKind::parse)?;
+    let status = row.named(EndpointStatus::parse)?;
+    let (url, config) = (row.get()?, row.json()?);
     let agent_id = row.agent_of()?;
     let environment = row.named(Environment::parse)?;
     let is_default = row.get()?;
@@ -67,6 +69,9 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
         organization_id,
         name,
         kind,
+        status,
+        url,
+        config,
         agent_id,
         environment,
         is_default,
@@ -85,6 +90,9 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         organization_id,
         name,
         kind,
+        status,
+        url,
+        config,
         agent_id,
         environment,
         is_default,
@@ -102,6 +110,9 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
     let row = params![
         name,
         kind.as_str(),
+        status.as_str(),
+        url,
+        bag(config),
         agent,
         environment.as_str(),
         is_default,

@@ -1,19 +1,20 @@
 //! API keys: found by the hash of their secret.
 
 use domain::ids::{KeyId, OrganizationId};
-use domain::key::{DialectName, KeyHash, Mode, Role, Scope};
+use domain::key::{DialectName, KeyHash, KeyUsage, KeyUse, Mode, Role, Scope};
 use domain::{Key, Page, Paged, What};
 use rusqlite::{Connection, params};
 use std::sync::LazyLock;
 
 use super::apply::Tx;
 use super::change_log::Topic;
+use super::endpoint::{addresses_read, addresses_text};
 use super::list::{List, page_of_ids};
-use super::sql::{Columns, Table, blob, corrupt, int, json, one, time, time_of};
+use super::sql::{Columns, Table, all, blob, corrupt, int, json, one, time, time_of, write};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "name, dialect, role, scopes, mode, prefix, created_at, revoked_at, version";
+    let columns = "name, dialect, role, scopes, mode, allowed_addresses, expires_at, prefix, created_at, revoked_at, version";
     Table::new("keys", columns, "hash, organization_id, id")
 });
 
@@ -24,6 +25,8 @@ fn read(mut row: Columns<'_, '_>) -> Result<Key, StoreError> {
     let scopes: Option<String> = row.get()?;
     let scopes = scopes.map(|text| scopes_read(&text)).transpose()?;
     let mode = row.named(Mode::parse)?;
+    let allowed_addresses = addresses_read(&row.json::<Vec<String>>()?)?;
+    let expires_at = row.time_of()?;
     let prefix = row.get()?;
     let (created_at, revoked_at, version) = (row.time()?, row.time_of()?, row.uint()?);
     let hash = KeyHash(row.get()?);
@@ -36,6 +39,8 @@ fn read(mut row: Columns<'_, '_>) -> Result<Key, StoreError> {
         role,
         scopes,
         mode,
+        allowed_addresses,
+        expires_at,
         prefix,
         hash,
         created_at,
@@ -58,6 +63,8 @@ pub(super) fn put(tx: &mut Tx<'_>, key: &Key) -> Result<(), CommitError> {
         role,
         scopes,
         mode,
+        allowed_addresses,
+        expires_at,
         prefix,
         hash,
         created_at,
@@ -72,6 +79,8 @@ pub(super) fn put(tx: &mut Tx<'_>, key: &Key) -> Result<(), CommitError> {
         role.as_str(),
         scopes,
         mode.as_str(),
+        json(&addresses_text(allowed_addresses)),
+        time_of(*expires_at),
         prefix,
         created,
         revoked,
@@ -104,6 +113,46 @@ pub(crate) fn list(
 ) -> Result<Paged<Key>, StoreError> {
     let list = List::new(&TABLE.select, Vec::new()).and("organization_id =", blob(organization).to_vec());
     list.page(db, "id", page_of_ids(page), read)
+}
+
+/// The tenant's keys of one API.
+pub(crate) fn list_of(
+    db: &Connection,
+    organization: OrganizationId,
+    dialect: &DialectName,
+    page: &Page<KeyId>,
+) -> Result<Paged<Key>, StoreError> {
+    let list = List::new(&TABLE.select, Vec::new())
+        .and("organization_id =", blob(organization).to_vec())
+        .and("dialect =", dialect.0.clone());
+    list.page(db, "id", page_of_ids(page), read)
+}
+
+/// Adds uses of a key. What is older than anybody asks for goes, except while nothing newer stands beside it.
+pub(super) fn used(tx: &mut Tx<'_>, used: &KeyUse) -> Result<(), CommitError> {
+    let KeyUse { organization_id, key_id, hour, requests, last_at } = used;
+    let (owner, own) = (blob(*organization_id), blob(*key_id));
+    let sql = "INSERT INTO key_usage (organization_id, key_id, hour, requests, last_at) VALUES ($1, $2, $3, $4, $5) \
+               ON CONFLICT (organization_id, key_id, hour) DO UPDATE SET \
+               requests = key_usage.requests + excluded.requests, last_at = max(key_usage.last_at, excluded.last_at)";
+    let row = params![owner, own, hour, int(*requests), time(*last_at)];
+    write(tx.db, sql, row).map_err(|f| f.about(What::Key, What::Key))?;
+    let sql = "DELETE FROM key_usage WHERE organization_id = $1 AND key_id = $2 AND hour <= $3";
+    let [_, month] = KeyUsage::HOURS;
+    write(tx.db, sql, params![owner, own, hour - month]).map_err(|f| f.about(What::Key, What::Key))?;
+    Ok(())
+}
+
+/// How much a key was used, by hours.
+pub(crate) fn usage(
+    db: &Connection,
+    organization_id: OrganizationId,
+    key_id: KeyId,
+) -> Result<Vec<KeyUse>, StoreError> {
+    let sql = "SELECT hour, requests, last_at FROM key_usage WHERE organization_id = $1 AND key_id = $2 ORDER BY hour";
+    all(db, sql, params![blob(organization_id), blob(key_id)], |mut row| {
+        Ok(KeyUse { organization_id, key_id, hour: row.get()?, requests: row.uint()?, last_at: row.time()? })
+    })
 }
 
 /// Every key that was not revoked.

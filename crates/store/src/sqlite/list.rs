@@ -109,6 +109,17 @@ impl List {
         Ok(Paged { items, more })
     }
 
+    /// Every row, with what ends the statement.
+    pub(super) fn rows<T>(
+        mut self,
+        db: &Connection,
+        end: &str,
+        read: impl FnMut(Columns<'_, '_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.sql.extend([" ", end]);
+        self.all(db, read)
+    }
+
     fn all<T>(
         &self,
         db: &Connection,

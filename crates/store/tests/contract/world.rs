@@ -147,7 +147,7 @@ impl World {
         let minted = Minted { id: KeyId(id), prefix: "sk_".to_owned(), hash: KeyHash(hash) };
         let scopes = Some(vec![domain::key::Scope::read(domain::key::Area::Numbers)]);
         let (dialect, mode) = (DialectName("native".to_owned()), Mode::Live);
-        let new = KeyNew { name: "Key".to_owned(), dialect, role: Role::Member, scopes, mode };
+        let new = KeyNew { name: "Key".to_owned(), dialect, role: Role::Member, scopes, mode, allowed_addresses: Vec::new(), expires_at: None };
         Key::create(organization, new, minted, self.now()).unwrap()
     }
 

@@ -4,17 +4,18 @@
 //! what is shown cannot differ from what happened. A call is settled in the transaction in which it is first final.
 
 pub(crate) mod agent;
+pub(crate) mod query;
 mod settle;
 
-use domain::call::{CallQuery, CallStatus};
+use domain::call::CallQuery;
 use domain::ids::{AgentId, CallId, NumberId, OrganizationId};
 use domain::{Call, Fact, Page, Paged, Timestamp};
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 
 use super::apply::{Group, Tx};
-use super::list::{List, page_of_ids};
-use super::sql::{Columns, all, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
+use super::list::page_of_ids;
+use super::sql::{Columns, all, blob, blob_of, corrupt, e164, exists, int, one, time, time_of, write};
 use crate::error::{CommitError, StoreError};
 use crate::fact::{line_read, line_write};
 use crate::feed::{Appended, OpenCall};
@@ -76,6 +77,9 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
         let settled = Settled { ended: row.get()?, minutes: row.uint()?, charged: row.micros()? };
         Ok((text, Kept { settled, agent_id: row.agent_of()?, redacted_at: row.time_of()? }))
     })?;
+    if stored.is_none() && is_gone(tx.db, organization, id)? {
+        return Ok(());
+    }
     let (mut text, mut kept) = stored.unwrap_or_default();
     let mut known = facts_read(organization, id, &text)?;
     let mut keys: HashSet<String> = known.iter().map(Fact::key).collect();
@@ -103,6 +107,25 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
         kept.agent_id = agent_of(tx.db, &call)?;
     }
     row_put(tx.db, &call, &kept, &text)
+}
+
+/// Whether a call's record was removed: facts that come again must not bring it back, nor count and charge it once more.
+fn is_gone(db: &Connection, organization: OrganizationId, id: CallId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM calls_gone WHERE organization_id = $1 AND id = $2";
+    exists(db, sql, params![blob(organization), blob(id)])
+}
+
+/// Removes the record of a call that has ended.
+pub(super) fn delete(tx: &mut Tx<'_>, organization: OrganizationId, id: CallId) -> Result<(), CommitError> {
+    let row = params![blob(organization), blob(id)];
+    let about = |f: super::sql::Failure| f.about(domain::What::Call, domain::What::Call);
+    let sql = "DELETE FROM calls WHERE organization_id = $1 AND id = $2 AND open = 0";
+    if write(tx.db, sql, row).map_err(about)? == 0 {
+        return Err(CommitError::Stale(domain::What::Call));
+    }
+    tx.touch();
+    let sql = "INSERT INTO calls_gone (organization_id, id) VALUES ($1, $2)";
+    write(tx.db, sql, row).map(|_| ()).map_err(about)
 }
 
 /// Who has the call's number at this moment: written with the call, it stays when the number goes to somebody else.
@@ -200,20 +223,7 @@ pub(crate) fn list(
     query: &CallQuery,
     page: &Page<CallId>,
 ) -> Result<Paged<Call>, StoreError> {
-    let CallQuery { status, direction, number } = query;
-    let list = List::new(SELECT, Vec::new()).and("organization_id =", blob(organization).to_vec());
-    // The conditions without parameters name the partial indexes.
-    let list = match status {
-        None => list,
-        Some(CallStatus::Completed) => list.literally("status = 'completed'"),
-        Some(status) if status.is_final() => {
-            list.literally("open = 0 AND status <> 'completed'").and("status =", status.as_str().to_owned())
-        }
-        Some(status) => list.literally("open = 1").and("status =", status.as_str().to_owned()),
-    };
-    let list = list
-        .and_some("number =", number.map(e164))
-        .and_some("direction =", direction.map(|d| d.as_str().to_owned()));
+    let list = query::filtered(SELECT, organization, query);
     list.page(db, "id", page_of_ids(page), read)
 }
 

@@ -1,0 +1,69 @@
+//! Which calls: the conditions of lists and counts, written once.
+
+use domain::call::{CallCount, CallDay, CallQuery, CallStatus};
+use domain::ids::{NumberId, OrganizationId};
+use rusqlite::Connection;
+
+use super::super::list::List;
+use super::super::sql::{blob, e164, time, time_from};
+use crate::error::StoreError;
+
+/// Microseconds of a day: times are stored in them.
+const DAY: i64 = 86_400_000_000;
+
+/// `select` ends with a condition.
+pub(super) fn filtered(select: &str, organization: OrganizationId, query: &CallQuery) -> List {
+    let CallQuery { status, direction, number, any_of, number_id, from, before } = query;
+    let list = List::new(select, Vec::new()).and("organization_id =", blob(organization).to_vec());
+    // The conditions without parameters name the partial indexes.
+    let list = match status {
+        None => list,
+        Some(CallStatus::Completed) => list.literally("status = 'completed'"),
+        Some(status) if status.is_final() => {
+            list.literally("open = 0 AND status <> 'completed'").and("status =", status.as_str().to_owned())
+        }
+        Some(status) => list.literally("open = 1").and("status =", status.as_str().to_owned()),
+    };
+    // Words of a closed list: they can stand in the statement.
+    let list = match any_of {
+        None => list,
+        Some(states) => {
+            let words: Vec<_> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+            list.literally(&format!("status IN ({})", words.join(", ")))
+        }
+    };
+    let id = |id: NumberId| blob(id).to_vec();
+    list.and_some("number =", number.map(e164))
+        .and_some("number_id =", number_id.map(id))
+        .and_some("direction =", direction.map(|d| d.as_str().to_owned()))
+        .and_some("started_at >=", from.map(time))
+        .and_some("started_at <", before.map(time))
+}
+
+pub(crate) fn count(db: &Connection, organization: OrganizationId, query: &CallQuery) -> Result<u64, StoreError> {
+    let list = filtered("SELECT count(*) FROM calls WHERE true", organization, query);
+    Ok(list.rows(db, "", |mut row| row.uint())?.first().copied().unwrap_or(0))
+}
+
+pub(crate) fn stats(
+    db: &Connection,
+    organization: OrganizationId,
+    query: &CallQuery,
+) -> Result<Vec<CallCount>, StoreError> {
+    let select = "SELECT status, count(*), sum(duration_seconds) FROM calls WHERE true";
+    filtered(select, organization, query).rows(db, "GROUP BY status", |mut row| {
+        Ok(CallCount { status: row.named(CallStatus::parse)?, calls: row.uint()?, seconds: row.uint()? })
+    })
+}
+
+pub(crate) fn days(
+    db: &Connection,
+    organization: OrganizationId,
+    query: &CallQuery,
+) -> Result<Vec<CallDay>, StoreError> {
+    let select = format!("SELECT started_at / {DAY}, count(*) FROM calls WHERE true");
+    filtered(&select, organization, query).rows(db, "GROUP BY 1 ORDER BY 1", |mut row| {
+        let day: i64 = row.get()?;
+        Ok(CallDay { day: time_from(day.saturating_mul(DAY))?, calls: row.uint()? })
+    })
+}
