@@ -1,8 +1,8 @@
 //! The command line: arguments in, an exit code out.
 
-mod call;
+pub(crate) mod call;
 mod demo;
-mod echo_agent;
+pub(crate) mod echo_agent;
 mod explain;
 mod serve;
 mod timeline;

@@ -114,7 +114,7 @@ impl Event {
 }
 
 /// Cells between two lanes.
-const GAP: usize = 26;
+const GAP: usize = 30;
 const LANES: [(Party, &str); 3] =
     [(Party::Caller, "caller"), (Party::Edge, "trunkline"), (Party::Agent, "agent")];
 
@@ -225,11 +225,11 @@ mod tests {
         ];
         let drawn = render(&events, start, Colour::Off);
         let expected = "
-            caller                    trunkline                 agent
-   0.0 ms   │── INVITE ──────────────▶│                         │
-   1.0 ms   │◀─ 100 Trying ───────────│                         │
-   2.0 ms   │                         │── INVITE ──────────────▶│
-   3.0 ms   │                         │◀─ 200 OK (×2) ──────────│
+            caller                        trunkline                     agent
+   0.0 ms   │── INVITE ──────────────────▶│                             │
+   1.0 ms   │◀─ 100 Trying ───────────────│                             │
+   2.0 ms   │                             │── INVITE ──────────────────▶│
+   3.0 ms   │                             │◀─ 200 OK (×2) ──────────────│
  900.0 ms   • 40 packets of sound echoed
 ";
         assert_eq!(format!("\n{drawn}"), expected, "\n{drawn}");

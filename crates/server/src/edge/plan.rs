@@ -102,6 +102,7 @@ impl Plan {
             .collect();
         if targets.is_empty() {
             let reason = "No target could be reached: see the causes of its attempts.".to_owned();
+            let reason_header = Some(format!("SIP;cause=503;text=\"{reason}\""));
             let status = call::CallStatus::Failed;
             facts.push(facts::about(
                 self.ids,
@@ -111,7 +112,7 @@ impl Plan {
             let verdict = Verdict::Refuse {
                 status: 503,
                 reason: "No Target Reached",
-                reason_header: None,
+                reason_header,
                 retry_after: None,
                 fact_call: None,
             };

@@ -33,7 +33,8 @@ struct Up {
 }
 
 impl Tally {
-    pub(super) fn new() -> Self {
+    /// Knows of no call.
+    pub(crate) fn new() -> Self {
         metrics::describe_counter!("trunkline_calls_total", "Calls that are over, by outcome");
         metrics::describe_gauge!("trunkline_calls_in_progress", "Calls that are answered and not over");
         let over = CallStatus::NAMES.iter().filter(|(status, _)| status.is_final());

@@ -201,7 +201,7 @@ impl Edge {
                         more.push_str(&seconds.to_string());
                         more.push_str("\r\n");
                     }
-                    more.push_str(&unsupported(&context.request, status));
+                    more.push_str(&obliged(&context.request, status));
                     edge.refuse(context, (status.clamp(300, 699), reason), more.as_bytes());
                 }
                 Verdict::Route { call, direction, trust, targets } => {
@@ -308,8 +308,12 @@ fn build(id: AskId, kind: AskKind, flow: Flow, message: &Message<'_>) -> Ask {
     }
 }
 
-/// `Unsupported` with what a 420 refuses (RFC 3261 section 20.40).
-fn unsupported(request: &[u8], status: u16) -> String {
+/// What a status obliges to say: `Unsupported` with what a 420 refuses (RFC 3261 section 20.40), `Allow` with a 405
+/// (section 21.4.6).
+fn obliged(request: &[u8], status: u16) -> String {
+    if status == 405 {
+        return "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n".to_owned();
+    }
     let Ok(message) = Message::parse(request) else { return String::new() };
     match message.value(Name::ProxyRequire) {
         Some(value) if status == 420 => {

@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 
 use super::timeline::{self, Colour, Tone};
 pub(crate) use media::sdp;
+#[cfg(test)]
+pub(crate) use party::CallReport;
 pub(crate) use party::{CallOrder, Outcome, place};
 
 /// The flags of `trunkline call`.

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, bail};
 use sip::{
-    AgentEvent, AgentInput, AgentOutput, Caller, CallerConfig, Frame, Framer, Local, Timers, Transport,
+    AgentEvent, AgentInput, AgentOutput, Caller, CallerConfig, Frame, Framer, Local, Message, Name, Timers,
+    Transport,
 };
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -79,6 +80,8 @@ pub(crate) struct CallReport {
     pub(crate) sent: u32,
     /// How many of them came back.
     pub(crate) echoed: u32,
+    /// Why it was refused, where the other side said so (RFC 3326).
+    pub(crate) reason: Option<String>,
     /// What was said, in order.
     pub(crate) events: Vec<Event>,
 }
@@ -96,7 +99,10 @@ impl CallReport {
                 };
                 format!("✓ answered after {answered}, talked {}{sound}", since(self.talked))
             }
-            Outcome::Refused(status) => format!("✗ refused with {status}"),
+            Outcome::Refused(status) => match &self.reason {
+                Some(reason) => format!("✗ refused with {status}: {reason}"),
+                None => format!("✗ refused with {status}"),
+            },
             Outcome::Unreachable => "✗ no answer: nobody was reached in time".to_owned(),
             Outcome::Cancelled => "✗ given up before an answer".to_owned(),
         }
@@ -178,6 +184,7 @@ struct Placing {
     answered: Option<Instant>,
     ended: Option<(Instant, Outcome)>,
     fault: bool,
+    reason: Option<String>,
     events: Vec<Event>,
 }
 
@@ -209,16 +216,25 @@ pub(crate) async fn place(order: CallOrder, hang_up: &Notify) -> anyhow::Result<
     let began = clock::instant();
     let caller = Caller::new(config, began);
     let (via, answered, ended) = (order.via, None, None);
-    let (fault, events) = (false, Vec::new());
-    let mut placing = Placing { wire, media, caller, via, began, answered, ended, fault, events };
+    let (fault, reason, events) = (false, None, Vec::new());
+    let mut placing = Placing { wire, media, caller, via, began, answered, ended, fault, reason, events };
     placing.run(hang_up).await;
     Ok(placing.report())
+}
+
+/// The text of a Reason header: `SIP;cause=404;text="…"`.
+fn reason_text(bytes: &[u8]) -> Option<String> {
+    let message = Message::parse(bytes).ok()?;
+    let reason = std::str::from_utf8(message.value(Name::Reason)?).ok()?;
+    let (_, rest) = reason.split_once("text=\"")?;
+    rest.split_once('"').map(|(text, _)| text.to_owned())
 }
 
 fn unreachable(began: Instant, text: String) -> CallReport {
     let events = vec![Event::note(clock::instant(), Party::Edge, text)];
     let outcome = Outcome::Unreachable;
-    CallReport { outcome, began, answered_after: None, talked: Duration::ZERO, sent: 0, echoed: 0, events }
+    let (answered_after, talked, reason) = (None, Duration::ZERO, None);
+    CallReport { outcome, began, answered_after, talked, sent: 0, echoed: 0, reason, events }
 }
 
 impl Placing {
@@ -251,6 +267,7 @@ impl Placing {
         match received {
             Ok(bytes) => {
                 self.events.extend(Event::message(now, Party::Edge, Party::Caller, &bytes));
+                self.reason = reason_text(&bytes).or(self.reason.take());
                 self.caller.handle(now, AgentInput::Message { from: self.via, bytes: &bytes });
             }
             // A closed port, or a broken stream. Once answered the call may still go on by other means: it is not ours to end.
@@ -327,6 +344,7 @@ impl Placing {
             talked,
             sent: self.media.sent,
             echoed: self.media.echoed,
+            reason: self.reason,
             events: self.events,
         }
     }
