@@ -13,12 +13,15 @@ const CONTRACTS: &[(&str, &str, &str)] = &[
     ("seed/neo", "neo", ""),
     ("seed/polyai", "polyai", ""),
     ("full/polyai", "polyai", ""),
+    ("full/cartesia", "cartesia", ""),
 ];
 
 /// Operations of the contracts that a dialect leaves out; PARITY.md says why.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("polyai", "POST /v1/agents/{agentId}/telephony/outbound-calls"),
     ("polyai", "GET /v1/agents/{agentId}/telephony/outbound-calls/{callSid}/status"),
+    ("cartesia", "POST /agents/calls"),
+    ("cartesia", "POST /agents/calls/{call_id}/cancel"),
 ];
 
 /// Operations of a dialect that stand in no contract here: ours, or an older spelling.

@@ -140,7 +140,7 @@ impl MediaEncryption {
 }
 
 /// What may come in from a trunk.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbound {
     /// From where.
     pub allowed_addresses: Vec<AddressRule>,
@@ -150,6 +150,13 @@ pub struct Inbound {
     pub media_encryption: MediaEncryption,
     /// With which digest credentials.
     pub credentials: Option<Credentials>,
+}
+
+impl Default for Inbound {
+    fn default() -> Self {
+        let (allowed_addresses, allowed_numbers) = (Vec::new(), Vec::new());
+        Self { allowed_addresses, allowed_numbers, media_encryption: MediaEncryption::Allowed, credentials: None }
+    }
 }
 
 /// Where calls out to the phone network go.

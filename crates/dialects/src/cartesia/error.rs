@@ -1,7 +1,7 @@
 //! Cartesia's refusals: `{error_code, title, message, request_id}`. `error_code` is null but for the codes that the vendor
 //! publishes; clients go by the status.
 
-use domain::error::{Error, Kind};
+use domain::error::{Error, Kind, What};
 use http::StatusCode;
 
 use super::wire::ErrorOut;
@@ -18,6 +18,7 @@ pub(super) fn reply(context: &Context, error: &Error) -> Reply {
     let body = ErrorOut { error_code, title, message: error.public.clone(), request_id };
     let reply = Reply::json(status, &body).with_retry_after(error);
     match error.kind {
+        _ if status != StatusCode::CONFLICT => reply,
         // The vendor's SDKs send a 409 three times unless told not to. Only a request that still runs is worth another try.
         Kind::Exists | Kind::Stale | Kind::Conflict => reply.with("x-should-retry", "false"),
         Kind::Unauthenticated
@@ -53,6 +54,11 @@ fn status_and_title(error: &Error) -> (StatusCode, &'static str) {
         Kind::NotFound => (StatusCode::NOT_FOUND, "Not found"),
         Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
         Kind::Exists => (StatusCode::CONFLICT, "Already exists"),
+        // What a thing's state does not allow is 400 where the vendor says so: a number that has an agent, a call that has not
+        // ended, addresses that are an endpoint's.
+        Kind::Conflict if error.what == What::Call || matches!(error.field, Some("agent_id" | "inbound")) => {
+            (StatusCode::BAD_REQUEST, "Bad request")
+        }
         Kind::Stale | Kind::Conflict => (StatusCode::CONFLICT, "Conflict"),
         // Validation is 400 here: the API has no 422.
         Kind::Malformed | Kind::Missing | Kind::Invalid | Kind::KeyReused => {

@@ -1,8 +1,13 @@
-//! Cartesia's API: the lists of phone numbers under `/agents`. Ids are printed `pn_<uuid>` and read with or without the
+//! Cartesia's API under `/agents`: phone numbers, providers, agents, calls. A number's id is printed `pn_<uuid>` and read with or without the
 //! prefix; a managed number is of provider `cartesia`, one on an own trunk of `sip_trunk`.
 
+mod agents;
+mod bodies;
+mod calls;
 mod error;
+mod numbers;
 mod openapi;
+mod providers;
 mod read;
 mod wire;
 
@@ -12,22 +17,54 @@ use domain::{Op, View};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::{Context, Dialect, Endpoint, Reply, Request, bearer_or_api_key, under};
-use wire::{AgentNumberOut, NumberOut, PageOut};
+use agents::{AgentSummaryOut, AgentsOut};
+use calls::{CallOut, CallsOut};
+use providers::ProviderAccountOut;
+use wire::{AgentNumberOut, NumberBaseOut, NumberOut, PageOut};
 
 /// Cartesia's API.
 #[derive(Debug)]
 pub struct Cartesia;
 
-const READ: Option<Scope> = Some(Scope::read(Area::Numbers));
+const fn row(method: Method, path: &'static str, verb: &'static str, scope: Scope) -> Endpoint {
+    Endpoint { method, path, verb, scope: Some(scope) }
+}
 
-static ENDPOINTS: [Endpoint; 2] = [
-    Endpoint { method: Method::GET, path: "/agents/phone-numbers", verb: "number_list", scope: READ },
-    Endpoint {
-        method: Method::GET,
-        path: "/agents/{agent_id}/phone-numbers",
-        verb: "number_list_of_agent",
-        scope: READ,
-    },
+const fn reads(path: &'static str, verb: &'static str, area: Area) -> Endpoint {
+    row(Method::GET, path, verb, Scope::read(area))
+}
+
+const fn writes(method: Method, path: &'static str, verb: &'static str, area: Area) -> Endpoint {
+    row(method, path, verb, Scope::write(area))
+}
+
+const NUMBERS: &str = "/agents/phone-numbers";
+const NUMBER: &str = "/agents/phone-numbers/{id}";
+const PROVIDERS: &str = "/agents/phone-numbers/providers";
+const PROVIDER: &str = "/agents/phone-numbers/providers/{id}";
+const AGENT: &str = "/agents/{agent_id}";
+const CALL: &str = "/agents/calls/{call_id}";
+
+static ENDPOINTS: [Endpoint; 19] = [
+    reads(NUMBERS, "number_list", Area::Numbers),
+    reads("/agents/{agent_id}/phone-numbers", "number_list_of_agent", Area::Numbers),
+    writes(Method::POST, NUMBERS, "number_import", Area::Numbers),
+    writes(Method::POST, "/agents/phone-numbers/provision", "number_provision", Area::Numbers),
+    reads(NUMBER, "number_get", Area::Numbers),
+    writes(Method::PATCH, NUMBER, "number_update", Area::Numbers),
+    writes(Method::DELETE, NUMBER, "number_delete", Area::Numbers),
+    reads(PROVIDERS, "provider_list", Area::Providers),
+    writes(Method::POST, PROVIDERS, "provider_create", Area::Providers),
+    reads(PROVIDER, "provider_get", Area::Providers),
+    writes(Method::PATCH, PROVIDER, "provider_update", Area::Providers),
+    writes(Method::DELETE, PROVIDER, "provider_delete", Area::Providers),
+    reads("/agents", "agent_list", Area::Agents),
+    reads(AGENT, "agent_get", Area::Agents),
+    writes(Method::PATCH, AGENT, "agent_update", Area::Agents),
+    writes(Method::DELETE, AGENT, "agent_delete", Area::Agents),
+    reads("/agents/calls", "call_list", Area::Calls),
+    reads(CALL, "call_get", Area::Calls),
+    writes(Method::DELETE, CALL, "call_delete", Area::Calls),
 ];
 
 impl Dialect for Cartesia {
@@ -54,12 +91,25 @@ impl Dialect for Cartesia {
 
     fn deviations(&self) -> &'static [&'static str] {
         &[
-            "Operations: the two of the contract pages. Import, provision, providers, agents and calls are not served yet.",
+            "Operations: phone numbers, SIP trunks, agents, calls. Not served: Twilio accounts (`type` `twilio` is 400), outbound calls, cancelling, batches, audio, webhooks, templates, and `/v1/agents`, which is PolyAI's path here.",
             "`Cartesia-Version`: 2026-03-01 and 2026-08-14; absent reads as 2026-03-01; any other is 404 (decision 4).",
             "A number on a SIP trunk shows `{type: \"sip_trunk\", id, label}` as provider in both versions; the older contract has no such form.",
             "Order: newest first, the same in both directions. A cursor that is no id is 400; both cursors at once are 400; a limit outside 1 to 100 is 400.",
             "`has_more` tells of the direction that was asked for.",
             "409 carries `x-should-retry: false`, so that the vendor's clients do not send it three times.",
+            "Import: the trunk must be the organization's own. Where the operator has to agree, the number waits, and calls to it are refused until then.",
+            "Provision: the cheapest number of the US on sale, among equals the oldest in stock, paid from the ledger. Slots in use: 402 `quota_exceeded`; balance too low: 402; nothing in stock: 409; identity not verified: 403.",
+            "Delete: a number that has an agent is 400 in both versions; they differ for Twilio's numbers only. A managed number rests before it is sold again.",
+            "A number of the stock cannot move to a trunk (400).",
+            "`agent_id` of a number is its agent; the number lands on the agent's default endpoint of its environment. Null takes both away.",
+            "`allowed_numbers` names callers: others, and callers without a number, are refused on calls (`caller_not_allowed`). Entries are E.164.",
+            "`media_encryption`: `disabled` and `allowed` are kept; the edge hands the offer on as it is. `required` is 400.",
+            "`destination_country` is kept and given back; there is one region here. `auth_username` is empty where there are no credentials. `transport` may read `udp` for a trunk made elsewhere.",
+            "Callers are not asked for digest credentials yet: an inbound side without addresses takes no call.",
+            "Deleting an agent takes it from its numbers and endpoints; the numbers stay, without an endpoint.",
+            "Agents: `tts_voice` (empty) and `tts_language` (`en`) are kept and given back; `deployment_count` is 0, `has_text_to_agent_run` false; at most 10,000 are listed, each with at most 1,000 numbers. A null `name` changes nothing.",
+            "Calls: `agent_id` is required; the agent is who had the number when the call came. `status` is of the newer version in both. No transcript, summary or variables; `expand` has no effect. Calls of numbers without an agent are not shown.",
+            "Deleting a call takes callers, targets and reasons out of its record, in every API; times, minutes and cost stay.",
         ]
     }
 
@@ -68,6 +118,23 @@ impl Dialect for Cartesia {
         match request.endpoint.verb {
             "number_list" => read::list(request),
             "number_list_of_agent" => read::list_of_agent(request),
+            "number_import" => numbers::import(request),
+            "number_provision" => numbers::provision(request),
+            "number_get" => numbers::named(request).map(Op::NumberGet),
+            "number_update" => numbers::update(request),
+            "number_delete" => numbers::named(request).map(Op::NumberDeleteUnassigned),
+            "provider_list" => providers::list(request),
+            "provider_create" => providers::create(request),
+            "provider_get" => providers::get(request),
+            "provider_update" => providers::update(request),
+            "provider_delete" => providers::delete(request),
+            "agent_list" => Ok(agents::list(request)),
+            "agent_get" => agents::get(request),
+            "agent_update" => agents::update(request),
+            "agent_delete" => agents::delete(request),
+            "call_list" => calls::list(request),
+            "call_get" => calls::get(request),
+            "call_delete" => calls::delete(request),
             verb => Err(Error::internal(format!("cartesia has no verb {verb}"))),
         }
     }
@@ -81,6 +148,40 @@ impl Dialect for Cartesia {
             ("number_list_of_agent", View::Numbers(page)) => {
                 let items: Vec<_> = page.items.into_iter().map(AgentNumberOut::from).collect();
                 Reply::json(StatusCode::OK, &items)
+            }
+            ("number_import", View::Number(view)) => {
+                Reply::json(StatusCode::CREATED, &NumberOut::from(*view))
+            }
+            ("number_provision", View::Number(view)) => {
+                Reply::json(StatusCode::CREATED, &NumberBaseOut::from(*view))
+            }
+            ("number_get" | "number_update", View::Number(view)) => {
+                Reply::json(StatusCode::OK, &NumberOut::from(*view))
+            }
+            ("provider_list", View::Providers(page)) => {
+                let items: Vec<_> = page.items.into_iter().map(ProviderAccountOut::from).collect();
+                Reply::json(StatusCode::OK, &items)
+            }
+            ("provider_create", View::Provider(provider)) => {
+                Reply::json(StatusCode::CREATED, &ProviderAccountOut::from(provider))
+            }
+            ("provider_get" | "provider_update", View::Provider(provider)) => {
+                Reply::json(StatusCode::OK, &ProviderAccountOut::from(provider))
+            }
+            ("agent_list", View::AgentProfiles(page)) => {
+                Reply::json(StatusCode::OK, &AgentsOut::from(page.items))
+            }
+            ("agent_get" | "agent_update", View::AgentProfile(profile)) => {
+                Reply::json(StatusCode::OK, &AgentSummaryOut::from(profile))
+            }
+            ("call_list", View::AgentCalls(page)) => {
+                Reply::json(StatusCode::OK, &CallsOut::of(page, &CallsOut::start(request)))
+            }
+            ("call_get" | "call_delete", View::AgentCall(call)) => {
+                Reply::json(StatusCode::OK, &CallOut::from(*call))
+            }
+            ("number_delete" | "provider_delete" | "agent_delete", View::Done) => {
+                Reply::empty(StatusCode::NO_CONTENT)
             }
             (verb, _) => {
                 self.refuse(request.context, &Error::internal(format!("no view of cartesia's {verb}")))

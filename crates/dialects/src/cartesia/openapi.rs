@@ -2,17 +2,23 @@
 
 use serde_json::Value;
 
-use super::wire::{AgentNumberOut, ErrorOut, PageOut};
+use super::agents::{AgentSummaryOut, AgentsOut};
+use super::bodies;
+use super::calls::{CallOut, CallsOut};
+use super::providers::ProviderAccountOut;
+use super::wire::{AgentNumberOut, ErrorOut, NumberBaseOut, NumberOut, PageOut};
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
 
 const REFUSALS: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
 
 pub(super) fn document(endpoints: &'static [Endpoint]) -> Value {
-    let words = "Phone numbers of voice agents.";
+    let words = "Phone numbers of voice agents, their providers, agents and calls.";
     let mut document = Document::new("Cartesia's API on Trunkline", "2026-03-01", words)
         .bearer()
         .api_key("x-api-key")
+        .path_parameter("id", "The phone number or the provider.", Shape::text())
+        .path_parameter("call_id", "The call.", Shape::text())
         .path_parameter("agent_id", "The agent.", Shape::text())
         .refusal("application/json", Shape::of::<ErrorOut>());
     for endpoint in endpoints {
@@ -24,25 +30,99 @@ pub(super) fn document(endpoints: &'static [Endpoint]) -> Value {
 }
 
 fn operation(verb: &str) -> Operation {
-    match verb {
-        "number_list" => Operation::new("Lists phone numbers, newest first.")
-            .tag("Phone Numbers")
+    if verb.starts_with("number") {
+        number(verb)
+    } else if verb.starts_with("provider") {
+        provider(verb).tag("Providers")
+    } else {
+        agent_or_call(verb).tag("Agents")
+    }
+}
+
+fn cursors(operation: Operation) -> Operation {
+    operation
+        .query("starting_after", "What is behind this id.", Shape::text())
+        .query("ending_before", "What is before this id; not with `starting_after`.", Shape::text())
+        .query("limit", "At most this many.", Shape::whole(1, 100, 10))
+}
+
+fn number(verb: &str) -> Operation {
+    let kinds = Shape::words(&["twilio", "cartesia", "sip_trunk"]);
+    let operation = match verb {
+        "number_list" => cursors(Operation::new("Lists phone numbers, newest first."))
             .query("agent_id", "Only with this agent.", Shape::text())
             .query("provider_id", "Only of this provider.", Shape::text())
-            .query(
-                "type",
-                "Only of this kind of provider.",
-                Shape::words(&["twilio", "cartesia", "sip_trunk"]),
-            )
+            .query("type", "Only of this kind of provider.", kinds)
             .query("q", "Part of the number, the label or the agent's name.", Shape::text())
-            .query("starting_after", "Numbers behind this id.", Shape::text())
-            .query("ending_before", "Numbers before this id; not with `starting_after`.", Shape::text())
-            .query("limit", "At most this many.", Shape::whole(1, 100, 10))
             .answer(200, "A page; empty at the end.", Shape::of::<PageOut>()),
-        _ => Operation::new("Lists the phone numbers of an agent.").tag("Agents").answer(
-            200,
-            "All of them.",
-            Shape::list_of::<AgentNumberOut>(),
-        ),
+        "number_import" => Operation::new("Imports a phone number on a SIP trunk.")
+            .body(bodies::import())
+            .answer(201, "The number.", Shape::of::<NumberOut>())
+            .refuses(&[402, 409]),
+        "number_provision" => Operation::new("Buys the cheapest phone number of the US on sale.")
+            .body(bodies::provision())
+            .answer(201, "The number.", Shape::of::<NumberBaseOut>())
+            .refuses(&[402, 409]),
+        "number_get" => {
+            Operation::new("Reads a phone number.").answer(200, "The number.", Shape::of::<NumberOut>())
+        }
+        "number_update" => Operation::new("Changes a phone number.")
+            .body(bodies::number())
+            .answer(200, "The number.", Shape::of::<NumberOut>())
+            .refuses(&[409]),
+        "number_delete" => Operation::new("Deletes a phone number that has no agent.")
+            .answer_empty(204, "It is gone.")
+            .refuses(&[409]),
+        _ => {
+            let of_agent = Operation::new("Lists the phone numbers of an agent.").tag("Agents");
+            return of_agent.answer(200, "All of them.", Shape::list_of::<AgentNumberOut>());
+        }
+    };
+    operation.tag("Phone Numbers")
+}
+
+fn provider(verb: &str) -> Operation {
+    let one = |operation: Operation, status| {
+        operation.answer(status, "The trunk.", Shape::of::<ProviderAccountOut>())
+    };
+    match verb {
+        "provider_list" => Operation::new("Lists SIP trunks.")
+            .query("type", "Only of this kind.", Shape::words(&["twilio", "sip_trunk"]))
+            .query("account_sid", "Only of this Twilio account.", Shape::text())
+            .answer(200, "All of them.", Shape::list_of::<ProviderAccountOut>()),
+        "provider_create" => {
+            one(Operation::new("Makes a SIP trunk.").body(bodies::trunk_create()), 201).refuses(&[409])
+        }
+        "provider_get" => one(Operation::new("Reads a SIP trunk."), 200),
+        "provider_update" => {
+            let words = "Changes a SIP trunk; what is left out stays.";
+            one(Operation::new(words).body(bodies::trunk_update()), 200).refuses(&[409])
+        }
+        _ => Operation::new("Deletes a SIP trunk that has no numbers.")
+            .answer_empty(204, "It is gone.")
+            .refuses(&[409]),
+    }
+}
+
+fn agent_or_call(verb: &str) -> Operation {
+    let moment = || Shape::inline(serde_json::json!({ "type": "string", "format": "date-time" }));
+    let agent = |operation: Operation| operation.answer(200, "The agent.", Shape::of::<AgentSummaryOut>());
+    let call = |operation: Operation| operation.answer(200, "The call.", Shape::of::<CallOut>());
+    match verb {
+        "agent_list" => Operation::new("Lists agents.").answer(200, "All of them.", Shape::of::<AgentsOut>()),
+        "agent_get" => agent(Operation::new("Reads an agent.")),
+        "agent_update" => agent(Operation::new("Changes an agent.").body(bodies::agent())).refuses(&[409]),
+        "agent_delete" => Operation::new("Deletes an agent; its numbers stay, without an agent.")
+            .answer_empty(204, "It is gone.")
+            .refuses(&[409]),
+        "call_list" => cursors(Operation::new("Lists the calls of an agent, newest first."))
+            .query("agent_id", "The agent; required.", Shape::text())
+            .query("batch_id", "Not served.", Shape::text())
+            .query("start_time_gte", "Begun at this time or later.", moment())
+            .query("start_time_lte", "Begun at this time or earlier.", moment())
+            .query("expand", "Has no effect.", Shape::text())
+            .answer(200, "A page; empty at the end.", Shape::of::<CallsOut>()),
+        "call_get" => call(Operation::new("Reads a call.")),
+        _ => call(Operation::new("Takes what is private out of the record of a call that has ended.")),
     }
 }

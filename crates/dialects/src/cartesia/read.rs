@@ -1,7 +1,7 @@
 //! Reads Cartesia's requests. An empty parameter counts as absent: generated clients send nullable ones that way.
 
 use domain::error::{Error, Kind, Result, What};
-use domain::ids::{AgentId, NumberId, ProviderId};
+use domain::ids::{AgentId, ProviderId};
 use domain::number::NumberQuery;
 use domain::provider::ProviderKind;
 use domain::{Op, Page, Start};
@@ -39,19 +39,7 @@ pub(super) fn version(request: &Request<'_>) -> Result<()> {
 
 /// A page of the organization's numbers.
 pub(super) fn list(request: &Request<'_>) -> Result<Op> {
-    let limit = match filled(request, "limit") {
-        None => None,
-        Some(_) => request.whole("limit", 1..=LIMIT_MAX)?,
-    };
-    let start = match (cursor(request, "starting_after")?, cursor(request, "ending_before")?) {
-        (None, None) => Start::First,
-        (Some(id), None) => Start::After(id),
-        (None, Some(id)) => Start::Before(id),
-        (Some(_), Some(_)) => {
-            let words = "Send `starting_after` or `ending_before`, not both.";
-            return Err(Error::invalid(What::Request, "ending_before", words));
-        }
-    };
+    let page = page(request, "a phone number", wire::id)?;
     let mut query = NumberQuery { q: filled(request, "q").map(str::to_owned), ..NumberQuery::default() };
     // Ids are opaque to the client: one that nothing has finds nothing, whatever its form.
     if let Some(text) = filled(request, "agent_id") {
@@ -73,7 +61,7 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
             return Err(Error::invalid(What::Request, "type", words));
         }
     }
-    Ok(Op::NumberList(query, Page { limit: limit.unwrap_or(LIMIT_DEFAULT), start }))
+    Ok(Op::NumberList(query, page))
 }
 
 /// All numbers of one agent.
@@ -82,14 +70,36 @@ pub(super) fn list_of_agent(request: &Request<'_>) -> Result<Op> {
     Ok(Op::NumberListOfAgent(agent, Page::first(AGENT_LIST_MAX)))
 }
 
-fn filled<'a>(request: &'a Request<'_>, name: &str) -> Option<&'a str> {
-    request.query(name).filter(|text| !text.is_empty())
+/// The page that a request asks for. `noun` says what its cursors name.
+pub(super) fn page<K>(
+    request: &Request<'_>,
+    noun: &str,
+    parse: impl Fn(&str) -> Option<K>,
+) -> Result<Page<K>> {
+    let limit = match filled(request, "limit") {
+        None => None,
+        Some(_) => request.whole("limit", 1..=LIMIT_MAX)?,
+    };
+    let cursor = |name: &'static str| {
+        let read = |text| {
+            let words = format!("`{name}` must be the id of {noun}, such as the last one of a page.");
+            parse(text).ok_or_else(|| Error::invalid(What::Request, name, words))
+        };
+        filled(request, name).map(read).transpose()
+    };
+    let start = match (cursor("starting_after")?, cursor("ending_before")?) {
+        (None, None) => Start::First,
+        (Some(id), None) => Start::After(id),
+        (None, Some(id)) => Start::Before(id),
+        (Some(_), Some(_)) => {
+            let words = "Send `starting_after` or `ending_before`, not both.";
+            return Err(Error::invalid(What::Request, "ending_before", words));
+        }
+    };
+    Ok(Page { limit: limit.unwrap_or(LIMIT_DEFAULT), start })
 }
 
-fn cursor(request: &Request<'_>, name: &'static str) -> Result<Option<NumberId>> {
-    let read = |text| {
-        let words = format!("`{name}` must be the id of a phone number, such as the last one of a page.");
-        wire::id(text).ok_or_else(|| Error::invalid(What::Request, name, words))
-    };
-    filled(request, name).map(read).transpose()
+/// A query parameter that is there and not empty.
+pub(super) fn filled<'a>(request: &'a Request<'_>, name: &str) -> Option<&'a str> {
+    request.query(name).filter(|text| !text.is_empty())
 }

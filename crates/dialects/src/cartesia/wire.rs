@@ -33,6 +33,21 @@ pub(super) struct NumberOut {
     provider: ProviderOut,
 }
 
+/// A number just provisioned, which is shown without its provider.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProvisionPhoneNumberResponse)]
+pub(super) struct NumberBaseOut {
+    id: String,
+    label: Option<String>,
+    number: String,
+    #[schema(required = true)]
+    agent: Option<AgentOut>,
+    #[schema(format = "date-time")]
+    created_at: String,
+    #[schema(format = "date-time")]
+    updated_at: String,
+}
+
 /// Who answers.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Agent)]
@@ -106,6 +121,13 @@ impl From<NumberView> for NumberOut {
             updated_at: time(number.updated_at),
             provider: provider.into(),
         }
+    }
+}
+
+impl From<NumberView> for NumberBaseOut {
+    fn from(view: NumberView) -> Self {
+        let NumberOut { id, label, number, agent, created_at, updated_at, provider: _ } = view.into();
+        Self { id, label, number, agent, created_at, updated_at }
     }
 }
 

@@ -156,14 +156,14 @@ pub(super) fn commit(db: &Connection, group: &mut Group, commit: &Commit) -> Res
             return Err(CommitError::Stale(What::Endpoint));
         }
     }
-    for id in &tx.providers_gone {
-        if provider::in_use(db, *id)? {
-            return Err(CommitError::Stale(What::Provider));
-        }
-    }
     for guard in guards {
         if !holds(db, guard)? {
             return Err(CommitError::Guard(*guard));
+        }
+    }
+    for id in &tx.providers_gone {
+        if provider::in_use(db, *id)? {
+            return Err(CommitError::Stale(What::Provider));
         }
     }
     if let Some(answer) = answer {

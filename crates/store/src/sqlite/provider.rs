@@ -33,7 +33,7 @@ struct InboundRow {
     allowed_addresses: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     allowed_numbers: Vec<u64>,
-    /// Absent: disabled.
+    /// Absent: allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     media_encryption: Option<String>,
     credentials: Option<CredentialsRow>,
@@ -71,13 +71,9 @@ impl CredentialsRow {
     }
 }
 
-fn encryption_text(encryption: MediaEncryption) -> Option<String> {
-    (encryption != MediaEncryption::default()).then(|| encryption.as_str().to_owned())
-}
-
-fn encryption_read(text: Option<&str>) -> Result<MediaEncryption, StoreError> {
+fn encryption_read(text: Option<&str>, absent: MediaEncryption) -> Result<MediaEncryption, StoreError> {
     let read = |text| MediaEncryption::parse(text).ok_or_else(|| corrupt("a way of encryption", text));
-    text.map_or(Ok(MediaEncryption::default()), read)
+    text.map_or(Ok(absent), read)
 }
 
 fn inbound_text(inbound: &Inbound) -> String {
@@ -85,7 +81,7 @@ fn inbound_text(inbound: &Inbound) -> String {
     json(&InboundRow {
         allowed_addresses: addresses_text(allowed_addresses),
         allowed_numbers: allowed_numbers.iter().map(|number| number.as_u64()).collect(),
-        media_encryption: encryption_text(*media_encryption),
+        media_encryption: Some(media_encryption.as_str().to_owned()),
         credentials: credentials.as_ref().map(CredentialsRow::of),
     })
 }
@@ -97,7 +93,7 @@ fn inbound_read(text: &str) -> Result<Inbound, StoreError> {
     Ok(Inbound {
         allowed_addresses: addresses_read(&allowed_addresses)?,
         allowed_numbers: allowed_numbers.into_iter().map(number).collect::<Result<_, _>>()?,
-        media_encryption: encryption_read(media_encryption.as_deref())?,
+        media_encryption: encryption_read(media_encryption.as_deref(), MediaEncryption::Allowed)?,
         credentials: credentials.map(CredentialsRow::read).transpose()?,
     })
 }
@@ -108,7 +104,7 @@ fn outbound_text(outbound: &Outbound) -> String {
         address: address.clone(),
         transport: transport.as_str().to_owned(),
         destination_country: destination_country.map(|country| country.as_str().to_owned()),
-        media_encryption: encryption_text(*media_encryption),
+        media_encryption: Some(media_encryption.as_str().to_owned()),
         credentials: credentials.as_ref().map(CredentialsRow::of),
     })
 }
@@ -122,7 +118,7 @@ fn outbound_read(text: &str) -> Result<Outbound, StoreError> {
         address,
         transport,
         destination_country: destination_country.map(country).transpose()?,
-        media_encryption: encryption_read(media_encryption.as_deref())?,
+        media_encryption: encryption_read(media_encryption.as_deref(), MediaEncryption::Disabled)?,
         credentials: credentials.map(CredentialsRow::read).transpose()?,
     })
 }
