@@ -267,7 +267,7 @@ impl Placing {
         match received {
             Ok(bytes) => {
                 self.events.extend(Event::message(now, Party::Edge, Party::Caller, &bytes));
-                self.reason = reason_text(&bytes).or(self.reason.take());
+                self.reason = reason_text(&bytes).or_else(|| self.reason.take());
                 self.caller.handle(now, AgentInput::Message { from: self.via, bytes: &bytes });
             }
             // A closed port, or a broken stream. Once answered the call may still go on by other means: it is not ours to end.
