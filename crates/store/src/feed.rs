@@ -3,7 +3,8 @@
 use domain::e164::E164;
 use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::number::Status;
-use domain::{Call, Endpoint, Generation, Key, Micros, Organization, Provider, Timestamp};
+use domain::view::{AgentBrief, ProviderBrief};
+use domain::{Call, Endpoint, Generation, Key, Micros, Number, Organization, Provider, Timestamp};
 
 /// Names a history of generations. Where it differs from what a reader knows, the reader builds anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +49,17 @@ pub struct NumberRow {
     pub provider_id: Option<ProviderId>,
     /// Where its calls go.
     pub endpoint_id: Option<EndpointId>,
+}
+
+/// A number with the names that are shown beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberShown {
+    /// The number.
+    pub number: Number,
+    /// Its agent.
+    pub agent: Option<AgentBrief>,
+    /// Its provider.
+    pub provider: Option<ProviderBrief>,
 }
 
 /// What has changed since a generation. Each thing comes once, however often it changed.

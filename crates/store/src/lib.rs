@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use error::{CommitError, StoreError};
 pub use fact::{fact_decode, fact_encode};
-pub use feed::{AgentCallRow, Appended, Changed, Changes, Epoch, NumberRow, OpenCall};
+pub use feed::{AgentCallRow, Appended, Changed, Changes, Epoch, NumberRow, NumberShown, OpenCall};
 use sqlite::Sqlite;
 
 /// The store. Cloning it is cheap and gives another way to the same one.

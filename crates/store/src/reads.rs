@@ -17,7 +17,7 @@ use domain::{
 };
 
 use crate::error::StoreError;
-use crate::feed::{AgentCallRow, Changed, Changes, Epoch, OpenCall};
+use crate::feed::{AgentCallRow, Changed, Changes, Epoch, NumberShown, OpenCall};
 use crate::sqlite::{
     agent, answer, call, change_log, doctor, endpoint, event, key, ledger, number, organization, provider,
     stock,
@@ -98,6 +98,8 @@ reads! {
 
     /// A number, in the tenant; whatever its status.
     number_get(organization: OrganizationId, id: NumberId) -> Option<Number> = read number::get;
+    /// The same with its agent's name and its provider's, all of one moment.
+    number_shown(organization: OrganizationId, id: NumberId) -> Option<NumberShown> = read number::shown;
     /// The number that the tenant holds, else the one that it released last.
     number_find(organization: OrganizationId, e164: E164) -> Option<Number> = read number::find;
     /// Who holds a number, world-wide.

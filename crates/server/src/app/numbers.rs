@@ -10,6 +10,7 @@ use domain::op::{Expect, Import};
 use domain::organization::{Imports, Settings};
 use domain::provider::ProviderKind;
 use domain::{Change, Commit, Error, Guard, Number, Organization, Page, Patch, Result, View, What};
+use store::NumberShown;
 
 use super::failure::of_read;
 use super::stock::taken;
@@ -131,8 +132,14 @@ impl App {
     }
 
     pub(super) fn number_get(&self, ask: Ask<'_>, number: &NumberRef) -> Result<View> {
-        let number = self.number_find(ask, number)?;
-        self.number_view(ask, number).map(|view| View::Number(Box::new(view)))
+        let NumberRef::Id(id) = number else {
+            let view = self.number_view(ask, self.number_find(ask, number)?)?;
+            return Ok(View::Number(Box::new(view)));
+        };
+        let found = self.store.number_shown(ask.organization()?, *id).map_err(of_read)?;
+        let found = found.filter(|shown| shown.number.status != domain::number::Status::Deleted);
+        let NumberShown { number, agent, provider } = found.ok_or_else(|| Error::not_found(What::Number))?;
+        Ok(View::Number(Box::new(self.number_view_of(ask, number, agent, provider))))
     }
 
     /// A number of the tenant's; a deleted one is nobody's.

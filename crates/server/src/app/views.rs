@@ -21,12 +21,23 @@ impl App {
             None => None,
         };
         let provider = provider.map(|p| ProviderBrief { id: p.id, kind: p.kind, label: p.label });
+        Ok(self.number_view_of(ask, number, agent, provider))
+    }
+
+    /// The same where the names beside it are known.
+    pub(super) fn number_view_of(
+        &self,
+        ask: Ask<'_>,
+        number: Number,
+        agent: Option<AgentBrief>,
+        provider: Option<ProviderBrief>,
+    ) -> NumberView {
         let mut sip = self.sip_access(&number);
         if ask.caller.sees_passwords() {
             let clear = self.vault.open(&number.sip_credentials.password, number.id.0.as_bytes());
             sip.password = clear.and_then(|bytes| String::from_utf8(bytes).ok());
         }
-        Ok(NumberView { number, agent, provider, minutes_this_month: 0, sip })
+        NumberView { number, agent, provider, minutes_this_month: 0, sip }
     }
 
     /// A page of numbers: each agent and provider is read once, no password is opened.

@@ -50,12 +50,17 @@ async fn every_thing_comes_back_as_it_was_written() {
     assert_eq!(store.stock_find(stock.e164).unwrap(), Some(stock.clone()));
     assert_eq!(store.stock_get(stock.id).unwrap(), Some(stock));
     assert_eq!(store.number_find(id, number.e164).unwrap(), Some(number.clone()));
+    let shown = store.number_shown(id, number.id).unwrap().unwrap();
+    assert_eq!(shown.number, number);
+    assert_eq!(shown.agent.map(|a| (a.id, a.name)), number.agent_id.is_some().then(|| (agent.id.clone(), agent.name.clone())));
+    assert_eq!(shown.provider.map(|p| (p.id, p.kind, p.label)), Some((provider.id, provider.kind, provider.label.clone())));
     assert_eq!(store.numbers_on_endpoint(id, endpoint.id, None, 9).unwrap(), [number.clone()]);
     assert!(store.numbers_on_endpoint(id, endpoint.id, Some(number.id), 9).unwrap().is_empty());
     assert_eq!(store.event_list(id, &domain::Page::first(9)).unwrap().items, [event]);
     // Another tenant finds nothing of it.
     let other = world.organization().await;
     assert_eq!(store.number_get(other, number.id).unwrap(), None);
+    assert_eq!(store.number_shown(other, number.id).unwrap(), None);
     assert_eq!(store.number_find(other, number.e164).unwrap(), None);
     assert_eq!(store.endpoint_get(other, endpoint.id).unwrap(), None);
     assert_eq!(store.provider_visible(other, provider.id).unwrap(), None);

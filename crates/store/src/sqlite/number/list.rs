@@ -49,7 +49,7 @@ pub(crate) fn list(
     }
 }
 
-fn columns() -> String {
+pub(super) fn columns() -> String {
     COLUMNS
         .split(", ")
         .chain(["organization_id", "id"])

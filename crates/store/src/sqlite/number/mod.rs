@@ -5,8 +5,9 @@ pub(crate) mod list;
 use domain::e164::{Country, E164, NumberType};
 use domain::ids::{AgentId, NumberId, OrganizationId};
 use domain::number::{Environment, Status};
-use domain::provider::{Credentials, Sealed};
+use domain::provider::{Credentials, ProviderKind, Sealed};
 use domain::stock::Capabilities;
+use domain::view::{AgentBrief, ProviderBrief};
 use domain::{Number, What};
 use rusqlite::{Connection, params};
 use std::sync::LazyLock;
@@ -15,9 +16,9 @@ use super::apply::Tx;
 use super::change_log::Topic;
 use super::index::{NumberText, Text};
 use super::search;
-use super::sql::{Columns, Failure, Table, bag, blob, blob_of, e164, int, one, time, time_of, write};
+use super::sql::{Columns, Failure, Table, bag, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
 use crate::error::{CommitError, StoreError};
-use crate::feed::NumberRow;
+use crate::feed::{NumberRow, NumberShown};
 
 const COLUMNS: &str = "alias, e164, country, kind, status, held, label, provider_id, stock_id, setup_cost, monthly_cost, \
                        voice, sms, fax, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, \
@@ -35,6 +36,10 @@ struct Standing {
 }
 
 fn read(mut row: Columns<'_, '_>) -> Result<Number, StoreError> {
+    read_from(&mut row)
+}
+
+fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
     let (alias, number) = (row.uint()?, row.e164()?);
     let (country, kind, status) =
         (row.named(Country::parse)?, row.named(NumberType::parse)?, row.named(Status::parse)?);
@@ -227,13 +232,46 @@ fn index(tx: &mut Tx<'_>, number: &Number, alias: u64, before: Option<&Standing>
     Ok(())
 }
 
+static GET: LazyLock<String> =
+    LazyLock::new(|| format!("{} AND organization_id = $1 AND id = $2", TABLE.select));
+
 pub(crate) fn get(
     db: &Connection,
     organization: OrganizationId,
     id: NumberId,
 ) -> Result<Option<Number>, StoreError> {
-    let sql = format!("{} AND organization_id = $1 AND id = $2", TABLE.select);
-    one(db, &sql, params![blob(organization), blob(id)], read)
+    one(db, &GET, params![blob(organization), blob(id)], read)
+}
+
+pub(super) static SHOWN: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {}, a.name, p.kind, p.label FROM numbers n \
+         LEFT JOIN agents a ON a.organization_id = n.organization_id AND a.id = n.agent_id \
+         LEFT JOIN providers p ON p.id = n.provider_id \
+         WHERE n.organization_id = $1 AND n.id = $2",
+        list::columns()
+    )
+});
+
+/// One look-up instead of three, since this is what is asked for most.
+pub(crate) fn shown(
+    db: &Connection,
+    organization: OrganizationId,
+    id: NumberId,
+) -> Result<Option<NumberShown>, StoreError> {
+    one(db, &SHOWN, params![blob(organization), blob(id)], |mut row| {
+        let number = read_from(&mut row)?;
+        let agent = row.get::<Option<String>>()?.zip(number.agent_id.clone());
+        let kind = row.get::<Option<String>>()?;
+        let kind = kind.map(|k| ProviderKind::parse(&k).ok_or_else(|| corrupt("a provider's kind", &k)));
+        let (kind, label) = (kind.transpose()?, row.get::<Option<String>>()?);
+        let provider = number.provider_id.zip(kind).zip(label);
+        Ok(NumberShown {
+            number,
+            agent: agent.map(|(name, id)| AgentBrief { id, name }),
+            provider: provider.map(|((id, kind), label)| ProviderBrief { id, kind, label }),
+        })
+    })
 }
 
 pub(crate) fn holder(
