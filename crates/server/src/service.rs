@@ -6,6 +6,7 @@
 //! waited for: whichever process comes next carries them.
 
 use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use crate::{clock, edge, http};
 
 /// How often a stop looks whether transactions are still open.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
+/// How often histograms are folded: what the exporter's own server would do.
+const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// A target that says nothing for this long is passed over.
 const NO_PROVISIONAL: Duration = Duration::from_secs(2);
 
@@ -56,6 +59,7 @@ impl Service {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .install_recorder()
             .context("metrics can be installed once per process")?;
+        let upkeep = metrics.clone();
         let health = Arc::new(Health::new(metrics));
         let store = Store::open(&settings.store).with_context(|| format!("--store {}", settings.store))?;
         let files = Files::of(&settings.store).with_context(|| format!("--store {}: not a file", settings.store))?;
@@ -89,7 +93,7 @@ impl Service {
         });
         let http_task = tokio::spawn(serving.into_future());
         let counting = tokio::spawn(key_uses::follow(Arc::clone(&uses), store.clone()));
-        let tasks = vec![tokio::spawn(refresh::follow(live, store.clone())), counting];
+        let tasks = vec![tokio::spawn(refresh::follow(live, store.clone())), counting, tokio::spawn(metrics_upkeep(upkeep))];
         health.enter(Phase::Ready);
         let drain = settings.drain;
         Ok(Self { http, sip, new_admin_key, health, edge, meter, store, uses, drain, stop_http, http_task, tasks })
@@ -115,6 +119,14 @@ impl Service {
         self.meter.stop().await;
         self.store.close().await;
         Ok(())
+    }
+}
+
+/// Folds what histograms have recorded. Without it each sample is kept until somebody asks for `/metrics`, who may never come.
+async fn metrics_upkeep(metrics: PrometheusHandle) {
+    loop {
+        clock::sleep(METRICS_UPKEEP_EVERY).await;
+        metrics.run_upkeep();
     }
 }
 

@@ -30,6 +30,7 @@ use admission::Admission;
 use idempotency::{Idempotency, Repeat};
 use limits::RateLimits;
 use routes::{Found, Routes};
+use service::Meter;
 pub(crate) use service::{Health, Phase};
 
 /// How long a client may take to send a body.
@@ -64,15 +65,15 @@ pub(crate) fn router(front: Arc<Front>, health: Arc<Health>) -> Router {
 async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let began = clock::instant();
-    let (dialect, endpoint, path, allow) = match front.routes.find(&head.method, head.uri.path()) {
-        Found::Endpoint(dialect, endpoint, path) => (dialect, Some(endpoint), path, None),
+    let (dialect, known, path, allow) = match front.routes.find(&head.method, head.uri.path()) {
+        Found::Endpoint(dialect, known, path) => (dialect, Some(known), path, None),
         Found::Method(dialect, allow) => (dialect, None, Vec::new(), Some(allow)),
         Found::Nothing(dialect) => (dialect, None, Vec::new(), None),
     };
     let mut context = Context { request_id: clock::id(), headers: head.headers, limits: None };
     let from = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let incoming = Incoming { other_methods: allow.is_some(), query: head.uri.query().unwrap_or(""), path, from };
-    let outcome = front.answer((dialect, endpoint), incoming, &mut context, body).await;
+    let outcome = front.answer((dialect, known.map(|(endpoint, _)| endpoint)), incoming, &mut context, body).await;
     let reply = outcome.unwrap_or_else(|error| {
         log_refusal(dialect, &context, &error);
         let reply = dialect.refuse(&context, &error);
@@ -82,7 +83,10 @@ async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response
             None => reply,
         }
     });
-    service::count(dialect.name(), endpoint.map_or("none", |e| e.verb), reply.status, began.elapsed());
+    match known {
+        Some((_, meter)) => meter.count(reply.status, began.elapsed()),
+        None => Meter::new(dialect.name(), "none").count(reply.status, began.elapsed()),
+    }
     response(reply)
 }
 

@@ -6,10 +6,12 @@ use domain::{Error, Kind, Result, What};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-/// The endpoints that share a path, each with its dialect.
+use super::service::Meter;
+
+/// The endpoints that share a path, each with its meter.
 struct Mounted {
     dialect: &'static dyn Dialect,
-    endpoints: Vec<&'static Endpoint>,
+    endpoints: Vec<(&'static Endpoint, Meter)>,
 }
 
 /// The mounted tables.
@@ -18,9 +20,9 @@ pub(super) struct Routes {
 }
 
 /// What a path names.
-pub(super) enum Found {
+pub(super) enum Found<'a> {
     /// An operation, with its path parameters.
-    Endpoint(&'static dyn Dialect, &'static Endpoint, Vec<(&'static str, String)>),
+    Endpoint(&'static dyn Dialect, (&'static Endpoint, &'a Meter), Vec<(&'static str, String)>),
     /// A path with other methods: these.
     Method(&'static dyn Dialect, String),
     /// Nothing; the dialect that refuses it.
@@ -33,9 +35,10 @@ impl Routes {
         let mut by_path: Vec<(&'static str, Mounted)> = Vec::new();
         for dialect in dialects::all() {
             for endpoint in dialect.endpoints() {
+                let mounted = (endpoint, Meter::new(dialect.name(), endpoint.verb));
                 match by_path.iter_mut().find(|(path, _)| *path == endpoint.path) {
-                    Some((_, mounted)) => mounted.endpoints.push(endpoint),
-                    None => by_path.push((endpoint.path, Mounted { dialect, endpoints: vec![endpoint] })),
+                    Some((_, path)) => path.endpoints.push(mounted),
+                    None => by_path.push((endpoint.path, Mounted { dialect, endpoints: vec![mounted] })),
                 }
             }
         }
@@ -47,13 +50,13 @@ impl Routes {
     }
 
     /// What a path names.
-    pub(super) fn find(&self, method: &Method, path: &str) -> Found {
+    pub(super) fn find(&self, method: &Method, path: &str) -> Found<'_> {
         let Ok(matched) = self.paths.at(path) else {
             return Found::Nothing(owner(path));
         };
         let Mounted { dialect, endpoints } = matched.value;
-        let Some(endpoint) = endpoints.iter().find(|e| e.method == *method) else {
-            let methods: Vec<_> = endpoints.iter().map(|e| e.method.as_str()).collect();
+        let Some((endpoint, meter)) = endpoints.iter().find(|(e, _)| e.method == *method) else {
+            let methods: Vec<_> = endpoints.iter().map(|(e, _)| e.method.as_str()).collect();
             return Found::Method(*dialect, methods.join(", "));
         };
         let mut parameters = Vec::new();
@@ -65,7 +68,7 @@ impl Routes {
                 Err(_) => return Found::Nothing(*dialect),
             }
         }
-        Found::Endpoint(*dialect, endpoint, parameters)
+        Found::Endpoint(*dialect, (endpoint, meter), parameters)
     }
 }
 
@@ -107,7 +110,7 @@ mod tests {
             for endpoint in dialect.endpoints() {
                 let path: Vec<_> = endpoint.path.split('/').map(|s| if s.starts_with('{') { "zz" } else { s }).collect();
                 match routes.find(&endpoint.method, &path.join("/")) {
-                    Found::Endpoint(d, e, _) => assert_eq!((d.name(), e.verb), (dialect.name(), endpoint.verb)),
+                    Found::Endpoint(d, (e, _), _) => assert_eq!((d.name(), e.verb), (dialect.name(), endpoint.verb)),
                     Found::Method(..) | Found::Nothing(_) => panic!("{} {} is not mounted", endpoint.method, endpoint.path),
                 }
             }

@@ -6,9 +6,10 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, extract::Extension};
 use http::{StatusCode, header};
+use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -96,15 +97,31 @@ async fn docs() -> Html<String> {
     Html(page)
 }
 
-/// Counts a request.
-pub(super) fn count(dialect: &'static str, verb: &'static str, status: StatusCode, took: Duration) {
-    let status = match status.as_u16() {
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        _ => "5xx",
-    };
-    metrics::counter!("trunkline_http_requests_total", "dialect" => dialect, "operation" => verb, "status" => status)
-        .increment(1);
-    metrics::histogram!("trunkline_http_request_seconds", "dialect" => dialect).record(took);
+/// Counts the requests of one operation. What a request is counted in is looked up by its labels once, not each time.
+pub(super) struct Meter {
+    dialect: &'static str,
+    operation: &'static str,
+    /// By the status's first digit, made when it is first answered.
+    requests: [OnceLock<Counter>; STATUSES.len()],
+    seconds: OnceLock<Histogram>,
+}
+
+const STATUSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+impl Meter {
+    pub(super) const fn new(dialect: &'static str, operation: &'static str) -> Self {
+        Self { dialect, operation, requests: [const { OnceLock::new() }; STATUSES.len()], seconds: OnceLock::new() }
+    }
+
+    /// Counts a request.
+    pub(super) fn count(&self, status: StatusCode, took: Duration) {
+        let (dialect, operation) = (self.dialect, self.operation);
+        let class = usize::from(status.as_u16() / 100).saturating_sub(2).min(STATUSES.len() - 1);
+        let requests = self.requests[class].get_or_init(|| {
+            metrics::counter!("trunkline_http_requests_total", "dialect" => dialect, "operation" => operation, "status" => STATUSES[class])
+        });
+        requests.increment(1);
+        let seconds = self.seconds.get_or_init(|| metrics::histogram!("trunkline_http_request_seconds", "dialect" => dialect));
+        seconds.record(took);
+    }
 }
