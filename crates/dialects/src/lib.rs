@@ -20,6 +20,9 @@ pub mod polyai;
 /// The largest body of an operation that is not about many rows, in bytes.
 pub const BODY_MAX: usize = 1 << 20;
 
+/// As much as one thing takes as JSON, in bytes: most answers are written without moving them to a larger place.
+const BODY_USUAL: usize = 1 << 10;
+
 /// One operation of a dialect.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -129,8 +132,11 @@ impl Reply {
     /// A JSON answer.
     pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Self {
         // The wire structs have string keys and no failing serializer, so this cannot fail; an empty body would be seen at once.
-        let body = serde_json::to_vec(body).unwrap_or_default();
-        Self { body, ..Self::empty(status) }
+        let mut bytes = Vec::with_capacity(BODY_USUAL);
+        match serde_json::to_writer(&mut bytes, body) {
+            Ok(()) => Self { body: bytes, ..Self::empty(status) },
+            Err(_) => Self::empty(status),
+        }
     }
 
     /// Adds a header; a value that is no header text is left out.
