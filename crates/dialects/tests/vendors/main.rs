@@ -5,3 +5,4 @@ mod kit;
 mod krosai;
 mod neo;
 mod polyai;
+mod polyai_wide;
