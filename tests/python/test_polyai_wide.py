@@ -261,7 +261,7 @@ def test_a_move_and_a_reassign_at_once_leave_no_number_between_agents(poly):
             path = fill(NUMBER, here, number=number)
             move = pool.submit(poly.client.patch, fill(CONNECTOR, here, moving["connectorId"]), json={"projectId": there})
             put = pool.submit(poly.client.patch, path, json={"connectorId": moving["connectorId"]})
-            assert move.result().status_code == 200 and put.result().status_code in (200, 404, 400), put.result().text
+            assert move.result().status_code == 200 and put.result().status_code in (200, 404), put.result().text
         place = {n: row for agent in (here, there) for n, row in poly.numbers(agent).items()}[number]
         owner = there if place["connectorId"] == moving["connectorId"] else here
         assert place["projectId"] == owner, place

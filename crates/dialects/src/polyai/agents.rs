@@ -62,11 +62,12 @@ pub(super) fn create(request: &Request<'_>) -> Result<Op> {
 }
 
 fn experiments_check(mut experiments: Body) -> Result<()> {
-    let list = |value: Value| match value {
-        Value::Array(items) if items.len() <= CONFIGS_MAX => {
-            items.into_iter().map(object).collect::<Option<Vec<_>>>()
+    let list = |value: Value| {
+        let Value::Array(items) = value else { return None };
+        if items.len() > CONFIGS_MAX {
+            return None;
         }
-        _ => None,
+        items.into_iter().map(object).collect::<Option<Vec<_>>>()
     };
     let configs = experiments.required("configs", "a list of at most 1000 objects", list)?;
     experiments.close()?;
@@ -108,6 +109,7 @@ fn visible(value: Value) -> Option<String> {
 }
 
 /// An id of the client's choice. The vendor takes no `_`, which other APIs' ids may have.
+#[expect(clippy::needless_pass_by_value, reason = "has the signature of a reader of fields")]
 fn chosen(value: Value) -> Option<AgentId> {
     AgentId::parse(value.as_str()?).filter(|id| !id.as_str().contains('_'))
 }

@@ -60,7 +60,10 @@ impl Dialect for PolyAi {
             "number_move" => read::number_move(request),
             "number_delete" => read::number(request).map(|number| Op::NumberRelease(number, None)),
             "number_delete_many" => read::number_delete_many(request),
-            "connector_list" => Ok(Op::OfAgent(read::agent(request)?, AgentOp::EndpointList)),
+            // What is active is told by the agent's connectors.
+            "connector_list" | "deployment_active" => {
+                Ok(Op::OfAgent(read::agent(request)?, AgentOp::EndpointList))
+            }
             "connector_create" => read::connector_create(request),
             "connector_get_many" => read::connector_get_many(request),
             "connector_update_many" => read::connector_update_many(request),
@@ -72,8 +75,6 @@ impl Dialect for PolyAi {
             "agent_create" | "agent_create_older" => agents::create(request),
             "agent_duplicate" => agents::duplicate(request),
             "agent_delete" => agents::delete(request),
-            // What answers is told by the agent's connectors.
-            "deployment_active" => Ok(Op::OfAgent(read::agent(request)?, AgentOp::EndpointList)),
             verb => Err(Error::internal(format!("polyai has no verb {verb}"))),
         }
     }

@@ -151,9 +151,9 @@ pub(super) fn connector_update(request: &Request<'_>) -> Result<Op> {
 pub(super) fn connector_update_many(request: &Request<'_>) -> Result<Op> {
     let agent = agent(request)?;
     let mut body = json::body(request.body, What::Request)?;
-    let fits = |value: Value| match value {
-        Value::Array(items) if (1..=MANY_MAX).contains(&items.len()) => Some(items),
-        _ => None,
+    let fits = |value: Value| {
+        let Value::Array(items) = value else { return None };
+        (1..=MANY_MAX).contains(&items.len()).then_some(items)
     };
     let items = body.required("updates", "a list of 1 to 1000 objects", fits)?;
     let row = |item| change(item, &agent);

@@ -25,7 +25,7 @@ pub(super) struct Voice {
     pub(super) variant_id: String,
     pub(super) asr_lang_code: String,
     pub(super) tts_lang_code: String,
-    pub(super) voice_name: String,
+    pub(super) name: String,
     pub(super) disable_handoff: bool,
 }
 
@@ -34,12 +34,12 @@ impl Voice {
         let bag = endpoint.bags.get(DIALECT);
         let field = |name| bag.and_then(|bag| bag.get(name));
         let text = |name| field(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let voice_name = text(VOICE);
+        let name = text(VOICE);
         Self {
             variant_id: text(VARIANT),
             asr_lang_code: text(LANGUAGE),
-            tts_lang_code: language_of(&voice_name).unwrap_or_default().to_owned(),
-            voice_name,
+            tts_lang_code: language_of(&name).unwrap_or_default().to_owned(),
+            name,
             disable_handoff: field(HANDOFF).and_then(Value::as_bool).unwrap_or_default(),
         }
     }

@@ -228,7 +228,7 @@ impl From<NumberView> for NumberOut {
 
 impl From<Endpoint> for ConnectorOut {
     fn from(endpoint: Endpoint) -> Self {
-        let Voice { variant_id, asr_lang_code, tts_lang_code, voice_name, disable_handoff } =
+        let Voice { variant_id, asr_lang_code, tts_lang_code, name: voice_name, disable_handoff } =
             Voice::of(&endpoint);
         Self {
             connector_id: endpoint.id.to_string(),

@@ -9,8 +9,8 @@ use domain::op::Import;
 use domain::provider::ProviderKind;
 use domain::view::{EndpointRow, RowResult};
 use domain::{
-    Agent, Change, Commit, E164, Endpoint, Error, Guard, Kind, Number, Organization, Page, Paged, Patch, Result, Start,
-    View, What,
+    Agent, Change, Commit, E164, Endpoint, Error, Guard, Kind, Number, Organization, Page, Paged, Patch,
+    Result, Start, View, What,
 };
 use std::collections::HashSet;
 
@@ -30,7 +30,9 @@ impl App {
         match op {
             AgentOp::Duplicate(id, new) => self.agent_duplicate(ask, agent, id, new).await,
             AgentOp::Delete => self.agent_leave(ask, agent.id).await,
-            AgentOp::EndpointList => self.endpoints_of_agent(&agent).map(|items| View::Endpoints(whole(items))),
+            AgentOp::EndpointList => {
+                self.endpoints_of_agent(&agent).map(|items| View::Endpoints(whole(items)))
+            }
             AgentOp::EndpointGet(id) => self.endpoint_of(ask, id, Some(&agent.id)).map(View::Endpoint),
             AgentOp::EndpointGetMany(ids) => {
                 let found = ids.into_iter().map(|id| self.endpoint_of(ask, id, Some(&agent.id)));
@@ -41,7 +43,9 @@ impl App {
                 let id = number.endpoint_id.ok_or_else(|| Error::not_found(What::Endpoint))?;
                 self.endpoint_of(ask, id, Some(&agent.id)).map(View::Endpoint)
             }
-            AgentOp::EndpointUpdate(id, patch) => self.endpoint_change(ask, (id, Some(&agent.id)), patch, None).await,
+            AgentOp::EndpointUpdate(id, patch) => {
+                self.endpoint_change(ask, (id, Some(&agent.id)), patch, None).await
+            }
             AgentOp::EndpointUpdateMany(rows) => Ok(self.endpoints_change(ask, &agent.id, rows).await),
             AgentOp::EndpointDelete(id) => self.endpoint_leave(ask, &agent.id, id).await,
             AgentOp::NumberList(endpoint) => {
@@ -49,7 +53,9 @@ impl App {
                 self.number_views(ask, organization, whole(numbers), false).map(View::Numbers)
             }
             AgentOp::NumberGetMany(numbers) => {
-                let found = numbers.into_iter().map(|n| self.number_find(ask, &NumberRef::OfAgent(agent.id.clone(), n)));
+                let found = numbers
+                    .into_iter()
+                    .map(|n| self.number_find(ask, &NumberRef::OfAgent(agent.id.clone(), n)));
                 self.number_views(ask, organization, whole(there(found)?), false).map(View::Numbers)
             }
             AgentOp::NumberImport(import) => self.numbers_import(ask, &agent.id, &import).await,
@@ -58,7 +64,13 @@ impl App {
         }
     }
 
-    async fn agent_duplicate(&self, ask: Ask<'_>, agent: Agent, id: Option<AgentId>, new: AgentPatch) -> Result<View> {
+    async fn agent_duplicate(
+        &self,
+        ask: Ask<'_>,
+        agent: Agent,
+        id: Option<AgentId>,
+        new: AgentPatch,
+    ) -> Result<View> {
         let description = if new.description.is_keep() {
             agent.description.map_or(Patch::Keep, Patch::Set)
         } else {
@@ -75,7 +87,8 @@ impl App {
             let numbers = self.numbers_of_agent(organization, &id, None)?;
             let endpoints = self.endpoints_of_agent(&agent)?;
             if numbers.len() >= LIST_MAX || endpoints.len() >= LIST_MAX {
-                let words = "The agent has too much to be removed at once; remove its connectors or endpoints first.";
+                let words =
+                    "The agent has too much to be removed at once; remove its connectors or endpoints first.";
                 return Err(Error::new(Kind::Conflict, What::Agent, words));
             }
             let mut changes = self.numbers_leave(ask, organization, numbers)?;
@@ -114,14 +127,24 @@ impl App {
     }
 
     /// What is written when many numbers of one organization are given back.
-    fn numbers_leave(&self, ask: Ask<'_>, organization: OrganizationId, numbers: Vec<Number>) -> Result<Vec<Change>> {
+    fn numbers_leave(
+        &self,
+        ask: Ask<'_>,
+        organization: OrganizationId,
+        numbers: Vec<Number>,
+    ) -> Result<Vec<Change>> {
         let mut changes = Vec::with_capacity(numbers.len() * 2);
         if numbers.is_empty() {
             return Ok(changes);
         }
-        let settings = domain::organization::Settings::read(&self.organization_get(ask, organization)?.settings)?;
+        let settings =
+            domain::organization::Settings::read(&self.organization_get(ask, organization)?.settings)?;
         for number in numbers {
-            changes.extend(self.number_leaving(ask, number.release(&settings, ask.now)?, "number.released")?);
+            changes.extend(self.number_leaving(
+                ask,
+                number.release(&settings, ask.now)?,
+                "number.released",
+            )?);
         }
         Ok(changes)
     }
@@ -130,7 +153,9 @@ impl App {
         let mut results = Vec::with_capacity(rows.len());
         for (id, row) in rows {
             let outcome = match row {
-                Ok((endpoint, patch)) => self.endpoint_change(alone(ask), (endpoint, Some(agent)), patch, None).await,
+                Ok((endpoint, patch)) => {
+                    self.endpoint_change(alone(ask), (endpoint, Some(agent)), patch, None).await
+                }
                 Err(error) => Err(error),
             };
             let result = outcome.and_then(|view| match view {
@@ -142,11 +167,18 @@ impl App {
         View::EndpointRows(results)
     }
 
-    async fn numbers_release(&self, ask: Ask<'_>, agent: &AgentId, rows: Vec<(String, Result<E164>)>) -> View {
+    async fn numbers_release(
+        &self,
+        ask: Ask<'_>,
+        agent: &AgentId,
+        rows: Vec<(String, Result<E164>)>,
+    ) -> View {
         let mut results: Vec<RowResult<NumberId>> = Vec::with_capacity(rows.len());
         for (text, row) in rows {
             let outcome = match row {
-                Ok(e164) => self.number_release(alone(ask), NumberRef::OfAgent(agent.clone(), e164), None).await,
+                Ok(e164) => {
+                    self.number_release(alone(ask), NumberRef::OfAgent(agent.clone(), e164), None).await
+                }
                 Err(error) => Err(error),
             };
             let result = outcome.and_then(|view| match view {
@@ -158,14 +190,26 @@ impl App {
         View::Imported(results)
     }
 
-    async fn number_move(&self, ask: Ask<'_>, agent: AgentId, e164: E164, endpoint: EndpointId) -> Result<View> {
+    async fn number_move(
+        &self,
+        ask: Ask<'_>,
+        agent: AgentId,
+        e164: E164,
+        endpoint: EndpointId,
+    ) -> Result<View> {
         let number = NumberRef::OfAgent(agent.clone(), e164);
         self.number_find(ask, &number)?;
         self.endpoint_of(ask, endpoint, Some(&agent)).map_err(|error| error.at("endpoint_id"))?;
         // The agent is named with the endpoint: should the endpoint leave the agent in this moment, the number stays.
-        let patch =
-            NumberPatch { endpoint_id: Patch::Set(endpoint), agent_id: Patch::Set(agent), ..NumberPatch::default() };
-        self.number_update(ask, number, patch, None).await
+        let patch = NumberPatch {
+            endpoint_id: Patch::Set(endpoint),
+            agent_id: Patch::Set(agent),
+            ..NumberPatch::default()
+        };
+        self.number_update(ask, number, patch, None).await.map_err(|error| match (error.kind, error.field) {
+            (Kind::Invalid, Some("agent_id")) => Error::not_found(What::Endpoint).at("endpoint_id"),
+            _ => error,
+        })
     }
 
     /// Brings numbers in for an agent, all or none, on the one trunk there is.
@@ -176,7 +220,8 @@ impl App {
         }
         let trunk = self.only_trunk(&organization)?;
         let done = again!(None::<u64>, {
-            let (mut seen, mut guards, mut rows, mut changes) = (HashSet::new(), Vec::new(), Vec::new(), Vec::new());
+            let (mut seen, mut guards, mut rows, mut changes) =
+                (HashSet::new(), Vec::new(), Vec::new(), Vec::new());
             guards.extend(organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)));
             for text in &import.numbers {
                 let setup = NumberSetup {
@@ -188,7 +233,11 @@ impl App {
                 let row = Import { e164: text.clone(), setup };
                 let (number, landing) = self.imported(ask, &organization, trunk, &row)?;
                 if !seen.insert(number.e164) {
-                    return Err(Error::invalid(What::Number, "e164", format!("{} is listed twice.", number.e164)));
+                    return Err(Error::invalid(
+                        What::Number,
+                        "e164",
+                        format!("{} is listed twice.", number.e164),
+                    ));
                 }
                 guards.extend(landing.filter(|guard| !guards.contains(guard)));
                 changes.push(ask.event(organization.id, "number.imported", number.id));
@@ -207,7 +256,9 @@ impl App {
         let mut trunks = providers.items.iter().filter(|provider| provider.kind == ProviderKind::SipTrunk);
         let words = match (trunks.next(), trunks.next(), providers.more) {
             (Some(trunk), None, false) => return Ok(trunk.id),
-            (None, ..) => "Imported numbers come in on a SIP trunk, and the account has none; make one first.",
+            (None, ..) => {
+                "Imported numbers come in on a SIP trunk, and the account has none; make one first."
+            }
             (Some(_), ..) => {
                 "The account has several SIP trunks, and this request cannot name one; import with a provider instead."
             }
@@ -216,7 +267,12 @@ impl App {
     }
 
     /// An endpoint of the tenant's and, where an agent is named, of the agent's.
-    pub(super) fn endpoint_of(&self, ask: Ask<'_>, id: EndpointId, agent: Option<&AgentId>) -> Result<Endpoint> {
+    pub(super) fn endpoint_of(
+        &self,
+        ask: Ask<'_>,
+        id: EndpointId,
+        agent: Option<&AgentId>,
+    ) -> Result<Endpoint> {
         let endpoint = self.endpoint_get(ask, id)?;
         if agent.is_none() || endpoint.agent_id.as_ref() == agent {
             return Ok(endpoint);
@@ -236,10 +292,12 @@ impl App {
         agent: &AgentId,
         endpoint: Option<EndpointId>,
     ) -> Result<Vec<Number>> {
-        let query = NumberQuery { agent_id: Some(agent.clone()), endpoint_id: endpoint, ..NumberQuery::default() };
+        let query =
+            NumberQuery { agent_id: Some(agent.clone()), endpoint_id: endpoint, ..NumberQuery::default() };
         let (mut all, mut page): (Vec<Number>, _) = (Vec::new(), Page::first(BATCH));
         loop {
-            let Paged { items, more } = self.store.number_list(organization, &query, &page).map_err(of_read)?;
+            let Paged { items, more } =
+                self.store.number_list(organization, &query, &page).map_err(of_read)?;
             all.extend(items);
             match all.last() {
                 Some(last) if more && all.len() < LIST_MAX => page.start = Start::After(last.id),

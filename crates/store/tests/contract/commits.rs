@@ -1,9 +1,10 @@
 //! One commit: whole or not at all, under expected versions, durable when answered.
 
 use domain::change::KeptAnswer;
+use domain::endpoint::EndpointPatch;
 use domain::number::{NumberPatch, Status, Trust, Wiring};
 use domain::organization::Settings;
-use domain::{Bag, Change, Commit, Guard, What};
+use domain::{Bag, Change, Commit, Guard, Patch, What};
 use store::{CommitError, Store};
 
 use crate::world::{World, e164, time};
@@ -222,6 +223,35 @@ async fn guards_are_evaluated_after_the_changes() {
     let poor = world.guarded(vec![world.funding(id, -1)], Guard::WalletCovers(id)).await;
     assert!(matches!(poor, Err(CommitError::Guard(Guard::WalletCovers(_)))));
     assert_eq!(world.store.balance(id).unwrap(), domain::Micros::ZERO);
+    world.check();
+}
+
+#[tokio::test]
+async fn a_number_lands_on_what_was_read_and_a_moved_endpoint_takes_all_its_numbers() {
+    let world = World::new();
+    let id = world.organization().await;
+    let (provider, old, new) = (world.provider(id).await, world.agent(id, "old").await, world.agent(id, "new").await);
+    let endpoint = world.new_endpoint(id, Some(&old));
+    world.commit(vec![Change::Endpoint(endpoint.clone())]).await.unwrap();
+    let of = |agent: &domain::Agent| world.store.endpoints_of_agent(id, &agent.id, 9).unwrap();
+    assert_eq!((of(&old), of(&new)), (vec![endpoint.clone()], vec![]));
+    let mut number = world.new_number(id, &provider, 14_155_550_100);
+    number = number.follow(Some(&endpoint), world.now());
+    number.version = 1;
+    let put = |number: &domain::Number| vec![Change::Number(Box::new(number.clone()))];
+    let landed = world.guarded(put(&number), Guard::EndpointAt(id, endpoint.id, 2)).await;
+    assert!(matches!(landed, Err(CommitError::Guard(Guard::EndpointAt(..)))), "{landed:?}");
+    world.guarded(put(&number), Guard::EndpointAt(id, endpoint.id, 1)).await.unwrap();
+    // The endpoint moves: not without its number, whose agent and environment follow.
+    let patch = EndpointPatch { agent_id: Patch::Set(new.id.clone()), ..EndpointPatch::default() };
+    let moved = endpoint.update(patch, world.now()).unwrap();
+    let followed = Guard::EndpointFollowed(id, endpoint.id);
+    let alone = world.guarded(vec![Change::Endpoint(moved.clone())], followed).await;
+    assert!(matches!(alone, Err(CommitError::Guard(Guard::EndpointFollowed(..)))), "{alone:?}");
+    let mut both = put(&number.follow(Some(&moved), world.now()));
+    both.push(Change::Endpoint(moved.clone()));
+    world.guarded(both, followed).await.unwrap();
+    assert_eq!((of(&old), of(&new)), (vec![], vec![moved]));
     world.check();
 }
 
