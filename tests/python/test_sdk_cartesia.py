@@ -4,7 +4,8 @@ import cartesia
 import pytest
 from cartesia import BaseModel, Cartesia
 from cartesia.pagination import SyncCursorIDPage
-from harness import ok
+from harness import new_number, ok, wait_for
+from sip import Agent, Caller
 
 
 class Number(BaseModel):
@@ -65,3 +66,55 @@ def test_the_sdk_raises_the_vendors_errors(holder, client):
     other = Cartesia(api_key=holder.server.tenant("other").key("cartesia"), base_url=holder.server.url)
     with pytest.raises(cartesia.NotFoundError):
         other.agents.list_phone_numbers(holder.its_agent["id"])
+
+
+def test_the_sdk_reads_changes_and_deletes_agents(holder, client):
+    made = holder.agent("Sdk")
+    assert made["id"] in [a.id for a in client.agents.list().summaries]
+    changed = client.agents.update(made["id"], name="Renamed", description="d", tts_voice="v", tts_language="de")
+    assert (changed.name, changed.description, changed.tts_voice, changed.tts_language) == ("Renamed", "d", "v", "de")
+    assert client.agents.retrieve(made["id"]) == changed
+    assert len(client.agents.retrieve(holder.its_agent["id"]).phone_numbers) == 11
+    client.agents.delete(made["id"])
+    with pytest.raises(cartesia.NotFoundError):
+        client.agents.retrieve(made["id"])
+
+
+def test_the_sdk_pages_through_the_calls_of_an_agent(holder, client):
+    agent = holder.agent("Phone")
+    with Agent() as answering, Caller(holder.server.sip, "127.0.3.1") as caller:
+        endpoint = holder.endpoint(answering.uri, agent=agent)
+        number = holder.number(trunk=holder.trunk("127.0.3.1"), endpoint_id=endpoint["id"])
+        for _ in range(3):
+            call = caller.invite(number["e164"])
+            assert call.final().status == 200
+            call.bye()
+
+    def ended():
+        found = list(client.agents.calls.list(agent_id=agent["id"], limit=2))  # asks on until a page is empty
+        return found if [c.status for c in found] == ["completed"] * 3 else None
+
+    found = wait_for(ended, "three completed calls")
+    one = client.agents.calls.retrieve(found[0].id)
+    assert one == found[0] and one.agent_id == agent["id"] and one.telephony_params.to == "+12125550100"
+    gone = client.delete(f"/agents/calls/{one.id}", cast_to=object)
+    assert gone["redacted_at"] and gone["telephony_params"] is None
+
+
+def test_the_sdks_generic_verbs_reach_what_it_has_no_methods_for(holder, client):
+    trunk = {"type": "sip_trunk", "label": "sdk", "inbound": {"allowed_addresses": ["192.0.2.99"]}}
+    made = client.post("/agents/phone-numbers/providers", cast_to=object, body=trunk)
+    body = {"label": "by sdk", "number": new_number(), "provider": {"id": made["id"]}}
+    number = client.post("/agents/phone-numbers", cast_to=Number, body=body)
+    with pytest.raises(cartesia.ConflictError):
+        client.post("/agents/phone-numbers", cast_to=Number, body=body)
+    with pytest.raises(cartesia.ConflictError):
+        client.delete(f"/agents/phone-numbers/providers/{made['id']}", cast_to=object)
+    changed = client.patch(f"/agents/phone-numbers/{number.id}", cast_to=Number, body={"label": "other"})
+    assert changed.label == "other"
+    client.delete(f"/agents/phone-numbers/{number.id}", cast_to=object)
+    client.delete(f"/agents/phone-numbers/providers/{made['id']}", cast_to=object)
+    holder.server.stock()
+    provisioned = client.post("/agents/phone-numbers/provision", cast_to=Number, body={"label": "bought"})
+    assert client.get(f"/agents/phone-numbers/{provisioned.id}", cast_to=Number).label == "bought"
+    client.delete(f"/agents/phone-numbers/{provisioned.id}", cast_to=object)

@@ -229,6 +229,14 @@ pub struct NumberSetup {
     pub environment: Option<Environment>,
 }
 
+impl NumberSetup {
+    /// Checks what can be checked without looking anything up.
+    pub fn check(&self) -> Result<()> {
+        let label = self.label.as_deref();
+        label.map_or(Ok(()), |text| text_within(What::Number, "label", text, LABEL_MAX).map(|_| ()))
+    }
+}
+
 /// What a change of a number may name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NumberPatch {

@@ -119,7 +119,10 @@ fn outbound(fields: Bag, how: How) -> Result<OutboundIn> {
         "tls" => Some(Transport::Tls),
         _ => None,
     };
-    let country = |value: Value| value.as_str().filter(|text| text.len() == 2).and_then(Country::parse);
+    let country = |value: Value| {
+        let country = value.as_str().filter(|text| text.len() == 2).and_then(Country::parse);
+        country.filter(|country| country.calling_code().is_some())
+    };
     Ok(OutboundIn {
         address: body.unclearable("address", "a host or host:port", text)?,
         transport: body.unclearable("transport", "`tcp` or `tls`", transport)?,

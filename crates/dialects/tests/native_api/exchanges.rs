@@ -307,7 +307,7 @@ fn organizations_keys_and_money() {
 fn agents() {
     insta::assert_snapshot!(text(of_agents()), @r#"
     POST /api/v1/agents {"description":null,"name":"Ada"}
-    → AgentCreate(None, AgentPatch { name: Some("Ada"), description: Keep })
+    → AgentCreate(None, AgentPatch { name: Some("Ada"), description: Keep, bags: {} })
     ← 201
     etag: "1"
     location: /api/v1/agents/ada
@@ -334,7 +334,7 @@ fn agents() {
     application/json: "as above"
 
     PATCH /api/v1/agents/ada {"description":null}
-    → AgentUpdate(AgentId("ada"), AgentPatch { name: None, description: Clear }, None)
+    → AgentUpdate(AgentId("ada"), AgentPatch { name: None, description: Clear, bags: {} }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
@@ -409,7 +409,7 @@ fn endpoints() {
 fn providers_never_show_a_password() {
     insta::assert_snapshot!(text(of_providers()), @r#"
     POST /api/v1/providers {"inbound":{"allowed_addresses":["127.0.0.1"],"credentials":{"password":"hush","username":"in"}},"kind":"sip_trunk","label":"carrier","outbound":{"address":"sip.example.com:5061","transport":"tls"}}
-    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: [AddressRule { network: 127.0.0.1, prefix: 32 }], credentials: Set(CredentialsIn { username: "in", password: Secret(…) }) }), outbound: Set(OutboundIn { address: "sip.example.com:5061", transport: Tls, credentials: Keep }) })
+    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }) }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep }) })
     ← 201
     etag: "1"
     location: /api/v1/providers/55555555-5555-5555-5555-555555555555
@@ -421,6 +421,7 @@ fn providers_never_show_a_password() {
         "allowed_addresses": [
           "127.0.0.1"
         ],
+        "allowed_numbers": [],
         "username": "in"
       },
       "kind": "sip_trunk",
@@ -448,7 +449,7 @@ fn providers_never_show_a_password() {
     application/json: "as above"
 
     PATCH /api/v1/providers/55555555-5555-5555-5555-555555555555 {"inbound":{"allowed_addresses":[],"credentials":null}}
-    → ProviderUpdate(ProviderId(55555555-5555-5555-5555-555555555555), ProviderIn { label: None, inbound: Set(InboundIn { allowed_addresses: [], credentials: Clear }), outbound: Keep }, None)
+    → ProviderUpdate(ProviderId(55555555-5555-5555-5555-555555555555), ProviderIn { label: None, inbound: Set(InboundIn { allowed_addresses: Some([]), allowed_numbers: None, media_encryption: None, credentials: Clear }), outbound: Keep }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
@@ -572,7 +573,7 @@ fn numbers() {
     application/json: "as above"
 
     PATCH /api/v1/numbers/77777777-7777-7777-7777-777777777777 {"endpoint_id":null,"status":"inactive"}
-    → NumberUpdate(Id(NumberId(77777777-7777-7777-7777-777777777777)), NumberPatch { endpoint_id: Clear, agent_id: Keep, environment: None, label: Keep, allow_inbound: None, allow_outbound: None, status: Some(Inactive), psa_settings: None, agent_settings: None }, None)
+    → NumberUpdate(Id(NumberId(77777777-7777-7777-7777-777777777777)), NumberPatch { endpoint_id: Clear, agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: None, allow_outbound: None, status: Some(Inactive), psa_settings: None, agent_settings: None }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
@@ -611,7 +612,7 @@ fn numbers() {
     }
 
     GET /api/v1/numbers/anything/explain?from=[::1]:5060
-    → NumberExplain("anything", Some(::1))
+    → NumberExplain("anything", Some(::1), None)
     ← 200
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {

@@ -36,6 +36,8 @@ impl App {
     /// would all run for the same number.
     pub(super) async fn number_provision(&self, ask: Ask<'_>, country: Country, setup: NumberSetup) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
+        self.wiring_of_setup(ask, &setup, ask.caller.environment())?;
+        setup.check()?;
         let _turn = self.provisions.lock().await;
         for _ in 0..super::RACES_MAX {
             organization.kyc.check()?;
@@ -58,6 +60,7 @@ impl App {
 
     async fn buy_once(&self, ask: Ask<'_>, organization: &Organization, purchase: &Purchase) -> Result<View> {
         let Purchase { stock: wanted, setup, believed } = purchase;
+        setup.check()?;
         let birth = self.birth(ask);
         let wiring = self.wiring_of_setup(ask, setup, birth.environment)?;
         organization.kyc.check()?;
