@@ -26,6 +26,19 @@ const LEFT_OUT: &[(&str, &str)] = &[
 
 /// Operations of a dialect that stand in no contract here: ours, or an older spelling.
 const BEYOND: &[(&str, &str)] = &[
+    // KrosAI publishes no document of these; its reference pages name them.
+    ("krosai", "GET /v1/endpoints"),
+    ("krosai", "POST /v1/endpoints"),
+    ("krosai", "GET /v1/endpoints/{endpoint_id}"),
+    ("krosai", "PATCH /v1/endpoints/{endpoint_id}"),
+    ("krosai", "DELETE /v1/endpoints/{endpoint_id}"),
+    ("krosai", "GET /v1/calls"),
+    ("krosai", "GET /v1/calls/{call_id}"),
+    ("krosai", "DELETE /v1/calls/{call_id}"),
+    ("krosai", "GET /v1/api-keys"),
+    ("krosai", "POST /v1/api-keys"),
+    ("krosai", "GET /v1/api-keys/{key_id}"),
+    ("krosai", "DELETE /v1/api-keys/{key_id}"),
     ("polyai", "GET /v1/agents"),
     ("polyai", "POST /v1/agents"),
     ("polyai", "POST /v1/agents/{agentId}/telephony/connectors"),

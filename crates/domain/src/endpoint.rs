@@ -218,7 +218,11 @@ impl Endpoint {
         if self.kind == EndpointKind::Sip {
             return self.place_sip(before, url, targets);
         }
-        url.apply(&mut self.url);
+        // The address made of the config, written back as it was read, is not the endpoint's own.
+        let made = self.url.is_none() && url.value().is_some_and(|url| self.sip_url() == Some(url));
+        if !made {
+            url.apply(&mut self.url);
+        }
         self.targets = crate::platform::targets(self.kind, self.url.as_deref(), &self.config)?;
         // What was read may be written back.
         if targets.is_some_and(|given| given != self.targets) {

@@ -24,12 +24,18 @@ pub(super) fn reply(context: &Context, error: &Error) -> Reply {
 
 fn status_and_code(context: &Context, error: &Error) -> (StatusCode, &'static str) {
     match error.kind {
+        Kind::Unauthenticated if error.field == Some("expires_at") => (StatusCode::UNAUTHORIZED, "KEY_EXPIRED"),
         Kind::Unauthenticated if sent_a_key(context) => (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"),
         Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "MISSING_API_KEY"),
         Kind::Forbidden if error.field == Some(ORGANIZATION_HEADER) => {
             (StatusCode::FORBIDDEN, "ORGANIZATION_MISMATCH")
         }
+        Kind::Forbidden if error.field == Some("allowed_addresses") => (StatusCode::FORBIDDEN, "IP_NOT_ALLOWED"),
         Kind::Forbidden => (StatusCode::FORBIDDEN, "INSUFFICIENT_SCOPE"),
+        // An endpoint that a body names: the purchase's contract has no 404.
+        Kind::NotFound if error.what == What::Endpoint && error.field.is_some() => {
+            (StatusCode::BAD_REQUEST, "ENDPOINT_NOT_FOUND")
+        }
         Kind::NotFound => not_found(error.what),
         Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
         // Only a purchase can meet somebody who was faster; the contract has no 409.
@@ -60,13 +66,12 @@ fn not_found(what: What) -> (StatusCode, &'static str) {
         What::Number => (StatusCode::NOT_FOUND, "NUMBER_NOT_FOUND"),
         // What a purchase names and what is not on sale are one to the buyer.
         What::Stock => (StatusCode::BAD_REQUEST, "NUMBER_NOT_AVAILABLE"),
-        // Endpoints stand in bodies only, and the purchase's contract has no 404.
-        What::Endpoint => (StatusCode::BAD_REQUEST, "ENDPOINT_NOT_FOUND"),
+        What::Call => (StatusCode::NOT_FOUND, "CALL_NOT_FOUND"),
+        What::Endpoint => (StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
         What::Organization
         | What::Key
         | What::Agent
         | What::Provider
-        | What::Call
         | What::Ledger
         | What::Route
         | What::Request => (StatusCode::NOT_FOUND, "NOT_FOUND"),
@@ -82,6 +87,9 @@ fn field(name: &'static str) -> &'static str {
     match name {
         "stock_id" => "inventory_id",
         "kind" => "type",
+        "config" => "provider_config",
+        "allowed_addresses" => "allowed_ips",
+        "number_id" => "phone_number_id",
         "endpoint_id" => "endpointId",
         "allow_inbound" => "allowInbound",
         "allow_outbound" => "allowOutbound",

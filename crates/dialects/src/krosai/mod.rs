@@ -1,7 +1,10 @@
-//! KrosAI's API: phone numbers under `/v1/phone-numbers`, and the refusal of every other `/v1/…` path that PolyAI does not
-//! claim. Lists are bare arrays; ids are UUIDs; output is in `snake_case`.
+//! KrosAI's API: phone numbers, endpoints, calls and API keys under `/v1`, and the refusal of every other `/v1/…` path that
+//! PolyAI does not claim. Lists are bare arrays, but for calls; ids are UUIDs; output is in `snake_case`.
 
+mod calls;
+mod endpoints;
 mod error;
+mod keys;
 mod openapi;
 mod read;
 mod wire;
@@ -12,6 +15,9 @@ use domain::{Op, View};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::{Context, Dialect, Endpoint, Reply, Request, bearer_or_api_key, under};
+use calls::{CallDetailOut, CallPageOut, CallStatsOut};
+use endpoints::EndpointOut;
+use keys::{KeyCreatedOut, KeyOut};
 use wire::{AvailableOut, NumberDetailOut, NumberOut, ReleasedOut};
 
 /// KrosAI's API.
@@ -23,12 +29,36 @@ const WRITE: Option<Scope> = Some(Scope::write(Area::Numbers));
 const NUMBERS: &str = "/v1/phone-numbers";
 const NUMBER: &str = "/v1/phone-numbers/{id}";
 
-static ENDPOINTS: [Endpoint; 5] = [
+const ENDPOINT_READ: Option<Scope> = Some(Scope::read(Area::Endpoints));
+const ENDPOINT_WRITE: Option<Scope> = Some(Scope::write(Area::Endpoints));
+const ENDPOINT_ALL: &str = "/v1/endpoints";
+const ENDPOINT: &str = "/v1/endpoints/{endpoint_id}";
+const CALL_READ: Option<Scope> = Some(Scope::read(Area::Calls));
+const CALL_WRITE: Option<Scope> = Some(Scope::write(Area::Calls));
+const CALL: &str = "/v1/calls/{call_id}";
+const KEY_READ: Option<Scope> = Some(Scope::read(Area::Keys));
+const KEY_WRITE: Option<Scope> = Some(Scope::write(Area::Keys));
+const KEYS: &str = "/v1/api-keys";
+const KEY: &str = "/v1/api-keys/{key_id}";
+
+static ENDPOINTS: [Endpoint; 17] = [
     Endpoint { method: Method::GET, path: NUMBERS, verb: "number_list", scope: READ },
     Endpoint { method: Method::POST, path: NUMBERS, verb: "number_buy", scope: WRITE },
     Endpoint { method: Method::GET, path: NUMBER, verb: "number_get", scope: READ },
     Endpoint { method: Method::PATCH, path: NUMBER, verb: "number_update", scope: WRITE },
     Endpoint { method: Method::DELETE, path: NUMBER, verb: "number_delete", scope: WRITE },
+    Endpoint { method: Method::GET, path: ENDPOINT_ALL, verb: "endpoint_list", scope: ENDPOINT_READ },
+    Endpoint { method: Method::POST, path: ENDPOINT_ALL, verb: "endpoint_create", scope: ENDPOINT_WRITE },
+    Endpoint { method: Method::GET, path: ENDPOINT, verb: "endpoint_get", scope: ENDPOINT_READ },
+    Endpoint { method: Method::PATCH, path: ENDPOINT, verb: "endpoint_update", scope: ENDPOINT_WRITE },
+    Endpoint { method: Method::DELETE, path: ENDPOINT, verb: "endpoint_delete", scope: ENDPOINT_WRITE },
+    Endpoint { method: Method::GET, path: "/v1/calls", verb: "call_list", scope: CALL_READ },
+    Endpoint { method: Method::GET, path: CALL, verb: "call_get", scope: CALL_READ },
+    Endpoint { method: Method::DELETE, path: CALL, verb: "call_delete", scope: CALL_WRITE },
+    Endpoint { method: Method::GET, path: KEYS, verb: "key_list", scope: KEY_READ },
+    Endpoint { method: Method::POST, path: KEYS, verb: "key_create", scope: KEY_WRITE },
+    Endpoint { method: Method::GET, path: KEY, verb: "key_get", scope: KEY_READ },
+    Endpoint { method: Method::DELETE, path: KEY, verb: "key_delete", scope: KEY_WRITE },
 ];
 
 impl Dialect for KrosAi {
@@ -54,7 +84,12 @@ impl Dialect for KrosAi {
 
     fn deviations(&self) -> &'static [&'static str] {
         &[
-            "Operations: phone numbers. Endpoints, calls, webhooks and API keys are not served yet.",
+            "Operations: phone numbers, endpoints, calls and API keys. Outbound calls, webhooks, port requests and recordings are not served yet.",
+            "Endpoints, calls and keys follow the vendor's reference pages (generation A). Shapes that no page shows are ours: `action=stats` is `{total, total_duration, by_status}`, `action=trends` a bare array of `{date, count}` with each day (UTC) of the time asked about, the last 30 days where it is not said, at most 366; both need `analytics:read` besides `calls:read`. Removals are 204.",
+            "Endpoints: `url` reads as the endpoint's own, else as the SIP address made of `provider_config`: `vapi` by `assistant_id` or `credential_id`, `retell` by `agent_id`, `elevenlabs` by `elevenlabs_agent_id`, `livekit` by `livekit_sip_uri`, `agent` by its `provider`. A `url` that is set takes the place of that address. An endpoint without any takes no calls, nor does a `webhook`: its numbers refuse with 480 and say so. No signing secret is made, since nothing is sent to a webhook endpoint.",
+            "Endpoints: `status` is `active` or `inactive`, never `error`; the numbers of an inactive one refuse calls with 480. `type` cannot be changed. Plain SIP of the native API shows as `custom_sip`. Lists take `limit` (100) and `offset`.",
+            "Calls: `answered` in a filter means `in_progress`; refused calls read `failed`, cancelled ones `no_answer`; no call is `initiated`. `recording_url` and `transcript` are null, since sound does not pass through the service. A call in progress cannot be removed; minutes, money and the audit log outlive the record.",
+            "API keys: only those of this API are seen. A key has its maker's role and mode and no more than its maker's scopes, addresses and time. `allowed_ips` is held against the connection's other end, never a header. `requests_24h` and `requests_30d` count by whole hours; up to five seconds of them are lost with a killed process.",
             "`action=available`: the items carry `id` (the `inventory_id` to buy), `status` `inactive` and `inventory` with costs and capabilities; they have no `organization_id` and no `sip_uri`.",
             "Field names are taken in camelCase and snake_case; both at once with different values are 400.",
             "Prices are ours: cost fields that differ are refused.",
@@ -72,11 +107,26 @@ impl Dialect for KrosAi {
             "number_get" => read::number(request).map(Op::NumberGet),
             "number_update" => read::update(request),
             "number_delete" => read::remove(request),
+            "endpoint_list" => endpoints::list(request),
+            "endpoint_create" => endpoints::create(request),
+            "endpoint_get" => endpoints::get(request),
+            "endpoint_update" => endpoints::update(request),
+            "endpoint_delete" => endpoints::delete(request),
+            "call_list" => calls::list(request),
+            "call_get" => calls::get(request),
+            "call_delete" => calls::delete(request),
+            "key_list" => keys::list(request),
+            "key_create" => keys::create(request),
+            "key_get" => keys::get(request),
+            "key_delete" => keys::delete(request),
             verb => Err(Error::internal(format!("krosai has no verb {verb}"))),
         }
     }
 
     fn encode(&self, request: &Request<'_>, view: View) -> Reply {
+        if !request.endpoint.verb.starts_with("number_") {
+            return self.encode_wider(request, view);
+        }
         match (request.endpoint.verb, view) {
             ("number_list", View::Numbers(page)) => {
                 let items: Vec<_> = page.items.iter().map(NumberOut::new).collect();
@@ -105,5 +155,42 @@ impl Dialect for KrosAi {
 
     fn openapi(&self) -> serde_json::Value {
         openapi::document(&ENDPOINTS)
+    }
+}
+
+impl KrosAi {
+    /// What is not about numbers.
+    fn encode_wider(&self, request: &Request<'_>, view: View) -> Reply {
+        match (request.endpoint.verb, view) {
+            ("endpoint_list", View::Endpoints(page)) => {
+                let items: Vec<_> = page.items.iter().map(EndpointOut::from).collect();
+                Reply::json(StatusCode::OK, &items)
+            }
+            ("endpoint_create", View::Endpoint(e)) => Reply::json(StatusCode::CREATED, &EndpointOut::from(&e)),
+            ("endpoint_get" | "endpoint_update", View::Endpoint(e)) => {
+                Reply::json(StatusCode::OK, &EndpointOut::from(&e))
+            }
+            ("call_list", View::CallPage(calls, total)) => {
+                Reply::json(StatusCode::OK, &CallPageOut::new(request, &calls, total))
+            }
+            ("call_list", View::CallStats(counts)) => Reply::json(StatusCode::OK, &CallStatsOut::new(&counts)),
+            ("call_list", View::CallTrends(days)) => match calls::trends(request, &days) {
+                Ok(days) => Reply::json(StatusCode::OK, &days),
+                Err(error) => self.refuse(request.context, &error),
+            },
+            ("call_get", View::Call(call)) => Reply::json(StatusCode::OK, &CallDetailOut::from(call.as_ref())),
+            ("key_list", View::KeysUsed(page)) => {
+                let items: Vec<_> = page.items.iter().map(|(key, usage)| KeyOut::new(key, usage)).collect();
+                Reply::json(StatusCode::OK, &items)
+            }
+            ("key_get", View::KeyUsed(key, usage)) => Reply::json(StatusCode::OK, &KeyOut::new(&key, &usage)),
+            ("key_create", View::KeyCreated(key, secret)) => {
+                Reply::json(StatusCode::CREATED, &KeyCreatedOut::new(&key, secret)).with("cache-control", "no-store")
+            }
+            ("endpoint_delete" | "call_delete" | "key_delete", View::Done) => Reply::empty(StatusCode::NO_CONTENT),
+            (verb, _) => {
+                self.refuse(request.context, &Error::internal(format!("no view of krosai's {verb}")))
+            }
+        }
     }
 }

@@ -3,6 +3,9 @@
 use serde_json::{Value, json};
 
 use super::error::ORGANIZATION_HEADER;
+use super::calls::{CallDetailOut, CallPageOut, CallStatsOut, CallTrendOut};
+use super::endpoints::{EndpointIn, EndpointOut, EndpointPatchIn};
+use super::keys::{KeyCreatedOut, KeyIn, KeyOut};
 use super::wire::{
     AvailableOut, ErrorOut, NumberDetailOut, NumberOut, NumberPatchIn, PurchaseIn, ReleasedOut,
 };
@@ -15,21 +18,102 @@ const BUY: [u16; 10] = [400, 401, 402, 403, 409, 413, 422, 429, 500, 503];
 const WRITE_ONE: [u16; 10] = [400, 401, 403, 404, 409, 413, 422, 429, 500, 503];
 
 pub(super) fn document(endpoints: &'static [Endpoint]) -> Value {
-    let words = "Phone numbers: held and on sale. Lists are bare arrays.";
+    let words = "Phone numbers, held and on sale; endpoints, calls, API keys. Lists are bare arrays, but for calls.";
     let mut document = Document::new("KrosAI's API on Trunkline", "1.3.0", words)
         .bearer()
         .api_key("x-api-key")
         .path_parameter("id", "The number.", uuid())
+        .path_parameter("endpoint_id", "The endpoint.", uuid())
+        .path_parameter("call_id", "The call.", uuid())
+        .path_parameter("key_id", "The key.", uuid())
         .refusal("application/json", Shape::of::<ErrorOut>());
     for endpoint in endpoints {
         let words = "The key's own organization; any other is refused.";
-        let operation = operation(endpoint.verb).tag("Phone Numbers").header(ORGANIZATION_HEADER, words);
+        let operation = operation(endpoint.verb).tag(tag(endpoint.verb)).header(ORGANIZATION_HEADER, words);
         document = document.operation(endpoint, operation);
     }
     document.build()
 }
 
+fn tag(verb: &str) -> &'static str {
+    match verb.split('_').next() {
+        Some("endpoint") => "Endpoints",
+        Some("call") => "Calls",
+        Some("key") => "API Keys",
+        _ => "Phone Numbers",
+    }
+}
+
+fn wider(verb: &str) -> Operation {
+    let endpoint = Shape::of::<EndpointOut>;
+    let listed = |operation: Operation| {
+        let offset = json!({"type": "integer", "minimum": 0, "default": 0});
+        operation
+            .query("limit", "At most this many rows.", Shape::whole(1, 100, 100))
+            .query("offset", "Rows to skip.", Shape::inline(offset))
+            .refuses(&READ)
+    };
+    match verb {
+        "endpoint_list" => {
+            listed(Operation::new("Lists endpoints.").answer(200, "The endpoints.", endpoint().list()))
+        }
+        "endpoint_create" => Operation::new("Makes an endpoint, and points a number at it if one is named.")
+            .body(Shape::of::<EndpointIn>())
+            .answer(201, "Made.", endpoint())
+            .refuses(&WRITE_ONE),
+        "endpoint_get" => {
+            Operation::new("Reads an endpoint.").answer(200, "The endpoint.", endpoint()).refuses(&READ_ONE)
+        }
+        "endpoint_update" => Operation::new("Changes an endpoint.")
+            .body(Shape::of::<EndpointPatchIn>())
+            .body_optional()
+            .answer(200, "The endpoint after the change.", endpoint())
+            .refuses(&WRITE_ONE),
+        "endpoint_delete" => Operation::new("Removes an endpoint; its numbers lose their target.")
+            .answer_empty(204, "Removed.")
+            .refuses(&WRITE_ONE),
+        "call_list" => call_list(),
+        "call_get" => Operation::new("Reads a call with its events.")
+            .answer(200, "The call.", Shape::of::<CallDetailOut>())
+            .refuses(&READ_ONE),
+        "call_delete" => Operation::new("Removes the record of a call that has ended.")
+            .answer_empty(204, "Removed.")
+            .refuses(&WRITE_ONE),
+        "key_list" => {
+            listed(Operation::new("Lists API keys.").answer(200, "The keys.", Shape::list_of::<KeyOut>()))
+        }
+        "key_create" => Operation::new("Makes an API key; its secret is shown this once.")
+            .body(Shape::of::<KeyIn>())
+            .answer(201, "Made.", Shape::of::<KeyCreatedOut>())
+            .refuses(&WRITE_ONE),
+        "key_delete" => {
+            Operation::new("Revokes an API key.").answer_empty(204, "Revoked.").refuses(&WRITE_ONE)
+        }
+        _ => Operation::new("Reads an API key.").answer(200, "The key.", Shape::of::<KeyOut>()).refuses(&READ_ONE),
+    }
+}
+
+fn call_list() -> Operation {
+    let shapes = [Shape::of::<CallPageOut>(), Shape::of::<CallStatsOut>(), Shape::list_of::<CallTrendOut>()];
+    let states = ["initiated", "ringing", "answered", "in_progress", "completed", "failed", "busy", "no_answer"];
+    let page = json!({"type": "integer", "minimum": 1, "default": 1});
+    Operation::new("Lists calls, or counts them by state or by day.")
+        .query("action", "Counts instead of the list; needs `analytics:read` too.", Shape::words(&["stats", "trends"]))
+        .query("page", "Counts from 1.", Shape::inline(page))
+        .query("limit", "At most this many rows.", Shape::whole(1, 100, 20))
+        .query("status", "Only in this state.", Shape::words(&states))
+        .query("direction", "Only this way.", Shape::words(&["inbound", "outbound"]))
+        .query("phone_number_id", "Only of this number.", uuid())
+        .query("start_date", "Only from this day or time on.", Shape::text())
+        .query("end_date", "Only to the end of this day, or before this time.", Shape::text())
+        .answer(200, "A page; `CallStats` with `action=stats`; days with `action=trends`.", Shape::one_of(shapes))
+        .refuses(&READ)
+}
+
 fn operation(verb: &str) -> Operation {
+    if !verb.starts_with("number_") {
+        return wider(verb);
+    }
     let number = Shape::of::<NumberOut>;
     match verb {
         "number_list" => list(),

@@ -120,11 +120,11 @@ pub(super) fn remove(request: &Request<'_>) -> Result<Op> {
     }
 }
 
-const UUID: &str = "a UUID";
+pub(super) const UUID: &str = "a UUID";
 const COUNTRY: &str = "a country code of two letters";
 const TYPE: &str = "`local`, `mobile` or `toll_free`";
 
-fn invalid(field: &'static str, must: &str) -> Error {
+pub(super) fn invalid(field: &'static str, must: &str) -> Error {
     Error::invalid(What::Request, field, format!("`{field}` must be {must}."))
 }
 
@@ -142,7 +142,7 @@ fn endpoint(body: &mut Body) -> Result<Patch<EndpointId>> {
 }
 
 /// A field in either spelling.
-fn either<T: PartialEq>(
+pub(super) fn either<T: PartialEq>(
     body: &mut Body,
     [name, alias]: [&'static str; 2],
     must: &str,
@@ -157,7 +157,7 @@ fn either<T: PartialEq>(
 }
 
 /// The same where null is refused.
-fn unclearable<T: PartialEq>(
+pub(super) fn unclearable<T: PartialEq>(
     body: &mut Body,
     names: [&'static str; 2],
     must: &str,
@@ -171,7 +171,7 @@ fn unclearable<T: PartialEq>(
 }
 
 /// The same where null means absent.
-fn set<T>(patch: Patch<T>) -> Option<T> {
+pub(super) fn set<T>(patch: Patch<T>) -> Option<T> {
     match patch {
         Patch::Set(value) => Some(value),
         Patch::Keep | Patch::Clear => None,

@@ -4,6 +4,7 @@ mod cartesia;
 mod cartesia_wide;
 mod kit;
 mod krosai;
+mod krosai_wide;
 mod neo;
 mod polyai;
 mod polyai_wide;
