@@ -639,6 +639,23 @@ mod tests {
         Stock::create(StockId(uuid::Uuid::nil()), new, Timestamp::UNIX_EPOCH).unwrap()
     }
 
+    #[test]
+    fn a_number_moves_between_trunks_and_never_off_the_stock() {
+        let (owner, trunk) = (OrganizationId(uuid::Uuid::nil()), |n| ProviderId(uuid::Uuid::from_u128(n)));
+        let moved = |number: &Number| {
+            let patch = NumberPatch { provider_id: Some(trunk(2)), ..NumberPatch::default() };
+            number.update(patch, Wiring::default(), Trust::Trusted, Timestamp::UNIX_EPOCH)
+        };
+        let nothing = || (NumberSetup::default(), Wiring::default());
+        let own = Number::import(owner, "+14155550100", trunk(1), nothing(), birth(1)).unwrap();
+        assert_eq!(moved(&own).unwrap().provider_id, Some(trunk(2)));
+        let (bought, _) = Number::buy(owner, &in_stock(), None, nothing(), birth(1)).unwrap();
+        assert_eq!(moved(&bought).unwrap_err().field, Some("provider_id"));
+        assert!(own.check_unassigned().is_ok());
+        let assigned = Number { agent_id: AgentId::parse("a"), ..own };
+        assert_eq!(assigned.check_unassigned().unwrap_err().kind, Kind::Conflict);
+    }
+
     proptest! {
         /// Whatever holders do, the stock is sold exactly while the number is held, and after a sale it is never on sale
         /// again before its quarantine is over.

@@ -317,6 +317,23 @@ mod tests {
     }
 
     #[test]
+    fn a_trunk_admits_the_callers_it_names_or_all() {
+        let trunk = |allowed_numbers: Vec<E164>| {
+            let inbound = Patch::Set(Inbound { allowed_numbers, ..Inbound::default() });
+            let new = ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep };
+            let id = ProviderId(uuid::Uuid::nil());
+            Provider::create(None, id, ProviderKind::SipTrunk, new, Timestamp::UNIX_EPOCH)
+        };
+        let (one, other) = (E164::from_digits("12125550100"), E164::from_digits("13125550100"));
+        let open = trunk(Vec::new()).unwrap();
+        assert!(open.admits(one) && open.admits(None));
+        let closed = trunk(one.into_iter().collect()).unwrap();
+        assert!(closed.admits(one) && !closed.admits(other) && !closed.admits(None));
+        let many = (0..=CALLERS_MAX as u64).filter_map(|n| E164::from_u64(12_125_550_000 + n)).collect();
+        assert_eq!(trunk(many).unwrap_err().field, Some("inbound"));
+    }
+
+    #[test]
     fn the_whole_world_is_no_trunk() {
         for text in ["0.0.0.0/0", "::/0", "", "localhost", "1.2.3.4/33", "1.2.3", "1.2.3.4/-1"] {
             assert!(AddressRule::parse(text).is_none(), "{text}");
