@@ -1,6 +1,7 @@
 //! Request bodies as the OpenAPI document describes them, with the contract's names. What is read of them is in `read`, `voice`
-//! and `agents`.
+//! and `agents`. Those of agents are closed, as the contract has them.
 
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 /// Numbers to be imported, all or none.
@@ -125,8 +126,9 @@ pub(super) struct ConnectorIn {
 }
 
 /// A copy of an agent.
-#[derive(ToSchema)]
-#[schema(as = DuplicateAgentBody, rename_all = "camelCase")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = DuplicateAgentBody)]
 #[expect(dead_code, reason = "only described")]
 pub(super) struct DuplicateIn {
     #[schema(min_length = 1, max_length = 100)]
@@ -136,8 +138,9 @@ pub(super) struct DuplicateIn {
 }
 
 /// A new agent. What it says of behaviour is checked and not kept.
-#[derive(ToSchema)]
-#[schema(as = CreateAgentBody, rename_all = "camelCase")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CreateAgentBody)]
 #[expect(dead_code, reason = "only described")]
 pub(super) struct AgentIn {
     #[schema(min_length = 1, max_length = 100)]
@@ -151,8 +154,9 @@ pub(super) struct AgentIn {
 }
 
 /// How an agent answers.
-#[derive(ToSchema)]
-#[schema(as = ResponseSettings, rename_all = "camelCase")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ResponseSettings)]
 #[expect(dead_code, reason = "only described")]
 pub(super) struct ResponseIn {
     #[schema(min_length = 1)]
@@ -162,8 +166,9 @@ pub(super) struct ResponseIn {
 }
 
 /// An agent's voice.
-#[derive(ToSchema)]
-#[schema(as = VoiceSettings, rename_all = "camelCase")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = VoiceSettings)]
 #[expect(dead_code, reason = "only described")]
 pub(super) struct VoiceIn {
     #[schema(min_length = 1)]
@@ -171,15 +176,17 @@ pub(super) struct VoiceIn {
 }
 
 /// An agent's model.
-#[derive(ToSchema)]
-#[schema(as = LlmSettings, rename_all = "camelCase")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = LlmSettings)]
 #[expect(dead_code, reason = "only described")]
 pub(super) struct ModelIn {
     model_id: Option<String>,
 }
 
 /// Experiments.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = ExperimentalConfig)]
 #[expect(dead_code, reason = "only described")]
 pub(super) struct ExperimentsIn {
@@ -187,8 +194,9 @@ pub(super) struct ExperimentsIn {
 }
 
 /// An experiment.
-#[derive(ToSchema)]
-#[schema(as = ExperimentalConfigItem, rename_all = "camelCase")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ExperimentalConfigItem)]
 #[expect(dead_code, reason = "only described")]
 pub(super) struct ExperimentIn {
     id: String,

@@ -347,3 +347,39 @@ fn agents_are_written() {
     let gone = Text("DELETE /v1/agents/P").encode(&PolyAi, View::Done);
     assert_eq!((gone.status.as_u16(), gone.body.len()), (204, 0));
 }
+
+#[test]
+fn bodies_of_agents_are_closed_in_the_document_too() {
+    let document = PolyAi.openapi();
+    let schemas = &document["components"]["schemas"];
+    for closed in [
+        "CreateAgentBody",
+        "ResponseSettings",
+        "VoiceSettings",
+        "LlmSettings",
+        "ExperimentalConfig",
+        "DuplicateAgentBody",
+    ] {
+        assert_eq!(schemas[closed]["additionalProperties"], false, "{closed}");
+    }
+    for open in
+        ["UpdateConnectorBody", "ImportPhoneNumbersBody", "ReassignPhoneNumberBody", "CreateConnectorBody"]
+    {
+        assert!(
+            schemas[open]["properties"].is_object() && schemas[open]["additionalProperties"].is_null(),
+            "{open}"
+        );
+    }
+    let bodies = contract("full/polyai");
+    for (name, body) in bodies["components"]["schemas"].as_object().unwrap() {
+        if !name.ends_with("Body") || name.starts_with("InitiateOutbound") {
+            continue;
+        }
+        for field in body["properties"].as_object().unwrap().keys() {
+            assert!(schemas[name]["properties"][field].is_object(), "{name}.{field}");
+        }
+        for field in body["required"].as_array().into_iter().flatten() {
+            assert!(schemas[name]["required"].as_array().unwrap().contains(field), "{name}.{field}");
+        }
+    }
+}
