@@ -222,14 +222,16 @@ fn organizations_keys_and_money() {
     application/json: "as above"
 
     POST /api/v1/organizations/11111111-1111-1111-1111-111111111111/keys {"dialect":"native","mode":"test","name":"ci","role":"member","scopes":["numbers:read"]}
-    → KeyCreate(OrganizationId(11111111-1111-1111-1111-111111111111), KeyNew { name: "ci", dialect: DialectName("native"), role: Member, scopes: Some([Scope { area: Numbers, access: Read }]), mode: Test })
+    → KeyCreate(OrganizationId(11111111-1111-1111-1111-111111111111), KeyNew { name: "ci", dialect: DialectName("native"), role: Member, scopes: Some([Scope { area: Numbers, access: Read }]), mode: Test, allowed_addresses: [], expires_at: None })
     ← 201
     location: /api/v1/organizations/11111111-1111-1111-1111-111111111111/keys/22222222-2222-2222-2222-222222222222
     cache-control: no-store
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {
+      "allowed_addresses": [],
       "created_at": "2026-03-01T12:00:00.250000Z",
       "dialect": "native",
+      "expires_at": null,
       "id": "22222222-2222-2222-2222-222222222222",
       "key": "tl_test_abcdef",
       "mode": "test",
@@ -249,8 +251,10 @@ fn organizations_keys_and_money() {
     application/json: {
       "data": [
         {
+          "allowed_addresses": [],
           "created_at": "2026-03-01T12:00:00.250000Z",
           "dialect": "native",
+          "expires_at": null,
           "id": "22222222-2222-2222-2222-222222222222",
           "mode": "test",
           "name": "ci",
@@ -351,13 +355,14 @@ fn agents() {
 fn endpoints() {
     insta::assert_snapshot!(text(of_endpoints()), @r#"
     POST /api/v1/endpoints {"agent_id":"ada","environment":"live","is_default":null,"kind":"sip","name":"desk","source_addresses":["192.0.2.77/24"],"targets":[{"uri":"sip:agent@127.0.0.1:5080"},{"enabled":false,"priority":0,"uri":"sip:b@h","weight":1}]}
-    → EndpointCreate(EndpointPatch { name: Some("desk"), kind: Some(Sip), agent_id: Set(AgentId("ada")), environment: Some(Live), is_default: None, targets: Some([Target { uri: TargetUri { text: "sip:agent@127.0.0.1:5080", user: Some("agent"), host: "127.0.0.1", port: Some(5080), transport: Udp }, priority: 10, weight: 10, enabled: true }, Target { uri: TargetUri { text: "sip:b@h", user: Some("b"), host: "h", port: None, transport: Udp }, priority: 0, weight: 1, enabled: false }]), source_addresses: Some([AddressRule { network: 192.0.2.0, prefix: 24 }]), bags: {} })
+    → EndpointCreate(EndpointPatch { name: Some("desk"), kind: Some(Sip), status: None, url: Keep, config: None, agent_id: Set(AgentId("ada")), environment: Some(Live), is_default: None, targets: Some([Target { uri: TargetUri { text: "sip:agent@127.0.0.1:5080", user: Some("agent"), host: "127.0.0.1", port: Some(5080), transport: Udp }, priority: 10, weight: 10, enabled: true }, Target { uri: TargetUri { text: "sip:b@h", user: Some("b"), host: "h", port: None, transport: Udp }, priority: 0, weight: 1, enabled: false }]), source_addresses: Some([AddressRule { network: 192.0.2.0, prefix: 24 }]), bags: {} })
     ← 201
     etag: "1"
     location: /api/v1/endpoints/44444444-4444-4444-4444-444444444444
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {
       "agent_id": "ada",
+      "config": {},
       "created_at": "2026-03-01T12:00:00.250000Z",
       "environment": "live",
       "id": "44444444-4444-4444-4444-444444444444",
@@ -367,6 +372,7 @@ fn endpoints() {
       "source_addresses": [
         "192.0.2.0/24"
       ],
+      "status": "active",
       "targets": [
         {
           "enabled": true,
@@ -375,7 +381,8 @@ fn endpoints() {
           "weight": 10
         }
       ],
-      "updated_at": "2026-03-01T12:00:00.250000Z"
+      "updated_at": "2026-03-01T12:00:00.250000Z",
+      "url": null
     }
 
     GET /api/v1/endpoints
@@ -392,7 +399,7 @@ fn endpoints() {
     application/json: "as above"
 
     PATCH /api/v1/endpoints/44444444-4444-4444-4444-444444444444 {"agent_id":null,"targets":[]}
-    → EndpointUpdate(EndpointId(44444444-4444-4444-4444-444444444444), EndpointPatch { name: None, kind: None, agent_id: Clear, environment: None, is_default: None, targets: Some([]), source_addresses: None, bags: {} }, None)
+    → EndpointUpdate(EndpointId(44444444-4444-4444-4444-444444444444), EndpointPatch { name: None, kind: None, status: None, url: Keep, config: None, agent_id: Clear, environment: None, is_default: None, targets: Some([]), source_addresses: None, bags: {} }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
@@ -639,7 +646,7 @@ fn numbers() {
 fn calls_and_events() {
     insta::assert_snapshot!(text(of_records()), @r#"
     GET /api/v1/calls?status=no_answer&direction=inbound&number= 14155550100
-    → CallList(CallQuery { status: Some(NoAnswer), direction: Some(Inbound), number: Some(E164(+1••••••••00)) }, Page { limit: 100, start: First })
+    → CallList(CallQuery { status: Some(NoAnswer), direction: Some(Inbound), number: Some(E164(+1••••••••00)), any_of: None, number_id: None, from: None, before: None }, Page { limit: 100, start: First })
     ← 200
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {

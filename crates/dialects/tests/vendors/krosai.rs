@@ -63,7 +63,7 @@ fn what_is_missing_says_what() {
         (reply.status.as_u16(), body(&reply)["code"].as_str().map(str::to_owned))
     };
     assert_eq!(code(What::Stock), (400, Some("NUMBER_NOT_AVAILABLE".into())));
-    assert_eq!(code(What::Endpoint), (400, Some("ENDPOINT_NOT_FOUND".into())));
+    assert_eq!(code(What::Endpoint), (404, Some("ENDPOINT_NOT_FOUND".into())));
     assert_eq!(code(What::Route), (404, Some("NOT_FOUND".into())));
     let sent = context(&[("x-api-key", "kros_live_x")]);
     let reply = KrosAi.refuse(&sent, &Error::new(Kind::Unauthenticated, What::Key, "No."));
