@@ -100,7 +100,7 @@ fn inbound(fields: Bag, how: How) -> Result<InboundIn> {
         allowed_addresses: body.unclearable(
             "allowed_addresses",
             "a list of IP addresses and ranges, such as 192.0.2.0/24, and none of everything",
-            |value| each(value, |text| AddressRule::parse(text)),
+            |value| each(value, AddressRule::parse),
         )?,
         allowed_numbers: body.unclearable(
             "allowed_numbers",

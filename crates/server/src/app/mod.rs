@@ -91,6 +91,7 @@ impl App {
     /// was read; what only the operator may do, and whose rows are seen, is checked here.
     ///
     /// Reads are answered at once. A write is a future of its own, so that a read does not carry the room that writes need.
+    #[expect(clippy::too_many_lines, reason = "a table: one line for each operation")]
     pub(crate) async fn run(&self, ask: Ask<'_>, op: Op) -> Result<View> {
         let write: Pin<Box<dyn Future<Output = Result<View>> + Send + '_>> = match op {
             Op::OrganizationCreate(new) => Box::pin(self.organization_create(ask, new)),

@@ -104,9 +104,9 @@ impl App {
         destination_country.apply(&mut country);
         Ok(Outbound {
             address: address.or(old_address).ok_or_else(|| missing("address"))?,
-            transport: transport.or(old.map(|o| o.transport)).ok_or_else(|| missing("transport"))?,
+            transport: transport.or_else(|| old.map(|o| o.transport)).ok_or_else(|| missing("transport"))?,
             destination_country: country,
-            media_encryption: media_encryption.or(old.map(|o| o.media_encryption)).unwrap_or_default(),
+            media_encryption: media_encryption.or_else(|| old.map(|o| o.media_encryption)).unwrap_or_default(),
             credentials: self.credentials(id, credentials, old.and_then(|o| o.credentials.clone()), "outbound")?,
         })
     }
