@@ -31,7 +31,9 @@ pub(crate) fn targets(kind: EndpointKind, url: Option<&str>, config: &Bag) -> Re
         }
         (EndpointKind::CustomSip, None) => return Err(Error::missing(What::Endpoint, "url")),
         (EndpointKind::Vapi, None) => vapi(config)?,
-        (EndpointKind::Retell, None) => format!("sip:{}@sip.retellai.com;transport=tcp", id(config, &["agent_id"])?),
+        (EndpointKind::Retell, None) => {
+            format!("sip:{}@sip.retellai.com;transport=tcp", id(config, &["agent_id"])?)
+        }
         (EndpointKind::ElevenLabs, None) => {
             let agent = id(config, &["elevenlabs_agent_id", "agent_id"])?;
             format!("sip:{agent}@sip.rtc.elevenlabs.io:5060;transport=tcp")
@@ -40,7 +42,8 @@ pub(crate) fn targets(kind: EndpointKind, url: Option<&str>, config: &Bag) -> Re
         (EndpointKind::Agent, None) => return of_provider(config),
         (EndpointKind::Vogent | EndpointKind::DirectSip | EndpointKind::Sip, None) => return Ok(Vec::new()),
     };
-    let uri = TargetUri::parse(&address).map_err(|_| invalid("config", "`config` does not make a SIP address.".into()))?;
+    let uri = TargetUri::parse(&address)
+        .map_err(|_| invalid("config", "`config` does not make a SIP address.".into()))?;
     Ok(vec![alone(uri)])
 }
 
@@ -61,7 +64,12 @@ fn web(url: Option<&str>) -> Result<()> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or("");
     let printable = url.bytes().all(|b| (0x21..0x7f).contains(&b) && !b"<>\"\\".contains(&b));
     if rest.is_empty() || rest.starts_with('/') || url.len() > URL_MAX || !printable {
-        return Err(invalid("url", format!("`url` must be an address that begins with https:// or http://, of at most {URL_MAX} bytes.")));
+        return Err(invalid(
+            "url",
+            format!(
+                "`url` must be an address that begins with https:// or http://, of at most {URL_MAX} bytes."
+            ),
+        ));
     }
     Ok(())
 }
@@ -96,11 +104,17 @@ fn of_provider(config: &Bag) -> Result<Vec<Target>> {
         Some(value) => value.as_str().and_then(EndpointKind::parse),
     };
     match kind {
-        Some(kind @ (EndpointKind::Vapi | EndpointKind::Retell | EndpointKind::LiveKit | EndpointKind::ElevenLabs)) => {
-            targets(kind, None, config)
-        }
+        Some(
+            kind @ (EndpointKind::Vapi
+            | EndpointKind::Retell
+            | EndpointKind::LiveKit
+            | EndpointKind::ElevenLabs),
+        ) => targets(kind, None, config),
         Some(EndpointKind::Vogent) => Ok(Vec::new()),
-        _ => Err(invalid("config", "`config`: `provider` must be one of `elevenlabs`, `livekit`, `retell`, `vapi`, `vogent`.".into())),
+        _ => Err(invalid(
+            "config",
+            "`config`: `provider` must be one of `elevenlabs`, `livekit`, `retell`, `vapi`, `vogent`.".into(),
+        )),
     }
 }
 
@@ -117,10 +131,14 @@ fn id<'a>(config: &'a Bag, names: &[&str]) -> Result<&'a str> {
         return Err(lacks(names.first().copied().unwrap_or_default()));
     };
     let plain = |text: &&str| {
-        (1..=ID_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+~".contains(&b))
+        (1..=ID_MAX).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+~".contains(&b))
     };
     value.as_str().filter(plain).ok_or_else(|| {
-        invalid("config", format!("`config`: `{name}` must be an id of at most {ID_MAX} letters, digits, `-`, `_` or `.`."))
+        invalid(
+            "config",
+            format!("`config`: `{name}` must be an id of at most {ID_MAX} letters, digits, `-`, `_` or `.`."),
+        )
     })
 }
 
@@ -144,10 +162,18 @@ mod tests {
             (K::Vapi, json!({"assistant_id": "as-1"}), "sip:as-1@sip.vapi.ai"),
             (K::Vapi, json!({"assistant_id": "as-1", "credential_id": "cr-1"}), "sip:cr-1.sip.vapi.ai"),
             (K::Retell, json!({"agent_id": "agent_1"}), "sip:agent_1@sip.retellai.com;transport=tcp"),
-            (K::ElevenLabs, json!({"elevenlabs_agent_id": "a"}), "sip:a@sip.rtc.elevenlabs.io:5060;transport=tcp"),
+            (
+                K::ElevenLabs,
+                json!({"elevenlabs_agent_id": "a"}),
+                "sip:a@sip.rtc.elevenlabs.io:5060;transport=tcp",
+            ),
             (K::LiveKit, json!({"livekit_sip_uri": "p.sip.livekit.cloud"}), "sip:p.sip.livekit.cloud"),
             (K::LiveKit, json!({"livekit_sip_uri": "sip:127.0.0.1:5080"}), "sip:127.0.0.1:5080"),
-            (K::Agent, json!({"provider": "retell", "agent_id": "x"}), "sip:x@sip.retellai.com;transport=tcp"),
+            (
+                K::Agent,
+                json!({"provider": "retell", "agent_id": "x"}),
+                "sip:x@sip.retellai.com;transport=tcp",
+            ),
             (K::Agent, json!({}), ""),
             (K::Vogent, json!({"agent": 1}), ""),
             (K::DirectSip, json!({}), ""),

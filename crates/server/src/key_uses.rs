@@ -41,7 +41,8 @@ impl KeyUses {
     /// What is waiting of one key.
     pub(crate) fn of(&self, organization_id: OrganizationId, key_id: KeyId) -> Vec<KeyUse> {
         let waiting = self.waiting();
-        let own = waiting.values().filter(|used| used.organization_id == organization_id && used.key_id == key_id);
+        let own =
+            waiting.values().filter(|used| used.organization_id == organization_id && used.key_id == key_id);
         own.copied().collect()
     }
 

@@ -52,7 +52,12 @@ fn paging(request: &Request<'_>) -> Result<(u32, u32)> {
     Ok((page, request.whole("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT)))
 }
 
-fn filter<T>(request: &Request<'_>, name: &'static str, must: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
+fn filter<T>(
+    request: &Request<'_>,
+    name: &'static str,
+    must: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>> {
     request.query(name).map(|text| read(text).ok_or_else(|| invalid(name, must))).transpose()
 }
 
@@ -66,7 +71,8 @@ fn moment(text: &str) -> Option<(Timestamp, bool)> {
 }
 
 fn query(request: &Request<'_>) -> Result<CallQuery> {
-    let states = |text: &str| STATES.iter().find(|(name, _)| *name == text).map(|(_, states)| states.to_vec());
+    let states =
+        |text: &str| STATES.iter().find(|(name, _)| *name == text).map(|(_, states)| states.to_vec());
     let from = filter(request, "start_date", DATE, moment)?.map(|(at, _)| at);
     // A day counts whole, to its end.
     let end = |text: &str| match moment(text)? {
@@ -118,7 +124,8 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
         Some("trends") => {
             request.caller.require(Scope::read(Area::Analytics))?;
             let (first, _) = days(request, &query)?;
-            query.from = query.from.or_else(|| first.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp()));
+            query.from =
+                query.from.or_else(|| first.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp()));
             Ok(Op::CallTrends(query))
         }
         Some(_) => Err(invalid("action", "`stats` or `trends`, or absent for the list")),
@@ -298,12 +305,20 @@ impl From<&Call> for CallDetailOut {
         let mut events = vec![event("call.initiated", call.started_at, json!({}))];
         events.extend(call.attempts.iter().map(|attempt| {
             let Attempt { n, target, sip_status, cause, started_at, ended_at: _ } = attempt;
-            event("call.ringing", *started_at, json!({"attempt": n, "target": target, "sip_status": sip_status, "cause": cause}))
+            event(
+                "call.ringing",
+                *started_at,
+                json!({"attempt": n, "target": target, "sip_status": sip_status, "cause": cause}),
+            )
         }));
         events.extend(call.answered_at.map(|at| event("call.answered", at, json!({}))));
         events.extend(call.ended_at.map(|at| {
             let name = if call.status == CallStatus::Completed { "call.completed" } else { "call.failed" };
-            event(name, at, json!({"hangup_cause": cause(call), "sip_status": call.sip_status, "reason": call.reason}))
+            event(
+                name,
+                at,
+                json!({"hangup_cause": cause(call), "sip_status": call.sip_status, "reason": call.reason}),
+            )
         }));
         Self { call: call.into(), events }
     }
@@ -321,7 +336,8 @@ impl CallPageOut {
 impl CallStatsOut {
     pub(super) fn new(counts: &[CallCount]) -> Self {
         // One entry for each state that a call can read as.
-        let mut by_status: BTreeMap<_, _> = CallStatus::NAMES.iter().map(|(status, _)| (state(*status), 0)).collect();
+        let mut by_status: BTreeMap<_, _> =
+            CallStatus::NAMES.iter().map(|(status, _)| (state(*status), 0)).collect();
         let (mut total, mut total_duration) = (0, 0);
         for CallCount { status, calls, seconds } in counts {
             *by_status.entry(state(*status)).or_insert(0) += calls;
@@ -337,7 +353,10 @@ pub(super) fn trends(request: &Request<'_>, counted: &[CallDay]) -> Result<Vec<C
     let (first, last) = days(request, &query(request)?)?;
     let on = |day: Date| {
         let fits = |counted: &&CallDay| counted.day.to_zoned(TimeZone::UTC).date() == day;
-        CallTrendOut { date: day.to_string(), count: counted.iter().find(fits).map_or(0, |counted| counted.calls) }
+        CallTrendOut {
+            date: day.to_string(),
+            count: counted.iter().find(fits).map_or(0, |counted| counted.calls),
+        }
     };
     Ok(first.series(1.day()).take_while(|day| *day <= last).map(on).collect())
 }

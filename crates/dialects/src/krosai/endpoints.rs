@@ -28,8 +28,7 @@ const TYPES: [(&str, EndpointKind); 9] = [
     ("custom_sip", EndpointKind::CustomSip),
     ("direct_sip", EndpointKind::DirectSip),
 ];
-const TYPE: &str =
-    "one of `webhook`, `agent`, `vapi`, `retell`, `livekit`, `elevenlabs`, `vogent`, `custom_sip`, `direct_sip`";
+const TYPE: &str = "one of `webhook`, `agent`, `vapi`, `retell`, `livekit`, `elevenlabs`, `vogent`, `custom_sip`, `direct_sip`";
 
 fn id(request: &Request<'_>) -> Result<EndpointId> {
     EndpointId::parse(request.param("endpoint_id")).ok_or_else(|| Error::not_found(What::Endpoint))
@@ -47,11 +46,14 @@ pub(super) fn whole_page<K>(request: &Request<'_>) -> Result<Page<K>> {
 
 fn named(body: &mut Body) -> Result<Option<String>> {
     let must = format!("a text of 1 to {NAME_MAX} characters");
-    body.unclearable("name", &must, |value| text(value).filter(|name| name.trim().chars().count() <= NAME_MAX))
+    body.unclearable("name", &must, |value| {
+        text(value).filter(|name| name.trim().chars().count() <= NAME_MAX)
+    })
 }
 
 fn patch(body: &mut Body) -> Result<EndpointPatch> {
-    let status = body.unclearable("status", "`active` or `inactive`", |value| EndpointStatus::parse(value.as_str()?))?;
+    let status =
+        body.unclearable("status", "`active` or `inactive`", |value| EndpointStatus::parse(value.as_str()?))?;
     let config = unclearable(body, ["provider_config", "providerConfig"], "an object", object)?;
     Ok(EndpointPatch {
         name: named(body)?,
@@ -77,8 +79,10 @@ pub(super) fn create(request: &Request<'_>) -> Result<Op> {
     if new.name.is_none() {
         return Err(Error::missing(What::Endpoint, "name"));
     }
-    let new = EndpointPatch { kind: Some(body.required("type", TYPE, |value| kind(value.as_str()?))?), ..new };
-    let number = either(&mut body, ["phone_number_id", "phoneNumberId"], UUID, |v| NumberId::parse(v.as_str()?))?;
+    let new =
+        EndpointPatch { kind: Some(body.required("type", TYPE, |value| kind(value.as_str()?))?), ..new };
+    let number =
+        either(&mut body, ["phone_number_id", "phoneNumberId"], UUID, |v| NumberId::parse(v.as_str()?))?;
     Ok(match set(number) {
         Some(number) => Op::EndpointCreateFor(new, number),
         None => Op::EndpointCreate(new),
@@ -202,7 +206,7 @@ impl From<&Endpoint> for EndpointOut {
             id: endpoint.id.to_string(),
             name: endpoint.name.clone(),
             r#type: endpoint.kind.into(),
-            url: endpoint.url.as_deref().or(endpoint.sip_url()).map(str::to_owned),
+            url: endpoint.url.as_deref().or_else(|| endpoint.sip_url()).map(str::to_owned),
             status: match endpoint.status {
                 EndpointStatus::Active => StatusOut::Active,
                 EndpointStatus::Inactive => StatusOut::Inactive,

@@ -24,13 +24,17 @@ pub(super) fn reply(context: &Context, error: &Error) -> Reply {
 
 fn status_and_code(context: &Context, error: &Error) -> (StatusCode, &'static str) {
     match error.kind {
-        Kind::Unauthenticated if error.field == Some("expires_at") => (StatusCode::UNAUTHORIZED, "KEY_EXPIRED"),
+        Kind::Unauthenticated if error.field == Some("expires_at") => {
+            (StatusCode::UNAUTHORIZED, "KEY_EXPIRED")
+        }
         Kind::Unauthenticated if sent_a_key(context) => (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"),
         Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "MISSING_API_KEY"),
         Kind::Forbidden if error.field == Some(ORGANIZATION_HEADER) => {
             (StatusCode::FORBIDDEN, "ORGANIZATION_MISMATCH")
         }
-        Kind::Forbidden if error.field == Some("allowed_addresses") => (StatusCode::FORBIDDEN, "IP_NOT_ALLOWED"),
+        Kind::Forbidden if error.field == Some("allowed_addresses") => {
+            (StatusCode::FORBIDDEN, "IP_NOT_ALLOWED")
+        }
         Kind::Forbidden => (StatusCode::FORBIDDEN, "INSUFFICIENT_SCOPE"),
         // An endpoint that a body names: the purchase's contract has no 404.
         Kind::NotFound if error.what == What::Endpoint && error.field.is_some() => {

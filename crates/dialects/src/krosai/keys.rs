@@ -132,7 +132,13 @@ impl KeyOut {
     pub(super) fn new(key: &Key, usage: &KeyUsage) -> Self {
         let Key { role, scopes, mode, organization_id, .. } = key;
         let actor = domain::caller::Actor::Key(key.id);
-        let holder = Caller { actor, organization_id: Some(*organization_id), role: *role, scopes: scopes.clone(), mode: *mode };
+        let holder = Caller {
+            actor,
+            organization_id: Some(*organization_id),
+            role: *role,
+            scopes: scopes.clone(),
+            mode: *mode,
+        };
         let KeyUsage { last_used_at, requests_day, requests_month } = usage;
         Self {
             id: key.id.to_string(),

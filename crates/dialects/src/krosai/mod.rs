@@ -166,28 +166,37 @@ impl KrosAi {
                 let items: Vec<_> = page.items.iter().map(EndpointOut::from).collect();
                 Reply::json(StatusCode::OK, &items)
             }
-            ("endpoint_create", View::Endpoint(e)) => Reply::json(StatusCode::CREATED, &EndpointOut::from(&e)),
+            ("endpoint_create", View::Endpoint(e)) => {
+                Reply::json(StatusCode::CREATED, &EndpointOut::from(&e))
+            }
             ("endpoint_get" | "endpoint_update", View::Endpoint(e)) => {
                 Reply::json(StatusCode::OK, &EndpointOut::from(&e))
             }
             ("call_list", View::CallPage(calls, total)) => {
                 Reply::json(StatusCode::OK, &CallPageOut::new(request, &calls, total))
             }
-            ("call_list", View::CallStats(counts)) => Reply::json(StatusCode::OK, &CallStatsOut::new(&counts)),
+            ("call_list", View::CallStats(counts)) => {
+                Reply::json(StatusCode::OK, &CallStatsOut::new(&counts))
+            }
             ("call_list", View::CallTrends(days)) => match calls::trends(request, &days) {
                 Ok(days) => Reply::json(StatusCode::OK, &days),
                 Err(error) => self.refuse(request.context, &error),
             },
-            ("call_get", View::Call(call)) => Reply::json(StatusCode::OK, &CallDetailOut::from(call.as_ref())),
+            ("call_get", View::Call(call)) => {
+                Reply::json(StatusCode::OK, &CallDetailOut::from(call.as_ref()))
+            }
             ("key_list", View::KeysUsed(page)) => {
                 let items: Vec<_> = page.items.iter().map(|(key, usage)| KeyOut::new(key, usage)).collect();
                 Reply::json(StatusCode::OK, &items)
             }
             ("key_get", View::KeyUsed(key, usage)) => Reply::json(StatusCode::OK, &KeyOut::new(&key, &usage)),
             ("key_create", View::KeyCreated(key, secret)) => {
-                Reply::json(StatusCode::CREATED, &KeyCreatedOut::new(&key, secret)).with("cache-control", "no-store")
+                Reply::json(StatusCode::CREATED, &KeyCreatedOut::new(&key, secret))
+                    .with("cache-control", "no-store")
             }
-            ("endpoint_delete" | "call_delete" | "key_delete", View::Done) => Reply::empty(StatusCode::NO_CONTENT),
+            ("endpoint_delete" | "call_delete" | "key_delete", View::Done) => {
+                Reply::empty(StatusCode::NO_CONTENT)
+            }
             (verb, _) => {
                 self.refuse(request.context, &Error::internal(format!("no view of krosai's {verb}")))
             }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::error::ORGANIZATION_HEADER;
 use super::calls::{CallDetailOut, CallPageOut, CallStatsOut, CallTrendOut};
 use super::endpoints::{EndpointIn, EndpointOut, EndpointPatchIn};
+use super::error::ORGANIZATION_HEADER;
 use super::keys::{KeyCreatedOut, KeyIn, KeyOut};
 use super::wire::{
     AvailableOut, ErrorOut, NumberDetailOut, NumberOut, NumberPatchIn, PurchaseIn, ReleasedOut,
@@ -18,7 +18,8 @@ const BUY: [u16; 10] = [400, 401, 402, 403, 409, 413, 422, 429, 500, 503];
 const WRITE_ONE: [u16; 10] = [400, 401, 403, 404, 409, 413, 422, 429, 500, 503];
 
 pub(super) fn document(endpoints: &'static [Endpoint]) -> Value {
-    let words = "Phone numbers, held and on sale; endpoints, calls, API keys. Lists are bare arrays, but for calls.";
+    let words =
+        "Phone numbers, held and on sale; endpoints, calls, API keys. Lists are bare arrays, but for calls.";
     let mut document = Document::new("KrosAI's API on Trunkline", "1.3.0", words)
         .bearer()
         .api_key("x-api-key")
@@ -89,16 +90,23 @@ fn wider(verb: &str) -> Operation {
         "key_delete" => {
             Operation::new("Revokes an API key.").answer_empty(204, "Revoked.").refuses(&WRITE_ONE)
         }
-        _ => Operation::new("Reads an API key.").answer(200, "The key.", Shape::of::<KeyOut>()).refuses(&READ_ONE),
+        _ => Operation::new("Reads an API key.")
+            .answer(200, "The key.", Shape::of::<KeyOut>())
+            .refuses(&READ_ONE),
     }
 }
 
 fn call_list() -> Operation {
     let shapes = [Shape::of::<CallPageOut>(), Shape::of::<CallStatsOut>(), Shape::list_of::<CallTrendOut>()];
-    let states = ["initiated", "ringing", "answered", "in_progress", "completed", "failed", "busy", "no_answer"];
+    let states =
+        ["initiated", "ringing", "answered", "in_progress", "completed", "failed", "busy", "no_answer"];
     let page = json!({"type": "integer", "minimum": 1, "default": 1});
     Operation::new("Lists calls, or counts them by state or by day.")
-        .query("action", "Counts instead of the list; needs `analytics:read` too.", Shape::words(&["stats", "trends"]))
+        .query(
+            "action",
+            "Counts instead of the list; needs `analytics:read` too.",
+            Shape::words(&["stats", "trends"]),
+        )
         .query("page", "Counts from 1.", Shape::inline(page))
         .query("limit", "At most this many rows.", Shape::whole(1, 100, 20))
         .query("status", "Only in this state.", Shape::words(&states))
@@ -106,7 +114,11 @@ fn call_list() -> Operation {
         .query("phone_number_id", "Only of this number.", uuid())
         .query("start_date", "Only from this day or time on.", Shape::text())
         .query("end_date", "Only to the end of this day, or before this time.", Shape::text())
-        .answer(200, "A page; `CallStats` with `action=stats`; days with `action=trends`.", Shape::one_of(shapes))
+        .answer(
+            200,
+            "A page; `CallStats` with `action=stats`; days with `action=trends`.",
+            Shape::one_of(shapes),
+        )
         .refuses(&READ)
 }
 

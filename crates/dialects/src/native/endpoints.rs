@@ -10,13 +10,13 @@ use super::reply::{id_or_null, time};
 use super::words::{self, one_of};
 use crate::Request;
 use crate::json::{self, Body, boolean, object, text};
-use domain::{Bag, Op};
 use domain::endpoint::{Endpoint, EndpointKind, EndpointPatch, EndpointStatus};
 use domain::error::{Error, Kind, Result, What};
 use domain::ids::{AgentId, EndpointId};
 use domain::number::Environment;
 use domain::provider::AddressRule;
 use domain::target::{Target, TargetUri};
+use domain::{Bag, Op};
 
 /// Priority and weight of a target that names none.
 const MIDDLE: u16 = 10;
@@ -76,7 +76,11 @@ fn patch(body: &mut Body) -> Result<EndpointPatch> {
     Ok(EndpointPatch {
         name: body.unclearable("name", "a text", text)?,
         kind: body.unclearable("kind", &one_of(&EndpointKind::NAMES), read::word(EndpointKind::parse))?,
-        status: body.unclearable("status", &one_of(&EndpointStatus::NAMES), read::word(EndpointStatus::parse))?,
+        status: body.unclearable(
+            "status",
+            &one_of(&EndpointStatus::NAMES),
+            read::word(EndpointStatus::parse),
+        )?,
         url: body.patch("url", "a text", text)?,
         config: body.unclearable("config", "an object", object)?,
         agent_id: body.patch("agent_id", read::AGENT_ID, read::word(AgentId::parse))?,

@@ -71,7 +71,8 @@ pub(super) fn key_create(request: &Request<'_>) -> Result<Op> {
         allowed_addresses: body
             .optional("allowed_addresses", super::endpoints::ADDRESSES, super::endpoints::addresses)?
             .unwrap_or_default(),
-        expires_at: body.optional("expires_at", "a time such as `2030-01-31T12:00:00Z`", |v| v.as_str()?.parse().ok())?,
+        expires_at: body
+            .optional("expires_at", "a time such as `2030-01-31T12:00:00Z`", |v| v.as_str()?.parse().ok())?,
     };
     body.close()?;
     Ok(Op::KeyCreate(id, new))

@@ -30,10 +30,6 @@ fn body(request: &Request<'_>, view: View) -> Reply {
                 .with("location", &location)
                 .with("cache-control", "no-store")
         }
-        View::KeyUsed(key, _) => Reply::json(StatusCode::OK, &organizations::KeyOut::from(key)),
-        View::KeysUsed(page) => {
-            list(&ListOut::of(page, |(k, _)| k.id.to_string(), |(k, _)| organizations::KeyOut::from(k)))
-        }
         View::Keys(page) => list(&ListOut::of(page, |k| k.id.to_string(), organizations::KeyOut::from)),
         View::Entry(entry) => Reply::json(StatusCode::CREATED, &organizations::EntryOut::from(entry)),
         View::Ledger(page) => list(&ListOut::of(page, |e| e.id.to_string(), organizations::EntryOut::from)),
@@ -69,12 +65,14 @@ fn body(request: &Request<'_>, view: View) -> Reply {
             Reply::json(StatusCode::OK, &explain::ExplanationOut::from(explanation))
         }
         View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::from(*call)),
-        // Operations of other dialects: no row of this one leads here.
-        View::CallPage(page, _) => list(&ListOut::of(page, |c| c.id.to_string(), calls::CallOut::from)),
-        View::CallStats(_) | View::CallTrends(_) => Reply::empty(StatusCode::NO_CONTENT),
         View::Calls(page) => list(&ListOut::of(page, |c| c.id.to_string(), calls::CallOut::from)),
         View::Events(page) => list(&ListOut::of(page, |e| e.id.to_string(), events::EventOut::from)),
-        View::EndpointRows(_)
+        View::CallStats(_)
+        | View::CallTrends(_)
+        | View::CallPage(..)
+        | View::KeyUsed(..)
+        | View::KeysUsed(_)
+        | View::EndpointRows(_)
         | View::EndpointGone(..)
         | View::AgentProfile(_)
         | View::AgentProfiles(_)

@@ -41,7 +41,14 @@ fn endpoint(kind: EndpointKind, url: Option<&str>, config: Value) -> Endpoint {
         config: Some(config),
         ..EndpointPatch::default()
     };
-    Endpoint::create(OrganizationId(uuid(ORGANIZATION)), EndpointId(uuid(ENDPOINT)), new, Environment::Live, now()).unwrap()
+    Endpoint::create(
+        OrganizationId(uuid(ORGANIZATION)),
+        EndpointId(uuid(ENDPOINT)),
+        new,
+        Environment::Live,
+        now(),
+    )
+    .unwrap()
 }
 
 fn call(status: CallStatus) -> Call {
@@ -97,17 +104,25 @@ fn answer(request: &str, operation: (&str, &str), view: View) -> Value {
 
 #[test]
 fn endpoints_are_read() {
-    let Op::EndpointCreate(new) = op("POST /v1/endpoints\n\n{\"name\": \"a\", \"type\": \"elevenlabs\", \"url\": null, \
-        \"provider_config\": {\"elevenlabs_agent_id\": \"x\"}}") else { panic!("no creation") };
+    let Op::EndpointCreate(new) =
+        op("POST /v1/endpoints\n\n{\"name\": \"a\", \"type\": \"elevenlabs\", \"url\": null, \
+        \"provider_config\": {\"elevenlabs_agent_id\": \"x\"}}")
+    else {
+        panic!("no creation")
+    };
     assert_eq!((new.kind, new.url, new.status), (Some(EndpointKind::ElevenLabs), Patch::Keep, None));
     assert_eq!(new.config.map(Value::Object), Some(json!({"elevenlabs_agent_id": "x"})));
     let body = json!({"name": "a", "type": "agent", "phone_number_id": NUMBER});
-    let Op::EndpointCreateFor(_, number) = op(&format!("POST /v1/endpoints\n\n{body}")) else { panic!("no number") };
+    let Op::EndpointCreateFor(_, number) = op(&format!("POST /v1/endpoints\n\n{body}")) else {
+        panic!("no number")
+    };
     assert_eq!(number, NumberId(uuid(NUMBER)));
     let path = at("/v1/endpoints");
     assert!(matches!(op(&format!("GET {path}")), Op::EndpointGet(_)));
     assert!(matches!(op(&format!("DELETE {path}")), Op::EndpointDelete(_, None)));
-    let Op::EndpointUpdate(_, patch, None) = op(&format!("PATCH {path}\n\n{{\"url\": null, \"type\": \"vapi\"}}")) else {
+    let Op::EndpointUpdate(_, patch, None) =
+        op(&format!("PATCH {path}\n\n{{\"url\": null, \"type\": \"vapi\"}}"))
+    else {
         panic!("no change")
     };
     assert_eq!(patch, EndpointPatch { url: Patch::Clear, ..EndpointPatch::default() });
@@ -115,7 +130,8 @@ fn endpoints_are_read() {
 
 #[test]
 fn each_type_is_written_as_it_is_named() {
-    let ids = json!({"assistant_id": "a", "agent_id": "a", "elevenlabs_agent_id": "a", "livekit_sip_uri": "h"});
+    let ids =
+        json!({"assistant_id": "a", "agent_id": "a", "elevenlabs_agent_id": "a", "livekit_sip_uri": "h"});
     for (kind, name) in EndpointKind::NAMES {
         let (url, config) = match kind {
             EndpointKind::Webhook => (Some("https://h/x"), json!({})),
@@ -123,25 +139,34 @@ fn each_type_is_written_as_it_is_named() {
             _ => (None, ids.clone()),
         };
         let view = View::Endpoint(endpoint(kind, url, config));
-        let out = answer(&format!("GET {}", at("/v1/endpoints")), ("get", "/v1/endpoints/{endpoint_id}"), view);
+        let out =
+            answer(&format!("GET {}", at("/v1/endpoints")), ("get", "/v1/endpoints/{endpoint_id}"), view);
         assert_eq!(out["type"], if kind == EndpointKind::Sip { "custom_sip" } else { name });
         if kind != EndpointKind::Sip {
             let request = json!({"name": "x", "type": name});
-            assert!(matches!(op(&format!("POST /v1/endpoints\n\n{request}")), Op::EndpointCreate(new) if new.kind == Some(kind)));
+            assert!(
+                matches!(op(&format!("POST /v1/endpoints\n\n{request}")), Op::EndpointCreate(new) if new.kind == Some(kind))
+            );
         }
         let has_url = !matches!(kind, EndpointKind::Agent | EndpointKind::Vogent | EndpointKind::DirectSip);
         assert_eq!(out["url"].is_string(), has_url, "{name}");
     }
-    let page = View::Endpoints(Paged { items: vec![endpoint(EndpointKind::DirectSip, None, json!({}))], more: false });
+    let page = View::Endpoints(Paged {
+        items: vec![endpoint(EndpointKind::DirectSip, None, json!({}))],
+        more: false,
+    });
     assert_eq!(answer("GET /v1/endpoints", ("get", "/v1/endpoints"), page)[0]["provider_config"], json!({}));
 }
 
 #[test]
 fn calls_are_read() {
-    let Op::CallPage(query, page) = op("GET /v1/calls?page=3&limit=10&status=no_answer") else { panic!("no page") };
+    let Op::CallPage(query, page) = op("GET /v1/calls?page=3&limit=10&status=no_answer") else {
+        panic!("no page")
+    };
     assert_eq!((page.limit, page.start), (10, domain::Start::Offset(20)));
     assert_eq!(query.any_of, Some(vec![CallStatus::NoAnswer, CallStatus::Cancelled]));
-    let Op::CallStats(query) = op("GET /v1/calls?action=stats&start_date=2026-02-01&end_date=2026-02-01") else {
+    let Op::CallStats(query) = op("GET /v1/calls?action=stats&start_date=2026-02-01&end_date=2026-02-01")
+    else {
         panic!("no stats")
     };
     let span = query.before.unwrap().duration_since(query.from.unwrap());
@@ -168,7 +193,12 @@ fn each_state_of_a_call_reads_as_one_of_the_vendors() {
     let reads = |status| {
         let view = View::Call(Box::new(call(status)));
         let out = answer(&format!("GET {}", at("/v1/calls")), ("get", "/v1/calls/{call_id}"), view);
-        format!("{} {} {}", status.as_str(), out["status"].as_str().unwrap(), out["hangup_cause"].as_str().unwrap_or("-"))
+        format!(
+            "{} {} {}",
+            status.as_str(),
+            out["status"].as_str().unwrap(),
+            out["hangup_cause"].as_str().unwrap_or("-")
+        )
     };
     insta::assert_snapshot!(CallStatus::NAMES.map(|(status, _)| reads(status)).join("\n"), @r"
     ringing ringing -
@@ -195,7 +225,10 @@ fn calls_are_written() {
         CallCount { status: CallStatus::Completed, calls: 4, seconds: 60 },
     ];
     let out = answer("GET /v1/calls?action=stats", operation, View::CallStats(counts));
-    assert_eq!((&out["total"], &out["total_duration"], &out["by_status"]["failed"]), (&json!(7), &json!(60), &json!(3)));
+    assert_eq!(
+        (&out["total"], &out["total_duration"], &out["by_status"]["failed"]),
+        (&json!(7), &json!(60), &json!(3))
+    );
     let days = vec![CallDay { day: "2026-02-28T00:00:00Z".parse().unwrap(), calls: 5 }];
     let request = "GET /v1/calls?action=trends&start_date=2026-02-27&end_date=2026-03-01";
     let expected = json!([
@@ -209,8 +242,13 @@ fn keys_are_read_and_written() {
     let body = json!({
         "name": "ci", "scopes": ["numbers:read"], "allowed_ips": ["192.0.2.7", "2001:db8::/32"], "expires_at": "2030-01-01T00:00:00Z",
     });
-    let Op::KeyCreate(organization, new) = op(&format!("POST /v1/api-keys\n\n{body}")) else { panic!("no key") };
-    assert_eq!((organization, new.role, new.mode), (OrganizationId(uuid(ORGANIZATION)), Role::Owner, Mode::Live));
+    let Op::KeyCreate(organization, new) = op(&format!("POST /v1/api-keys\n\n{body}")) else {
+        panic!("no key")
+    };
+    assert_eq!(
+        (organization, new.role, new.mode),
+        (OrganizationId(uuid(ORGANIZATION)), Role::Owner, Mode::Live)
+    );
     assert_eq!((new.allowed_addresses.len(), new.dialect), (2, DialectName("krosai".into())));
     for (body, code) in [
         (json!({}), "MISSING_FIELDS"),
@@ -223,9 +261,17 @@ fn keys_are_read_and_written() {
         assert_eq!(refused(&format!("POST /v1/api-keys\n\n{body}")), (400, code.into()), "{body}");
     }
     let usage = KeyUsage { last_used_at: Some(now()), requests_day: 2, requests_month: 3 };
-    let out = answer(&format!("GET {}", at("/v1/api-keys")), ("get", "/v1/api-keys/{key_id}"), View::KeyUsed(key(), usage));
+    let out = answer(
+        &format!("GET {}", at("/v1/api-keys")),
+        ("get", "/v1/api-keys/{key_id}"),
+        View::KeyUsed(key(), usage),
+    );
     assert_eq!((&out["requests_24h"], &out["requests_30d"]), (&json!(2), &json!(3)));
-    assert!(out["scopes"].as_array().is_some_and(|scopes| scopes.iter().all(|s| s.as_str().is_some_and(|s| s.ends_with(":read")))));
+    assert!(
+        out["scopes"]
+            .as_array()
+            .is_some_and(|scopes| scopes.iter().all(|s| s.as_str().is_some_and(|s| s.ends_with(":read"))))
+    );
     let page = View::KeysUsed(Paged { items: vec![(key(), KeyUsage::default())], more: false });
     let list = answer("GET /v1/api-keys", ("get", "/v1/api-keys"), page);
     assert!(list[0]["key"].is_null() && list[0]["last_used_at"].is_null());
@@ -235,7 +281,9 @@ fn keys_are_read_and_written() {
 
 #[test]
 fn removals_are_empty() {
-    for (path, parameter) in [("/v1/endpoints", "endpoint_id"), ("/v1/calls", "call_id"), ("/v1/api-keys", "key_id")] {
+    for (path, parameter) in
+        [("/v1/endpoints", "endpoint_id"), ("/v1/calls", "call_id"), ("/v1/api-keys", "key_id")]
+    {
         let reply = Text(&format!("DELETE {}", at(path))).encode(&KrosAi, View::Done);
         assert_eq!(reply.status, StatusCode::NO_CONTENT);
         hold(&KrosAi.openapi(), ("delete", &format!("{path}/{{{parameter}}}")), &reply, None);
@@ -258,5 +306,8 @@ fn a_key_that_is_refused_is_told_why() {
     let reply = KrosAi.refuse(&context(&[]), &config);
     assert_eq!(body(&reply)["error"], "`provider_config` must have `agent_id`.");
     assert_eq!(code(&Error::not_found(What::Endpoint)), (404, Some("ENDPOINT_NOT_FOUND".into())));
-    assert_eq!(code(&Error::not_found(What::Endpoint).at("endpoint_id")), (400, Some("ENDPOINT_NOT_FOUND".into())));
+    assert_eq!(
+        code(&Error::not_found(What::Endpoint).at("endpoint_id")),
+        (400, Some("ENDPOINT_NOT_FOUND".into()))
+    );
 }

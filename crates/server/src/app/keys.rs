@@ -22,7 +22,13 @@ impl App {
         Ok(View::KeysUsed(Paged { items, more }))
     }
 
-    pub(super) fn key_use_get(&self, ask: Ask<'_>, id: OrganizationId, dialect: &DialectName, key: KeyId) -> Result<View> {
+    pub(super) fn key_use_get(
+        &self,
+        ask: Ask<'_>,
+        id: OrganizationId,
+        dialect: &DialectName,
+        key: KeyId,
+    ) -> Result<View> {
         let (key, usage) = self.key_used(ask, self.key_of(ask, id, dialect, key)?)?;
         Ok(View::KeyUsed(key, usage))
     }

@@ -40,7 +40,11 @@ pub(super) fn filtered(select: &str, organization: OrganizationId, query: &CallQ
         .and_some("started_at <", before.map(time))
 }
 
-pub(crate) fn count(db: &Connection, organization: OrganizationId, query: &CallQuery) -> Result<u64, StoreError> {
+pub(crate) fn count(
+    db: &Connection,
+    organization: OrganizationId,
+    query: &CallQuery,
+) -> Result<u64, StoreError> {
     let list = filtered("SELECT count(*) FROM calls WHERE true", organization, query);
     Ok(list.rows(db, "", |mut row| row.uint())?.first().copied().unwrap_or(0))
 }
