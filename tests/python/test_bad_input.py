@@ -3,6 +3,7 @@
 import random
 import socket
 import threading
+import time
 
 import contract
 import pytest
@@ -332,3 +333,21 @@ def test_http_is_served_while_the_wire_is_flooded(server, tenant):
         stop.set()
         thread.join()
     call_goes_through(server, tenant)
+
+
+def test_a_connection_outlives_a_refused_request_with_a_body(server):
+    """The 401 comes although the body does later; the connection then serves the next request."""
+    with socket.create_connection(("127.0.0.1", server.http_port), timeout=5) as connection:
+        for _ in range(3):
+            connection.sendall(
+                b"POST /v1/phone-numbers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer kros_live_wrong\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+            )
+            time.sleep(0.1)
+            connection.sendall(b"{}")
+            answer = b""
+            while b"\r\n\r\n" not in answer or b"INVALID_API_KEY" not in answer:
+                got = connection.recv(65536)
+                assert got, f"the connection was closed after {answer!r}"
+                answer += got
+            assert answer.startswith(b"HTTP/1.1 401")

@@ -17,7 +17,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use dialects::{Context, Dialect, Endpoint, Reply};
-use domain::{Error, Kind, What};
+use domain::{Caller, Error, Kind, What};
 use http::{HeaderValue, header};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub(crate) use service::{Health, Phase};
 
 /// How long a client may take to send a body.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long the body of a refused request is waited for.
+const DISCARD_WAIT_MAX: Duration = Duration::from_secs(2);
 /// The longest query string that is read, in bytes.
 const QUERY_MAX: usize = 8 * 1024;
 
@@ -108,26 +110,42 @@ impl Front {
         context: &mut Context,
         body: Body,
     ) -> domain::Result<Reply> {
-        self.limits.announce(dialect, context);
-        // Who asks comes first: a stranger learns nothing, not even which paths there are.
-        let caller = self.admission.caller(&self.app, dialect, context, incoming.from)?;
-        self.limits.take(dialect, &caller, context)?;
-        let Some(endpoint) = endpoint else {
-            let (kind, words) = if incoming.other_methods {
-                (Kind::MethodNotAllowed, "This path does not take that method.")
-            } else {
-                (Kind::NotFound, "There is no such path.")
-            };
-            return Err(Error::new(kind, What::Route, words));
+        let (caller, endpoint) = match self.admit((dialect, endpoint), &incoming, context) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                discard(body).await;
+                return Err(error);
+            }
         };
-        if let Some(scope) = endpoint.scope {
-            caller.require(scope)?;
-        }
         let body = read_body(body, dialect.body_max(endpoint)).await?;
         let query = routes::query(incoming.query, QUERY_MAX)?;
         let now = clock::now();
         let request = dialects::Request { endpoint, path: incoming.path, query, body: &body, caller: &caller, now, context };
         self.perform(dialect, &request).await
+    }
+
+    /// What is settled before the body is read. Who asks comes first: a stranger learns nothing, not even which paths there are.
+    fn admit(
+        &self,
+        (dialect, endpoint): (&'static dyn Dialect, Option<&'static Endpoint>),
+        incoming: &Incoming<'_>,
+        context: &mut Context,
+    ) -> domain::Result<(Caller, &'static Endpoint)> {
+        self.limits.announce(dialect, context);
+        let caller = self.admission.caller(&self.app, dialect, context, incoming.from)?;
+        self.limits.take(dialect, &caller, context)?;
+        let endpoint = endpoint.ok_or_else(|| {
+            let (kind, words) = if incoming.other_methods {
+                (Kind::MethodNotAllowed, "This path does not take that method.")
+            } else {
+                (Kind::NotFound, "There is no such path.")
+            };
+            Error::new(kind, What::Route, words)
+        })?;
+        if let Some(scope) = endpoint.scope {
+            caller.require(scope)?;
+        }
+        Ok((caller, endpoint))
     }
 
     /// Decodes and runs a request; a POST that names an idempotency key is run once.
@@ -159,6 +177,15 @@ impl Front {
             }
             (Err(error), _) => Err(error),
         }
+    }
+}
+
+/// Reads away the body of a request that is refused for other reasons, as far as an ordinary one goes: a connection with an
+/// unread body can only be closed, which a client that keeps it for its next request sees as a fault.
+async fn discard(body: Body) {
+    let read = tokio::time::timeout(DISCARD_WAIT_MAX, to_bytes(body, dialects::BODY_MAX)).await;
+    if !matches!(read, Ok(Ok(_))) {
+        tracing::debug!("the body of a refused request was not read to its end");
     }
 }
 
