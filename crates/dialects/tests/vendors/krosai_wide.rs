@@ -1,4 +1,5 @@
 //! KrosAI's endpoints, calls and API keys. No document of the vendor's has them: answers are held against our own.
+#![expect(clippy::unwrap_used, reason = "a fixture: what fails here fails the test")]
 
 use crate::kit::{ENDPOINT, NUMBER, ORGANIZATION, OTHER, Text, body, context, hold, now};
 use dialects::Dialect;
@@ -117,11 +118,11 @@ fn endpoints_are_read() {
         panic!("no number")
     };
     assert_eq!(number, NumberId(uuid(NUMBER)));
-    let path = at("/v1/endpoints");
-    assert!(matches!(op(&format!("GET {path}")), Op::EndpointGet(_)));
-    assert!(matches!(op(&format!("DELETE {path}")), Op::EndpointDelete(_, None)));
+    let desk = at("/v1/endpoints");
+    assert!(matches!(op(&format!("GET {desk}")), Op::EndpointGet(_)));
+    assert!(matches!(op(&format!("DELETE {desk}")), Op::EndpointDelete(_, None)));
     let Op::EndpointUpdate(_, patch, None) =
-        op(&format!("PATCH {path}\n\n{{\"url\": null, \"type\": \"vapi\"}}"))
+        op(&format!("PATCH {desk}\n\n{{\"url\": null, \"type\": \"vapi\"}}"))
     else {
         panic!("no change")
     };

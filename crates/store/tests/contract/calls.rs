@@ -5,7 +5,8 @@ use domain::call::{
     Unanswered,
 };
 use domain::ids::{CallId, NumberId, OrganizationId};
-use domain::{Call, Fact, Generation, Micros, Page};
+use domain::key::KeyUse;
+use domain::{Call, Change, Fact, Generation, Micros, Page};
 use proptest::prelude::*;
 use store::{fact_decode, fact_encode};
 
@@ -212,4 +213,70 @@ async fn open_calls_are_known_until_they_end() {
     assert_eq!(of(CallQuery { number: Some(e164(14_155_550_100)), ..CallQuery::default() }), [two, one]);
     assert_eq!(of(CallQuery { direction: Some(Direction::Outbound), ..CallQuery::default() }), []);
     world.check();
+}
+
+#[tokio::test]
+async fn a_removed_call_stays_removed_and_keeps_what_it_counted() {
+    let world = World::new();
+    let organization = world.organization().await;
+    let (call, number) = (world.call_id(), NumberId(world.uuid()));
+    let facts = whole(organization, call, number);
+    let delete =
+        || domain::Commit { changes: vec![Change::CallDelete(organization, call)], ..Default::default() };
+    world.store.facts_append(facts[..2].to_vec()).await.unwrap();
+    // While it is written it cannot go: its minutes would go with it.
+    assert!(world.store.commit(delete()).await.is_err());
+    world.store.facts_append(facts.clone()).await.unwrap();
+    let counted = || (minutes(&world, organization, number), world.store.balance(organization).unwrap());
+    assert_eq!(counted(), (2, Micros(-610)));
+    world.store.commit(delete()).await.unwrap();
+    // A journal that is read again brings nothing back, and nothing is charged twice.
+    assert_eq!(world.store.facts_append(facts).await.unwrap().inserted, 0);
+    assert_eq!(world.store.call_get(organization, call).unwrap(), None);
+    assert_eq!(world.store.call_count(organization, &CallQuery::default()).unwrap(), 0);
+    assert_eq!(counted(), (2, Micros(-610)));
+    assert!(world.store.commit(delete()).await.is_err());
+    world.check();
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_state_and_by_day() {
+    let world = World::new();
+    let organization = world.organization().await;
+    let number = NumberId(world.uuid());
+    for _ in 0..2 {
+        world.store.facts_append(whole(organization, world.call_id(), number)).await.unwrap();
+    }
+    let query = CallQuery {
+        any_of: Some(vec![CallStatus::Completed]),
+        number_id: Some(number),
+        ..CallQuery::default()
+    };
+    assert_eq!(world.store.call_count(organization, &query).unwrap(), 2);
+    let [count] = world.store.call_stats(organization, &query).unwrap()[..] else { panic!("not one state") };
+    assert_eq!((count.status, count.calls, count.seconds), (CallStatus::Completed, 2, 122));
+    let [day] = world.store.call_days(organization, &query).unwrap()[..] else { panic!("not one day") };
+    assert_eq!(day.calls, 2);
+    let later = CallQuery { from: Some("2030-01-01T00:00:00Z".parse().unwrap()), ..query.clone() };
+    assert_eq!(world.store.call_count(organization, &later).unwrap(), 0);
+    let nothing = CallQuery { any_of: Some(Vec::new()), ..query };
+    assert_eq!(world.store.call_count(organization, &nothing).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn uses_of_a_key_add_up_by_the_hour() {
+    let world = World::new();
+    let (organization_id, key_id) = (world.organization().await, domain::ids::KeyId(world.uuid()));
+    let before = world.store.generation().unwrap();
+    for (hour, requests) in [(10, 3), (10, 4), (730, 1)] {
+        let used = KeyUse { organization_id, key_id, hour, requests, last_at: time(hour) };
+        let changes = vec![Change::KeyUse(used)];
+        world.store.commit(domain::Commit { changes, ..Default::default() }).await.unwrap();
+        let stored = world.store.key_usage(organization_id, key_id).unwrap();
+        assert_eq!(stored.last().map(|used| used.hour), Some(hour));
+    }
+    // The first hour is older than thirty days by now, and no memory was told.
+    let stored = world.store.key_usage(organization_id, key_id).unwrap();
+    assert_eq!(stored.iter().map(|used| (used.hour, used.requests)).collect::<Vec<_>>(), [(730, 1)]);
+    assert_eq!(world.store.generation().unwrap(), before);
 }
