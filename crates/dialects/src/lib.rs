@@ -89,7 +89,11 @@ impl Request<'_> {
     }
 
     /// A query parameter that must be a whole number within `range`.
-    pub(crate) fn whole(&self, name: &'static str, range: std::ops::RangeInclusive<u32>) -> Result<Option<u32>> {
+    pub(crate) fn whole(
+        &self,
+        name: &'static str,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<u32>> {
         let Some(text) = self.query(name) else { return Ok(None) };
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         // Digits beyond 32 bits are still a number: the largest, for the range to judge.
@@ -213,7 +217,9 @@ pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
 
 /// When to try again, in whole seconds rounded up. A limit always says so, even where the error does not.
 pub(crate) fn retry_seconds(error: &Error) -> Option<u64> {
-    let wait = error.retry_after.or_else(|| (error.kind == Kind::Limit).then_some(std::time::Duration::from_secs(1)))?;
+    let wait = error
+        .retry_after
+        .or_else(|| (error.kind == Kind::Limit).then_some(std::time::Duration::from_secs(1)))?;
     Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
 }
 

@@ -224,8 +224,17 @@ impl Document {
 
     /// Adds a row of the table.
     pub(crate) fn operation(mut self, endpoint: &'static Endpoint, operation: Operation) -> Self {
-        let Operation { summary, tag, parameters, bodies, body_optional, answers, answer_headers, refusals, extension } =
-            operation;
+        let Operation {
+            summary,
+            tag,
+            parameters,
+            bodies,
+            body_optional,
+            answers,
+            answer_headers,
+            refusals,
+            extension,
+        } = operation;
         let mut entry = json!({ "operationId": endpoint.verb, "summary": summary });
         if let Some(tag) = tag {
             entry["tags"] = json!([tag]);

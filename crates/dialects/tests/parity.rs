@@ -10,14 +10,20 @@ fn printed() -> String {
          differs from what its vendor publishes.\n",
     );
     for dialect in dialects::all() {
-        write!(page, "\n## {}\n\n| method | path | operation | right |\n| --- | --- | --- | --- |\n", dialect.name()).unwrap();
+        write!(
+            page,
+            "\n## {}\n\n| method | path | operation | right |\n| --- | --- | --- | --- |\n",
+            dialect.name()
+        )
+        .expect("a String takes any text");
         for endpoint in dialect.endpoints() {
             let right = endpoint.scope.map_or_else(|| "any key".to_owned(), |scope| format!("`{scope}`"));
-            writeln!(page, "| {} | `{}` | {} | {right} |", endpoint.method, endpoint.path, endpoint.verb).unwrap();
+            writeln!(page, "| {} | `{}` | {} | {right} |", endpoint.method, endpoint.path, endpoint.verb)
+                .expect("a String takes any text");
         }
         page.push('\n');
         for deviation in dialect.deviations() {
-            writeln!(page, "- {deviation}").unwrap();
+            writeln!(page, "- {deviation}").expect("a String takes any text");
         }
     }
     page

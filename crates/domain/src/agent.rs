@@ -58,7 +58,12 @@ pub(crate) fn text_within(what: What, field: &'static str, text: &str, max: usiz
 
 impl Agent {
     /// A new agent.
-    pub fn create(organization_id: OrganizationId, id: AgentId, new: AgentPatch, now: Timestamp) -> Result<Self> {
+    pub fn create(
+        organization_id: OrganizationId,
+        id: AgentId,
+        new: AgentPatch,
+        now: Timestamp,
+    ) -> Result<Self> {
         if new.name.is_none() {
             return Err(Error::missing(What::Agent, "name"));
         }

@@ -364,7 +364,8 @@ impl Call {
                 call.reason.clone_from(&how.reason);
                 call.duration_seconds = to.seconds_since(&from);
                 call.monotonic = to.process == from.process;
-                call.cost = started.map_or(Micros::ZERO, |(_, s)| charge(s.rate_per_minute, call.duration_seconds));
+                call.cost =
+                    started.map_or(Micros::ZERO, |(_, s)| charge(s.rate_per_minute, call.duration_seconds));
             }
             // An end without a proven answer is billed nothing.
             (None, Some((at, how)), _) => {
@@ -410,7 +411,18 @@ impl Call {
             dialog: None,
         };
         if let Some((at, started)) = started {
-            let Started { direction, number_id, number, from, to, provider_id, endpoint_id, generation, rate_per_minute: _, sip_call_id: _ } = started;
+            let Started {
+                direction,
+                number_id,
+                number,
+                from,
+                to,
+                provider_id,
+                endpoint_id,
+                generation,
+                rate_per_minute: _,
+                sip_call_id: _,
+            } = started;
             call.started_at = at.wall;
             call.direction = *direction;
             call.number_id = *number_id;

@@ -61,19 +61,28 @@ impl Caller {
         };
         // A right to write includes the right to read what is written.
         let by_scope = self.scopes.as_ref().is_none_or(|held| {
-            held.contains(&scope) || (scope.access == Access::Read && held.contains(&Scope::write(scope.area)))
+            held.contains(&scope)
+                || (scope.access == Access::Read && held.contains(&Scope::write(scope.area)))
         });
         by_role && by_scope
     }
 
     /// The same as an error.
     pub fn require(&self, scope: Scope) -> Result<()> {
-        if self.may(scope) { Ok(()) } else { Err(Error::forbidden(format!("This key lacks the right `{scope}`."))) }
+        if self.may(scope) {
+            Ok(())
+        } else {
+            Err(Error::forbidden(format!("This key lacks the right `{scope}`.")))
+        }
     }
 
     /// What only the operator may do.
     pub fn require_operator(&self) -> Result<()> {
-        if self.is_operator() { Ok(()) } else { Err(Error::forbidden("Only the operator's admin key may do this.")) }
+        if self.is_operator() {
+            Ok(())
+        } else {
+            Err(Error::forbidden("Only the operator's admin key may do this."))
+        }
     }
 
     /// Whether SIP passwords are shown: to owners and admins whose key may read numbers.

@@ -1,9 +1,9 @@
 //! What the rules want stored: a list of changes that is applied whole or not at all.
 
+use crate::Timestamp;
 use crate::agent::Agent;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::Timestamp;
 use crate::ids::{AgentId, CallId, EndpointId, OrganizationId, ProviderId, StockId};
 use crate::key::{Key, KeyUse};
 use crate::ledger::Posting;

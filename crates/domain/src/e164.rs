@@ -108,7 +108,8 @@ impl E164 {
         let digits = parsed.format_as(PhoneNumberFormat::E164);
         let number = Self::from_digits(digits.trim_start_matches('+')).ok_or_else(bad)?;
         let region = PHONE_NUMBER_UTIL.get_region_for_number(&parsed);
-        let country = region.map_or_else(|| Country::from_text("001"), |r| Country::from_text(r.as_region_str().as_str()));
+        let country = region
+            .map_or_else(|| Country::from_text("001"), |r| Country::from_text(r.as_region_str().as_str()));
         let kind = match PHONE_NUMBER_UTIL.get_number_type(&parsed) {
             PhoneNumberType::Mobile => NumberType::Mobile,
             PhoneNumberType::TollFree => NumberType::TollFree,
@@ -130,7 +131,9 @@ impl E164 {
     /// From digits alone; `None` unless there are 2 to 15 of them and the first is not 0.
     pub fn from_digits(digits: &str) -> Option<Self> {
         let shaped = (2..=Self::DIGITS_MAX).contains(&digits.len()) && !digits.starts_with('0');
-        (shaped && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok().map(Self)).flatten()
+        (shaped && digits.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| digits.parse().ok().map(Self))
+            .flatten()
     }
 
     /// The number a caller dialled, as far as its form tells: `+1415…`, `1415…`, `001415…`, with visual separators
@@ -207,7 +210,9 @@ mod tests {
 
     #[test]
     fn the_plan_tells_country_and_type() {
-        let of = |text: &str| E164::parse(text).map(|(n, p)| (n.to_string(), p.country.as_str().to_owned(), p.kind)).ok();
+        let of = |text: &str| {
+            E164::parse(text).map(|(n, p)| (n.to_string(), p.country.as_str().to_owned(), p.kind)).ok()
+        };
         let row = |n: &str, c: &str, k| Some((n.to_owned(), c.to_owned(), k));
         assert_eq!(of("+1 (415) 555-0100"), row("+14155550100", "US", NumberType::Local));
         assert_eq!(of("+14152000000"), row("+14152000000", "US", NumberType::Local));
@@ -221,7 +226,17 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "+", "+1", "911", "4155550100", "+1415555010", "+1 800 FLOWERS", "+14155550100;ext=5", "+141555501000000000"] {
+        for text in [
+            "",
+            "+",
+            "+1",
+            "911",
+            "4155550100",
+            "+1415555010",
+            "+1 800 FLOWERS",
+            "+14155550100;ext=5",
+            "+141555501000000000",
+        ] {
             assert!(E164::parse(text).is_err(), "{text}");
         }
     }

@@ -188,7 +188,19 @@ impl Endpoint {
 
     /// Applies a patch; the same endpoint back means that nothing changed.
     pub fn update(&self, patch: EndpointPatch, now: Timestamp) -> Result<Self> {
-        let EndpointPatch { name: new_name, kind, status, url, config, agent_id, environment, is_default, targets, source_addresses, bags } = patch;
+        let EndpointPatch {
+            name: new_name,
+            kind,
+            status,
+            url,
+            config,
+            agent_id,
+            environment,
+            is_default,
+            targets,
+            source_addresses,
+            bags,
+        } = patch;
         let mut next = self.clone();
         if let Some(text) = new_name {
             next.name = name(What::Endpoint, &text)?;
@@ -214,7 +226,12 @@ impl Endpoint {
     }
 
     /// Settles where it answers: plain SIP has the targets it is given, every other kind those that follow from it.
-    fn place(&mut self, before: EndpointKind, url: Patch<String>, targets: Option<Vec<Target>>) -> Result<()> {
+    fn place(
+        &mut self,
+        before: EndpointKind,
+        url: Patch<String>,
+        targets: Option<Vec<Target>>,
+    ) -> Result<()> {
         if self.kind == EndpointKind::Sip {
             return self.place_sip(before, url, targets);
         }
@@ -232,13 +249,22 @@ impl Endpoint {
         Ok(())
     }
 
-    fn place_sip(&mut self, before: EndpointKind, url: Patch<String>, targets: Option<Vec<Target>>) -> Result<()> {
+    fn place_sip(
+        &mut self,
+        before: EndpointKind,
+        url: Patch<String>,
+        targets: Option<Vec<Target>>,
+    ) -> Result<()> {
         self.url = None;
         if before != EndpointKind::Sip {
             self.config = Bag::new();
         }
         if !self.config.is_empty() {
-            return Err(Error::invalid(What::Endpoint, "config", "`config` is for platforms; an endpoint of the kind `sip` has none."));
+            return Err(Error::invalid(
+                What::Endpoint,
+                "config",
+                "`config` is for platforms; an endpoint of the kind `sip` has none.",
+            ));
         }
         if let Some(targets) = targets {
             if targets.len() > Self::TARGETS_MAX {
@@ -253,7 +279,8 @@ impl Endpoint {
             // The first target's address written back changes nothing, whatever stands behind it.
             Patch::Set(url) if self.sip_url() == Some(&url) => {}
             Patch::Set(url) => {
-                let uri = TargetUri::parse(&url).map_err(|_| Error::invalid(What::Endpoint, "url", crate::platform::SIP_URL))?;
+                let uri = TargetUri::parse(&url)
+                    .map_err(|_| Error::invalid(What::Endpoint, "url", crate::platform::SIP_URL))?;
                 self.targets = vec![crate::platform::alone(uri)];
             }
         }

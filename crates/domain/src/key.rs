@@ -22,12 +22,8 @@ pub enum Role {
 
 impl Role {
     /// The roles with their names.
-    pub const NAMES: [(Self, &'static str); 4] = [
-        (Self::Owner, "owner"),
-        (Self::Admin, "admin"),
-        (Self::Member, "member"),
-        (Self::Viewer, "viewer"),
-    ];
+    pub const NAMES: [(Self, &'static str); 4] =
+        [(Self::Owner, "owner"), (Self::Admin, "admin"), (Self::Member, "member"), (Self::Viewer, "viewer")];
 
     /// The name.
     pub fn as_str(self) -> &'static str {
@@ -238,11 +234,20 @@ pub struct Minted {
 
 impl Key {
     /// A new key of an organization.
-    pub fn create(organization_id: OrganizationId, new: KeyNew, minted: Minted, now: Timestamp) -> Result<Self> {
+    pub fn create(
+        organization_id: OrganizationId,
+        new: KeyNew,
+        minted: Minted,
+        now: Timestamp,
+    ) -> Result<Self> {
         let KeyNew { name, dialect, role, scopes, mode, allowed_addresses, expires_at } = new;
         let Minted { id, prefix, hash } = minted;
         if scopes.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Error::invalid(What::Key, "scopes", "`scopes` must name at least one right, or be absent."));
+            return Err(Error::invalid(
+                What::Key,
+                "scopes",
+                "`scopes` must name at least one right, or be absent.",
+            ));
         }
         let allowed_addresses = crate::provider::within_limit(allowed_addresses, "allowed_addresses")?;
         if expires_at.is_some_and(|at| at <= now) {
@@ -271,7 +276,12 @@ impl Key {
     /// Whether the key works at this time, from this address where it is known.
     pub fn admits(&self, from: Option<IpAddr>, now: Timestamp) -> Result<()> {
         if self.expires_at.is_some_and(|at| at <= now) {
-            return Err(Error::new(Kind::Unauthenticated, What::Key, "The API key has expired; make a new one.").at("expires_at"));
+            return Err(Error::new(
+                Kind::Unauthenticated,
+                What::Key,
+                "The API key has expired; make a new one.",
+            )
+            .at("expires_at"));
         }
         let from = from.map(|address| address.to_canonical());
         let allowed = |rule: &AddressRule| from.is_some_and(|address| rule.contains(address));
@@ -310,7 +320,9 @@ impl KeyNew {
         }
         let covered = |rule: &AddressRule| own.allowed_addresses.iter().any(|wide| wide.covers(rule));
         if !own.allowed_addresses.is_empty() && !self.allowed_addresses.iter().all(covered) {
-            return Err(Error::forbidden("A key cannot make one for addresses that it may not be used from itself."));
+            return Err(Error::forbidden(
+                "A key cannot make one for addresses that it may not be used from itself.",
+            ));
         }
         Ok(self)
     }
@@ -377,7 +389,15 @@ mod tests {
 
     fn new() -> KeyNew {
         let dialect = DialectName("native".into());
-        KeyNew { name: "k".into(), dialect, role: Role::Admin, scopes: None, mode: Mode::Live, allowed_addresses: vec![], expires_at: None }
+        KeyNew {
+            name: "k".into(),
+            dialect,
+            role: Role::Admin,
+            scopes: None,
+            mode: Mode::Live,
+            allowed_addresses: vec![],
+            expires_at: None,
+        }
     }
 
     fn key(new: KeyNew) -> Key {
@@ -391,12 +411,19 @@ mod tests {
 
     fn caller(role: Role, scopes: Option<&[&str]>) -> Caller {
         let scopes = scopes.map(|s| s.iter().map(|text| Scope::parse(text).unwrap()).collect());
-        Caller { actor: Actor::Key(KeyId(Uuid::nil())), organization_id: None, role, scopes, mode: Mode::Live }
+        Caller {
+            actor: Actor::Key(KeyId(Uuid::nil())),
+            organization_id: None,
+            role,
+            scopes,
+            mode: Mode::Live,
+        }
     }
 
     #[test]
     fn a_key_ends_and_stays_at_its_addresses() {
-        let made = key(KeyNew { allowed_addresses: rules(&["192.0.2.0/24"]), expires_at: Some(at(2_000)), ..new() });
+        let made =
+            key(KeyNew { allowed_addresses: rules(&["192.0.2.0/24"]), expires_at: Some(at(2_000)), ..new() });
         let from = |text: &str| Some(text.parse().unwrap());
         assert!(made.admits(from("192.0.2.7"), at(1_999)).is_ok());
         assert!(made.admits(from("::ffff:192.0.2.7"), at(1_999)).is_ok());
@@ -408,7 +435,8 @@ mod tests {
 
     #[test]
     fn nobody_makes_a_key_with_more_rights_than_his_own() {
-        let scopes = |texts: &[&str]| Some(texts.iter().map(|t| Scope::parse(t).unwrap()).collect::<Vec<_>>());
+        let scopes =
+            |texts: &[&str]| Some(texts.iter().map(|t| Scope::parse(t).unwrap()).collect::<Vec<_>>());
         let admin = caller(Role::Admin, Some(&["numbers:write", "api-keys:write"]));
         assert_eq!(new().within(&admin, None).unwrap().scopes, admin.scopes);
         let made = KeyNew { scopes: scopes(&["numbers:read"]), ..new() }.within(&admin, None);
@@ -420,11 +448,13 @@ mod tests {
         ] {
             assert_eq!(wide.within(&maker, None).unwrap_err().kind, Kind::Forbidden);
         }
-        let own = key(KeyNew { allowed_addresses: rules(&["10.0.0.0/8"]), expires_at: Some(at(2_000)), ..new() });
+        let own =
+            key(KeyNew { allowed_addresses: rules(&["10.0.0.0/8"]), expires_at: Some(at(2_000)), ..new() });
         let owner = caller(Role::Owner, None);
         let narrow = new().within(&owner, Some(&own)).unwrap();
         assert_eq!((narrow.expires_at, narrow.allowed_addresses), (Some(at(2_000)), rules(&["10.0.0.0/8"])));
-        let inside = KeyNew { allowed_addresses: rules(&["10.1.0.0/16"]), expires_at: Some(at(1_500)), ..new() };
+        let inside =
+            KeyNew { allowed_addresses: rules(&["10.1.0.0/16"]), expires_at: Some(at(1_500)), ..new() };
         assert!(inside.within(&owner, Some(&own)).is_ok());
         let outside = KeyNew { allowed_addresses: rules(&["0.0.0.0/1"]), ..new() };
         assert!(outside.within(&owner, Some(&own)).is_err());
@@ -437,7 +467,13 @@ mod tests {
         let mut usage = KeyUsage::default();
         for hour in [0, 281, 976, 977, 1_000] {
             let last_at = at(hour * 3_600);
-            let used = KeyUse { organization_id: OrganizationId(Uuid::nil()), key_id: KeyId(Uuid::nil()), hour, requests: 1, last_at };
+            let used = KeyUse {
+                organization_id: OrganizationId(Uuid::nil()),
+                key_id: KeyId(Uuid::nil()),
+                hour,
+                requests: 1,
+                last_at,
+            };
             usage.add(&used, KeyUsage::hour(at(1_000 * 3_600 + 1)));
         }
         assert_eq!((usage.requests_day, usage.requests_month), (2, 4));

@@ -48,13 +48,37 @@ pub struct Posting {
 
 impl Posting {
     /// Money in (or, negative, out) by the operator's hand.
-    pub fn funding(id: PostingId, organization_id: OrganizationId, amount: Micros, reason: String, at: Timestamp) -> Self {
-        Self { id, organization_id, reason, at, entries: [(Account::Wallet, amount), (Account::Funding, -amount)] }
+    pub fn funding(
+        id: PostingId,
+        organization_id: OrganizationId,
+        amount: Micros,
+        reason: String,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            organization_id,
+            reason,
+            at,
+            entries: [(Account::Wallet, amount), (Account::Funding, -amount)],
+        }
     }
 
     /// A sale to the organization: the wallet pays.
-    pub fn sale(id: PostingId, organization_id: OrganizationId, price: Micros, reason: String, at: Timestamp) -> Self {
-        Self { id, organization_id, reason, at, entries: [(Account::Wallet, -price), (Account::Sales, price)] }
+    pub fn sale(
+        id: PostingId,
+        organization_id: OrganizationId,
+        price: Micros,
+        reason: String,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            organization_id,
+            reason,
+            at,
+            entries: [(Account::Wallet, -price), (Account::Sales, price)],
+        }
     }
 
     /// Its entries; they sum to zero.

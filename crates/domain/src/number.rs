@@ -385,10 +385,27 @@ impl Number {
 
     /// Applies a patch; the same number back means that nothing changed. A number still waiting for the operator's trust
     /// can be switched on by the operator only.
-    pub fn update(&self, patch: NumberPatch, wiring: Wiring<'_>, trust: Trust, now: Timestamp) -> Result<Self> {
+    pub fn update(
+        &self,
+        patch: NumberPatch,
+        wiring: Wiring<'_>,
+        trust: Trust,
+        now: Timestamp,
+    ) -> Result<Self> {
         let mut next = self.clone();
         next.assign(&patch, wiring)?;
-        let NumberPatch { endpoint_id: _, agent_id: _, provider_id, environment: _, label, allow_inbound, allow_outbound, status, psa_settings, agent_settings } = patch;
+        let NumberPatch {
+            endpoint_id: _,
+            agent_id: _,
+            provider_id,
+            environment: _,
+            label,
+            allow_inbound,
+            allow_outbound,
+            status,
+            psa_settings,
+            agent_settings,
+        } = patch;
         if !self.status.is_held() {
             let words = format!("A number that is {} cannot be changed.", self.status.as_str());
             return Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
@@ -475,7 +492,8 @@ impl Number {
     /// New SIP credentials in place of the old.
     pub fn replace_credentials(&self, credentials: Credentials, now: Timestamp) -> Result<Self> {
         if !self.status.is_held() {
-            let words = format!("A number that is {} has no SIP credentials to replace.", self.status.as_str());
+            let words =
+                format!("A number that is {} has no SIP credentials to replace.", self.status.as_str());
             return Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
         }
         Ok(Self { sip_credentials: credentials, ..self.clone() }.changed_from(self, now))
@@ -547,7 +565,10 @@ impl Number {
             && endpoint.agent_id.is_some()
             && endpoint.environment != asked
         {
-            let words = format!("`environment` is decided by the endpoint, which is {}.", endpoint.environment.as_str());
+            let words = format!(
+                "`environment` is decided by the endpoint, which is {}.",
+                endpoint.environment.as_str()
+            );
             return Err(Error::invalid(What::Number, "environment", words));
         }
         Ok(())
@@ -622,7 +643,8 @@ mod tests {
     }
 
     fn birth(id: u128) -> Birth {
-        let sip_credentials = Credentials { username: "u".into(), password: crate::provider::Sealed(Vec::new()) };
+        let sip_credentials =
+            Credentials { username: "u".into(), password: crate::provider::Sealed(Vec::new()) };
         let id = NumberId(uuid::Uuid::from_u128(id));
         Birth { now: Timestamp::UNIX_EPOCH, id, sip_credentials, environment: Environment::Live }
     }

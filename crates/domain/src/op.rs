@@ -7,7 +7,9 @@ use crate::agent_op::AgentOp;
 use crate::call::{AgentCallQuery, CallQuery};
 use crate::e164::{Country, E164};
 use crate::endpoint::EndpointPatch;
-use crate::ids::{AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, ProviderId, StockId};
+use crate::ids::{
+    AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, ProviderId, StockId,
+};
 use crate::key::{DialectName, KeyNew};
 use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
 use crate::organization::{Kyc, OrganizationPatch};

@@ -45,7 +45,9 @@ impl Kyc {
         let (kind, words) = match self {
             Self::Approved => return Ok(()),
             Self::NotSubmitted => (Kind::KycNotSubmitted, "Identity verification has not been submitted."),
-            Self::Initiated => (Kind::KycInitiated, "Identity verification has been started but not finished."),
+            Self::Initiated => {
+                (Kind::KycInitiated, "Identity verification has been started but not finished.")
+            }
             Self::Pending => (Kind::KycPending, "Identity verification is in review."),
             Self::Declined => (Kind::KycDeclined, "Identity verification was declined."),
         };

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::error::{Error, Kind, Result, What};
 use crate::e164::{Country, E164};
+use crate::error::{Error, Kind, Result, What};
 use crate::ids::{OrganizationId, ProviderId};
 use crate::target::{Transport, host_and_port};
 use crate::{Patch, Timestamp};
@@ -90,7 +90,11 @@ fn masked(address: IpAddr, prefix: u8) -> IpAddr {
 impl fmt::Display for AddressRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widest = if self.network.is_ipv4() { 32 } else { 128 };
-        if self.prefix == widest { write!(f, "{}", self.network) } else { write!(f, "{}/{}", self.network, self.prefix) }
+        if self.prefix == widest {
+            write!(f, "{}", self.network)
+        } else {
+            write!(f, "{}/{}", self.network, self.prefix)
+        }
     }
 }
 
@@ -155,7 +159,12 @@ pub struct Inbound {
 impl Default for Inbound {
     fn default() -> Self {
         let (allowed_addresses, allowed_numbers) = (Vec::new(), Vec::new());
-        Self { allowed_addresses, allowed_numbers, media_encryption: MediaEncryption::Allowed, credentials: None }
+        Self {
+            allowed_addresses,
+            allowed_numbers,
+            media_encryption: MediaEncryption::Allowed,
+            credentials: None,
+        }
     }
 }
 
@@ -268,7 +277,8 @@ impl Provider {
             ProviderKind::Managed | ProviderKind::SipTrunk => {}
         }
         if let Some(inbound) = &mut next.inbound {
-            inbound.allowed_addresses = within_limit(std::mem::take(&mut inbound.allowed_addresses), "inbound")?;
+            inbound.allowed_addresses =
+                within_limit(std::mem::take(&mut inbound.allowed_addresses), "inbound")?;
             if inbound.allowed_numbers.len() > CALLERS_MAX {
                 let words = format!("`allowed_numbers` may have at most {CALLERS_MAX} entries.");
                 return Err(Error::invalid(What::Provider, "inbound", words));

@@ -57,7 +57,12 @@ impl Refusal {
         match self {
             Self::UnknownSource | Self::CallerNotAllowed | Self::InboundOff => 403,
             Self::NotANumber | Self::UnknownNumber => 404,
-            Self::Pending | Self::Inactive | Self::NoEndpoint | Self::EndpointInactive | Self::EndpointNotSip | Self::NoTarget => 480,
+            Self::Pending
+            | Self::Inactive
+            | Self::NoEndpoint
+            | Self::EndpointInactive
+            | Self::EndpointNotSip
+            | Self::NoTarget => 480,
             Self::Balance => 402,
         }
     }
@@ -83,17 +88,31 @@ impl Refusal {
     /// A sentence that says what to do next.
     pub fn words(self) -> &'static str {
         match self {
-            Self::UnknownSource => "The call came from an address that no trunk allows. Add it to the trunk's `inbound.allowed_addresses`.",
-            Self::NotANumber => "What was dialled is not a phone number. Have the carrier send E.164, such as +14155550100.",
-            Self::UnknownNumber => "No organization holds this number, or not on the trunk that the call came from.",
+            Self::UnknownSource => {
+                "The call came from an address that no trunk allows. Add it to the trunk's `inbound.allowed_addresses`."
+            }
+            Self::NotANumber => {
+                "What was dialled is not a phone number. Have the carrier send E.164, such as +14155550100."
+            }
+            Self::UnknownNumber => {
+                "No organization holds this number, or not on the trunk that the call came from."
+            }
             Self::Pending => "The number is pending: its carrier or the operator has not activated it yet.",
             Self::Inactive => "The number is inactive. Set its status to active.",
-            Self::CallerNotAllowed => "The trunk does not take calls of this caller. Add the caller to its `inbound.allowed_numbers`, or empty that list.",
+            Self::CallerNotAllowed => {
+                "The trunk does not take calls of this caller. Add the caller to its `inbound.allowed_numbers`, or empty that list."
+            }
             Self::InboundOff => "The number does not accept calls. Set `allow_inbound` to true.",
             Self::Balance => "The organization's balance is used up. Add money to its ledger.",
-            Self::NoEndpoint => "The number has no endpoint. Give it one, or an agent that has a default endpoint in its environment.",
-            Self::EndpointInactive => "The number's endpoint is inactive. Set the endpoint's status to active.",
-            Self::EndpointNotSip => "The number's endpoint is a webhook, which takes no calls by SIP. Give the number another endpoint.",
+            Self::NoEndpoint => {
+                "The number has no endpoint. Give it one, or an agent that has a default endpoint in its environment."
+            }
+            Self::EndpointInactive => {
+                "The number's endpoint is inactive. Set the endpoint's status to active."
+            }
+            Self::EndpointNotSip => {
+                "The number's endpoint is a webhook, which takes no calls by SIP. Give the number another endpoint."
+            }
             Self::NoTarget => "The number's endpoint has no target that is switched on.",
         }
     }
@@ -237,7 +256,12 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
     // operator's trunk reaches those of the stock.
     let found = call.dialled.and_then(|e164| table.number(e164));
     let reached = found.and_then(|n| call.trunks.iter().find(|t| carries(t, &n)).map(|t| (n, *t)));
-    let known = check("the number is held and on this trunk", reached.is_some(), Refusal::UnknownNumber, &mut refused);
+    let known = check(
+        "the number is held and on this trunk",
+        reached.is_some(),
+        Refusal::UnknownNumber,
+        &mut refused,
+    );
     let Some((number, trunk)) = reached.filter(|_| known) else {
         return Err(refused);
     };
@@ -262,7 +286,12 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
         && check("the number has an endpoint", endpoint.is_some(), Refusal::NoEndpoint, &mut refused)
         && check("the endpoint is active", in_use, Refusal::EndpointInactive, &mut refused)
         && check("the endpoint takes calls by SIP", by_sip, Refusal::EndpointNotSip, &mut refused)
-        && check("the endpoint has a target", endpoint.is_some_and(|(_, e)| e.targets_on > 0), Refusal::NoTarget, &mut refused);
+        && check(
+            "the endpoint has a target",
+            endpoint.is_some_and(|(_, e)| e.targets_on > 0),
+            Refusal::NoTarget,
+            &mut refused,
+        );
     match endpoint {
         Some((endpoint_id, _)) if passed => Ok(Routed { number, trunk, endpoint_id, rate_per_minute }),
         Some(_) | None => Err(refused),

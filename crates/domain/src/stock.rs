@@ -1,10 +1,10 @@
 //! Stock: numbers that the operator can sell.
 
+use crate::Timestamp;
 use crate::e164::{Country, E164, NumberType};
 use crate::error::{Error, Kind, Result, What};
 use crate::ids::{NumberId, StockId};
 use crate::money::Micros;
-use crate::Timestamp;
 
 /// What a number can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,8 @@ impl Stock {
         let StockNew { e164, country, kind, setup_cost_cents, monthly_cost_cents, capabilities } = new;
         let (e164, plan) = E164::parse(&e164)?;
         if country.is_some_and(|c| c != plan.country) {
-            let words = format!("`country` does not fit the number, which belongs to {}.", plan.country.as_str());
+            let words =
+                format!("`country` does not fit the number, which belongs to {}.", plan.country.as_str());
             return Err(Error::invalid(What::Stock, "country", words));
         }
         Ok(Self {
@@ -205,4 +206,3 @@ pub struct StockQuery {
     /// Part of the number.
     pub q: Option<String>,
 }
-

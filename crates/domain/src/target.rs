@@ -46,8 +46,11 @@ impl TargetUri {
 
     /// Reads one; the error names the field `uri`.
     pub fn parse(text: &str) -> Result<Self> {
-        let bad = |words: &str| Error::invalid(What::Endpoint, "targets", format!("The target's `uri` {words}."));
-        if text.len() > Self::MAX || !text.bytes().all(|b| (0x21..0x7f).contains(&b) && !b"<>\"?".contains(&b)) {
+        let bad =
+            |words: &str| Error::invalid(What::Endpoint, "targets", format!("The target's `uri` {words}."));
+        if text.len() > Self::MAX
+            || !text.bytes().all(|b| (0x21..0x7f).contains(&b) && !b"<>\"?".contains(&b))
+        {
             return Err(bad("must be plain ASCII without spaces, brackets, quotes or headers"));
         }
         let scheme_end = text.find(':').ok_or_else(|| bad("must begin with sip: or sips:"))?;
@@ -64,14 +67,17 @@ impl TargetUri {
             if let Some((name, value)) = parameter.split_once('=')
                 && name.eq_ignore_ascii_case("transport")
             {
-                transport = Transport::parse(value).ok_or_else(|| bad("names a transport other than udp, tcp or tls"))?;
+                transport = Transport::parse(value)
+                    .ok_or_else(|| bad("names a transport other than udp, tcp or tls"))?;
             }
         }
         if secure && transport == Transport::Udp {
             return Err(bad("asks for sips over udp, which does not exist"));
         }
         let (user, host_port) = match address.rsplit_once('@') {
-            Some((user, host)) if !user.is_empty() && !user.contains([':', '@']) => (Some(user.to_owned()), host),
+            Some((user, host)) if !user.is_empty() && !user.contains([':', '@']) => {
+                (Some(user.to_owned()), host)
+            }
             Some(_) => return Err(bad("has an empty user part or a password")),
             None => (None, address),
         };
@@ -188,17 +194,38 @@ mod tests {
     #[test]
     fn uris_are_read_and_users_filled_in() {
         let uri = TargetUri::parse("sip:127.0.0.1:5080").unwrap();
-        assert_eq!((uri.host(), uri.port(), uri.transport(), uri.user()), ("127.0.0.1", 5080, Transport::Udp, None));
+        assert_eq!(
+            (uri.host(), uri.port(), uri.transport(), uri.user()),
+            ("127.0.0.1", 5080, Transport::Udp, None)
+        );
         assert_eq!(uri.with_user("+14155550100"), "sip:+14155550100@127.0.0.1:5080");
         let uri = TargetUri::parse("sip:proj_1@sip.example.com;transport=tls").unwrap();
-        assert_eq!((uri.port(), uri.with_user("x")), (5061, "sip:proj_1@sip.example.com;transport=tls".to_owned()));
+        assert_eq!(
+            (uri.port(), uri.with_user("x")),
+            (5061, "sip:proj_1@sip.example.com;transport=tls".to_owned())
+        );
         let uri = TargetUri::parse("SIPS:agent@[2001:db8::1]:5071").unwrap();
         assert_eq!((uri.host(), uri.port(), uri.transport()), ("2001:db8::1", 5071, Transport::Tls));
     }
 
     #[test]
     fn half_uris_are_refused() {
-        for text in ["", "sip:", "http://x", "sip:a@", "sip:@h", "sip:h:0", "sip:h:70000", "sip:[::1", "sip:[::1]x", "sip:a b@h", "sip:h;transport=smoke", "sips:h;transport=udp", "sip:u:pw@h", "sip:h?x=y"] {
+        for text in [
+            "",
+            "sip:",
+            "http://x",
+            "sip:a@",
+            "sip:@h",
+            "sip:h:0",
+            "sip:h:70000",
+            "sip:[::1",
+            "sip:[::1]x",
+            "sip:a b@h",
+            "sip:h;transport=smoke",
+            "sips:h;transport=udp",
+            "sip:u:pw@h",
+            "sip:h?x=y",
+        ] {
             assert!(TargetUri::parse(text).is_err(), "{text}");
         }
     }

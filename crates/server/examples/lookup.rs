@@ -4,6 +4,7 @@
 //! (best of five rounds, one thread, one in ten a miss) and bytes per number, and their ratio.
 #![expect(clippy::print_stdout, reason = "this program's output")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
 #![expect(dead_code, reason = "the table has more than a benchmark needs")]
 
 #[path = "../src/live/numbers.rs"]

@@ -62,14 +62,16 @@ impl Service {
         let upkeep = metrics.clone();
         let health = Arc::new(Health::new(metrics));
         let store = Store::open(&settings.store).with_context(|| format!("--store {}", settings.store))?;
-        let files = Files::of(&settings.store).with_context(|| format!("--store {}: not a file", settings.store))?;
+        let files =
+            Files::of(&settings.store).with_context(|| format!("--store {}: not a file", settings.store))?;
         let vault = open_vault(&settings, &files)?;
         let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin)?;
         let live = Arc::new(Live::new());
         refresh::build(&live, &store)?;
         let journal = Arc::new(Journal::open(&files.journal)?);
         let meter = Meter::start(store.clone(), Arc::clone(&journal), Arc::clone(&live)).await?;
-        let listener = TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
+        let listener =
+            TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
         let parts = EdgeParts { live: Arc::clone(&live), journal, tally: meter.tally() };
         let edge = edge::start(edge_settings(&settings, &vault), parts).await?;
         let sip = edge.bound().to_vec();
@@ -87,16 +89,34 @@ impl Service {
         let router = http::router(front, Arc::clone(&health));
         let (stop_http, stopped) = oneshot::channel::<()>();
         let http = listener.local_addr()?;
-        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(async {
-            // A sender that is dropped means the same as one that speaks: stop.
-            drop(stopped.await);
-        });
+        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(async {
+                // A sender that is dropped means the same as one that speaks: stop.
+                drop(stopped.await);
+            });
         let http_task = tokio::spawn(serving.into_future());
         let counting = tokio::spawn(key_uses::follow(Arc::clone(&uses), store.clone()));
-        let tasks = vec![tokio::spawn(refresh::follow(live, store.clone())), counting, tokio::spawn(metrics_upkeep(upkeep))];
+        let tasks = vec![
+            tokio::spawn(refresh::follow(live, store.clone())),
+            counting,
+            tokio::spawn(metrics_upkeep(upkeep)),
+        ];
         health.enter(Phase::Ready);
         let drain = settings.drain;
-        Ok(Self { http, sip, new_admin_key, health, edge, meter, store, uses, drain, stop_http, http_task, tasks })
+        Ok(Self {
+            http,
+            sip,
+            new_admin_key,
+            health,
+            edge,
+            meter,
+            store,
+            uses,
+            drain,
+            stop_http,
+            http_task,
+            tasks,
+        })
     }
 
     /// Stops everything, within the drain time and a little more for flushing.
@@ -155,7 +175,11 @@ fn open_vault(settings: &Settings, files: &Files) -> anyhow::Result<Vault> {
 }
 
 /// The operator's key: the one given; else the one whose hash an earlier start left; else a new one, shown once.
-fn admin_key(settings: &Settings, vault: &Vault, file: &Path) -> anyhow::Result<(http::AdminKey, Option<String>)> {
+fn admin_key(
+    settings: &Settings,
+    vault: &Vault,
+    file: &Path,
+) -> anyhow::Result<(http::AdminKey, Option<String>)> {
     if let Some(key) = &settings.admin_key {
         return Ok((http::AdminKey(vault.key_hash(key)), None));
     }
@@ -164,7 +188,8 @@ fn admin_key(settings: &Settings, vault: &Vault, file: &Path) -> anyhow::Result<
     }
     let key = format!("tl_admin_{}", vault::random_secret());
     let hash = vault.key_hash(&key);
-    vault::write_hash(file, &hash).with_context(|| format!("cannot keep the admin key's hash in {}", file.display()))?;
+    vault::write_hash(file, &hash)
+        .with_context(|| format!("cannot keep the admin key's hash in {}", file.display()))?;
     Ok((http::AdminKey(hash), Some(key)))
 }
 

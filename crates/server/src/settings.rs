@@ -105,8 +105,10 @@ fn listeners(binds: &[String], public: &[String]) -> anyhow::Result<Vec<SipListe
     }
     let mut listeners = Vec::with_capacity(binds.len());
     for (index, bind) in binds.iter().enumerate() {
-        let (transport, address) = transport_and_rest(bind).with_context(|| format!("--sip {bind}: begin with udp: or tcp:"))?;
-        let bind: SocketAddr = address.parse().with_context(|| format!("--sip {bind}: not an address and port"))?;
+        let (transport, address) =
+            transport_and_rest(bind).with_context(|| format!("--sip {bind}: begin with udp: or tcp:"))?;
+        let bind: SocketAddr =
+            address.parse().with_context(|| format!("--sip {bind}: not an address and port"))?;
         let public = match public.get(index) {
             Some(text) => public_of(text, transport)?,
             None if bind.ip().is_unspecified() => {
@@ -138,7 +140,8 @@ fn public_of(text: &str, transport: sip::Transport) -> anyhow::Result<(String, u
         Some(_) => bail!("--public-sip {text}: its transport is not that of the --sip in the same place"),
         None => text,
     };
-    let (host, port) = domain::target::host_and_port(rest).with_context(|| format!("--public-sip {text}: not host:port"))?;
+    let (host, port) =
+        domain::target::host_and_port(rest).with_context(|| format!("--public-sip {text}: not host:port"))?;
     let port = port.with_context(|| format!("--public-sip {text}: the port is missing"))?;
     Ok((host.to_owned(), port))
 }
@@ -156,7 +159,11 @@ mod tests {
     fn every_address_needs_a_public_name_and_the_flag_is_said() {
         let error = args(&["udp:0.0.0.0:5060"], &[]).unwrap_err().to_string();
         assert!(error.contains("--public-sip"), "{error}");
-        let both = args(&["udp:0.0.0.0:5060", "tcp:[::]:5060"], &["udp:sip.example.com:5060", "sip.example.com:5062"]).unwrap();
+        let both = args(
+            &["udp:0.0.0.0:5060", "tcp:[::]:5060"],
+            &["udp:sip.example.com:5060", "sip.example.com:5062"],
+        )
+        .unwrap();
         assert_eq!(both[1].public, ("sip.example.com".to_owned(), 5062));
     }
 

@@ -31,7 +31,8 @@ impl Vault {
     pub(crate) fn new(master: [u8; 32]) -> Self {
         let master = Zeroizing::new(master);
         let cipher = XChaCha20Poly1305::new(&derived(&master, "seal").into());
-        let keys = Hmac::<Sha256>::new_from_slice(&derived(&master, "keys")).expect("HMAC takes any key length");
+        let keys =
+            Hmac::<Sha256>::new_from_slice(&derived(&master, "keys")).expect("HMAC takes any key length");
         Self { cipher, keys, master }
     }
 
@@ -123,7 +124,9 @@ pub(crate) fn read_hash(path: &Path) -> anyhow::Result<Option<KeyHash>> {
         Err(error) => bail!("cannot read {}: {error}", path.display()),
     };
     let hash = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
-    let hash = hash.with_context(|| format!("{} does not hold a key's hash; remove it to make a new key", path.display()))?;
+    let hash = hash.with_context(|| {
+        format!("{} does not hold a key's hash; remove it to make a new key", path.display())
+    })?;
     Ok(Some(KeyHash(hash)))
 }
 

@@ -47,7 +47,10 @@ fn pure_crates_bring_no_runtime_and_nobody_brings_openssl() {
         let tree = tree(pure);
         assert!(tree.starts_with(pure), "{pure}: no tree");
         for runtime in ["tokio", "hyper", "axum", "rusqlite", "socket2", "getrandom"] {
-            assert!(!tree.lines().any(|line| line.starts_with(&format!("{runtime} "))), "{pure} brings {runtime}");
+            assert!(
+                !tree.lines().any(|line| line.starts_with(&format!("{runtime} "))),
+                "{pure} brings {runtime}"
+            );
         }
     }
     let lock = include_str!("../../../Cargo.lock");

@@ -66,9 +66,7 @@ impl Dialect for Native {
     }
 
     fn deviations(&self) -> &'static [&'static str] {
-        &[
-            "This API is Trunkline's own; its OpenAPI document is the contract.",
-        ]
+        &["This API is Trunkline's own; its OpenAPI document is the contract."]
     }
 
     fn decode(&self, request: &Request<'_>) -> Result<Op> {

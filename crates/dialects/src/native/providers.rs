@@ -210,7 +210,8 @@ impl From<&Inbound> for InboundOut {
 
 impl From<&Outbound> for OutboundOut {
     fn from(outbound: &Outbound) -> Self {
-        let Outbound { address, transport, destination_country: _, media_encryption: _, credentials } = outbound;
+        let Outbound { address, transport, destination_country: _, media_encryption: _, credentials } =
+            outbound;
         Self {
             address: address.clone(),
             transport: transport.as_str(),

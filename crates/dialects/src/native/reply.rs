@@ -6,7 +6,9 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::page::ListOut;
-use super::{agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, stock};
+use super::{
+    agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, stock,
+};
 use crate::{Reply, Request};
 use domain::{Error, View};
 

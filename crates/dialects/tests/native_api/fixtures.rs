@@ -11,7 +11,8 @@ use domain::ledger::{Account, Entry};
 use domain::number::{Birth, Environment, Number, NumberSetup, Status, Wiring};
 use domain::organization::{Kyc, Organization};
 use domain::provider::{
-    AddressRule, Credentials, Inbound, MediaEncryption, Outbound, Provider, ProviderKind, ProviderPatch, Sealed,
+    AddressRule, Credentials, Inbound, MediaEncryption, Outbound, Provider, ProviderKind, ProviderPatch,
+    Sealed,
 };
 use domain::stock::{Capabilities, Stock, StockNew};
 use domain::target::{Target, TargetUri, Transport};

@@ -20,7 +20,7 @@ const BASE: &str = "/v1/agents/{agentId}";
 
 fn ops(requests: &[&str]) -> String {
     let row = |request: &&str| {
-        let head = request.lines().next().unwrap();
+        let head = request.lines().next().expect("the fixture is well-formed");
         let op = format!("{:?}", Text(request).decode(&PolyAi).map_err(|e| e.public));
         // What a change leaves alone is not printed: a new field of an endpoint is no news here.
         let told = op
@@ -38,16 +38,21 @@ fn refused(request: &str) -> (u16, String) {
 
 fn connector(bag: Value) -> Endpoint {
     let Value::Object(fields) = bag else { panic!("an object") };
-    let organization = OrganizationId::parse(ORGANIZATION).unwrap();
+    let organization = OrganizationId::parse(ORGANIZATION).expect("the fixture is well-formed");
     let new = EndpointPatch {
         name: Some("desk".into()),
         agent_id: Patch::Set(agent()),
         bags: Bag::from_iter([("polyai".to_owned(), Value::Object(fields))]),
         ..EndpointPatch::default()
     };
-    let mut made =
-        Endpoint::create(organization, EndpointId::parse(ENDPOINT).unwrap(), new, Environment::Live, now())
-            .unwrap();
+    let mut made = Endpoint::create(
+        organization,
+        EndpointId::parse(ENDPOINT).expect("the fixture is well-formed"),
+        new,
+        Environment::Live,
+        now(),
+    )
+    .expect("the fixture is well-formed");
     made.is_default = true;
     made
 }
@@ -60,13 +65,19 @@ fn numbers() -> Paged<NumberView> {
 
 fn an_agent() -> Agent {
     let new = AgentPatch { name: Some("Ada".into()), ..AgentPatch::default() };
-    Agent::create(OrganizationId::parse(ORGANIZATION).unwrap(), agent(), new, now()).unwrap()
+    Agent::create(
+        OrganizationId::parse(ORGANIZATION).expect("the fixture is well-formed"),
+        agent(),
+        new,
+        now(),
+    )
+    .expect("the fixture is well-formed")
 }
 
 /// An answer, held against the contract (where it has the operation) and our own document.
 fn answer(request: &str, path: &str, view: View) -> Reply {
     let reply = Text(request).encode(&PolyAi, view);
-    let method = request.split(' ').next().unwrap().to_ascii_lowercase();
+    let method = request.split(' ').next().expect("the fixture is well-formed").to_ascii_lowercase();
     let contract = contract("full/polyai");
     if contract["paths"][path][&method].is_object() {
         hold(&contract, (&method, path), &reply, None);

@@ -11,7 +11,12 @@ use super::{App, Ask, again, expect, one};
 use crate::clock;
 
 impl App {
-    pub(super) async fn agent_create(&self, ask: Ask<'_>, id: Option<AgentId>, new: AgentPatch) -> Result<View> {
+    pub(super) async fn agent_create(
+        &self,
+        ask: Ask<'_>,
+        id: Option<AgentId>,
+        new: AgentPatch,
+    ) -> Result<View> {
         let organization = self.tenant(ask)?;
         let id = id.unwrap_or_else(|| AgentId::from_uuid(clock::id()));
         let agent = Agent::create(organization, id, new, ask.now)?;
@@ -28,7 +33,13 @@ impl App {
         found.ok_or_else(|| Error::not_found(What::Agent))
     }
 
-    pub(super) async fn agent_update(&self, ask: Ask<'_>, id: AgentId, patch: AgentPatch, expected: Expect) -> Result<View> {
+    pub(super) async fn agent_update(
+        &self,
+        ask: Ask<'_>,
+        id: AgentId,
+        patch: AgentPatch,
+        expected: Expect,
+    ) -> Result<View> {
         again!(expected, {
             let before = self.agent_get(ask, &id)?;
             expect(expected, before.version, What::Agent)?;

@@ -57,5 +57,9 @@ impl App {
 
 /// Whose log is read: the tenant's; the operator's own where it names none (calls from unknown sources, stock, tenants made).
 fn log_of(ask: Ask<'_>) -> Result<OrganizationId> {
-    if ask.caller.is_operator() { Ok(ask.caller.organization_id.unwrap_or(OrganizationId::NONE)) } else { ask.organization() }
+    if ask.caller.is_operator() {
+        Ok(ask.caller.organization_id.unwrap_or(OrganizationId::NONE))
+    } else {
+        ask.organization()
+    }
 }

@@ -27,7 +27,12 @@ impl App {
     }
 
     /// Makes an endpoint and gives it a number, both or neither.
-    pub(super) async fn endpoint_create_for(&self, ask: Ask<'_>, new: EndpointPatch, number: NumberId) -> Result<View> {
+    pub(super) async fn endpoint_create_for(
+        &self,
+        ask: Ask<'_>,
+        new: EndpointPatch,
+        number: NumberId,
+    ) -> Result<View> {
         ask.caller.require(Scope::write(Area::Numbers))?;
         let organization = self.tenant(ask)?;
         again!(None::<u64>, {
@@ -84,12 +89,24 @@ impl App {
 
     /// Writes an endpoint with all that hangs on it in one commit: its agent must exist, its addresses may not be a
     /// trunk's, the agent's default is settled, its numbers follow.
-    async fn endpoint_write(&self, ask: Ask<'_>, before: Option<&Endpoint>, mut next: Endpoint, name: &'static str) -> Result<View> {
+    async fn endpoint_write(
+        &self,
+        ask: Ask<'_>,
+        before: Option<&Endpoint>,
+        mut next: Endpoint,
+        name: &'static str,
+    ) -> Result<View> {
         let commit = self.endpoint_commit(ask, before, &mut next, name)?;
         self.commit(ask, commit, View::Endpoint(next)).await
     }
 
-    fn endpoint_commit(&self, ask: Ask<'_>, before: Option<&Endpoint>, next: &mut Endpoint, name: &'static str) -> Result<Commit> {
+    fn endpoint_commit(
+        &self,
+        ask: Ask<'_>,
+        before: Option<&Endpoint>,
+        next: &mut Endpoint,
+        name: &'static str,
+    ) -> Result<Commit> {
         let organization = next.organization_id;
         if let Some(agent) = &next.agent_id {
             let found = self.store.agent_get(organization, agent).map_err(of_read)?;
@@ -98,7 +115,8 @@ impl App {
         self.check_no_trunk(&next.source_addresses)?;
         let mut changes = Vec::new();
         if let Some(agent) = &next.agent_id {
-            let current = self.store.endpoint_default(organization, agent, next.environment).map_err(of_read)?;
+            let current =
+                self.store.endpoint_default(organization, agent, next.environment).map_err(of_read)?;
             // Written first: at no moment does the agent have two defaults.
             changes.extend(next.settle_default(current.as_ref(), ask.now).map(Change::Endpoint));
         }
@@ -113,7 +131,12 @@ impl App {
         Ok(Commit { changes, guards, answer: None })
     }
 
-    pub(super) async fn endpoint_delete(&self, ask: Ask<'_>, id: EndpointId, expected: Expect) -> Result<View> {
+    pub(super) async fn endpoint_delete(
+        &self,
+        ask: Ask<'_>,
+        id: EndpointId,
+        expected: Expect,
+    ) -> Result<View> {
         again!(expected, {
             let before = self.endpoint_get(ask, id)?;
             expect(expected, before.version, What::Endpoint)?;

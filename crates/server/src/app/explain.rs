@@ -10,7 +10,13 @@ use std::net::IpAddr;
 use super::{App, Ask};
 
 impl App {
-    pub(super) fn number_explain(&self, ask: Ask<'_>, text: &str, from: Option<IpAddr>, caller: Option<&str>) -> Result<View> {
+    pub(super) fn number_explain(
+        &self,
+        ask: Ask<'_>,
+        text: &str,
+        from: Option<IpAddr>,
+        caller: Option<&str>,
+    ) -> Result<View> {
         let organization = ask.organization()?;
         let dialled = match NumberId::parse(text) {
             Some(id) => Some(self.number_find(ask, &NumberRef::Id(id))?.e164),
@@ -34,15 +40,24 @@ impl App {
             (Some(_), None) if !trunks.is_empty() => Some(unheld()),
             _ => dialled,
         };
-        let caller = caller.map_or(CallerShown::Anyone, |text| CallerShown::Number(E164::dialled(text, None)));
-        let decided = self.live.decide(CallIn { trunks: &trunks, dialled: asked, caller }, |rule| steps.push(rule));
+        let caller =
+            caller.map_or(CallerShown::Anyone, |text| CallerShown::Number(E164::dialled(text, None)));
+        let decided =
+            self.live.decide(CallIn { trunks: &trunks, dialled: asked, caller }, |rule| steps.push(rule));
         let explanation = match decided {
             Ok(route) => {
                 let order = target::order(&route.endpoint.targets, |_| 0);
                 let user = |i: &usize| route.endpoint.targets[*i].uri.with_user(text_of(dialled));
                 let targets: Vec<_> = order.iter().map(user).collect();
                 let reason = format!("The call goes to the endpoint “{}”.", route.endpoint.name);
-                Explanation { number: dialled, outcome: Outcome::Route, sip_status: 200, reason, steps, targets }
+                Explanation {
+                    number: dialled,
+                    outcome: Outcome::Route,
+                    sip_status: 200,
+                    reason,
+                    steps,
+                    targets,
+                }
             }
             Err(refused) => explained(dialled, refused.why, steps),
         };
@@ -52,7 +67,14 @@ impl App {
 
 fn explained(number: Option<E164>, why: Refusal, steps: Vec<domain::routing::Rule>) -> Explanation {
     let (outcome, targets) = (Outcome::Refuse, Vec::new());
-    Explanation { number, outcome, sip_status: why.sip_status(), reason: why.words().to_owned(), steps, targets }
+    Explanation {
+        number,
+        outcome,
+        sip_status: why.sip_status(),
+        reason: why.words().to_owned(),
+        steps,
+        targets,
+    }
 }
 
 /// A number that nobody can hold: the shortest E.164 there is, outside every numbering plan.

@@ -14,7 +14,8 @@ pub(crate) fn of_read(error: StoreError) -> Error {
 }
 
 fn unavailable() -> Error {
-    Error::new(Kind::Unavailable, What::Request, "The service cannot reach its store; try again.").after(RETRY_AFTER)
+    Error::new(Kind::Unavailable, What::Request, "The service cannot reach its store; try again.")
+        .after(RETRY_AFTER)
 }
 
 /// A commit that was refused.
@@ -29,12 +30,18 @@ pub(crate) fn of_commit(error: CommitError) -> Error {
         CommitError::Guard(Guard::SlotsWithin(_, max)) => {
             Error::new(Kind::Slots, What::Number, format!("All {max} number slots are in use."))
         }
-        CommitError::Guard(Guard::EndpointAt(..) | Guard::EndpointFollowed(..)) => {
-            Error::new(Kind::Stale, What::Endpoint, "The endpoint or its numbers moved at the same moment; try again.")
-        }
+        CommitError::Guard(Guard::EndpointAt(..) | Guard::EndpointFollowed(..)) => Error::new(
+            Kind::Stale,
+            What::Endpoint,
+            "The endpoint or its numbers moved at the same moment; try again.",
+        ),
         CommitError::Guard(Guard::EndpointUnused(..)) => {
             // Only a number that came to the endpoint while it was being deleted; the next turn takes it along.
-            Error::new(Kind::Stale, What::Endpoint, "The endpoint got a number at the same moment; try again.")
+            Error::new(
+                Kind::Stale,
+                What::Endpoint,
+                "The endpoint got a number at the same moment; try again.",
+            )
         }
         CommitError::Guard(Guard::ProviderUnused(_)) => {
             Error::new(Kind::Conflict, What::Provider, "The provider still has numbers; release them first.")

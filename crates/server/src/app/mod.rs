@@ -80,9 +80,22 @@ impl Ask<'_> {
     }
 
     /// An entry of the audit log about this request.
-    fn event(&self, organization_id: OrganizationId, name: &'static str, subject: impl std::fmt::Display) -> Change {
+    fn event(
+        &self,
+        organization_id: OrganizationId,
+        name: &'static str,
+        subject: impl std::fmt::Display,
+    ) -> Change {
         let (id, actor, at) = (EventId(clock::id()), self.caller.actor, self.now);
-        Change::Event(Event { id, organization_id, name, actor, subject: subject.to_string(), data: Bag::new(), at })
+        Change::Event(Event {
+            id,
+            organization_id,
+            name,
+            actor,
+            subject: subject.to_string(),
+            data: Bag::new(),
+            at,
+        })
     }
 }
 
@@ -97,11 +110,15 @@ impl App {
             Op::OrganizationCreate(new) => Box::pin(self.organization_create(ask, new)),
             Op::OrganizationList(page) => return self.organization_list(ask, &page),
             Op::OrganizationGet(id) => return self.organization_get(ask, id).map(View::Organization),
-            Op::OrganizationUpdate(id, patch, expect) => Box::pin(self.organization_update(ask, id, patch, expect)),
+            Op::OrganizationUpdate(id, patch, expect) => {
+                Box::pin(self.organization_update(ask, id, patch, expect))
+            }
             Op::KeyCreate(id, new) => Box::pin(self.key_create(ask, id, new)),
             Op::KeyUseList(id, dialect, page) => return self.key_use_list(ask, id, &dialect, &page),
             Op::KeyUseGet(id, dialect, key) => return self.key_use_get(ask, id, &dialect, key),
-            Op::KeyUseDelete(id, dialect, key) => Box::pin(async move { self.key_use_delete(ask, id, &dialect, key).await }),
+            Op::KeyUseDelete(id, dialect, key) => {
+                Box::pin(async move { self.key_use_delete(ask, id, &dialect, key).await })
+            }
             Op::KeyList(id, page) => return self.key_list(ask, id, &page),
             Op::KeyDelete(id, key) => Box::pin(self.key_delete(ask, id, key)),
             Op::LedgerPost(id, cents, reason) => Box::pin(self.ledger_post(ask, id, cents, reason)),
@@ -144,13 +161,17 @@ impl App {
             Op::NumberList(query, page) => return self.number_list(ask, &query, &page),
             Op::NumberListOfAgent(agent, page) => return self.number_list_of_agent(ask, &agent, &page),
             Op::NumberGet(number) => return self.number_get(ask, &number),
-            Op::NumberUpdate(number, patch, expect) => Box::pin(self.number_update(ask, number, patch, expect)),
+            Op::NumberUpdate(number, patch, expect) => {
+                Box::pin(self.number_update(ask, number, patch, expect))
+            }
             Op::NumberRelease(number, expect) => Box::pin(self.number_release(ask, number, expect)),
             Op::NumberDelete(number, expect) => Box::pin(self.number_delete(ask, number, expect)),
             Op::NumberDeleteUnassigned(number) => Box::pin(self.number_delete_unassigned(ask, number)),
             Op::NumberRestore(number) => Box::pin(self.number_restore(ask, number)),
             Op::NumberCredentials(number) => Box::pin(self.number_credentials(ask, number)),
-            Op::NumberExplain(text, from, caller) => return self.number_explain(ask, &text, from, caller.as_deref()),
+            Op::NumberExplain(text, from, caller) => {
+                return self.number_explain(ask, &text, from, caller.as_deref());
+            }
             Op::CallList(query, page) => return self.call_list(ask, &query, &page),
             Op::CallGet(id) => return self.call_get(ask, id),
             Op::AgentCallList(query, page) => return self.agent_call_list(ask, &query, &page),
@@ -187,7 +208,8 @@ macro_rules! again {
         loop {
             turn += 1;
             match $turn {
-                Err(error) if error.kind == domain::Kind::Stale && $expect.is_none() && turn < super::RACES_MAX => {}
+                Err(error)
+                    if error.kind == domain::Kind::Stale && $expect.is_none() && turn < super::RACES_MAX => {}
                 outcome => break outcome,
             }
         }
@@ -207,7 +229,13 @@ fn expect(expected: Option<u64>, version: u64, what: What) -> Result<()> {
 }
 
 /// The changes of one row, or none where the rules say that nothing changed.
-fn one<T>(before_version: u64, next: T, version: u64, put: impl FnOnce(T) -> Change, event: Change) -> Commit {
+fn one<T>(
+    before_version: u64,
+    next: T,
+    version: u64,
+    put: impl FnOnce(T) -> Change,
+    event: Change,
+) -> Commit {
     if before_version == version {
         return Commit::default();
     }

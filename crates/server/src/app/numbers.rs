@@ -3,9 +3,7 @@
 use carriers::{CarrierOp, Outcome};
 use domain::endpoint::Endpoint;
 use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId};
-use domain::number::{
-    Environment, NumberPatch, NumberQuery, NumberRef, NumberSetup, Trust, Wiring,
-};
+use domain::number::{Environment, NumberPatch, NumberQuery, NumberRef, NumberSetup, Trust, Wiring};
 use domain::op::{Expect, Import};
 use domain::organization::{Imports, Settings};
 use domain::provider::ProviderKind;
@@ -37,32 +35,54 @@ impl Found {
 }
 
 impl App {
-    pub(super) async fn number_import(&self, ask: Ask<'_>, provider: ProviderId, import: Import) -> Result<View> {
+    pub(super) async fn number_import(
+        &self,
+        ask: Ask<'_>,
+        provider: ProviderId,
+        import: Import,
+    ) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
         self.check_trunk(organization.id, provider)?;
         let (number, _) = self.imported(ask, &organization, provider, &import)?;
         let event = ask.event(organization.id, "number.imported", number.id);
         let changes = vec![Change::Number(Box::new(number.clone())), event];
-        let guards = organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)).into_iter().collect();
+        let guards = organization
+            .number_slots
+            .map(|max| Guard::SlotsWithin(organization.id, max))
+            .into_iter()
+            .collect();
         let commit = Commit { changes, guards, answer: None };
         let view = self.number_view(ask, number)?;
         let done = self.commit(ask, commit, View::Number(Box::new(view))).await;
         done.map_err(|error| taken(error, "The number is held already."))
     }
 
-    pub(super) async fn number_import_many(&self, ask: Ask<'_>, provider: ProviderId, rows: Vec<Result<Import>>) -> Result<View> {
+    pub(super) async fn number_import_many(
+        &self,
+        ask: Ask<'_>,
+        provider: ProviderId,
+        rows: Vec<Result<Import>>,
+    ) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
         self.check_trunk(organization.id, provider)?;
         let make = |row: Result<Import>| {
             let e164 = row.as_ref().map(|import| import.e164.clone()).unwrap_or_default();
-            (e164, row.and_then(|import| self.imported(ask, &organization, provider, &import).map(|(number, _)| number)))
+            (
+                e164,
+                row.and_then(|import| {
+                    self.imported(ask, &organization, provider, &import).map(|(number, _)| number)
+                }),
+            )
         };
         let rows: Vec<_> = rows.into_iter().map(make).collect();
         let good = rows.iter().filter(|(_, row)| row.is_ok()).count();
         if let Some(max) = organization.number_slots {
             let held = self.store.number_held_count(organization.id).map_err(of_read)?;
             if held + good as u64 > u64::from(max) {
-                return Err(super::failure::of_commit(store::CommitError::Guard(Guard::SlotsWithin(organization.id, max))));
+                return Err(super::failure::of_commit(store::CommitError::Guard(Guard::SlotsWithin(
+                    organization.id,
+                    max,
+                ))));
             }
         }
         let put = |number: &Number| Change::Number(Box::new(number.clone()));
@@ -94,7 +114,12 @@ impl App {
 
     /// Importing asks for trust: the operator has it; others by setting, which is open while there is one organization
     /// and in the sandbox.
-    fn import_trust(&self, ask: Ask<'_>, organization: &Organization, environment: Environment) -> Result<Trust> {
+    fn import_trust(
+        &self,
+        ask: Ask<'_>,
+        organization: &Organization,
+        environment: Environment,
+    ) -> Result<Trust> {
         let open = match Settings::read(&organization.settings)?.imports {
             Some(Imports::Open) => true,
             Some(Imports::Operator) => false,
@@ -119,13 +144,23 @@ impl App {
         }
     }
 
-    pub(super) fn number_list(&self, ask: Ask<'_>, query: &NumberQuery, page: &Page<NumberId>) -> Result<View> {
+    pub(super) fn number_list(
+        &self,
+        ask: Ask<'_>,
+        query: &NumberQuery,
+        page: &Page<NumberId>,
+    ) -> Result<View> {
         let organization = ask.organization()?;
         let numbers = self.store.number_list(organization, query, page).map_err(of_read)?;
         self.number_views(ask, organization, numbers, query.with_minutes).map(View::Numbers)
     }
 
-    pub(super) fn number_list_of_agent(&self, ask: Ask<'_>, agent: &AgentId, page: &Page<NumberId>) -> Result<View> {
+    pub(super) fn number_list_of_agent(
+        &self,
+        ask: Ask<'_>,
+        agent: &AgentId,
+        page: &Page<NumberId>,
+    ) -> Result<View> {
         let agent = self.agent_get(ask, agent)?;
         let query = NumberQuery { agent_id: Some(agent.id), ..NumberQuery::default() };
         self.number_list(ask, &query, page)
@@ -147,7 +182,9 @@ impl App {
         let organization = ask.organization()?;
         let found = match number {
             NumberRef::Id(id) | NumberRef::Held(id) => self.store.number_get(organization, *id),
-            NumberRef::E164(e164) | NumberRef::OfAgent(_, e164) => self.store.number_find(organization, *e164),
+            NumberRef::E164(e164) | NumberRef::OfAgent(_, e164) => {
+                self.store.number_find(organization, *e164)
+            }
         };
         let visible = |n: &Number| match number {
             NumberRef::Id(_) | NumberRef::E164(_) => n.status != domain::number::Status::Deleted,
@@ -158,7 +195,13 @@ impl App {
         found.ok_or_else(|| Error::not_found(What::Number))
     }
 
-    pub(super) async fn number_update(&self, ask: Ask<'_>, number: NumberRef, patch: NumberPatch, expected: Expect) -> Result<View> {
+    pub(super) async fn number_update(
+        &self,
+        ask: Ask<'_>,
+        number: NumberRef,
+        patch: NumberPatch,
+        expected: Expect,
+    ) -> Result<View> {
         again!(expected, {
             let before = self.number_find(ask, &number)?;
             expect(expected, before.version, What::Number)?;
@@ -182,7 +225,12 @@ impl App {
         })
     }
 
-    pub(super) async fn number_release(&self, ask: Ask<'_>, number: NumberRef, expected: Expect) -> Result<View> {
+    pub(super) async fn number_release(
+        &self,
+        ask: Ask<'_>,
+        number: NumberRef,
+        expected: Expect,
+    ) -> Result<View> {
         again!(expected, {
             let before = self.number_find(ask, &number)?;
             expect(expected, before.version, What::Number)?;
@@ -192,7 +240,12 @@ impl App {
         })
     }
 
-    pub(super) async fn number_delete(&self, ask: Ask<'_>, number: NumberRef, expected: Expect) -> Result<View> {
+    pub(super) async fn number_delete(
+        &self,
+        ask: Ask<'_>,
+        number: NumberRef,
+        expected: Expect,
+    ) -> Result<View> {
         again!(expected, {
             let before = self.number_find(ask, &number)?;
             expect(expected, before.version, What::Number)?;
@@ -211,13 +264,24 @@ impl App {
     }
 
     /// Writes a number that is given up, and its stock with it: both or neither, so that nothing is sold twice or lost.
-    async fn number_leaves(&self, ask: Ask<'_>, next: Number, name: &'static str, view: View) -> Result<View> {
+    async fn number_leaves(
+        &self,
+        ask: Ask<'_>,
+        next: Number,
+        name: &'static str,
+        view: View,
+    ) -> Result<View> {
         let changes = self.number_leaving(ask, next, name)?;
         self.commit(ask, Commit { changes, ..Commit::default() }, view).await
     }
 
     /// What is written when a number is given up.
-    pub(super) fn number_leaving(&self, ask: Ask<'_>, next: Number, name: &'static str) -> Result<Vec<Change>> {
+    pub(super) fn number_leaving(
+        &self,
+        ask: Ask<'_>,
+        next: Number,
+        name: &'static str,
+    ) -> Result<Vec<Change>> {
         let kind = if next.stock_id.is_some() { ProviderKind::Managed } else { ProviderKind::SipTrunk };
         // No carrier of this version has anything to finish later, so a number that leaves is gone from it at once.
         carriers::of(kind).ask(CarrierOp::Release(next.e164)).map_err(super::failure::of_carrier)?;
@@ -238,11 +302,15 @@ impl App {
             let organization = self.organization_get(ask, next.organization_id)?;
             let mut commit = Commit::default();
             if let Some(stock) = self.stock_of(&next)? {
-                commit.changes.push(Change::Stock(stock.moved(domain::stock::StockState::Sold(next.id), ask.now)));
+                commit
+                    .changes
+                    .push(Change::Stock(stock.moved(domain::stock::StockState::Sold(next.id), ask.now)));
             }
             commit.changes.push(Change::Number(Box::new(next.clone())));
             commit.changes.push(ask.event(next.organization_id, "number.restored", next.id));
-            commit.guards.extend(organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)));
+            commit
+                .guards
+                .extend(organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)));
             let view = self.number_view(ask, next)?;
             self.commit(ask, commit, View::Number(Box::new(view))).await
         });
@@ -268,9 +336,8 @@ impl App {
         let Some(id) = number.stock_id else { return Ok(None) };
         let stock = self.store.stock_get(id).map_err(of_read)?;
         Ok(stock.filter(|s| match s.state {
-            domain::stock::StockState::Sold(holder) | domain::stock::StockState::Quarantined { number: holder, .. } => {
-                holder == number.id
-            }
+            domain::stock::StockState::Sold(holder)
+            | domain::stock::StockState::Quarantined { number: holder, .. } => holder == number.id,
             domain::stock::StockState::Available => false,
         }))
     }
@@ -284,7 +351,12 @@ impl App {
         self.organization_get(ask, ask.organization()?).map(|organization| organization.id)
     }
 
-    pub(super) fn wiring_of_setup(&self, ask: Ask<'_>, setup: &NumberSetup, environment: Environment) -> Result<Found> {
+    pub(super) fn wiring_of_setup(
+        &self,
+        ask: Ask<'_>,
+        setup: &NumberSetup,
+        environment: Environment,
+    ) -> Result<Found> {
         let environment = setup.environment.unwrap_or(environment);
         self.wiring(ask, setup.endpoint_id, setup.agent_id.as_ref(), environment)
     }
@@ -300,17 +372,25 @@ impl App {
         self.wiring(ask, endpoint, patch.agent_id.value(), environment)
     }
 
-    fn wiring(&self, ask: Ask<'_>, endpoint: Option<EndpointId>, agent: Option<&AgentId>, environment: Environment) -> Result<Found> {
+    fn wiring(
+        &self,
+        ask: Ask<'_>,
+        endpoint: Option<EndpointId>,
+        agent: Option<&AgentId>,
+        environment: Environment,
+    ) -> Result<Found> {
         let organization = ask.organization()?;
         let mut found = Found::default();
         if let Some(id) = endpoint {
             let endpoint = self.store.endpoint_get(organization, id).map_err(of_read)?;
-            found.endpoint = Some(endpoint.ok_or_else(|| Error::not_found(What::Endpoint).at("endpoint_id"))?);
+            found.endpoint =
+                Some(endpoint.ok_or_else(|| Error::not_found(What::Endpoint).at("endpoint_id"))?);
         }
         if let Some(id) = agent {
             let agent = self.store.agent_get(organization, id).map_err(of_read)?;
             agent.ok_or_else(|| Error::not_found(What::Agent).at("agent_id"))?;
-            found.agent_default = self.store.endpoint_default(organization, id, environment).map_err(of_read)?;
+            found.agent_default =
+                self.store.endpoint_default(organization, id, environment).map_err(of_read)?;
         }
         Ok(found)
     }

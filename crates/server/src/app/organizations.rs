@@ -5,7 +5,9 @@ use domain::ids::{KeyId, OrganizationId, PostingId};
 use domain::key::{KeyNew, Minted};
 use domain::op::{Expect, OrganizationNew, Secret};
 use domain::organization::OrganizationPatch;
-use domain::{Change, Commit, Error, Key, Kind, Micros, Organization, Page, Paged, Posting, Result, View, What};
+use domain::{
+    Change, Commit, Error, Key, Kind, Micros, Organization, Page, Paged, Posting, Result, View, What,
+};
 
 use super::failure::of_read;
 use super::{App, Ask, again, expect, one};
@@ -30,7 +32,8 @@ impl App {
             updated_at: ask.now,
             version: 0,
         };
-        let patch = OrganizationPatch { name: Some(name), settings: Some(settings), ..OrganizationPatch::default() };
+        let patch =
+            OrganizationPatch { name: Some(name), settings: Some(settings), ..OrganizationPatch::default() };
         let organization = blank.update(patch, ask.now)?;
         let event = ask.event(organization.id, "organization.created", organization.id);
         let changes = vec![Change::Organization(organization.clone()), event];
@@ -80,7 +83,8 @@ impl App {
         self.organization_get(ask, id)?;
         let new = new.within(ask.caller, self.own_key(ask)?.as_ref())?;
         let dialect = dialects::by_name(&new.dialect.0);
-        let dialect = dialect.ok_or_else(|| Error::invalid(What::Key, "dialect", "`dialect` is not one that is served."))?;
+        let dialect = dialect
+            .ok_or_else(|| Error::invalid(What::Key, "dialect", "`dialect` is not one that is served."))?;
         let secret = dialect.key(&vault::random_secret(), new.mode);
         let prefix = secret.chars().take(PREFIX).collect();
         let minted = Minted { id: KeyId(clock::id()), prefix, hash: self.vault.key_hash(&secret) };
@@ -107,11 +111,18 @@ impl App {
         })
     }
 
-    pub(super) async fn ledger_post(&self, ask: Ask<'_>, id: OrganizationId, cents: i64, reason: String) -> Result<View> {
+    pub(super) async fn ledger_post(
+        &self,
+        ask: Ask<'_>,
+        id: OrganizationId,
+        cents: i64,
+        reason: String,
+    ) -> Result<View> {
         ask.caller.require_operator()?;
         self.organization_get(ask, id)?;
         let amount = Micros::from_cents(cents).filter(|m| *m != Micros::ZERO).ok_or_else(|| {
-            let words = format!("`amount_cents` must be a whole number other than 0, at most {}.", Micros::MAX_CENTS);
+            let words =
+                format!("`amount_cents` must be a whole number other than 0, at most {}.", Micros::MAX_CENTS);
             Error::invalid(What::Ledger, "amount_cents", words)
         })?;
         if reason.trim().is_empty() || reason.chars().count() > REASON_MAX {

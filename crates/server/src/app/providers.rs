@@ -11,7 +11,12 @@ use super::{App, Ask, again, expect, one};
 use crate::clock;
 
 impl App {
-    pub(super) async fn provider_create(&self, ask: Ask<'_>, kind: ProviderKind, new: ProviderIn) -> Result<View> {
+    pub(super) async fn provider_create(
+        &self,
+        ask: Ask<'_>,
+        kind: ProviderKind,
+        new: ProviderIn,
+    ) -> Result<View> {
         // The operator's own, which carries the stock of all, belongs to no organization.
         let organization = match ask.caller.organization_id {
             Some(_) => Some(self.tenant(ask)?),
@@ -33,11 +38,19 @@ impl App {
     pub(super) fn provider_get(&self, ask: Ask<'_>, id: ProviderId) -> Result<Provider> {
         let found = self.store.provider_get(id).map_err(of_read)?;
         let everything = ask.caller.is_operator() && ask.caller.organization_id.is_none();
-        let mine = |p: &Provider| everything || (p.organization_id.is_some() && p.organization_id == ask.caller.organization_id);
+        let mine = |p: &Provider| {
+            everything || (p.organization_id.is_some() && p.organization_id == ask.caller.organization_id)
+        };
         found.filter(mine).ok_or_else(|| Error::not_found(What::Provider))
     }
 
-    pub(super) async fn provider_update(&self, ask: Ask<'_>, id: ProviderId, patch: ProviderIn, expected: Expect) -> Result<View> {
+    pub(super) async fn provider_update(
+        &self,
+        ask: Ask<'_>,
+        id: ProviderId,
+        patch: ProviderIn,
+        expected: Expect,
+    ) -> Result<View> {
         again!(expected, {
             let before = self.provider_get(ask, id)?;
             expect(expected, before.version, What::Provider)?;
@@ -50,7 +63,12 @@ impl App {
         })
     }
 
-    pub(super) async fn provider_delete(&self, ask: Ask<'_>, id: ProviderId, expected: Expect) -> Result<View> {
+    pub(super) async fn provider_delete(
+        &self,
+        ask: Ask<'_>,
+        id: ProviderId,
+        expected: Expect,
+    ) -> Result<View> {
         again!(expected, {
             let before = self.provider_get(ask, id)?;
             expect(expected, before.version, What::Provider)?;
@@ -73,7 +91,9 @@ impl App {
         let outbound = match outbound {
             Patch::Keep => Patch::Keep,
             Patch::Clear => Patch::Clear,
-            Patch::Set(new) => Patch::Set(self.outbound(id, new, before.and_then(|p| p.outbound.as_ref()))?),
+            Patch::Set(new) => {
+                Patch::Set(self.outbound(id, new, before.and_then(|p| p.outbound.as_ref()))?)
+            }
         };
         Ok(ProviderPatch { label, inbound, outbound })
     }
@@ -89,15 +109,18 @@ impl App {
     }
 
     fn outbound(&self, id: ProviderId, new: OutboundIn, old: Option<&Outbound>) -> Result<Outbound> {
-        let OutboundIn { address, transport, place, destination_country, media_encryption, credentials } = new;
+        let OutboundIn { address, transport, place, destination_country, media_encryption, credentials } =
+            new;
         if let (Place::Fixed, Some(old)) = (place, old)
-            && (address.as_ref().is_some_and(|a| *a != old.address) || transport.is_some_and(|t| t != old.transport))
+            && (address.as_ref().is_some_and(|a| *a != old.address)
+                || transport.is_some_and(|t| t != old.transport))
         {
             let words = "`outbound.address` and `outbound.transport` cannot change; make another provider.";
             return Err(Error::invalid(What::Provider, "outbound", words));
         }
         let missing = |field: &str| {
-            Error::new(Kind::Missing, What::Provider, format!("`outbound.{field}` is required.")).at("outbound")
+            Error::new(Kind::Missing, What::Provider, format!("`outbound.{field}` is required."))
+                .at("outbound")
         };
         let old_address = old.map(|o| o.address.clone());
         let mut country = old.and_then(|o| o.destination_country);
@@ -106,8 +129,15 @@ impl App {
             address: address.or(old_address).ok_or_else(|| missing("address"))?,
             transport: transport.or_else(|| old.map(|o| o.transport)).ok_or_else(|| missing("transport"))?,
             destination_country: country,
-            media_encryption: media_encryption.or_else(|| old.map(|o| o.media_encryption)).unwrap_or_default(),
-            credentials: self.credentials(id, credentials, old.and_then(|o| o.credentials.clone()), "outbound")?,
+            media_encryption: media_encryption
+                .or_else(|| old.map(|o| o.media_encryption))
+                .unwrap_or_default(),
+            credentials: self.credentials(
+                id,
+                credentials,
+                old.and_then(|o| o.credentials.clone()),
+                "outbound",
+            )?,
         })
     }
 

@@ -11,7 +11,9 @@ use domain::number::{Birth, NumberSetup};
 use domain::op::{Believed, Purchase};
 use domain::provider::ProviderKind;
 use domain::stock::StockRef;
-use domain::{Change, Commit, Error, Guard, Kind, Micros, Number, Organization, Posting, Result, Stock, View, What};
+use domain::{
+    Change, Commit, Error, Guard, Kind, Micros, Number, Organization, Posting, Result, Stock, View, What,
+};
 
 use super::failure::of_read;
 use super::stock::not_available;
@@ -25,7 +27,9 @@ impl App {
             match self.buy_once(ask, &organization, &purchase).await {
                 // The stock or the claim was taken between our read and our commit: look again, and find it sold.
                 Err(error) if error.kind == Kind::Stale && error.what != What::Number => {}
-                Err(error) if error.kind == Kind::Exists && error.what == What::Number => return Err(not_available()),
+                Err(error) if error.kind == Kind::Exists && error.what == What::Number => {
+                    return Err(not_available());
+                }
                 outcome => return outcome,
             }
         }
@@ -34,7 +38,12 @@ impl App {
 
     /// Buys what costs least of a country's numbers on sale. The turns are taken one after the other: buyers who came at once
     /// would all run for the same number.
-    pub(super) async fn number_provision(&self, ask: Ask<'_>, country: Country, setup: NumberSetup) -> Result<View> {
+    pub(super) async fn number_provision(
+        &self,
+        ask: Ask<'_>,
+        country: Country,
+        setup: NumberSetup,
+    ) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
         self.wiring_of_setup(ask, &setup, ask.caller.environment())?;
         setup.check()?;
@@ -107,7 +116,8 @@ fn slots(organization: OrganizationId, max: u32) -> Error {
 }
 
 fn out_of_stock(country: Country) -> Error {
-    let words = format!("No number of {} is on sale; the operator has to put some in stock.", country.as_str());
+    let words =
+        format!("No number of {} is on sale; the operator has to put some in stock.", country.as_str());
     Error::new(Kind::Conflict, What::Stock, words)
 }
 

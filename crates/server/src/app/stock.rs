@@ -60,7 +60,12 @@ impl App {
         let mut last = None;
         while let Some(batch) = waiting.pop() {
             let changes = batch.iter().map(|(_, value)| put(value)).collect();
-            match self.store.commit(Commit { changes, ..Commit::default() }).await.map_err(super::failure::of_commit) {
+            match self
+                .store
+                .commit(Commit { changes, ..Commit::default() })
+                .await
+                .map_err(super::failure::of_commit)
+            {
                 Ok(generation) => last = Some(generation),
                 Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Internal) => return Err(error),
                 Err(error) => {
@@ -86,7 +91,13 @@ impl App {
         self.store.stock_list(&StockQuery { available_at, ..query }, page).map(View::Stocks).map_err(of_read)
     }
 
-    pub(super) async fn stock_update(&self, ask: Ask<'_>, id: StockId, patch: StockPatch, expected: Expect) -> Result<View> {
+    pub(super) async fn stock_update(
+        &self,
+        ask: Ask<'_>,
+        id: StockId,
+        patch: StockPatch,
+        expected: Expect,
+    ) -> Result<View> {
         ask.caller.require_operator()?;
         again!(expected, {
             let before = self.stock_get(id)?;
@@ -121,7 +132,8 @@ impl App {
             domain::stock::StockRef::Number { e164, country, kind } => {
                 let (e164, _) = domain::E164::parse(e164)?;
                 let found = self.store.stock_find(e164).map_err(of_read)?;
-                let same = |s: &Stock| country.is_none_or(|c| c == s.country) && kind.is_none_or(|k| k == s.kind);
+                let same =
+                    |s: &Stock| country.is_none_or(|c| c == s.country) && kind.is_none_or(|k| k == s.kind);
                 let fits = found.as_ref().is_some_and(same);
                 (found, fits)
             }

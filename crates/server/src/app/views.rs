@@ -66,7 +66,8 @@ impl App {
                 && !providers.contains_key(&id)
             {
                 let provider = self.store.provider_get(id).map_err(of_read)?;
-                providers.insert(id, provider.map(|p| ProviderBrief { id: p.id, kind: p.kind, label: p.label }));
+                providers
+                    .insert(id, provider.map(|p| ProviderBrief { id: p.id, kind: p.kind, label: p.label }));
             }
         }
         Ok(numbers.map(|number| NumberView {

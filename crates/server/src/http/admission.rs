@@ -47,7 +47,11 @@ impl Admission {
         let named = named_organization(context)?;
         let hash = app.vault.key_hash(&secret);
         if bool::from(hash.0.ct_eq(&self.admin.0.0)) {
-            return if dialect.name() == dialects::native::Native.name() { Ok(Caller::operator(named)) } else { Err(unknown()) };
+            return if dialect.name() == dialects::native::Native.name() {
+                Ok(Caller::operator(named))
+            } else {
+                Err(unknown())
+            };
         }
         // The map is keyed by a keyed hash of the secret: what a timing could tell is nothing one can compute.
         let key = app.live.key(&hash).filter(|key| key.dialect.0 == dialect.name()).ok_or_else(unknown)?;

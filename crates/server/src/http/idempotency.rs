@@ -72,7 +72,8 @@ impl Idempotency {
         let organization = request.caller.organization_id.map(|id| id.to_string()).unwrap_or_default();
         let path: Vec<_> = request.path.iter().map(|(_, value)| value.as_str()).collect();
         let (route, path) = (request.endpoint.path, path.join("\n"));
-        let slot = app.vault.mac(&[b"idempotency", organization.as_bytes(), route.as_bytes(), path.as_bytes(), key]);
+        let slot =
+            app.vault.mac(&[b"idempotency", organization.as_bytes(), route.as_bytes(), path.as_bytes(), key]);
         let query = format!("{:?}", request.query);
         let body = app.vault.mac(&[b"body", query.as_bytes(), request.body]);
         if !self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(slot) {
@@ -87,7 +88,13 @@ impl Idempotency {
     }
 
     /// Keeps an answer that was not kept with its work: an error, or a view that is read back after the commit.
-    pub(super) async fn finish(&self, app: &App, ticket: &Ticket, reply: &Reply, now: Timestamp) -> Result<()> {
+    pub(super) async fn finish(
+        &self,
+        app: &App,
+        ticket: &Ticket,
+        reply: &Reply,
+        now: Timestamp,
+    ) -> Result<()> {
         let kept = app.store.answer_find(&ticket.slot).map_err(|e| Error::internal(e.to_string()))?;
         if kept.is_some_and(|kept| is_fresh(&kept, now)) {
             return Ok(());
@@ -115,8 +122,16 @@ fn again(app: &App, kept: &KeptAnswer, ticket: &Ticket) -> Result<Reply> {
 pub(super) fn keeps(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Exists | Kind::Conflict | Kind::NotFound | Kind::Balance | Kind::Slots | Kind::CarrierRefused
-            | Kind::KycNotSubmitted | Kind::KycInitiated | Kind::KycPending | Kind::KycDeclined
+        Kind::Exists
+            | Kind::Conflict
+            | Kind::NotFound
+            | Kind::Balance
+            | Kind::Slots
+            | Kind::CarrierRefused
+            | Kind::KycNotSubmitted
+            | Kind::KycInitiated
+            | Kind::KycPending
+            | Kind::KycDeclined
     )
 }
 
@@ -148,7 +163,11 @@ fn unpacked(bytes: &[u8]) -> Option<Reply> {
     let (status, content_type) = first.split_once(' ')?;
     let known = ["application/json", "application/problem+json"];
     let content_type = known.into_iter().find(|known| *known == content_type)?;
-    let mut reply = Reply { content_type, body: body.to_vec(), ..Reply::empty(StatusCode::from_bytes(status.as_bytes()).ok()?) };
+    let mut reply = Reply {
+        content_type,
+        body: body.to_vec(),
+        ..Reply::empty(StatusCode::from_bytes(status.as_bytes()).ok()?)
+    };
     for line in lines {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
@@ -164,7 +183,8 @@ mod tests {
 
     #[test]
     fn answers_come_back_as_they_were_and_marked() {
-        let reply = Reply::json(StatusCode::CREATED, &serde_json::json!({"a": "\n\n"})).with("location", "/x");
+        let reply =
+            Reply::json(StatusCode::CREATED, &serde_json::json!({"a": "\n\n"})).with("location", "/x");
         let mut back = unpacked(&packed(&reply)).unwrap();
         assert_eq!(back.headers.pop().unwrap().0, "idempotent-replayed");
         assert_eq!(back, reply);

@@ -13,8 +13,12 @@ use std::time::Duration;
 
 use crate::clock;
 
-type Limiter =
-    RateLimiter<OrganizationId, DefaultKeyedStateStore<OrganizationId>, DefaultClock, StateInformationMiddleware>;
+type Limiter = RateLimiter<
+    OrganizationId,
+    DefaultKeyedStateStore<OrganizationId>,
+    DefaultClock,
+    StateInformationMiddleware,
+>;
 
 struct Limited {
     limiter: Limiter,
@@ -50,7 +54,9 @@ impl RateLimits {
 
     /// Counts a request, and notes in its context how many are left.
     pub(super) fn take(&self, dialect: &dyn Dialect, caller: &Caller, context: &mut Context) -> Result<()> {
-        let (Some(limited), Some(organization)) = (self.by_dialect.get(dialect.name()), caller.organization_id) else {
+        let (Some(limited), Some(organization)) =
+            (self.by_dialect.get(dialect.name()), caller.organization_id)
+        else {
             return Ok(());
         };
         let limit = limited.requests;

@@ -74,8 +74,10 @@ async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response
     };
     let mut context = Context { request_id: clock::id(), headers: head.headers, limits: None };
     let from = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-    let incoming = Incoming { other_methods: allow.is_some(), query: head.uri.query().unwrap_or(""), path, from };
-    let outcome = front.answer((dialect, known.map(|(endpoint, _)| endpoint)), incoming, &mut context, body).await;
+    let incoming =
+        Incoming { other_methods: allow.is_some(), query: head.uri.query().unwrap_or(""), path, from };
+    let outcome =
+        front.answer((dialect, known.map(|(endpoint, _)| endpoint)), incoming, &mut context, body).await;
     let reply = outcome.unwrap_or_else(|error| {
         log_refusal(dialect, &context, &error);
         let reply = dialect.refuse(&context, &error);
@@ -120,7 +122,15 @@ impl Front {
         let body = read_body(body, dialect.body_max(endpoint)).await?;
         let query = routes::query(incoming.query, QUERY_MAX)?;
         let now = clock::now();
-        let request = dialects::Request { endpoint, path: incoming.path, query, body: &body, caller: &caller, now, context };
+        let request = dialects::Request {
+            endpoint,
+            path: incoming.path,
+            query,
+            body: &body,
+            caller: &caller,
+            now,
+            context,
+        };
         self.perform(dialect, &request).await
     }
 
@@ -149,7 +159,11 @@ impl Front {
     }
 
     /// Decodes and runs a request; a POST that names an idempotency key is run once.
-    async fn perform(&self, dialect: &'static dyn Dialect, request: &dialects::Request<'_>) -> domain::Result<Reply> {
+    async fn perform(
+        &self,
+        dialect: &'static dyn Dialect,
+        request: &dialects::Request<'_>,
+    ) -> domain::Result<Reply> {
         let repeat = self.idempotency.begin(&self.app, request)?;
         let ticket = match repeat {
             Repeat::None => None,
@@ -159,9 +173,19 @@ impl Front {
         let op = dialect.decode(request)?;
         let keep = |view: &domain::View| {
             let reply = dialect.encode(request, view.clone());
-            idempotency::kept(&self.app, ticket.as_ref().expect("only called with a ticket"), &reply, request.now)
+            idempotency::kept(
+                &self.app,
+                ticket.as_ref().expect("only called with a ticket"),
+                &reply,
+                request.now,
+            )
         };
-        let ask = Ask { caller: request.caller, now: request.now, keep: ticket.as_ref().map(|_| &keep as _), slot: ticket.as_ref().map(idempotency::Ticket::slot) };
+        let ask = Ask {
+            caller: request.caller,
+            now: request.now,
+            keep: ticket.as_ref().map(|_| &keep as _),
+            slot: ticket.as_ref().map(idempotency::Ticket::slot),
+        };
         let outcome = self.app.run(ask, op).await;
         match (outcome, &ticket) {
             (Ok(view), None) => Ok(dialect.encode(request, view)),

@@ -44,7 +44,9 @@ impl Routes {
         }
         let mut paths = matchit::Router::new();
         for (path, mounted) in by_path {
-            paths.insert(path, mounted).expect("the dialects' tables do not contradict each other (a test mounts them)");
+            paths
+                .insert(path, mounted)
+                .expect("the dialects' tables do not contradict each other (a test mounts them)");
         }
         Self { paths }
     }
@@ -108,10 +110,15 @@ mod tests {
         let routes = Routes::mount();
         for dialect in dialects::all() {
             for endpoint in dialect.endpoints() {
-                let path: Vec<_> = endpoint.path.split('/').map(|s| if s.starts_with('{') { "zz" } else { s }).collect();
+                let path: Vec<_> =
+                    endpoint.path.split('/').map(|s| if s.starts_with('{') { "zz" } else { s }).collect();
                 match routes.find(&endpoint.method, &path.join("/")) {
-                    Found::Endpoint(d, (e, _), _) => assert_eq!((d.name(), e.verb), (dialect.name(), endpoint.verb)),
-                    Found::Method(..) | Found::Nothing(_) => panic!("{} {} is not mounted", endpoint.method, endpoint.path),
+                    Found::Endpoint(d, (e, _), _) => {
+                        assert_eq!((d.name(), e.verb), (dialect.name(), endpoint.verb))
+                    }
+                    Found::Method(..) | Found::Nothing(_) => {
+                        panic!("{} {} is not mounted", endpoint.method, endpoint.path)
+                    }
                 }
             }
         }
@@ -120,7 +127,9 @@ mod tests {
     #[test]
     fn parameters_are_decoded_once_and_pluses_kept() {
         let routes = Routes::mount();
-        for (raw, clear) in [("+14155550100", "+14155550100"), ("%2B14155550100", "+14155550100"), ("%252B1", "%2B1")] {
+        for (raw, clear) in
+            [("+14155550100", "+14155550100"), ("%2B14155550100", "+14155550100"), ("%252B1", "%2B1")]
+        {
             match routes.find(&Method::GET, &format!("/api/v1/numbers/{raw}")) {
                 Found::Endpoint(_, _, path) => assert_eq!(path[0].1, clear),
                 Found::Method(..) | Found::Nothing(_) => panic!("not found"),
@@ -148,7 +157,10 @@ mod tests {
 
     #[test]
     fn queries_are_read() {
-        assert_eq!(query("a=1%2B&b=x+y&c", 99).unwrap(), [("a", "1+"), ("b", "x y"), ("c", "")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert_eq!(
+            query("a=1%2B&b=x+y&c", 99).unwrap(),
+            [("a", "1+"), ("b", "x y"), ("c", "")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+        );
         assert!(query("a=%FF", 99).is_err());
         assert!(query("aaaa", 3).is_err());
     }

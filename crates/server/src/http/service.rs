@@ -9,8 +9,8 @@ use http::{StatusCode, header};
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt::Write as _;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::Front;
@@ -62,8 +62,11 @@ pub(super) fn router(health: Arc<Health>) -> Router<Arc<Front>> {
 }
 
 async fn ready(Extension(health): Extension<Arc<Health>>) -> Response {
-    let (status, word) =
-        if health.ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    let (status, word) = if health.ready() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
     (status, Json(serde_json::json!({"status": word}))).into_response()
 }
 
@@ -74,7 +77,8 @@ async fn metrics_text(Extension(health): Extension<Arc<Health>>) -> Response {
 async fn document(Path(file): Path<String>) -> Response {
     match file.strip_suffix(".json").and_then(dialects::by_name) {
         Some(dialect) => Json(dialect.openapi()).into_response(),
-        None => (StatusCode::NOT_FOUND, Json(serde_json::json!({"error": "There is no such document."}))).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(serde_json::json!({"error": "There is no such document."})))
+            .into_response(),
     }
 }
 
@@ -88,8 +92,11 @@ async fn docs() -> Html<String> {
         for endpoint in dialect.endpoints() {
             let scope = endpoint.scope.map(|s| s.to_string()).unwrap_or_default();
             let (method, path, verb) = (&endpoint.method, endpoint.path, endpoint.verb.replace('_', " "));
-            write!(page, "<tr><td>{method}</td><td><code>{path}</code></td><td>{verb}</td><td>{scope}</td></tr>")
-                .expect("a String takes any text");
+            write!(
+                page,
+                "<tr><td>{method}</td><td><code>{path}</code></td><td>{verb}</td><td>{scope}</td></tr>"
+            )
+            .expect("a String takes any text");
         }
         page.push_str("</table>");
     }
@@ -110,7 +117,12 @@ const STATUSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 impl Meter {
     pub(super) const fn new(dialect: &'static str, operation: &'static str) -> Self {
-        Self { dialect, operation, requests: [const { OnceLock::new() }; STATUSES.len()], seconds: OnceLock::new() }
+        Self {
+            dialect,
+            operation,
+            requests: [const { OnceLock::new() }; STATUSES.len()],
+            seconds: OnceLock::new(),
+        }
     }
 
     /// Counts a request.
@@ -121,7 +133,9 @@ impl Meter {
             metrics::counter!("trunkline_http_requests_total", "dialect" => dialect, "operation" => operation, "status" => STATUSES[class])
         });
         requests.increment(1);
-        let seconds = self.seconds.get_or_init(|| metrics::histogram!("trunkline_http_request_seconds", "dialect" => dialect));
+        let seconds = self
+            .seconds
+            .get_or_init(|| metrics::histogram!("trunkline_http_request_seconds", "dialect" => dialect));
         seconds.record(took);
     }
 }

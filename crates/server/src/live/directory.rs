@@ -79,7 +79,8 @@ impl Directory {
     /// A tenant was made or changed.
     pub(crate) fn put_organization(&mut self, organization: &Organization, balance: Micros) {
         // Settings are checked when they are written; should a row predate a rule, its defaults hold.
-        let settings = Settings::read(&organization.settings).or_else(|_| Settings::read(&domain::Bag::new()));
+        let settings =
+            Settings::read(&organization.settings).or_else(|_| Settings::read(&domain::Bag::new()));
         let (rate, max_call_seconds) =
             settings.map_or((0, 14_400), |s| (s.rate_cents_per_minute, s.max_call_seconds));
         let rate_per_minute = Micros::from_cents(rate).unwrap_or_default();
@@ -159,7 +160,8 @@ impl Directory {
 
     /// Whether an address range shares an address with a trunk's.
     pub(crate) fn is_trunk_address(&self, rule: &AddressRule) -> bool {
-        let rules = self.trunks.values().filter_map(|t| t.inbound.as_ref()).flat_map(|i| &i.allowed_addresses);
+        let rules =
+            self.trunks.values().filter_map(|t| t.inbound.as_ref()).flat_map(|i| &i.allowed_addresses);
         rules.into_iter().any(|other| other.overlaps(rule))
     }
 

@@ -53,7 +53,12 @@ impl Live {
     /// An empty table at generation 0.
     pub(crate) fn new() -> Self {
         let (applied, _) = watch::channel(Generation(0));
-        Self { numbers: Numbers::new(), directory: RwLock::default(), applied, nudge: tokio::sync::Notify::new() }
+        Self {
+            numbers: Numbers::new(),
+            directory: RwLock::default(),
+            applied,
+            nudge: tokio::sync::Notify::new(),
+        }
     }
 
     // A panic under the lock could only come from memory running out; the directory is plain data either way.
@@ -68,7 +73,9 @@ impl Live {
     /// Applies one change. Changes may come again and in any order within a generation: each carries the whole row.
     pub(crate) fn apply(&self, change: Changed) {
         match change {
-            Changed::Organization(organization, balance) => self.write().put_organization(&organization, balance),
+            Changed::Organization(organization, balance) => {
+                self.write().put_organization(&organization, balance)
+            }
             Changed::Balance(id, balance) => self.write().put_balance(id, balance),
             Changed::Key(key) => self.write().put_key(key),
             Changed::Endpoint(endpoint) => self.write().put_endpoint(endpoint.id, Some(endpoint)),
@@ -135,7 +142,11 @@ impl Live {
         let routed = routing::decide(&table, call, see)?;
         let endpoint = directory.endpoint(routed.endpoint_id).cloned();
         // `decide` has just found the endpoint under this same lock.
-        let endpoint = endpoint.ok_or(Refused { why: routing::Refusal::NoEndpoint, number: Some(routed.number), trunk: Some(routed.trunk) })?;
+        let endpoint = endpoint.ok_or(Refused {
+            why: routing::Refusal::NoEndpoint,
+            number: Some(routed.number),
+            trunk: Some(routed.trunk),
+        })?;
         Ok(Route { routed, endpoint, generation })
     }
 

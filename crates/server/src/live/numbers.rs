@@ -39,7 +39,15 @@ impl Slot {
     pub(crate) fn new(e164: E164, id: NumberId, organization: u32) -> Self {
         let (high, low) = id.0.as_u64_pair();
         let (endpoint, trunk) = (NONE, NONE);
-        Self { e164: e164.as_u64(), id: [high, low], organization, endpoint, trunk, status: Status::Pending, allow_inbound: false }
+        Self {
+            e164: e164.as_u64(),
+            id: [high, low],
+            organization,
+            endpoint,
+            trunk,
+            status: Status::Pending,
+            allow_inbound: false,
+        }
     }
 
     /// The number's id.
@@ -65,7 +73,10 @@ pub(crate) struct Numbers {
 impl Numbers {
     /// None.
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), hasher: foldhash::fast::RandomState::default() }
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: foldhash::fast::RandomState::default(),
+        }
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
@@ -79,7 +90,8 @@ impl Numbers {
         let hash = self.hasher.hash_one(e164.as_u64());
         // A panic while a lock was held can only have come from memory running out; the slots are plain data either way.
         let shard = self.shard(hash).read().unwrap_or_else(PoisonError::into_inner);
-        let index = shard.table.find(hash.rotate_left(20), |&i| shard.slots[i as usize].e164 == e164.as_u64())?;
+        let index =
+            shard.table.find(hash.rotate_left(20), |&i| shard.slots[i as usize].e164 == e164.as_u64())?;
         Some(shard.slots[*index as usize])
     }
 
@@ -131,7 +143,9 @@ impl Numbers {
     /// The bytes they take.
     pub(crate) fn bytes(&self) -> usize {
         let of = |shard: &Shard| {
-            shard.table.allocation_size() + shard.slots.capacity() * size_of::<Slot>() + shard.free.capacity() * 4
+            shard.table.allocation_size()
+                + shard.slots.capacity() * size_of::<Slot>()
+                + shard.free.capacity() * 4
         };
         self.shards.iter().map(|s| of(&s.read().unwrap_or_else(PoisonError::into_inner))).sum()
     }

@@ -21,12 +21,23 @@ fn organization(id: u128, rate: i64) -> Organization {
     let now = Timestamp::UNIX_EPOCH;
     let settings: Bag = [("rate_cents_per_minute".to_owned(), rate.into())].into_iter().collect();
     let id = OrganizationId(Uuid::from_u128(id));
-    Organization { id, name: "o".into(), kyc: Kyc::Approved, number_slots: None, settings, created_at: now, updated_at: now, version: 1 }
+    Organization {
+        id,
+        name: "o".into(),
+        kyc: Kyc::Approved,
+        number_slots: None,
+        settings,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    }
 }
 
 fn endpoint(id: u128, on: bool) -> Endpoint {
-    let target = Target { uri: TargetUri::parse("sip:127.0.0.1:5080").unwrap(), priority: 1, weight: 1, enabled: on };
-    let patch = EndpointPatch { name: Some("e".into()), targets: Some(vec![target]), ..EndpointPatch::default() };
+    let target =
+        Target { uri: TargetUri::parse("sip:127.0.0.1:5080").unwrap(), priority: 1, weight: 1, enabled: on };
+    let patch =
+        EndpointPatch { name: Some("e".into()), targets: Some(vec![target]), ..EndpointPatch::default() };
     let (organization, id) = (OrganizationId(Uuid::from_u128(0)), EndpointId(Uuid::from_u128(id)));
     Endpoint::create(organization, id, patch, Environment::Live, Timestamp::UNIX_EPOCH).unwrap()
 }
@@ -43,20 +54,27 @@ fn trunk(id: u128, own: Option<u128>, host: u8) -> Provider {
 
 fn change() -> impl Strategy<Value = Changed> {
     let small = 0u128..3;
-    let status = prop_oneof![Just(Status::Active), Just(Status::Inactive), Just(Status::Pending), Just(Status::Released)];
+    let status = prop_oneof![
+        Just(Status::Active),
+        Just(Status::Inactive),
+        Just(Status::Pending),
+        Just(Status::Released)
+    ];
     let links = (prop::option::of(0u128..3), prop::option::of(0u128..3));
-    let number = (0u64..4, 0u128..3, 0u128..3, status, any::<bool>(), links).prop_map(|(digits, id, own, status, allow_inbound, (e, t))| {
-        Changed::Number(NumberRow {
-            // Each number has its own row per holder, so one id never stands under two numbers.
-            id: NumberId(Uuid::from_u128(u128::from(digits) * 16 + id)),
-            organization_id: OrganizationId(Uuid::from_u128(own)),
-            e164: E164::from_u64(DIGITS + digits).unwrap(),
-            status,
-            allow_inbound,
-            provider_id: t.map(|t| ProviderId(Uuid::from_u128(t))),
-            endpoint_id: e.map(|e| EndpointId(Uuid::from_u128(e))),
-        })
-    });
+    let number = (0u64..4, 0u128..3, 0u128..3, status, any::<bool>(), links).prop_map(
+        |(digits, id, own, status, allow_inbound, (e, t))| {
+            Changed::Number(NumberRow {
+                // Each number has its own row per holder, so one id never stands under two numbers.
+                id: NumberId(Uuid::from_u128(u128::from(digits) * 16 + id)),
+                organization_id: OrganizationId(Uuid::from_u128(own)),
+                e164: E164::from_u64(DIGITS + digits).unwrap(),
+                status,
+                allow_inbound,
+                provider_id: t.map(|t| ProviderId(Uuid::from_u128(t))),
+                endpoint_id: e.map(|e| EndpointId(Uuid::from_u128(e))),
+            })
+        },
+    );
     prop_oneof![
         6 => number,
         1 => (small.clone(), 0i64..2, -1i64..2).prop_map(|(id, rate, b)| Changed::Organization(organization(id, rate), Micros(b))),
@@ -83,7 +101,9 @@ fn rebuilt(history: &[Changed]) -> Live {
             Changed::EndpointGone(id) => drop(last.remove(&format!("e{id}"))),
             Changed::Provider(p) => drop(last.insert(format!("p{}", p.id), change.clone())),
             Changed::ProviderGone(id) => drop(last.remove(&format!("p{id}"))),
-            Changed::Number(row) if row.status.is_held() => drop(last.insert(format!("n{}", row.e164), change.clone())),
+            Changed::Number(row) if row.status.is_held() => {
+                drop(last.insert(format!("n{}", row.e164), change.clone()))
+            }
             Changed::Number(row) => {
                 let held = format!("n{}", row.e164);
                 if matches!(last.get(&held), Some(Changed::Number(holder)) if holder.id == row.id) {
@@ -94,7 +114,9 @@ fn rebuilt(history: &[Changed]) -> Live {
         }
     }
     let live = Live::new();
-    last.into_values().for_each(|change| live.apply(change));
+    for change in last.into_values() {
+        live.apply(change);
+    }
     live
 }
 
@@ -106,7 +128,14 @@ fn answers(live: &Live) -> Vec<String> {
             let mut trunks = live.trunks_from(format!("{net}.{host}").parse().unwrap());
             trunks.sort_by_key(|t| t.id);
             for digits in 0..4 {
-                let decided = live.decide(CallIn { trunks: &trunks, dialled: E164::from_u64(DIGITS + digits), caller: CallerShown::Number(None) }, |_| {});
+                let decided = live.decide(
+                    CallIn {
+                        trunks: &trunks,
+                        dialled: E164::from_u64(DIGITS + digits),
+                        caller: CallerShown::Number(None),
+                    },
+                    |_| {},
+                );
                 answers.push(format!("{:?}", decided.map(|r| (r.routed, r.endpoint))));
             }
         }
@@ -118,7 +147,9 @@ proptest! {
     #[test]
     fn applying_changes_equals_building_anew(history in prop::collection::vec(change(), 0..60)) {
         let live = Live::new();
-        history.iter().for_each(|change| live.apply(change.clone()));
+        for change in history.clone() {
+            live.apply(change);
+        }
         prop_assert_eq!(answers(&live), answers(&rebuilt(&history)));
         let numbers = |live: &Live| {
             let mut ids: Vec<_> = live.numbers.all().iter().map(super::numbers::Slot::id).collect();

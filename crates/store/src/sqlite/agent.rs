@@ -12,7 +12,11 @@ use super::sql::{Columns, Table, all, bag, blob, corrupt, exists, int, one, time
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    Table::new("agents", "name, description, bags, created_at, updated_at, serial, version", "organization_id, id")
+    Table::new(
+        "agents",
+        "name, description, bags, created_at, updated_at, serial, version",
+        "organization_id, id",
+    )
 });
 
 fn read(mut row: Columns<'_, '_>) -> Result<Agent, StoreError> {
@@ -32,8 +36,17 @@ pub(super) fn put(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), CommitError> {
     };
     let (created, updated, organization) = (time(*created_at), time(*updated_at), blob(*organization_id));
     let bags = bag(bags);
-    let row =
-        params![name, description, bags, created, updated, int(serial), int(*version), organization, id.as_str()];
+    let row = params![
+        name,
+        description,
+        bags,
+        created,
+        updated,
+        int(serial),
+        int(*version),
+        organization,
+        id.as_str()
+    ];
     TABLE.put(tx.db, What::Agent, *version, row).map_err(|f| f.about(What::Agent, What::Organization))?;
     tx.touch();
     Ok(())

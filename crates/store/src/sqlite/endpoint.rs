@@ -212,10 +212,8 @@ pub(crate) fn of_agent(
     agent: &AgentId,
     limit: u32,
 ) -> Result<Vec<Endpoint>, StoreError> {
-    let sql = format!(
-        "{} AND organization_id = $1 AND agent_id = $2 ORDER BY id DESC LIMIT $3",
-        TABLE.select
-    );
+    let sql =
+        format!("{} AND organization_id = $1 AND agent_id = $2 ORDER BY id DESC LIMIT $3", TABLE.select);
     all(db, &sql, params![blob(organization), agent.as_str(), limit], read)
 }
 

@@ -10,7 +10,11 @@ const ALL: [(i64, &str, &str); 5] = [
     (2, "search", include_str!("../../migrations/0002_search.sql")),
     (3, "endpoint bags", include_str!("../../migrations/0003_endpoint_bags.sql")),
     (4, "agent calls", include_str!("../../migrations/0004_agent_calls.sql")),
-    (5, "platforms, key rules, removed calls", include_str!("../../migrations/0005_platforms_keys_calls.sql")),
+    (
+        5,
+        "platforms, key rules, removed calls",
+        include_str!("../../migrations/0005_platforms_keys_calls.sql"),
+    ),
 ];
 
 /// Brings the schema up to date.

@@ -1,7 +1,7 @@
 //! Providers. The operator's own stand under [`OrganizationId::NONE`].
 
-use domain::ids::{OrganizationId, ProviderId};
 use domain::e164::{Country, E164};
+use domain::ids::{OrganizationId, ProviderId};
 use domain::provider::{Credentials, Inbound, MediaEncryption, Outbound, ProviderKind, Sealed};
 use domain::target::Transport;
 use domain::{Page, Paged, Provider, What};

@@ -53,8 +53,14 @@ async fn every_thing_comes_back_as_it_was_written() {
     assert_eq!(store.number_find(id, number.e164).unwrap(), Some(number.clone()));
     let shown = store.number_shown(id, number.id).unwrap().unwrap();
     assert_eq!(shown.number, number);
-    assert_eq!(shown.agent.map(|a| (a.id, a.name)), number.agent_id.is_some().then(|| (agent.id.clone(), agent.name.clone())));
-    assert_eq!(shown.provider.map(|p| (p.id, p.kind, p.label)), Some((provider.id, provider.kind, provider.label.clone())));
+    assert_eq!(
+        shown.agent.map(|a| (a.id, a.name)),
+        number.agent_id.is_some().then(|| (agent.id.clone(), agent.name.clone()))
+    );
+    assert_eq!(
+        shown.provider.map(|p| (p.id, p.kind, p.label)),
+        Some((provider.id, provider.kind, provider.label.clone()))
+    );
     assert_eq!(store.numbers_on_endpoint(id, endpoint.id, None, 9).unwrap(), [number.clone()]);
     assert!(store.numbers_on_endpoint(id, endpoint.id, Some(number.id), 9).unwrap().is_empty());
     assert_eq!(store.event_list(id, &domain::Page::first(9)).unwrap().items, [event]);
@@ -230,7 +236,8 @@ async fn guards_are_evaluated_after_the_changes() {
 async fn a_number_lands_on_what_was_read_and_a_moved_endpoint_takes_all_its_numbers() {
     let world = World::new();
     let id = world.organization().await;
-    let (provider, old, new) = (world.provider(id).await, world.agent(id, "old").await, world.agent(id, "new").await);
+    let (provider, old, new) =
+        (world.provider(id).await, world.agent(id, "old").await, world.agent(id, "new").await);
     let endpoint = world.new_endpoint(id, Some(&old));
     world.commit(vec![Change::Endpoint(endpoint.clone())]).await.unwrap();
     let of = |agent: &domain::Agent| world.store.endpoints_of_agent(id, &agent.id, 9).unwrap();

@@ -9,7 +9,9 @@ use domain::ids::{
 use domain::key::{DialectName, Key, KeyHash, KeyNew, Minted, Mode, Role};
 use domain::number::{Birth, Environment, NumberSetup, Wiring};
 use domain::organization::Kyc;
-use domain::provider::{AddressRule, Credentials, Inbound, MediaEncryption, ProviderKind, ProviderPatch, Sealed};
+use domain::provider::{
+    AddressRule, Credentials, Inbound, MediaEncryption, ProviderKind, ProviderPatch, Sealed,
+};
 use domain::stock::{Capabilities, Stock, StockState};
 use domain::{
     Agent, Bag, Change, Commit, Generation, Guard, Micros, Number, Organization, Patch, Posting, Provider,
@@ -83,12 +85,11 @@ impl World {
     }
 
     pub(crate) fn new_agent(&self, organization: OrganizationId, name: &str) -> Agent {
-        let new =
-            AgentPatch {
-                name: Some(name.to_owned()),
-                description: Patch::Set("What it does".to_owned()),
-                ..AgentPatch::default()
-            };
+        let new = AgentPatch {
+            name: Some(name.to_owned()),
+            description: Patch::Set("What it does".to_owned()),
+            ..AgentPatch::default()
+        };
         Agent::create(organization, AgentId::from_uuid(self.uuid()), new, self.now()).unwrap()
     }
 
@@ -147,7 +148,15 @@ impl World {
         let minted = Minted { id: KeyId(id), prefix: "sk_".to_owned(), hash: KeyHash(hash) };
         let scopes = Some(vec![domain::key::Scope::read(domain::key::Area::Numbers)]);
         let (dialect, mode) = (DialectName("native".to_owned()), Mode::Live);
-        let new = KeyNew { name: "Key".to_owned(), dialect, role: Role::Member, scopes, mode, allowed_addresses: Vec::new(), expires_at: None };
+        let new = KeyNew {
+            name: "Key".to_owned(),
+            dialect,
+            role: Role::Member,
+            scopes,
+            mode,
+            allowed_addresses: Vec::new(),
+            expires_at: None,
+        };
         Key::create(organization, new, minted, self.now()).unwrap()
     }
 

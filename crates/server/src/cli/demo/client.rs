@@ -40,11 +40,20 @@ impl Client {
         if !status.is_success() {
             bail!("{method} {path} was answered {status}: {text}");
         }
-        if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text).with_context(|| format!("{method} {path}")) }
+        if text.is_empty() {
+            Ok(Value::Null)
+        } else {
+            serde_json::from_str(&text).with_context(|| format!("{method} {path}"))
+        }
     }
 
     /// The native API with a key, for an organization.
-    pub(super) async fn native(&self, key: &str, organization: Option<&str>, call: (Method, &str, Option<Value>)) -> anyhow::Result<Value> {
+    pub(super) async fn native(
+        &self,
+        key: &str,
+        organization: Option<&str>,
+        call: (Method, &str, Option<Value>),
+    ) -> anyhow::Result<Value> {
         let (method, path, body) = call;
         let header = ("authorization", format!("Bearer {key}"));
         self.send(Request { method, path: &format!("/api/v1{path}"), header, organization, body }).await

@@ -24,7 +24,12 @@ pub(super) struct DemoArgs {
     #[arg(long, env = "TRUNKLINE_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     http: SocketAddr,
     /// Where SIP listens, over UDP and TCP; the first free port from here on
-    #[arg(long, env = "TRUNKLINE_SIP", default_value = "udp:127.0.0.1:5060", value_name = "udp:ADDRESS:PORT")]
+    #[arg(
+        long,
+        env = "TRUNKLINE_SIP",
+        default_value = "udp:127.0.0.1:5060",
+        value_name = "udp:ADDRESS:PORT"
+    )]
     sip: String,
 }
 

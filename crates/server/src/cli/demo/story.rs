@@ -39,7 +39,13 @@ pub(super) async fn tell(service: &Service, admin: &str) -> anyhow::Result<()> {
     println!("  http {base}   sip udp:{sip}\n");
     let agent = EchoAgent::start(SocketAddr::new(sip.ip(), 0)).await?;
     let client = Client::new(base.clone());
-    let made = client.native(admin, None, (Method::POST, "/organizations", Some(json!({"name": "Demo", "kyc": "approved"})))).await?;
+    let made = client
+        .native(
+            admin,
+            None,
+            (Method::POST, "/organizations", Some(json!({"name": "Demo", "kyc": "approved"}))),
+        )
+        .await?;
     let stage = Stage { client, admin, organization: text(&made, "id")?, colour };
     let keys = stage.set_up(agent.address()).await?;
     stage.buy(&keys).await?;
@@ -93,7 +99,8 @@ impl Stage<'_> {
         self.operator((Method::POST, "/providers", Some(trunk))).await?;
         self.say("trusts a carrier's address", "127.0.0.1");
         let path = format!("/organizations/{}/ledger", self.organization);
-        self.operator((Method::POST, &path, Some(json!({"amount_cents": 1000, "reason": "demo money"})))).await?;
+        self.operator((Method::POST, &path, Some(json!({"amount_cents": 1000, "reason": "demo money"}))))
+            .await?;
         self.say("gives the organization money", "$10.00");
         let agent = self.tenant((Method::POST, "/agents", Some(json!({"name": "Echo"})))).await?;
         let agent = text(&agent, "id")?;
@@ -117,7 +124,9 @@ impl Stage<'_> {
         let bought = send(Method::POST, "/v1/phone-numbers", order).await?;
         let id = text(&bought, "id")?;
         self.say("POST /v1/phone-numbers", &format!("{NUMBER} is ours: {id}"));
-        let bound = send(Method::PATCH, &format!("/v1/phone-numbers/{id}"), json!({"endpointId": keys.endpoint})).await?;
+        let bound =
+            send(Method::PATCH, &format!("/v1/phone-numbers/{id}"), json!({"endpointId": keys.endpoint}))
+                .await?;
         self.say("PATCH /v1/phone-numbers/{id}", &format!("endpoint_id {}", text(&bound, "endpoint_id")?));
         Ok(())
     }
@@ -134,7 +143,10 @@ impl Stage<'_> {
         ];
         for (vendor, path, header) in rows {
             self.chapter(&format!("The same number as {vendor} shows it"));
-            println!("  {}", self.colour.paint("2", &format!("curl {base}{path} -H '{}: {}'", header.0, header.1)));
+            println!(
+                "  {}",
+                self.colour.paint("2", &format!("curl {base}{path} -H '{}: {}'", header.0, header.1))
+            );
             let request = Request { method: Method::GET, path, header, organization: None, body: None };
             let answer = self.client.send(request).await?;
             if !answer.to_string().contains(NUMBER) {
@@ -173,11 +185,24 @@ impl Stage<'_> {
             let calls = self.tenant((Method::GET, "/calls", None)).await?;
             match calls["data"].get(0) {
                 Some(call) if call["status"] == "completed" => break call.clone(),
-                Some(_) | None if clock::instant() > until => bail!("the call's record did not come: {calls}"),
+                Some(_) | None if clock::instant() > until => {
+                    bail!("the call's record did not come: {calls}")
+                }
                 Some(_) | None => clock::sleep(Duration::from_millis(50)).await,
             }
         };
-        for field in ["id", "direction", "from", "number", "status", "started_at", "answered_at", "ended_at", "duration_seconds", "ended_by"] {
+        for field in [
+            "id",
+            "direction",
+            "from",
+            "number",
+            "status",
+            "started_at",
+            "answered_at",
+            "ended_at",
+            "duration_seconds",
+            "ended_by",
+        ] {
             let value = call[field].as_str().map_or_else(|| call[field].to_string(), str::to_owned);
             println!("  {} {value}", self.colour.paint("2", &format!("{field:<18}")));
         }

@@ -16,7 +16,9 @@ use super::apply::Tx;
 use super::change_log::Topic;
 use super::index::{NumberText, Text};
 use super::search;
-use super::sql::{Columns, Failure, Table, bag, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
+use super::sql::{
+    Columns, Failure, Table, bag, blob, blob_of, corrupt, e164, int, one, time, time_of, write,
+};
 use crate::error::{CommitError, StoreError};
 use crate::feed::{NumberRow, NumberShown};
 
