@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, What};
 use crate::ids::{KeyId, OrganizationId};
-use crate::key::{Access, Area, Mode, Role, Scope};
+use crate::key::{Access, Area, Key, Mode, Role, Scope};
 use crate::number::Environment;
 
 /// Who acts.
@@ -74,6 +74,14 @@ impl Caller {
         } else {
             Err(Error::forbidden(format!("This key lacks the right `{scope}`.")))
         }
+    }
+
+    /// Whether this caller may revoke a key: nobody locks out those above.
+    pub fn check_revoke(&self, key: &Key) -> Result<()> {
+        if key.role > self.role {
+            return Err(Error::forbidden("A key cannot revoke one with a higher role than its own."));
+        }
+        Ok(())
     }
 
     /// What only the operator may do.

@@ -103,6 +103,7 @@ impl App {
         again!(None::<u64>, {
             let found = self.store.key_get(id, key).map_err(of_read)?.filter(|k| k.revoked_at.is_none());
             let mut key = found.ok_or_else(|| Error::not_found(What::Key))?;
+            ask.caller.check_revoke(&key)?;
             key.revoked_at = Some(ask.now);
             key.version += 1;
             let event = ask.event(id, "key.revoked", key.id);
