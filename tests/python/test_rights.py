@@ -21,3 +21,15 @@ def test_no_key_makes_or_revokes_one_above_itself(tenant):
     owners = ok(tenant.native.post(keys, json=new | {"role": "owner"}), 201)
     assert with_key(tenant, role="admin").delete(f"{keys}/{owners['id']}").status_code == 403
     ok(tenant.native.delete(f"{keys}/{owners['id']}"))
+
+
+def test_a_repeat_under_another_role_shows_no_password(tenant):
+    number, again = tenant.number(), {"idempotency-key": "renew"}
+    path = f"/api/v1/numbers/{number['id']}/sip-credentials"
+    shown = ok(with_key(tenant, role="admin").post(path, headers=again), 200)["sip_password"]
+    assert ok(with_key(tenant, role="admin").post(path, headers=again), 200)["sip_password"] == shown
+    for repeat in (with_key(tenant, role="member"), with_key(tenant, role="owner", mode="test")):
+        refused = repeat.post(path, headers=again)
+        assert refused.status_code == 422 and shown not in refused.text
+    unchanged = ok(tenant.krosai.get(f"/v1/phone-numbers/{number['id']}"), 200)
+    assert unchanged["sip_credentials"]["sip_password"] == shown

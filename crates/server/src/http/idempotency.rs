@@ -7,7 +7,7 @@
 use dialects::Reply;
 use domain::change::KeptAnswer;
 use domain::provider::Sealed;
-use domain::{Error, Kind, Result, Timestamp, What};
+use domain::{Caller, Error, Kind, Result, Timestamp, What};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,7 +75,8 @@ impl Idempotency {
         let slot =
             app.vault.mac(&[b"idempotency", organization.as_bytes(), route.as_bytes(), path.as_bytes(), key]);
         let query = format!("{:?}", request.query);
-        let body = app.vault.mac(&[b"body", query.as_bytes(), request.body]);
+        let body =
+            app.vault.mac(&[b"body", seen_as(request.caller).as_bytes(), query.as_bytes(), request.body]);
         if !self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(slot) {
             let words = "The first request with this `Idempotency-Key` is still running.";
             return Err(Error::new(Kind::Running, What::Request, words));
@@ -101,6 +102,12 @@ impl Idempotency {
         }
         app.keep_later(self::kept(app, ticket, reply, now)).await
     }
+}
+
+/// What an answer may depend on besides the request: passwords are shown by role, and a mode decides the environment. Bound like
+/// the body, so that a repeat under another role neither sees the first one's answer nor does the work again.
+fn seen_as(caller: &Caller) -> String {
+    format!("{} {} {}", caller.is_operator(), caller.role.as_str(), caller.mode.as_str())
 }
 
 fn is_fresh(kept: &KeptAnswer, now: Timestamp) -> bool {
