@@ -144,6 +144,14 @@ def test_explain_says_where_and_why(carrier, tmp_path):
     assert code == 3 and err
 
 
+def test_a_stores_password_is_not_told(tmp_path):
+    url = "postgres://trunkline:hunter2@db.example/numbers"
+    code, out, err = run("serve", "--store", url, folder=tmp_path, seconds=20)
+    assert code != 0 and "postgres" in err and "hunter2" not in out + err
+    _, out, err = run("serve", "--help", folder=tmp_path, seconds=20, TRUNKLINE_STORE=url)
+    assert "TRUNKLINE_STORE" in out and "hunter2" not in out + err
+
+
 def test_wrong_arguments_are_named(tmp_path):
     for arguments, word in (
         (("serve", "--sip", "pigeon:127.0.0.1:1"), "pigeon"),

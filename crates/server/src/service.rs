@@ -61,9 +61,9 @@ impl Service {
             .context("metrics can be installed once per process")?;
         let upkeep = metrics.clone();
         let health = Arc::new(Health::new(metrics));
-        let store = Store::open(&settings.store).with_context(|| format!("--store {}", settings.store))?;
-        let files =
-            Files::of(&settings.store).with_context(|| format!("--store {}: not a file", settings.store))?;
+        let store = Store::open(&settings.store).with_context(|| store_named(&settings.store))?;
+        let files = Files::of(&settings.store)
+            .with_context(|| format!("{}: not a file", store_named(&settings.store)))?;
         let vault = open_vault(&settings, &files)?;
         let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin)?;
         let live = Arc::new(Live::new());
@@ -147,6 +147,14 @@ async fn metrics_upkeep(metrics: PrometheusHandle) {
     loop {
         clock::sleep(METRICS_UPKEEP_EVERY).await;
         metrics.run_upkeep();
+    }
+}
+
+/// The store as an error names it: of a URL that is no file's only the scheme, since the rest may hold a password.
+fn store_named(url: &str) -> String {
+    match url.split_once(':') {
+        Some(("sqlite", _)) | None => format!("--store {url}"),
+        Some((scheme, _)) => format!("--store {scheme}:…"),
     }
 }
 

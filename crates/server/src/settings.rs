@@ -18,7 +18,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "TRUNKLINE_SIP", value_delimiter = ',', value_name = "TRANSPORT:ADDRESS:PORT")]
     sip: Option<Vec<String>>,
     /// Where data is kept [default: sqlite:./trunkline.db]
-    #[arg(long, env = "TRUNKLINE_STORE", value_name = "URL")]
+    #[arg(long, env = "TRUNKLINE_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<String>,
     /// A TOML file with these settings
     #[arg(long, env = "TRUNKLINE_CONFIG", value_name = "FILE")]
