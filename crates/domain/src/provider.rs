@@ -43,17 +43,29 @@ pub struct AddressRule {
 }
 
 impl AddressRule {
+    /// The shortest prefix of an IPv4 range: the largest network ever given to one holder (RFC 1918's 10/8, the old class A).
+    pub const V4_MIN: u8 = 8;
+    /// The shortest prefix of an IPv6 range: registries give carriers /32, the largest of them up to /19.
+    pub const V6_MIN: u8 = 16;
+
     /// Reads `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`. `None` for anything else, and for a range of everything:
-    /// a trunk that trusts the whole world is never meant.
+    /// a trunk that trusts the whole world is never meant. An IPv4 address in IPv6 dress (`::ffff:192.0.2.7`) is the IPv4 address: calls are compared in that form.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let network: IpAddr = address.trim().parse().ok()?;
+        let written: IpAddr = address.trim().parse().ok()?;
+        let network = written.to_canonical();
         let widest = if network.is_ipv4() { 32 } else { 128 };
+        let undressed = if network.is_ipv4() && written.is_ipv6() { 96 } else { 0 };
         let prefix = match prefix {
             None => widest,
-            Some(text) => text.trim().parse().ok().filter(|p| (1..=widest).contains(p))?,
+            Some(text) => text.trim().parse::<u8>().ok()?.checked_sub(undressed)?,
         };
-        Some(Self { network: masked(network, prefix), prefix })
+        (1..=widest).contains(&prefix).then(|| Self { network: masked(network, prefix), prefix })
+    }
+
+    /// Whether it is wider than any carrier's: a few of those are the whole world, and nobody's call is unknown any more.
+    fn is_too_wide(&self) -> bool {
+        self.prefix < if self.network.is_ipv4() { Self::V4_MIN } else { Self::V6_MIN }
     }
 
     /// Whether an address lies within.
@@ -227,6 +239,12 @@ pub(crate) fn within_limit(addresses: Vec<AddressRule>, field: &'static str) -> 
         let words = format!("`{field}` may have at most {ADDRESSES_MAX} entries.");
         return Err(Error::invalid(What::Provider, field, words));
     }
+    if let Some(wide) = addresses.iter().find(|rule| rule.is_too_wide()) {
+        let (v4, v6) = (AddressRule::V4_MIN, AddressRule::V6_MIN);
+        let words =
+            format!("`{field}`: {wide} is too wide; name ranges of /{v4} or narrower, for IPv6 /{v6}.");
+        return Err(Error::invalid(What::Provider, field, words));
+    }
     Ok(addresses)
 }
 
@@ -344,8 +362,32 @@ mod tests {
     }
 
     #[test]
+    fn half_of_the_world_is_no_trunk_either() {
+        let within = |text| within_limit(vec![AddressRule::parse(text).unwrap()], "inbound").is_ok();
+        assert!(within("10.0.0.0/8") && within("2001:db8::/32"));
+        assert!(!within("128.0.0.0/1") && !within("8000::/1"));
+    }
+
+    #[test]
+    fn an_address_in_ipv6_dress_is_the_ipv4_address() {
+        for (text, plain) in [("::ffff:192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.0/120", "192.0.2.0/24")] {
+            assert_eq!(AddressRule::parse(text), AddressRule::parse(plain), "{text}");
+        }
+    }
+
+    #[test]
     fn the_whole_world_is_no_trunk() {
-        for text in ["0.0.0.0/0", "::/0", "", "localhost", "1.2.3.4/33", "1.2.3", "1.2.3.4/-1"] {
+        for text in [
+            "0.0.0.0/0",
+            "::/0",
+            "::ffff:0.0.0.0/96",
+            "::ffff:1.2.3.4/64",
+            "",
+            "localhost",
+            "1.2.3.4/33",
+            "1.2.3",
+            "1.2.3.4/-1",
+        ] {
             assert!(AddressRule::parse(text).is_none(), "{text}");
         }
     }
