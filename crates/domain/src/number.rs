@@ -68,6 +68,8 @@ pub enum Step {
     Release,
     /// Its holder takes it back during the quarantine.
     Restore,
+    /// The same where taking it back needs the operator's consent, as bringing it in would.
+    Reclaim,
     /// Its holder removes it for good.
     Delete,
     /// It leaves for another carrier.
@@ -75,7 +77,7 @@ pub enum Step {
 }
 
 /// The whole table of transitions. What is not here is refused.
-pub const TRANSITIONS: [(Status, Step, Status); 20] = [
+pub const TRANSITIONS: [(Status, Step, Status); 21] = [
     (Status::Pending, Step::Activate, Status::Active),
     (Status::Pending, Step::Release, Status::Released),
     (Status::Pending, Step::Delete, Status::Deleted),
@@ -95,6 +97,7 @@ pub const TRANSITIONS: [(Status, Step, Status); 20] = [
     (Status::PortOut, Step::Activate, Status::Active),
     (Status::PortOut, Step::Delete, Status::Deleted),
     (Status::Released, Step::Restore, Status::Active),
+    (Status::Released, Step::Reclaim, Status::Pending),
     (Status::Released, Step::Delete, Status::Deleted),
 ];
 
@@ -136,7 +139,7 @@ impl Status {
                 Step::Activate => "activated",
                 Step::Deactivate => "deactivated",
                 Step::Release => "released",
-                Step::Restore => "restored",
+                Step::Restore | Step::Reclaim => "restored",
                 Step::Delete => "deleted",
                 Step::PortOut => "ported out",
             };
@@ -384,7 +387,7 @@ impl Number {
     }
 
     /// Applies a patch; the same number back means that nothing changed. A number still waiting for the operator's trust
-    /// can be switched on by the operator only.
+    /// can be switched on by the operator only, and one that needed none in the sandbox does not leave it without.
     pub fn update(
         &self,
         patch: NumberPatch,
@@ -419,7 +422,7 @@ impl Number {
         next.psa_settings = psa_settings.unwrap_or(next.psa_settings);
         next.agent_settings = agent_settings.unwrap_or(next.agent_settings);
         if let Some(switch) = status {
-            if self.status == Status::Pending && trust == Trust::Untrusted {
+            if self.status == Status::Pending && !next.is_trusted(trust) {
                 let words = "The number waits for the operator, who alone can activate it.";
                 return Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
             }
@@ -428,6 +431,7 @@ impl Number {
                 Switch::Inactive => Step::Deactivate,
             })?;
         }
+        next.check_sandbox(self, trust)?;
         Ok(next.changed_from(self, now))
     }
 
@@ -450,6 +454,22 @@ impl Number {
         Err(Error::new(Kind::Conflict, What::Number, words).at("agent_id"))
     }
 
+    /// Whether it may be in use: the operator agrees, or has no need to.
+    pub fn is_trusted(&self, trust: Trust) -> bool {
+        trust == Trust::Trusted || self.environment == Environment::Sandbox
+    }
+
+    fn check_sandbox(&self, before: &Self, trust: Trust) -> Result<()> {
+        let leaves =
+            before.stock_id.is_none() && before.is_trusted(Trust::Untrusted) && !self.is_trusted(trust);
+        if leaves && self.status != Status::Pending {
+            let words =
+                "The number was brought in for the sandbox; the operator alone can take it out of there.";
+            return Err(Error::new(Kind::Conflict, What::Number, words).at("environment"));
+        }
+        Ok(())
+    }
+
     /// Gives the number back. A number of the stock rests for the quarantine; one on an own trunk is free at once.
     pub fn release(&self, settings: &Settings, now: Timestamp) -> Result<Self> {
         let mut next = self.clone();
@@ -469,10 +489,15 @@ impl Number {
         stock.moved(state, now)
     }
 
-    /// Takes a released number back while its quarantine lasts.
-    pub fn restore(&self, now: Timestamp) -> Result<Self> {
+    /// Takes a released number back while its quarantine lasts. It follows its endpoint as that is now, and on an own trunk
+    /// it needs the trust that bringing it in again would need.
+    pub fn restore(&self, endpoint: Option<&Endpoint>, trust: Trust, now: Timestamp) -> Result<Self> {
         let mut next = self.clone();
-        next.status = self.status.after(Step::Restore)?;
+        if let Some(endpoint) = endpoint {
+            next.land(endpoint);
+        }
+        let free = self.stock_id.is_some() || next.is_trusted(trust);
+        next.status = self.status.after(if free { Step::Restore } else { Step::Reclaim })?;
         if self.stock_id.is_some() && self.quarantined_until.is_none_or(|until| until <= now) {
             let words = "The quarantine is over; the number can only be bought again.";
             return Err(Error::new(Kind::Conflict, What::Number, words).at("quarantined_until"));
@@ -500,14 +525,14 @@ impl Number {
     }
 
     /// The same number after its endpoint changed (agent or environment), or went away (`None`).
-    #[must_use]
-    pub fn follow(&self, endpoint: Option<&Endpoint>, now: Timestamp) -> Self {
+    pub fn follow(&self, endpoint: Option<&Endpoint>, trust: Trust, now: Timestamp) -> Result<Self> {
         let mut next = self.clone();
         match endpoint {
             Some(endpoint) => next.land(endpoint),
             None => next.endpoint_id = None,
         }
-        next.changed_from(self, now)
+        next.check_sandbox(self, trust)?;
+        Ok(next.changed_from(self, now))
     }
 
     fn changed_from(mut self, before: &Self, now: Timestamp) -> Self {
@@ -635,7 +660,8 @@ mod tests {
     fn only_restore_leaves_released_alive() {
         for (from, step, to) in TRANSITIONS {
             if !from.is_held() && to.is_held() {
-                assert_eq!((from, step), (Status::Released, Step::Restore));
+                assert_eq!(from, Status::Released);
+                assert!(matches!(step, Step::Restore | Step::Reclaim));
             }
             assert_eq!(from.after(step).unwrap(), to);
         }
@@ -678,6 +704,39 @@ mod tests {
         assert_eq!(assigned.check_unassigned().unwrap_err().kind, Kind::Conflict);
     }
 
+    /// No way round the operator: not by giving back and taking back, not by way of the sandbox.
+    #[test]
+    fn an_import_is_not_used_without_consent() {
+        let (settings, now) = (Settings::read(&Bag::new()).unwrap(), Timestamp::UNIX_EPOCH);
+        let import = |environment| {
+            let setup =
+                (NumberSetup { environment: Some(environment), ..NumberSetup::default() }, Wiring::default());
+            Number::import(
+                OrganizationId(uuid::Uuid::nil()),
+                "+14155550100",
+                ProviderId(uuid::Uuid::nil()),
+                setup,
+                birth(1),
+            )
+            .unwrap()
+        };
+        let released = import(Environment::Live).release(&settings, now).unwrap();
+        assert_eq!(released.restore(None, Trust::Untrusted, now).unwrap().status, Status::Pending);
+        assert_eq!(released.restore(None, Trust::Trusted, now).unwrap().status, Status::Active);
+        let tried = import(Environment::Sandbox).activate().unwrap();
+        let live = || NumberPatch { environment: Some(Environment::Live), ..NumberPatch::default() };
+        assert_eq!(
+            tried.update(live(), Wiring::default(), Trust::Untrusted, now).unwrap_err().kind,
+            Kind::Conflict
+        );
+        assert_eq!(
+            tried.update(live(), Wiring::default(), Trust::Trusted, now).unwrap().environment,
+            Environment::Live
+        );
+        let on = NumberPatch { status: Some(Switch::Active), ..live() };
+        assert!(import(Environment::Sandbox).update(on, Wiring::default(), Trust::Untrusted, now).is_err());
+    }
+
     proptest! {
         /// Whatever holders do, the stock is sold exactly while the number is held, and after a sale it is never on sale
         /// again before its quarantine is over.
@@ -696,7 +755,7 @@ mod tests {
                     0 => number.update(patch(Switch::Inactive), Wiring::default(), Trust::Trusted, now),
                     1 => number.update(patch(Switch::Active), Wiring::default(), Trust::Trusted, now),
                     2 => number.release(&settings, now),
-                    3 => number.restore(now),
+                    3 => number.restore(None, Trust::Trusted, now),
                     4 => number.delete(&settings, now),
                     _ => number.replace_credentials(number.sip_credentials.clone(), now),
                 };

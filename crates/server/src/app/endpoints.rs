@@ -4,10 +4,10 @@ use domain::endpoint::EndpointPatch;
 use domain::error::Kind;
 use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId};
 use domain::key::{Area, Scope};
-use domain::number::{NumberPatch, NumberRef, Trust, Wiring};
+use domain::number::{NumberPatch, NumberRef, Wiring};
 use domain::op::Expect;
 use domain::provider::AddressRule;
-use domain::{Change, Commit, Endpoint, Error, Guard, Number, Page, Patch, Result, View, What};
+use domain::{Change, Commit, Endpoint, Error, Guard, Page, Patch, Result, View, What};
 
 use super::failure::of_read;
 use super::{App, Ask, again, expect};
@@ -34,14 +34,15 @@ impl App {
         number: NumberId,
     ) -> Result<View> {
         ask.caller.require(Scope::write(Area::Numbers))?;
-        let organization = self.tenant(ask)?;
+        let organization = self.organization_get(ask, ask.organization()?)?;
+        let (trust, organization) = (self.import_trust(ask, &organization)?, organization.id);
         again!(None::<u64>, {
             let (id, environment) = (EndpointId(clock::id()), ask.caller.environment());
             let mut endpoint = Endpoint::create(organization, id, new.clone(), environment, ask.now)?;
             let before = self.number_find(ask, &NumberRef::Id(number))?;
             let wiring = Wiring { endpoint: Some(&endpoint), ..Wiring::default() };
             let patch = NumberPatch { endpoint_id: Patch::Set(id), ..NumberPatch::default() };
-            let landed = before.update(patch, wiring, Trust::Trusted, ask.now)?;
+            let landed = before.update(patch, wiring, trust, ask.now)?;
             let mut commit = self.endpoint_commit(ask, None, &mut endpoint, "endpoint.created")?;
             commit.changes.push(Change::Number(Box::new(landed)));
             commit.changes.push(ask.event(organization, "number.updated", number));
@@ -158,12 +159,16 @@ impl App {
         next: Option<&Endpoint>,
     ) -> Result<Vec<Change>> {
         let (mut changes, mut after) = (Vec::new(), None);
+        let trust = self.import_trust(ask, &self.organization_get(ask, organization)?)?;
         loop {
             let numbers = self.store.numbers_on_endpoint(organization, id, after, BATCH).map_err(of_read)?;
             let Some(last) = numbers.last() else { return Ok(changes) };
             after = Some(last.id);
-            let moved = |n: &Number| Some(n.follow(next, ask.now)).filter(|f| f.version != n.version);
-            changes.extend(numbers.iter().filter_map(moved).map(Box::new).map(Change::Number));
+            for number in &numbers {
+                let followed = number.follow(next, trust, ask.now)?;
+                changes
+                    .extend((followed.version != number.version).then(|| Change::Number(Box::new(followed))));
+            }
         }
     }
 

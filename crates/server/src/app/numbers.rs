@@ -7,7 +7,7 @@ use domain::number::{Environment, NumberPatch, NumberQuery, NumberRef, NumberSet
 use domain::op::{Expect, Import};
 use domain::organization::{Imports, Settings};
 use domain::provider::ProviderKind;
-use domain::{Change, Commit, Error, Guard, Number, Organization, Page, Patch, Result, View, What};
+use domain::{Change, Commit, Error, Guard, Kind, Number, Organization, Page, Patch, Result, View, What};
 use store::NumberShown;
 
 use super::failure::of_read;
@@ -43,7 +43,8 @@ impl App {
     ) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
         self.check_trunk(organization.id, provider)?;
-        let (number, _) = self.imported(ask, &organization, provider, &import)?;
+        let trust = self.import_trust(ask, &organization)?;
+        let (number, _) = self.imported(ask, (&organization, trust), provider, &import)?;
         let event = ask.event(organization.id, "number.imported", number.id);
         let changes = vec![Change::Number(Box::new(number.clone())), event];
         let guards = organization
@@ -65,12 +66,13 @@ impl App {
     ) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
         self.check_trunk(organization.id, provider)?;
+        let trust = self.import_trust(ask, &organization)?;
         let make = |row: Result<Import>| {
             let e164 = row.as_ref().map(|import| import.e164.clone()).unwrap_or_default();
             (
                 e164,
                 row.and_then(|import| {
-                    self.imported(ask, &organization, provider, &import).map(|(number, _)| number)
+                    self.imported(ask, (&organization, trust), provider, &import).map(|(number, _)| number)
                 }),
             )
         };
@@ -94,38 +96,28 @@ impl App {
     pub(super) fn imported(
         &self,
         ask: Ask<'_>,
-        organization: &Organization,
+        (organization, trust): (&Organization, Trust),
         provider: ProviderId,
         import: &Import,
     ) -> Result<(Number, Option<Guard>)> {
         let birth = self.birth(ask);
         let found = self.wiring_of_setup(ask, &import.setup, birth.environment)?;
-        let environment = import.setup.environment.unwrap_or(birth.environment);
-        let trust = self.import_trust(ask, organization, environment)?;
         let setup = (import.setup.clone(), found.as_wiring());
         let number = Number::import(organization.id, &import.e164, provider, setup, birth)?;
         let carrier = carriers::of(ProviderKind::SipTrunk);
         let outcome = carrier.ask(CarrierOp::Acquire(number.e164)).map_err(super::failure::of_carrier)?;
-        let ready = outcome == Outcome::Done && trust == Trust::Trusted;
+        let ready = outcome == Outcome::Done && number.is_trusted(trust);
         let number = if ready { number.activate()? } else { number };
         let landing = found.landing(&number);
         Ok((number, landing))
     }
 
-    /// Importing asks for trust: the operator has it; others by setting, which is open while there is one organization
-    /// and in the sandbox.
-    fn import_trust(
-        &self,
-        ask: Ask<'_>,
-        organization: &Organization,
-        environment: Environment,
-    ) -> Result<Trust> {
+    /// Importing asks for trust: the operator has it; others by setting, which is open while there is one organization.
+    pub(super) fn import_trust(&self, ask: Ask<'_>, organization: &Organization) -> Result<Trust> {
         let open = match Settings::read(&organization.settings)?.imports {
             Some(Imports::Open) => true,
             Some(Imports::Operator) => false,
-            None => {
-                environment == Environment::Sandbox || self.store.organization_count().map_err(of_read)? <= 1
-            }
+            None => self.store.organization_count().map_err(of_read)? <= 1,
         };
         Ok(if open || ask.caller.is_operator() { Trust::Trusted } else { Trust::Untrusted })
     }
@@ -209,12 +201,8 @@ impl App {
                 self.check_trunk(before.organization_id, provider)?;
             }
             let found = self.wiring_of_patch(ask, &patch, &before)?;
-            let trust = if before.status == domain::number::Status::Pending {
-                let organization = self.organization_get(ask, before.organization_id)?;
-                self.import_trust(ask, &organization, before.environment)?
-            } else {
-                Trust::Trusted
-            };
+            let organization = self.organization_get(ask, before.organization_id)?;
+            let trust = self.import_trust(ask, &organization)?;
             let next = before.update(patch.clone(), found.as_wiring(), trust, ask.now)?;
             let event = ask.event(next.organization_id, "number.updated", next.id);
             let put = |n: Number| Change::Number(Box::new(n));
@@ -297,17 +285,28 @@ impl App {
 
     pub(super) async fn number_restore(&self, ask: Ask<'_>, number: NumberRef) -> Result<View> {
         let outcome = again!(None::<u64>, {
-            let before = self.number_find(ask, &number)?;
-            let next = before.restore(ask.now)?;
-            let organization = self.organization_get(ask, next.organization_id)?;
+            let before = self.on_provider(self.number_find(ask, &number)?)?;
+            let organization = self.organization_get(ask, before.organization_id)?;
+            let found = self.wiring(ask, before.endpoint_id, None, before.environment)?;
+            let next = before.restore(
+                found.as_wiring().endpoint,
+                self.import_trust(ask, &organization)?,
+                ask.now,
+            )?;
             let mut commit = Commit::default();
-            if let Some(stock) = self.stock_of(&next)? {
-                commit
+            match self.stock_of(&next)? {
+                Some(stock) => commit
                     .changes
-                    .push(Change::Stock(stock.moved(domain::stock::StockState::Sold(next.id), ask.now)));
+                    .push(Change::Stock(stock.moved(domain::stock::StockState::Sold(next.id), ask.now))),
+                None if next.stock_id.is_some() => {
+                    let words = "The number has left the stock; it cannot be restored.";
+                    return Err(Error::new(Kind::Conflict, What::Number, words));
+                }
+                None => {}
             }
             commit.changes.push(Change::Number(Box::new(next.clone())));
             commit.changes.push(ask.event(next.organization_id, "number.restored", next.id));
+            commit.guards.extend(found.landing(&next));
             commit
                 .guards
                 .extend(organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)));
@@ -315,6 +314,20 @@ impl App {
             self.commit(ask, commit, View::Number(Box::new(view))).await
         });
         outcome.map_err(|error| taken(error, "Somebody else holds the number by now."))
+    }
+
+    /// The number on a provider that is there: the one it was released from may have gone since.
+    fn on_provider(&self, number: Number) -> Result<Number> {
+        let Some(id) = number.provider_id else { return Ok(number) };
+        if self.store.provider_get(id).map_err(of_read)?.is_some() {
+            return Ok(number);
+        }
+        if number.stock_id.is_none() {
+            let words = "The number's trunk is gone; import the number on another.";
+            return Err(Error::new(Kind::Conflict, What::Provider, words).at("provider_id"));
+        }
+        let managed = self.store.provider_managed_first(number.organization_id).map_err(of_read)?;
+        Ok(Number { provider_id: managed.map(|p| p.id), ..number })
     }
 
     pub(super) async fn number_credentials(&self, ask: Ask<'_>, number: NumberRef) -> Result<View> {

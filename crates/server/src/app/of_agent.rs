@@ -219,6 +219,7 @@ impl App {
             self.endpoint_of(ask, id, Some(agent)).map_err(|error| error.at("endpoint_id"))?;
         }
         let trunk = self.only_trunk(&organization)?;
+        let trust = self.import_trust(ask, &organization)?;
         let done = again!(None::<u64>, {
             let (mut seen, mut guards, mut rows, mut changes) =
                 (HashSet::new(), Vec::new(), Vec::new(), Vec::new());
@@ -231,7 +232,7 @@ impl App {
                     environment: import.environment,
                 };
                 let row = Import { e164: text.clone(), setup };
-                let (number, landing) = self.imported(ask, &organization, trunk, &row)?;
+                let (number, landing) = self.imported(ask, (&organization, trust), trunk, &row)?;
                 if !seen.insert(number.e164) {
                     return Err(Error::invalid(
                         What::Number,

@@ -130,7 +130,7 @@ async fn what_is_there_already_exists() {
     world.commit(vec![Change::Number(Box::new(second.clone()))]).await.unwrap();
     assert_eq!(world.store.number_holder(number.e164).unwrap(), Some((other, second.id)));
     assert_eq!(world.store.number_find(id, number.e164).unwrap(), Some(released.clone()));
-    let restored = released.restore(world.now()).unwrap();
+    let restored = released.restore(None, Trust::Trusted, world.now()).unwrap();
     let refused = world.commit(vec![Change::Number(Box::new(restored))]).await;
     assert!(matches!(refused, Err(CommitError::Exists(What::Number))), "{refused:?}");
     assert_eq!(
@@ -243,7 +243,7 @@ async fn a_number_lands_on_what_was_read_and_a_moved_endpoint_takes_all_its_numb
     let of = |agent: &domain::Agent| world.store.endpoints_of_agent(id, &agent.id, 9).unwrap();
     assert_eq!((of(&old), of(&new)), (vec![endpoint.clone()], vec![]));
     let mut number = world.new_number(id, &provider, 14_155_550_100);
-    number = number.follow(Some(&endpoint), world.now());
+    number = number.follow(Some(&endpoint), Trust::Trusted, world.now()).unwrap();
     number.version = 1;
     let put = |number: &domain::Number| vec![Change::Number(Box::new(number.clone()))];
     let landed = world.guarded(put(&number), Guard::EndpointAt(id, endpoint.id, 2)).await;
@@ -255,7 +255,7 @@ async fn a_number_lands_on_what_was_read_and_a_moved_endpoint_takes_all_its_numb
     let followed = Guard::EndpointFollowed(id, endpoint.id);
     let alone = world.guarded(vec![Change::Endpoint(moved.clone())], followed).await;
     assert!(matches!(alone, Err(CommitError::Guard(Guard::EndpointFollowed(..)))), "{alone:?}");
-    let mut both = put(&number.follow(Some(&moved), world.now()));
+    let mut both = put(&number.follow(Some(&moved), Trust::Trusted, world.now()).unwrap());
     both.push(Change::Endpoint(moved.clone()));
     world.guarded(both, followed).await.unwrap();
     assert_eq!((of(&old), of(&new)), (vec![], vec![moved]));
