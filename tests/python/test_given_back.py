@@ -84,3 +84,25 @@ def test_what_has_left_the_stock_is_not_restored(tenant):
     release(tenant, number)
     ok(tenant.server.admin.delete(f"/api/v1/stock/{stock['id']}"))
     assert restore(tenant, number).status_code == 409
+
+
+def test_what_is_in_stock_is_bought_and_not_imported(tenant):
+    stock, trunk = tenant.server.stock(), own_trunk(tenant)
+    new = {"e164": stock["e164"], "provider_id": trunk}
+    assert tenant.native.post("/api/v1/numbers", json=new).status_code == 409
+    many = ok(tenant.native.post("/api/v1/numbers/import", json={"provider_id": trunk, "numbers": [{"e164": stock["e164"]}]}), 200)
+    assert (many["created"], many["failed"]) == (0, 1)
+    number = ok(tenant.admin.post("/api/v1/numbers", json={"stock_id": stock["id"]}), 201)
+    release(tenant, number)
+    # It rests, and is its former holder's to take back.
+    assert tenant.native.post("/api/v1/numbers", json=new).status_code == 409
+    assert ok(restore(tenant, number), 200)["status"] == "active"
+
+
+def test_what_is_held_is_not_put_in_stock(tenant):
+    number = tenant.number(trunk={"id": own_trunk(tenant)})
+    row = {"e164": number["e164"], "setup_cost_cents": 1, "monthly_cost_cents": 1}
+    assert tenant.server.admin.post("/api/v1/stock", json=row).status_code == 409
+    release(tenant, number)
+    ok(tenant.server.admin.post("/api/v1/stock", json=row), 201)
+    assert restore(tenant, number).status_code == 409

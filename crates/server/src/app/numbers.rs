@@ -14,6 +14,9 @@ use super::failure::of_read;
 use super::stock::taken;
 use super::{App, Ask, again, expect, one};
 
+/// Why a number cannot be brought in.
+const TAKEN: &str = "The number is held already, or is in the operator's stock.";
+
 /// The things that a request's ids stand for, looked up within the tenant.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
@@ -55,7 +58,7 @@ impl App {
         let commit = Commit { changes, guards, answer: None };
         let view = self.number_view(ask, number)?;
         let done = self.commit(ask, commit, View::Number(Box::new(view))).await;
-        done.map_err(|error| taken(error, "The number is held already."))
+        done.map_err(|error| taken(error, TAKEN))
     }
 
     pub(super) async fn number_import_many(
@@ -88,7 +91,7 @@ impl App {
             }
         }
         let put = |number: &Number| Change::Number(Box::new(number.clone()));
-        let results = self.write_rows(rows, put, |number| number.id, "The number is held already.").await?;
+        let results = self.write_rows(rows, put, |number| number.id, TAKEN).await?;
         Ok(View::Imported(results))
     }
 
@@ -313,7 +316,9 @@ impl App {
             let view = self.number_view(ask, next)?;
             self.commit(ask, commit, View::Number(Box::new(view))).await
         });
-        outcome.map_err(|error| taken(error, "Somebody else holds the number by now."))
+        outcome.map_err(|error| {
+            taken(error, "The number is somebody else's by now, or in the operator's stock.")
+        })
     }
 
     /// The number on a provider that is there: the one it was released from may have gone since.

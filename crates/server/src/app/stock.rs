@@ -13,6 +13,9 @@ use crate::clock;
 /// How many rows of a bulk request are written in one commit. A row refused by the store is found by splitting its batch.
 pub(super) const BATCH: usize = 5_000;
 
+/// Why a number cannot be put in stock.
+const TAKEN: &str = "The number is in stock already, or an organization holds it.";
+
 impl App {
     pub(super) async fn stock_add_one(&self, ask: Ask<'_>, new: StockNew) -> Result<View> {
         ask.caller.require_operator()?;
@@ -20,7 +23,7 @@ impl App {
         let event = ask.event(domain::ids::OrganizationId::NONE, "stock.added", stock.id);
         let changes = vec![Change::Stock(stock.clone()), event];
         let done = self.commit(ask, Commit { changes, ..Commit::default() }, View::Stock(stock)).await;
-        done.map_err(|error| taken(error, "The number is in stock already."))
+        done.map_err(|error| taken(error, TAKEN))
     }
 
     pub(super) async fn stock_add(&self, ask: Ask<'_>, rows: Vec<Result<StockNew>>) -> Result<View> {
@@ -31,7 +34,7 @@ impl App {
         };
         let rows: Vec<_> = rows.into_iter().map(make).collect();
         let put = |stock: &Stock| Change::Stock(stock.clone());
-        let results = self.write_rows(rows, put, |stock| stock.id, "The number is in stock already.").await?;
+        let results = self.write_rows(rows, put, |stock| stock.id, TAKEN).await?;
         Ok(View::StockAdded(results))
     }
 

@@ -12,7 +12,7 @@ use super::apply::Tx;
 use super::index::{NEWEST, Text, row_of};
 use super::list::{List, page_of_ids};
 use super::search::{SHORT_SCAN, Sought, digits_asked, digits_of};
-use super::sql::{Columns, Table, blob, blob_of, corrupt, e164, int, one, time, time_of};
+use super::sql::{Columns, Table, blob, blob_of, corrupt, e164, exists, int, one, time, time_of};
 use crate::error::{CommitError, StoreError};
 
 const COLUMNS: &str = "e164, country, kind, setup_cost, monthly_cost, voice, sms, fax, state, number_id, until, \
@@ -88,6 +88,9 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
         int(*version),
         blob(*id)
     ];
+    if *version == 1 && super::number::holder(tx.db, *number)?.is_some() {
+        return Err(CommitError::Exists(What::Stock));
+    }
     TABLE.put(tx.db, What::Stock, *version, row).map_err(|f| f.about(What::Stock, What::Stock))?;
     if *version == 1 {
         // The table's own counter gave the row its serial; it stands for the row in the search index.
@@ -110,6 +113,11 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: StockId, version: u64) -> Result<(), C
 
 pub(crate) fn get(db: &Connection, id: StockId) -> Result<Option<Stock>, StoreError> {
     one(db, &format!("{} AND id = $1", TABLE.select), params![blob(id)], read)
+}
+
+/// Whether a number is in stock, in whatever state.
+pub(super) fn is_here(db: &Connection, number: E164) -> Result<bool, StoreError> {
+    exists(db, "SELECT 1 FROM stock WHERE e164 = $1", params![e164(number)])
 }
 
 pub(crate) fn find(db: &Connection, number: E164) -> Result<Option<Stock>, StoreError> {

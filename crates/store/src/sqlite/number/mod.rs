@@ -200,6 +200,11 @@ fn blame(db: &Connection, number: &Number) -> Result<What, StoreError> {
 /// A number that comes to be held claims its E.164, and one that ceases to be gives the claim up.
 fn claim(tx: &Tx<'_>, number: &Number, was_held: bool) -> Result<(), CommitError> {
     let (digits, owner, own) = (e164(number.e164), blob(number.organization_id), blob(number.id));
+    // What the operator has in stock, on sale or resting, is had from there only.
+    let from_elsewhere = !was_held && number.status.is_held() && number.stock_id.is_none();
+    if from_elsewhere && super::stock::is_here(tx.db, number.e164)? {
+        return Err(CommitError::Exists(What::Number));
+    }
     let (sql, change) = match (was_held, number.status.is_held()) {
         (false, true) => {
             ("INSERT INTO number_claims (e164, organization_id, number_id) VALUES ($1, $2, $3)", 1)
