@@ -1,5 +1,6 @@
 """Calls that cost money, and what the log must not say of any of it."""
 
+import sqlite3
 import time
 
 from harness import Server, ok, wait_for
@@ -79,3 +80,29 @@ def test_the_log_says_nothing_of_callers_numbers_or_secrets(tmp_path):
         assert not told, f"the log tells {told}"
     finally:
         server.stop()
+
+
+def test_a_key_moves_money_once_and_never_hides_another_movement(fresh):
+    tenant = fresh.start().tenant("keyed", cents=0)
+    path, key = f"/api/v1/organizations/{tenant.id}/ledger", {"idempotency-key": "credit"}
+
+    def post(cents):
+        return fresh.admin.post(path, json={"amount_cents": cents, "reason": "credit"}, headers=key)
+
+    def store(sql):
+        with sqlite3.connect(fresh.store) as db:
+            db.execute(sql)
+        db.close()
+
+    first = ok(post(100), 201)
+    # As after a crash between the work and the keeping of its answer.
+    store("DELETE FROM answers")
+    assert ok(post(100), 201)["id"] == first["id"]
+    store("DELETE FROM answers")
+    assert post(500).status_code == 422 and tenant.balance() == 100
+    # As after a day: the key names a new request.
+    a_day = 25 * 3_600 * 1_000_000
+    store(f"UPDATE answers SET at = at - {a_day}")
+    store(f"UPDATE postings SET at = at - {a_day}")
+    assert ok(post(100), 201)["id"] != first["id"]
+    assert tenant.balance() == 200

@@ -82,6 +82,9 @@ pub struct Commit {
     pub answer: Option<KeptAnswer>,
 }
 
+/// For how many hours the first answer to a request is kept: after that its key names a new one.
+pub const KEPT_HOURS: i64 = 24;
+
 /// The first answer to a request with an idempotency key, kept for its repeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptAnswer {

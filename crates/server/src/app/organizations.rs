@@ -1,12 +1,15 @@
 //! Tenants, their keys and their money.
 
 use domain::caller::Caller;
+use domain::change::KEPT_HOURS;
 use domain::ids::{KeyId, OrganizationId, PostingId};
 use domain::key::{KeyNew, Minted};
+use domain::ledger::Entry;
 use domain::op::{Expect, OrganizationNew, Secret};
 use domain::organization::OrganizationPatch;
 use domain::{
-    Change, Commit, Error, Key, Kind, Micros, Organization, Page, Paged, Posting, Result, View, What,
+    Change, Commit, Error, Key, Kind, Micros, Organization, Page, Paged, Posting, Result, Timestamp, View,
+    What,
 };
 
 use super::failure::of_read;
@@ -133,20 +136,39 @@ impl App {
         // The entry's number and balance are the store's to give, so the view is read back after the commit and its answer is
         // kept by a commit of its own. Should we die between the two, the repeat has the same posting id, is refused as there
         // already, and reads the same entry back: money moves once.
-        let posting_id = ask.slot.map_or_else(clock::id, |slot| {
-            let (half, _) = slot.split_first_chunk::<16>().expect("a slot has 32 bytes");
-            uuid::Uuid::from_bytes(*half)
-        });
-        let posting = Posting::funding(PostingId(posting_id), id, amount, reason, ask.now);
-        let (posting_id, event) = (posting.id, ask.event(id, "ledger.posted", posting.id));
-        let changes = vec![Change::Posting(posting), event];
-        let unkept = Ask { keep: None, ..ask };
-        match self.commit(unkept, Commit { changes, ..Commit::default() }, View::Done).await {
-            Err(error) if error.kind == Kind::Exists && ask.slot.is_some() => {}
-            outcome => drop(outcome?),
+        for use_of_key in 0_u64.. {
+            let posting_id =
+                PostingId(ask.slot.map_or_else(clock::id, |slot| self.posting_of(&slot, use_of_key)));
+            let posting = Posting::funding(posting_id, id, amount, reason.clone(), ask.now);
+            let changes = vec![Change::Posting(posting), ask.event(id, "ledger.posted", posting_id)];
+            let unkept = Ask { keep: None, ..ask };
+            let done = self.commit(unkept, Commit { changes, ..Commit::default() }, View::Done).await;
+            let is_new = match done {
+                Err(error) if error.kind == Kind::Exists && ask.slot.is_some() => false,
+                outcome => outcome.map(|_| true)?,
+            };
+            let entry = self.store.wallet_entry(id, posting_id).map_err(of_read)?;
+            let entry =
+                entry.ok_or_else(|| Error::internal("a posting that is there has no wallet entry"))?;
+            if is_new
+                || (entry.amount, entry.reason.as_str()) == (amount, reason.as_str())
+                    && is_kept(&entry, ask.now)
+            {
+                return Ok(View::Entry(entry));
+            }
+            if is_kept(&entry, ask.now) {
+                let words = "This `Idempotency-Key` was used with another request; choose a new one.";
+                return Err(Error::new(Kind::KeyReused, What::Request, words));
+            }
+            // The key's former use is over: this is a new request, and the next id is its own.
         }
-        let entry = self.store.wallet_entry(id, posting_id).map_err(of_read)?;
-        entry.map(View::Entry).ok_or_else(|| Error::internal("a posting just written has no wallet entry"))
+        Err(Error::internal("a key was used more often than can be counted"))
+    }
+
+    /// The id of what a request with this slot posts, when its key is used for the n-th time.
+    fn posting_of(&self, slot: &[u8; 32], use_of_key: u64) -> uuid::Uuid {
+        let mac = self.vault.mac(&[b"posting", slot, &use_of_key.to_le_bytes()]);
+        uuid::Uuid::from_bytes(std::array::from_fn(|i| mac[i]))
     }
 
     pub(super) fn ledger_list(&self, ask: Ask<'_>, id: OrganizationId, page: &Page<u64>) -> Result<View> {
@@ -168,6 +190,11 @@ impl App {
             outcome => outcome.map(|_| ()),
         }
     }
+}
+
+/// Whether an entry is young enough for a repeat of its request to mean it.
+fn is_kept(entry: &Entry, now: Timestamp) -> bool {
+    now.duration_since(entry.at) < jiff::SignedDuration::from_hours(KEPT_HOURS)
 }
 
 fn sees(caller: &Caller, id: OrganizationId) -> bool {

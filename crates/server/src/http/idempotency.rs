@@ -5,7 +5,7 @@
 //! without the other. Two nodes that run the same request at once are told apart by the store: one slot, one commit.
 
 use dialects::Reply;
-use domain::change::KeptAnswer;
+use domain::change::{KEPT_HOURS, KeptAnswer};
 use domain::provider::Sealed;
 use domain::{Caller, Error, Kind, Result, Timestamp, What};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -16,8 +16,6 @@ use crate::app::App;
 
 /// The longest key, in bytes.
 const KEY_MAX: usize = 255;
-/// For how long answers are kept.
-const KEPT_HOURS: i64 = 24;
 
 type Slot = [u8; 32];
 

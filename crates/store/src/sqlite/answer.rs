@@ -1,14 +1,14 @@
 //! First answers to requests with an idempotency key.
 
 use domain::What;
-use domain::change::KeptAnswer;
+use domain::change::{KEPT_HOURS, KeptAnswer};
 use rusqlite::{Connection, params};
 
 use super::sql::{one, time, write};
 use crate::error::{CommitError, StoreError};
 
-/// How long an answer is kept, in microseconds: 24 hours.
-const KEPT_US: i64 = 24 * 3_600 * 1_000_000;
+/// How long an answer is kept, in microseconds.
+const KEPT_US: i64 = KEPT_HOURS * 3_600 * 1_000_000;
 /// How many expired answers are removed with each one that is kept: more than one, so that they cannot pile up.
 const PURGED: i64 = 2;
 
