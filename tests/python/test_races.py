@@ -3,17 +3,17 @@
 import collections
 import threading
 
-from harness import ok
+from harness import new_number, ok
 
 
-def all_at_once(requests):
+def all_at_once(requests, path="/v1/phone-numbers"):
     """Sends each request from a thread of its own, all released together; gives the answers in order."""
     barrier, answers = threading.Barrier(len(requests)), [None] * len(requests)
 
     def one(at, client, body):
         client.get("/health/live")  # the connection is open before the start
         barrier.wait()
-        answers[at] = client.post("/v1/phone-numbers", json=body)
+        answers[at] = client.post(path, json=body)
 
     threads = [threading.Thread(target=one, args=(at, client, body)) for at, (client, body) in enumerate(requests)]
     for thread in threads:
@@ -87,3 +87,15 @@ def test_slots_are_not_overdrawn(server):
     assert [a.status_code for a in answers].count(201) == 3
     assert len(ok(buyer.krosai.get("/v1/phone-numbers"), 200)) == 3
     assert_ledger(buyer, 100_000 - 30)
+
+
+def test_imports_at_once_stay_within_the_slots(server):
+    tenant = server.tenant("bulk")
+    trunk, slots = tenant.trunk("198.51.100.9"), 300
+    ok(server.admin.patch(f"/api/v1/organizations/{tenant.id}", json={"number_slots": slots}), 200)
+    bodies = [{"provider_id": trunk["id"], "numbers": [{"e164": new_number()} for _ in range(slots)]} for _ in range(4)]
+    answers = all_at_once([(tenant.server.api(tenant.admin.headers), body) for body in bodies], "/api/v1/numbers/import")
+    created = sum(ok(a, 200)["created"] for a in answers if a.status_code != 402)
+    assert created == len(tenant.pages("/api/v1/numbers")) == slots
+    told = [e for e in tenant.pages("/api/v1/events") if e["name"] == "number.imported_many"]
+    assert sum(event["data"]["count"] for event in told) == slots

@@ -472,12 +472,15 @@ impl Number {
 
     /// Gives the number back. A number of the stock rests for the quarantine; one on an own trunk is free at once.
     pub fn release(&self, settings: &Settings, now: Timestamp) -> Result<Self> {
-        let mut next = self.clone();
+        let mut next = self.given_up(settings, now);
         next.status = self.status.after(Step::Release)?;
-        next.released_at = Some(now);
-        let rest = jiff::SignedDuration::from_hours(24 * i64::from(settings.quarantine_days));
-        next.quarantined_until = self.stock_id.and_then(|_| now.checked_add(rest).ok());
         Ok(next.changed_from(self, now))
+    }
+
+    fn given_up(&self, settings: &Settings, now: Timestamp) -> Self {
+        let rest = jiff::SignedDuration::from_hours(24 * i64::from(settings.quarantine_days));
+        let quarantined_until = self.stock_id.and_then(|_| now.checked_add(rest).ok());
+        Self { released_at: Some(now), quarantined_until, ..self.clone() }
     }
 
     /// What becomes of the stock when this number's holder gives it up.
@@ -509,7 +512,7 @@ impl Number {
 
     /// Removes the number for good. A held number of the stock rests like a released one before it is sold again.
     pub fn delete(&self, settings: &Settings, now: Timestamp) -> Result<Self> {
-        let mut next = if self.status.is_held() { self.release(settings, now)? } else { self.clone() };
+        let mut next = if self.status.is_held() { self.given_up(settings, now) } else { self.clone() };
         next.status = self.status.after(Step::Delete)?;
         Ok(next.changed_from(self, now))
     }
@@ -666,6 +669,18 @@ mod tests {
             assert_eq!(from.after(step).unwrap(), to);
         }
         assert_eq!(Status::Released.after(Step::Activate).unwrap_err().kind, Kind::Conflict);
+    }
+
+    #[test]
+    fn whatever_the_table_lets_be_deleted_is() {
+        let (settings, now) = (Settings::read(&Bag::new()).unwrap(), Timestamp::UNIX_EPOCH);
+        let buy = (NumberSetup::default(), Wiring::default());
+        let (bought, _) =
+            Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+        for (status, ..) in TRANSITIONS.into_iter().filter(|(_, step, _)| *step == Step::Delete) {
+            let gone = Number { status, ..bought.clone() }.delete(&settings, now).unwrap();
+            assert_eq!((gone.status, gone.quarantined_until.is_some()), (Status::Deleted, status.is_held()));
+        }
     }
 
     fn birth(id: u128) -> Birth {

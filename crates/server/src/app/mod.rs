@@ -79,6 +79,19 @@ impl Ask<'_> {
         self.caller.organization()
     }
 
+    /// An entry of the audit log about many rows that this request wrote at once.
+    fn event_of_many(
+        &self,
+        organization_id: OrganizationId,
+        name: &'static str,
+        subject: impl std::fmt::Display,
+        count: usize,
+    ) -> Change {
+        let data = [("count".to_owned(), count.into())].into_iter().collect();
+        let (id, actor, at) = (EventId(clock::id()), self.caller.actor, self.now);
+        Change::Event(Event { id, organization_id, name, actor, subject: subject.to_string(), data, at })
+    }
+
     /// An entry of the audit log about this request.
     fn event(
         &self,

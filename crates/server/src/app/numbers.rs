@@ -11,7 +11,7 @@ use domain::{Change, Commit, Error, Guard, Kind, Number, Organization, Page, Pat
 use store::NumberShown;
 
 use super::failure::of_read;
-use super::stock::taken;
+use super::stock::{Bulk, taken};
 use super::{App, Ask, again, expect, one};
 
 /// Why a number cannot be brought in.
@@ -79,7 +79,8 @@ impl App {
                 }),
             )
         };
-        let rows: Vec<_> = rows.into_iter().map(make).collect();
+        // As in `stock_add`: other tasks of this thread go on elsewhere meanwhile.
+        let rows: Vec<_> = tokio::task::block_in_place(|| rows.into_iter().map(make).collect());
         let good = rows.iter().filter(|(_, row)| row.is_ok()).count();
         if let Some(max) = organization.number_slots {
             let held = self.store.number_held_count(organization.id).map_err(of_read)?;
@@ -90,9 +91,19 @@ impl App {
                 ))));
             }
         }
-        let put = |number: &Number| Change::Number(Box::new(number.clone()));
-        let results = self.write_rows(rows, put, |number| number.id, TAKEN).await?;
-        Ok(View::Imported(results))
+        let bulk = Bulk {
+            put: |number: &Number| Change::Number(Box::new(number.clone())),
+            event: |_: &Number, count| {
+                ask.event_of_many(organization.id, "number.imported_many", provider, count)
+            },
+            guards: organization
+                .number_slots
+                .map(|max| Guard::SlotsWithin(organization.id, max))
+                .into_iter()
+                .collect(),
+            taken: TAKEN,
+        };
+        self.write_rows(rows, bulk, |number| number.id).await.map(View::Imported)
     }
 
     /// A number as it would be imported, and what must hold of where it lands.

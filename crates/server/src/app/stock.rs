@@ -1,10 +1,10 @@
 //! The stock: what the operator sells.
 
-use domain::ids::StockId;
+use domain::ids::{OrganizationId, StockId};
 use domain::op::Expect;
 use domain::stock::{StockNew, StockPatch, StockQuery};
 use domain::view::RowResult;
-use domain::{Change, Commit, Error, Kind, Page, Result, Stock, Timestamp, View, What};
+use domain::{Change, Commit, Error, Guard, Kind, Page, Result, Stock, Timestamp, View, What};
 
 use super::failure::of_read;
 use super::{App, Ask, again, expect, one};
@@ -16,11 +16,23 @@ pub(super) const BATCH: usize = 5_000;
 /// Why a number cannot be put in stock.
 const TAKEN: &str = "The number is in stock already, or an organization holds it.";
 
+/// What the commits of a bulk request have in common.
+pub(super) struct Bulk<P, E> {
+    /// Writes a row.
+    pub(super) put: P,
+    /// The audit log's one entry of a commit, by its first row and how many there are.
+    pub(super) event: E,
+    /// What must hold after each commit.
+    pub(super) guards: Vec<Guard>,
+    /// What is said of a row that is there already.
+    pub(super) taken: &'static str,
+}
+
 impl App {
     pub(super) async fn stock_add_one(&self, ask: Ask<'_>, new: StockNew) -> Result<View> {
         ask.caller.require_operator()?;
         let stock = Stock::create(StockId(clock::id()), new, ask.now)?;
-        let event = ask.event(domain::ids::OrganizationId::NONE, "stock.added", stock.id);
+        let event = ask.event(OrganizationId::NONE, "stock.added", stock.id);
         let changes = vec![Change::Stock(stock.clone()), event];
         let done = self.commit(ask, Commit { changes, ..Commit::default() }, View::Stock(stock)).await;
         done.map_err(|error| taken(error, TAKEN))
@@ -32,10 +44,17 @@ impl App {
             let e164 = row.as_ref().map(|new| new.e164.clone()).unwrap_or_default();
             (e164, row.and_then(|new| Stock::create(StockId(clock::id()), new, ask.now)))
         };
-        let rows: Vec<_> = rows.into_iter().map(make).collect();
-        let put = |stock: &Stock| Change::Stock(stock.clone());
-        let results = self.write_rows(rows, put, |stock| stock.id, TAKEN).await?;
-        Ok(View::StockAdded(results))
+        // Reading a hundred thousand numbers takes a second, in which calls go on on this thread's other tasks.
+        let rows: Vec<_> = tokio::task::block_in_place(|| rows.into_iter().map(make).collect());
+        let bulk = Bulk {
+            put: |stock: &Stock| Change::Stock(stock.clone()),
+            event: |first: &Stock, count| {
+                ask.event_of_many(OrganizationId::NONE, "stock.added_many", first.id, count)
+            },
+            guards: Vec::new(),
+            taken: TAKEN,
+        };
+        self.write_rows(rows, bulk, |stock| stock.id).await.map(View::StockAdded)
     }
 
     /// Writes the good rows of a bulk request and says of each row what became of it. Rows stand for themselves: one that
@@ -43,9 +62,8 @@ impl App {
     pub(super) async fn write_rows<T, K>(
         &self,
         rows: Vec<(String, Result<T>)>,
-        put: impl Fn(&T) -> Change,
+        bulk: Bulk<impl Fn(&T) -> Change, impl Fn(&T, usize) -> Change>,
         id: impl Fn(&T) -> K,
-        words: &str,
     ) -> Result<Vec<RowResult<K>>> {
         let mut results: Vec<RowResult<K>> = Vec::with_capacity(rows.len());
         let mut good: Vec<(usize, T)> = Vec::new();
@@ -62,18 +80,26 @@ impl App {
         let mut waiting: Vec<&[(usize, T)]> = good.chunks(BATCH).rev().collect();
         let mut last = None;
         while let Some(batch) = waiting.pop() {
-            let changes = batch.iter().map(|(_, value)| put(value)).collect();
+            let Some((_, first)) = batch.first() else { continue };
+            let mut changes: Vec<_> = batch.iter().map(|(_, value)| (bulk.put)(value)).collect();
+            changes.push((bulk.event)(first, batch.len()));
             match self
                 .store
-                .commit(Commit { changes, ..Commit::default() })
+                .commit(Commit { changes, guards: bulk.guards.clone(), answer: None })
                 .await
                 .map_err(super::failure::of_commit)
             {
                 Ok(generation) => last = Some(generation),
                 Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Internal) => return Err(error),
+                // Nobody's row is at fault: there is no room for all, and halves of it would be a matter of luck.
+                Err(error) if error.kind == Kind::Slots => {
+                    for (index, _) in batch {
+                        results[*index].result = Err(error.clone());
+                    }
+                }
                 Err(error) => {
                     if let [(index, _)] = batch {
-                        results[*index].result = Err(taken(error, words));
+                        results[*index].result = Err(taken(error, bulk.taken));
                     } else {
                         let (left, right) = batch.split_at(batch.len() / 2);
                         waiting.push(right);
@@ -106,7 +132,7 @@ impl App {
             let before = self.stock_get(id)?;
             expect(expected, before.version, What::Stock)?;
             let next = before.update(patch, ask.now)?;
-            let event = ask.event(domain::ids::OrganizationId::NONE, "stock.updated", id);
+            let event = ask.event(OrganizationId::NONE, "stock.updated", id);
             let commit = one(before.version, next.clone(), next.version, Change::Stock, event);
             self.commit(ask, commit, View::Stock(next)).await
         })
@@ -118,7 +144,7 @@ impl App {
             let before = self.stock_get(id)?;
             expect(expected, before.version, What::Stock)?;
             before.check_removable()?;
-            let event = ask.event(domain::ids::OrganizationId::NONE, "stock.deleted", id);
+            let event = ask.event(OrganizationId::NONE, "stock.deleted", id);
             let changes = vec![Change::StockDelete(id, before.version), event];
             self.commit(ask, Commit { changes, ..Commit::default() }, View::Done).await
         })
