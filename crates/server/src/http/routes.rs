@@ -114,7 +114,7 @@ mod tests {
                     endpoint.path.split('/').map(|s| if s.starts_with('{') { "zz" } else { s }).collect();
                 match routes.find(&endpoint.method, &path.join("/")) {
                     Found::Endpoint(d, (e, _), _) => {
-                        assert_eq!((d.name(), e.verb), (dialect.name(), endpoint.verb))
+                        assert_eq!((d.name(), e.verb), (dialect.name(), endpoint.verb));
                     }
                     Found::Method(..) | Found::Nothing(_) => {
                         panic!("{} {} is not mounted", endpoint.method, endpoint.path)

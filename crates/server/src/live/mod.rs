@@ -74,7 +74,7 @@ impl Live {
     pub(crate) fn apply(&self, change: Changed) {
         match change {
             Changed::Organization(organization, balance) => {
-                self.write().put_organization(&organization, balance)
+                self.write().put_organization(&organization, balance);
             }
             Changed::Balance(id, balance) => self.write().put_balance(id, balance),
             Changed::Key(key) => self.write().put_key(key),

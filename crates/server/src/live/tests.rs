@@ -102,7 +102,7 @@ fn rebuilt(history: &[Changed]) -> Live {
             Changed::Provider(p) => drop(last.insert(format!("p{}", p.id), change.clone())),
             Changed::ProviderGone(id) => drop(last.remove(&format!("p{id}"))),
             Changed::Number(row) if row.status.is_held() => {
-                drop(last.insert(format!("n{}", row.e164), change.clone()))
+                drop(last.insert(format!("n{}", row.e164), change.clone()));
             }
             Changed::Number(row) => {
                 let held = format!("n{}", row.e164);
