@@ -26,11 +26,16 @@ pub fn merge(bags: &mut Bag, patch: Bag, what: What) -> Result<()> {
             bags.insert(dialect, Value::Object(bag));
         }
     }
-    if serde_json::to_vec(bags).is_ok_and(|text| text.len() <= BAGS_MAX) {
+    within(bags, BAGS_MAX, (what, "bags"))
+}
+
+/// Checks that a free object is not too large, in bytes of JSON: a page of a thousand things must stay a page.
+pub(crate) fn within(bag: &Bag, max: usize, (what, field): (What, &'static str)) -> Result<()> {
+    if serde_json::to_vec(bag).is_ok_and(|text| text.len() <= max) {
         return Ok(());
     }
-    let words = format!("The settings of one {} may have at most {BAGS_MAX} bytes.", what.noun());
-    Err(Error::invalid(what, "bags", words))
+    let words = format!("`{field}` of one {} may have at most {max} bytes.", what.noun());
+    Err(Error::invalid(what, field, words))
 }
 
 #[cfg(test)]

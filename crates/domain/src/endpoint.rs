@@ -151,8 +151,6 @@ pub struct EndpointPatch {
 impl Endpoint {
     /// The most targets of one endpoint.
     pub const TARGETS_MAX: usize = 16;
-    /// The most that all bags of one endpoint hold, in bytes of JSON.
-    pub const BAGS_MAX: usize = 16_384;
 
     /// A new endpoint. `first` says that its agent has no other in this environment: then it becomes the default.
     pub fn create(
@@ -215,7 +213,7 @@ impl Endpoint {
         if let Some(addresses) = source_addresses {
             next.source_addresses = crate::provider::within_limit(addresses, "source_addresses")?;
         }
-        next.bags_merge(bags)?;
+        crate::bags::merge(&mut next.bags, bags, What::Endpoint)?;
         // Without an agent there is nothing to be the default of.
         next.is_default &= next.agent_id.is_some();
         if next != *self {
@@ -290,32 +288,6 @@ impl Endpoint {
     /// The first SIP address it answers at, in the order of its targets.
     pub fn sip_url(&self) -> Option<&str> {
         self.targets.first().map(|target| target.uri.as_str())
-    }
-
-    /// Merges fields into the bags of dialects; null removes one, and an empty bag goes.
-    fn bags_merge(&mut self, bags: Bag) -> Result<()> {
-        for (dialect, fields) in bags {
-            let serde_json::Value::Object(fields) = fields else { continue };
-            let mut bag = match self.bags.remove(&dialect) {
-                Some(serde_json::Value::Object(bag)) => bag,
-                Some(_) | None => Bag::new(),
-            };
-            for (name, value) in fields {
-                if value.is_null() {
-                    bag.remove(&name);
-                } else {
-                    bag.insert(name, value);
-                }
-            }
-            if !bag.is_empty() {
-                self.bags.insert(dialect, serde_json::Value::Object(bag));
-            }
-        }
-        if serde_json::to_vec(&self.bags).is_ok_and(|text| text.len() <= Self::BAGS_MAX) {
-            return Ok(());
-        }
-        let words = format!("The settings of one endpoint may have at most {} bytes.", Self::BAGS_MAX);
-        Err(Error::invalid(What::Endpoint, "bags", words))
     }
 
     /// Settles who is the default of this endpoint's (agent, environment) after it changed: the first becomes it, and

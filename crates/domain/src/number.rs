@@ -296,6 +296,8 @@ pub struct Birth {
     pub environment: Environment,
 }
 
+/// The largest of a number's two free settings, in bytes of JSON.
+pub const SETTINGS_MAX: usize = 65_536;
 /// The longest label, in characters.
 pub const LABEL_MAX: usize = 200;
 
@@ -419,8 +421,14 @@ impl Number {
         next.set_label(label)?;
         next.allow_inbound = allow_inbound.unwrap_or(next.allow_inbound);
         next.allow_outbound = allow_outbound.unwrap_or(next.allow_outbound);
-        next.psa_settings = psa_settings.unwrap_or(next.psa_settings);
-        next.agent_settings = agent_settings.unwrap_or(next.agent_settings);
+        if let Some(settings) = psa_settings {
+            crate::bags::within(&settings, SETTINGS_MAX, (What::Number, "psa_settings"))?;
+            next.psa_settings = settings;
+        }
+        if let Some(settings) = agent_settings {
+            crate::bags::within(&settings, SETTINGS_MAX, (What::Number, "agent_settings"))?;
+            next.agent_settings = settings;
+        }
         if let Some(switch) = status {
             if self.status == Status::Pending && !next.is_trusted(trust) {
                 let words = "The number waits for the operator, who alone can activate it.";
@@ -789,6 +797,19 @@ mod tests {
                 number = next;
                 prop_assert_eq!(matches!(stock.state, StockState::Sold(_)), number.status.is_held());
             }
+        }
+
+        /// Free settings are kept up to their limit and refused, by name, beyond it.
+        #[test]
+        fn free_settings_are_bounded(over in 0usize..100) {
+            let buy = (NumberSetup::default(), Wiring::default());
+            let (bought, _) = Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+            // {"x":"…"} takes eight bytes besides the text.
+            let bag = |length: usize| Bag::from_iter([("x".to_owned(), "y".repeat(length).into())]);
+            let with = |bag| NumberPatch { psa_settings: Some(bag), ..NumberPatch::default() };
+            let update = |bag| bought.update(with(bag), Wiring::default(), Trust::Trusted, Timestamp::UNIX_EPOCH);
+            prop_assert!(update(bag(SETTINGS_MAX - 8 - over)).is_ok());
+            prop_assert_eq!(update(bag(SETTINGS_MAX - 7 + over)).unwrap_err().field, Some("psa_settings"));
         }
 
         /// A change that names what is there already changes nothing: the entity tag stays.
