@@ -1,0 +1,176 @@
+//! Properties of a number's life.
+
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn every_state_has_a_name_and_no_transition_leaves_deleted() {
+    for (status, name) in Status::NAMES {
+        assert_eq!(Status::parse(name), Some(status));
+        assert_eq!(status.as_str(), name);
+    }
+    assert!(TRANSITIONS.iter().all(|(from, _, _)| *from != Status::Deleted));
+}
+
+#[test]
+fn only_restore_leaves_released_alive() {
+    for (from, step, to) in TRANSITIONS {
+        if !from.is_held() && to.is_held() {
+            assert_eq!(from, Status::Released);
+            assert!(matches!(step, Step::Restore | Step::Reclaim));
+        }
+        assert_eq!(from.after(step).unwrap(), to);
+    }
+    assert_eq!(Status::Released.after(Step::Activate).unwrap_err().kind, Kind::Conflict);
+}
+
+#[test]
+fn whatever_the_table_lets_be_deleted_is() {
+    let (settings, now) = (Settings::read(&Bag::new()).unwrap(), Timestamp::UNIX_EPOCH);
+    let buy = (NumberSetup::default(), Wiring::default());
+    let (bought, _) =
+        Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+    for (status, ..) in TRANSITIONS.into_iter().filter(|(_, step, _)| *step == Step::Delete) {
+        let gone = Number { status, ..bought.clone() }.delete(&settings, now).unwrap();
+        assert_eq!((gone.status, gone.quarantined_until.is_some()), (Status::Deleted, status.is_held()));
+    }
+}
+
+fn birth(id: u128) -> Birth {
+    let sip_credentials = Credentials { username: "u".into(), password: crate::provider::Sealed(Vec::new()) };
+    let id = NumberId(uuid::Uuid::from_u128(id));
+    Birth { now: Timestamp::UNIX_EPOCH, id, sip_credentials, environment: Environment::Live }
+}
+
+fn in_stock() -> Stock {
+    let new = crate::stock::StockNew {
+        e164: "+14155550100".into(),
+        country: None,
+        kind: None,
+        setup_cost_cents: 1,
+        monthly_cost_cents: 1,
+        capabilities: Capabilities::default(),
+    };
+    Stock::create(StockId(uuid::Uuid::nil()), new, Timestamp::UNIX_EPOCH).unwrap()
+}
+
+#[test]
+fn a_number_moves_between_trunks_and_never_off_the_stock() {
+    let (owner, trunk) = (OrganizationId(uuid::Uuid::nil()), |n| ProviderId(uuid::Uuid::from_u128(n)));
+    let moved = |number: &Number| {
+        let patch = NumberPatch { provider_id: Some(trunk(2)), ..NumberPatch::default() };
+        number.update(patch, Wiring::default(), Trust::Trusted, Timestamp::UNIX_EPOCH)
+    };
+    let nothing = || (NumberSetup::default(), Wiring::default());
+    let own = Number::import(owner, "+14155550100", trunk(1), nothing(), birth(1)).unwrap();
+    assert_eq!(moved(&own).unwrap().provider_id, Some(trunk(2)));
+    let (bought, _) = Number::buy(owner, &in_stock(), None, nothing(), birth(1)).unwrap();
+    assert_eq!(moved(&bought).unwrap_err().field, Some("provider_id"));
+    assert!(own.check_unassigned().is_ok());
+    let assigned = Number { agent_id: AgentId::parse("a"), ..own };
+    assert_eq!(assigned.check_unassigned().unwrap_err().kind, Kind::Conflict);
+}
+
+/// No way round the operator: not by giving back and taking back, not by way of the sandbox.
+#[test]
+fn an_import_is_not_used_without_consent() {
+    let (settings, now) = (Settings::read(&Bag::new()).unwrap(), Timestamp::UNIX_EPOCH);
+    let import = |environment| {
+        let setup =
+            (NumberSetup { environment: Some(environment), ..NumberSetup::default() }, Wiring::default());
+        Number::import(
+            OrganizationId(uuid::Uuid::nil()),
+            "+14155550100",
+            ProviderId(uuid::Uuid::nil()),
+            setup,
+            birth(1),
+        )
+        .unwrap()
+    };
+    let released = import(Environment::Live).release(&settings, now).unwrap();
+    assert_eq!(released.restore(None, Trust::Untrusted, now).unwrap().status, Status::Pending);
+    assert_eq!(released.restore(None, Trust::Trusted, now).unwrap().status, Status::Active);
+    let tried = import(Environment::Sandbox).activate().unwrap();
+    let live = || NumberPatch { environment: Some(Environment::Live), ..NumberPatch::default() };
+    assert_eq!(
+        tried.update(live(), Wiring::default(), Trust::Untrusted, now).unwrap_err().kind,
+        Kind::Conflict
+    );
+    assert_eq!(
+        tried.update(live(), Wiring::default(), Trust::Trusted, now).unwrap().environment,
+        Environment::Live
+    );
+    let on = NumberPatch { status: Some(Switch::Active), ..live() };
+    assert!(import(Environment::Sandbox).update(on, Wiring::default(), Trust::Untrusted, now).is_err());
+}
+
+proptest! {
+    /// Whatever holders do, the stock is sold exactly while the number is held, and after a sale it is never on sale
+    /// again before its quarantine is over.
+    #[test]
+    fn no_path_skips_the_quarantine(steps in prop::collection::vec((0u8..6, 0i64..200), 1..40), days in 0u32..120) {
+        let settings = Settings { quarantine_days: days, ..Settings::read(&Bag::new()).unwrap() };
+        let owner = OrganizationId(uuid::Uuid::nil());
+        let buy = (NumberSetup::default(), Wiring::default());
+        let (bought, mut stock) = Number::buy(owner, &in_stock(), None, buy, birth(1)).unwrap();
+        let mut number = bought.activate().unwrap();
+        let mut now = Timestamp::UNIX_EPOCH;
+        for (step, hours) in steps {
+            now += jiff::SignedDuration::from_hours(hours);
+            let patch = |switch| NumberPatch { status: Some(switch), ..NumberPatch::default() };
+            let next = match step {
+                0 => number.update(patch(Switch::Inactive), Wiring::default(), Trust::Trusted, now),
+                1 => number.update(patch(Switch::Active), Wiring::default(), Trust::Trusted, now),
+                2 => number.release(&settings, now),
+                3 => number.restore(None, Trust::Trusted, now),
+                4 => number.delete(&settings, now),
+                _ => number.replace_credentials(number.sip_credentials.clone(), now),
+            };
+            let Ok(next) = next else { continue };
+            if number.status.is_held() && !next.status.is_held() {
+                stock = next.stock_after(&stock, now);
+                let rested = now + jiff::SignedDuration::from_hours(24 * i64::from(days));
+                prop_assert_eq!(stock.is_available(now), days == 0);
+                prop_assert!(stock.is_available(rested));
+            }
+            if !number.status.is_held() && next.status.is_held() {
+                prop_assert!(number.quarantined_until.is_some_and(|until| now < until), "restored after its quarantine");
+                stock = stock.moved(StockState::Sold(number.id), now);
+            }
+            prop_assert!(next.version == number.version || next.version == number.version + 1);
+            number = next;
+            prop_assert_eq!(matches!(stock.state, StockState::Sold(_)), number.status.is_held());
+        }
+    }
+
+    /// Free settings are kept up to their limit and refused, by name, beyond it.
+    #[test]
+    fn free_settings_are_bounded(over in 0usize..100) {
+        let buy = (NumberSetup::default(), Wiring::default());
+        let (bought, _) = Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+        // {"x":"…"} takes eight bytes besides the text.
+        let bag = |length: usize| Bag::from_iter([("x".to_owned(), "y".repeat(length).into())]);
+        let with = |bag| NumberPatch { psa_settings: Some(bag), ..NumberPatch::default() };
+        let update = |bag| bought.update(with(bag), Wiring::default(), Trust::Trusted, Timestamp::UNIX_EPOCH);
+        prop_assert!(update(bag(SETTINGS_MAX - 8 - over)).is_ok());
+        prop_assert_eq!(update(bag(SETTINGS_MAX - 7 + over)).unwrap_err().field, Some("psa_settings"));
+    }
+
+    /// A change that names what is there already changes nothing: the entity tag stays.
+    #[test]
+    fn writing_back_what_was_read_changes_nothing(inbound: bool, outbound: bool, label in "[a-z]{1,9}") {
+        let buy = (NumberSetup::default(), Wiring::default());
+        let (bought, _) = Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+        let patch = NumberPatch {
+            label: Patch::Set(label),
+            allow_inbound: Some(inbound),
+            allow_outbound: Some(outbound),
+            ..NumberPatch::default()
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let active = bought.activate().unwrap();
+        let once = active.update(patch.clone(), Wiring::default(), Trust::Trusted, now).unwrap();
+        let twice = once.update(patch, Wiring::default(), Trust::Trusted, Timestamp::MAX).unwrap();
+        prop_assert_eq!(once, twice);
+    }
+}
