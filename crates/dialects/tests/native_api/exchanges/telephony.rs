@@ -1,0 +1,246 @@
+//! Stock, numbers, calls and the audit log.
+
+use super::{of_numbers, of_records, of_stock, text};
+
+#[test]
+fn stock_for_sale() {
+    insta::assert_snapshot!(text(of_stock()), @r#"
+    POST /api/v1/stock {"capabilities":{"fax":false,"sms":false,"voice":true},"country":"US","e164":"+14155550100","monthly_cost_cents":200,"setup_cost_cents":100,"type":"local"}
+    → StockAddOne(StockNew { e164: "+14155550100", country: Some(Country([85, 83, 0], 2)), kind: Some(Local), setup_cost_cents: 100, monthly_cost_cents: 200, capabilities: Capabilities { voice: true, sms: false, fax: false } })
+    ← 201
+    etag: "1"
+    location: /api/v1/stock/66666666-6666-6666-6666-666666666666
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "capabilities": {
+        "fax": false,
+        "sms": false,
+        "voice": true
+      },
+      "country": "US",
+      "created_at": "2026-03-01T12:00:00.250000Z",
+      "e164": "+14155550100",
+      "id": "66666666-6666-6666-6666-666666666666",
+      "monthly_cost_cents": 200,
+      "quarantined_until": null,
+      "setup_cost_cents": 100,
+      "status": "available",
+      "type": "local",
+      "updated_at": "2026-03-01T12:00:00.250000Z"
+    }
+
+    GET /api/v1/stock?country=us&type=local&q=415
+    → StockList(StockQuery { country: Some(Country([85, 83, 0], 2)), kind: Some(Local), available_at: Some(2026-03-01T12:00:00.25Z), q: Some("415") }, Page { limit: 100, start: First })
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {"data":["as above"],"next_cursor":"NjY2NjY2NjYtNjY2Ni02NjY2LTY2NjYtNjY2NjY2NjY2NjY2"}
+
+    PATCH /api/v1/stock/66666666-6666-6666-6666-666666666666 {"monthly_cost_cents":0}
+    → StockUpdate(StockId(66666666-6666-6666-6666-666666666666), StockPatch { setup_cost_cents: None, monthly_cost_cents: Some(0), capabilities: None, kind: None }, None)
+    ← 200
+    etag: "1"
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
+
+    DELETE /api/v1/stock/66666666-6666-6666-6666-666666666666
+    → StockDelete(StockId(66666666-6666-6666-6666-666666666666), None)
+    ← 204
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    "#);
+}
+
+#[test]
+fn numbers() {
+    insta::assert_snapshot!(text(of_numbers()), @r#"
+    POST /api/v1/numbers {"agent_id":"ada","label":null,"stock_id":"66666666-6666-6666-6666-666666666666"}
+    → NumberBuy(Purchase { stock: Id(StockId(66666666-6666-6666-6666-666666666666)), setup: NumberSetup { endpoint_id: None, agent_id: Some(AgentId("ada")), label: None, environment: None }, believed: Believed { total_cents: None, setup_cents: None, monthly_cents: None } })
+    ← 201
+    etag: "1"
+    location: /api/v1/numbers/77777777-7777-7777-7777-777777777777
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "agent_id": null,
+      "agent_settings": {},
+      "allow_inbound": true,
+      "allow_outbound": false,
+      "capabilities": {
+        "fax": false,
+        "sms": false,
+        "voice": true
+      },
+      "country": "US",
+      "created_at": "2026-03-01T12:00:00.250000Z",
+      "e164": "+14155550100",
+      "endpoint_id": null,
+      "environment": "live",
+      "id": "77777777-7777-7777-7777-777777777777",
+      "label": "front desk",
+      "monthly_cost_cents": 200,
+      "provider_id": null,
+      "psa_settings": {},
+      "quarantined_until": null,
+      "released_at": null,
+      "setup_cost_cents": 100,
+      "sip_uri": "sip:+14155550100@sip.example.com:5060",
+      "sip_username": "u7",
+      "status": "active",
+      "stock_id": "66666666-6666-6666-6666-666666666666",
+      "type": "local",
+      "updated_at": "2026-03-01T12:00:00.250000Z"
+    }
+
+    GET /api/v1/numbers?q=415&agent_id=ada&endpoint_id=44444444-4444-4444-4444-444444444444&status=active&country=US&type=local&environment=live
+    → NumberList(NumberQuery { q: Some("415"), agent_id: Some(AgentId("ada")), endpoint_id: Some(EndpointId(44444444-4444-4444-4444-444444444444)), provider_id: None, provider_kind: None, country: Some(Country([85, 83, 0], 2)), kind: Some(Local), status: Some(Active), environment: Some(Live), with_minutes: false }, Page { limit: 100, start: First })
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {"data":["as above"],"next_cursor":"Nzc3Nzc3NzctNzc3Ny03Nzc3LTc3NzctNzc3Nzc3Nzc3Nzc3"}
+
+    POST /api/v1/numbers/import {"label":"batch","numbers":["+14155550100",{"e164":"+14155550101","label":"own"}],"provider_id":"55555555-5555-5555-5555-555555555555"}
+    → NumberImportMany(ProviderId(55555555-5555-5555-5555-555555555555), [Ok(Import { e164: "+14155550100", setup: NumberSetup { endpoint_id: None, agent_id: None, label: Some("batch"), environment: None } }), Ok(Import { e164: "+14155550101", setup: NumberSetup { endpoint_id: None, agent_id: None, label: Some("own"), environment: None } })])
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "created": 0,
+      "failed": 0,
+      "results": []
+    }
+
+    GET /api/v1/numbers/+14155550100
+    → NumberGet(E164(E164(+1••••••••00)))
+    ← 200
+    etag: "1"
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
+
+    PATCH /api/v1/numbers/77777777-7777-7777-7777-777777777777 {"endpoint_id":null,"status":"inactive"}
+    → NumberUpdate(Id(NumberId(77777777-7777-7777-7777-777777777777)), NumberPatch { endpoint_id: Clear, agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: None, allow_outbound: None, status: Some(Inactive), psa_settings: None, agent_settings: None }, None)
+    ← 200
+    etag: "1"
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
+
+    DELETE /api/v1/numbers/77777777-7777-7777-7777-777777777777
+    → NumberRelease(Id(NumberId(77777777-7777-7777-7777-777777777777)), None)
+    ← 200
+    etag: "1"
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
+
+    DELETE /api/v1/numbers/77777777-7777-7777-7777-777777777777?permanent=true
+    → NumberDelete(Id(NumberId(77777777-7777-7777-7777-777777777777)), None)
+    ← 204
+    x-request-id: 00000000-0000-0000-0000-000000000000
+
+    POST /api/v1/numbers/77777777-7777-7777-7777-777777777777/restore
+    → NumberRestore(Id(NumberId(77777777-7777-7777-7777-777777777777)))
+    ← 200
+    etag: "1"
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
+
+    POST /api/v1/numbers/14155550100/sip-credentials
+    → NumberCredentials(E164(E164(+1••••••••00)))
+    ← 200
+    etag: "1"
+    cache-control: no-store
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "sip_domain": "sip.example.com",
+      "sip_password": "hush",
+      "sip_port": 5060,
+      "sip_username": "u7"
+    }
+
+    GET /api/v1/numbers/anything/explain?from=[::1]:5060
+    → NumberExplain("anything", Some(::1), None)
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "number": "+14155550100",
+      "outcome": "refuse",
+      "reason": "The number has no endpoint.",
+      "sip_status": 480,
+      "steps": [
+        {
+          "passed": true,
+          "rule": "number"
+        },
+        {
+          "passed": false,
+          "rule": "endpoint"
+        }
+      ],
+      "targets": []
+    }
+    "#);
+}
+
+#[test]
+fn calls_and_events() {
+    insta::assert_snapshot!(text(of_records()), @r#"
+    GET /api/v1/calls?status=no_answer&direction=inbound&number= 14155550100
+    → CallList(CallQuery { status: Some(NoAnswer), direction: Some(Inbound), number: Some(E164(+1••••••••00)), any_of: None, number_id: None, from: None, before: None }, Page { limit: 100, start: First })
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "data": [
+        {
+          "answered_at": "2026-03-01T12:00:00.250000Z",
+          "attempts": [
+            {
+              "cause": "answered",
+              "ended_at": "2026-03-01T12:00:00.250000Z",
+              "n": 0,
+              "sip_status": 200,
+              "started_at": "2026-03-01T12:00:00.250000Z",
+              "target": "sip:agent@127.0.0.1:5080"
+            }
+          ],
+          "cost_micros": 15001,
+          "direction": "inbound",
+          "duration_seconds": 61,
+          "ended_at": "2026-03-01T12:00:00.250000Z",
+          "ended_by": "caller",
+          "endpoint_id": "44444444-4444-4444-4444-444444444444",
+          "from": "sip:+12125550100@192.0.2.7",
+          "id": "88888888-8888-8888-8888-888888888888",
+          "number": "+14155550100",
+          "number_id": "77777777-7777-7777-7777-777777777777",
+          "organization_id": "11111111-1111-1111-1111-111111111111",
+          "provider_id": "55555555-5555-5555-5555-555555555555",
+          "reason": null,
+          "sip_status": null,
+          "started_at": "2026-03-01T12:00:00.250000Z",
+          "status": "completed",
+          "to": "+14155550100"
+        }
+      ],
+      "next_cursor": "ODg4ODg4ODgtODg4OC04ODg4LTg4ODgtODg4ODg4ODg4ODg4"
+    }
+
+    GET /api/v1/calls/88888888-8888-8888-8888-888888888888
+    → CallGet(CallId(88888888-8888-8888-8888-888888888888))
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
+
+    GET /api/v1/events?limit=7
+    → EventList(Page { limit: 7, start: First })
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "data": [
+        {
+          "actor": "key",
+          "created_at": "2026-03-01T12:00:00.250000Z",
+          "data": {},
+          "id": "99999999-9999-9999-9999-999999999999",
+          "key_id": "22222222-2222-2222-2222-222222222222",
+          "name": "number.purchased",
+          "subject": "77777777-7777-7777-7777-777777777777"
+        }
+      ],
+      "next_cursor": "OTk5OTk5OTktOTk5OS05OTk5LTk5OTktOTk5OTk5OTk5OTk5"
+    }
+    "#);
+}
