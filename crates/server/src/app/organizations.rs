@@ -181,6 +181,11 @@ impl App {
         self.store.balance(id).map(View::Balance).map_err(of_read)
     }
 
+    /// The answer kept for a repeat, fresh or not. A store that is away is said to be away, as to every other read.
+    pub(crate) fn answer_kept(&self, slot: &[u8; 32]) -> Result<Option<domain::change::KeptAnswer>> {
+        self.store.answer_find(slot).map_err(of_read)
+    }
+
     /// Adds an answer to be kept for an operation that could not keep it in its own commit, or that failed.
     pub(crate) async fn keep_later(&self, answer: domain::change::KeptAnswer) -> Result<()> {
         let commit = Commit { answer: Some(answer), ..Commit::default() };

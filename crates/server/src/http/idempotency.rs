@@ -80,7 +80,7 @@ impl Idempotency {
             return Err(Error::new(Kind::Running, What::Request, words));
         }
         let ticket = Ticket { slot, body, running: Arc::clone(&self.running) };
-        match app.store.answer_find(&slot).map_err(|e| Error::internal(e.to_string()))? {
+        match app.answer_kept(&slot)? {
             Some(kept) if is_fresh(&kept, request.now) => again(app, &kept, &ticket).map(Repeat::Again),
             Some(_) | None => Ok(Repeat::First(ticket)),
         }
@@ -94,7 +94,7 @@ impl Idempotency {
         reply: &Reply,
         now: Timestamp,
     ) -> Result<()> {
-        let kept = app.store.answer_find(&ticket.slot).map_err(|e| Error::internal(e.to_string()))?;
+        let kept = app.answer_kept(&ticket.slot)?;
         if kept.is_some_and(|kept| is_fresh(&kept, now)) {
             return Ok(());
         }
