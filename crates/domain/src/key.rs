@@ -14,7 +14,7 @@ pub enum Role {
     Viewer,
     /// Reads and writes numbers, agents, endpoints and providers.
     Member,
-    /// All but the organization itself; sees SIP passwords.
+    /// All that the organization may, but for keys and roles above its own; sees SIP passwords.
     Admin,
     /// All.
     Owner,
