@@ -604,6 +604,24 @@ def test_neo_refusals_have_its_shape(server, tenant):
     refused(tenant.neo.get("/public-api/phone/pigeons"), 404)
 
 
+def test_neo_limits_a_tenant_to_1200_requests_a_minute(server):
+    busy, other = server.tenant("neo busy"), server.tenant("neo other")
+    # The allowance refills by 20 a second while we ask, so a few more than 1,200 get through.
+    for asked in range(1, 2_400):
+        response = busy.neo.get(SEED_NEO)
+        if response.status_code != 200:
+            break
+    assert asked > 1_200, f"refused after {asked}"
+    contract.check(NEO, "get", SEED_NEO, response, 429)
+    assert response.json()["error"]["code"] and int(response.headers["retry-after"]) >= 1
+    assert response.headers["x-ratelimit-limit"] == "1200" and response.headers["x-ratelimit-remaining"] == "0"
+    # The limit is the tenant's: another key of it finds the same allowance used up (but for what refilled meanwhile), while
+    # another tenant has its own.
+    again = server.api(credential("neo", busy.key("neo", role="viewer"))).get(SEED_NEO)
+    assert int(again.headers["x-ratelimit-remaining"]) < 600
+    assert int(other.neo.get(SEED_NEO).headers["x-ratelimit-remaining"]) == 1_199
+
+
 # --- PolyAI ------------------------------------------------------------------------------------------------------------------
 
 
