@@ -1,10 +1,24 @@
 //! The one place that reads clocks and draws randomness. Everything else takes time and ids as parameters.
+//!
+//! In a simulation the wall clock can be moved forward ([`advance`]): rules that count days then run in seconds. What waits for
+//! a time of day by [`sleep`] wakes when it is moved. Timers of SIP and HTTP run on [`instant`], which nothing moves.
 
 use domain::Timestamp;
 use domain::call::Moment;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use uuid::Uuid;
+
+/// How far the wall clock was moved, in microseconds; always 0 outside a simulation.
+static MOVED: AtomicI64 = AtomicI64::new(0);
+
+/// Wakes what sleeps when the wall clock is moved.
+fn moves() -> &'static Notify {
+    static MOVES: OnceLock<Notify> = OnceLock::new();
+    MOVES.get_or_init(Notify::new)
+}
 
 struct Process {
     number: u64,
@@ -21,7 +35,19 @@ fn process() -> &'static Process {
 #[expect(clippy::disallowed_methods, reason = "this module is where the wall clock is read")]
 pub(crate) fn now() -> Timestamp {
     let now = Timestamp::now();
-    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    let moved = now.as_microsecond().saturating_add(MOVED.load(Ordering::Relaxed));
+    Timestamp::from_microsecond(moved).unwrap_or(now)
+}
+
+/// Moves the wall clock forward, for a simulation, and wakes what sleeps. Gives the new time, or none where that is beyond
+/// what a timestamp holds; then nothing has moved. The clock never goes back: what was charged or rested until a time stays so.
+pub(crate) fn advance(by: Duration) -> Option<Timestamp> {
+    let by = i64::try_from(by.as_micros()).ok()?;
+    let to = now().as_microsecond().checked_add(by)?;
+    Timestamp::from_microsecond(to).ok()?;
+    MOVED.fetch_add(by, Ordering::Relaxed);
+    moves().notify_waiters();
+    Some(now())
 }
 
 /// The monotonic clock.
@@ -38,7 +64,9 @@ pub(crate) fn process_number() -> u64 {
 /// Both clocks at once, for the facts of a call.
 pub(crate) fn moment() -> Moment {
     let process = process();
-    let monotonic_us = u64::try_from(process.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let elapsed = u64::try_from(process.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    // A call that is up while the clock is moved lasts as much longer.
+    let monotonic_us = elapsed.saturating_add_signed(MOVED.load(Ordering::Relaxed));
     Moment { wall: now(), process: process.number, monotonic_us }
 }
 
@@ -55,7 +83,28 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Sleeps. Only loops that wait for work use it, never a rule.
+/// Sleeps, or less where the wall clock is moved meanwhile. Only loops that look again whenever they wake use it, never a rule.
 pub(crate) async fn sleep(duration: Duration) {
-    tokio::time::sleep(duration).await;
+    tokio::select! {
+        () = tokio::time::sleep(duration) => {}
+        () = moves().notified() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_moved_clock_wakes_sleepers_and_shows_the_new_time() {
+        let before = (now(), moment());
+        let sleeper = tokio::spawn(sleep(Duration::from_secs(3_600)));
+        while !sleeper.is_finished() {
+            advance(Duration::from_secs(60)).unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(now().duration_since(before.0).as_secs() >= 60);
+        assert!(moment().monotonic_us - before.1.monotonic_us >= 60_000_000);
+        assert_eq!(advance(Duration::MAX), None);
+    }
 }

@@ -9,6 +9,7 @@ mod journal;
 mod key_uses;
 mod live;
 mod meter;
+mod outgoing;
 mod service;
 mod settings;
 mod vault;
@@ -20,5 +21,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    outgoing::choose_cryptography();
     cli::main()
 }

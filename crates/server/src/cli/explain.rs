@@ -51,7 +51,7 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     let ExplainArgs { number, url, key, from, organization } = args;
     let escaped = percent_encoding::utf8_percent_encode(&number, percent_encoding::NON_ALPHANUMERIC);
     let address = format!("{}/api/v1/numbers/{escaped}/explain", url.trim_end_matches('/'));
-    let mut request = reqwest::Client::new().get(address).bearer_auth(key);
+    let mut request = crate::outgoing::client()?.get(address).bearer_auth(key);
     if let Some(from) = from {
         request = request.query(&[("from", from)]);
     }

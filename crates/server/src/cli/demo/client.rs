@@ -20,8 +20,8 @@ pub(super) struct Request<'a> {
 }
 
 impl Client {
-    pub(super) fn new(base: String) -> Self {
-        Self { base, http: reqwest::Client::new() }
+    pub(super) fn new(base: String) -> anyhow::Result<Self> {
+        Ok(Self { base, http: crate::outgoing::client()? })
     }
 
     /// Sends a request; any status but 2xx is an error that shows the answer.

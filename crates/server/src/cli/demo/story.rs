@@ -38,7 +38,7 @@ pub(super) async fn tell(service: &Service, admin: &str) -> anyhow::Result<()> {
     println!("{}", colour.paint("1", "Trunkline: one number, four APIs, one real call"));
     println!("  http {base}   sip udp:{sip}\n");
     let agent = EchoAgent::start(SocketAddr::new(sip.ip(), 0)).await?;
-    let client = Client::new(base.clone());
+    let client = Client::new(base.clone())?;
     let made = client
         .native(
             admin,
