@@ -101,7 +101,7 @@ impl Dialect for Cartesia {
             "Provision: the cheapest number of the US on sale, among equals the oldest in stock, paid from the ledger. Slots in use: 402 `quota_exceeded`; balance too low: 402; nothing in stock: 409; identity not verified: 403.",
             "Delete: a number that has an agent is 400 in both versions; they differ for Twilio's numbers only. A managed number rests before it is sold again.",
             "A number of the stock cannot move to a trunk (400).",
-            "`agent_id` of a number is its agent; the number lands on the agent's default endpoint of its environment. Null takes both away.",
+            "`agent_id` of a number is its agent; the number lands on the agent's default endpoint of its environment. Null takes both away; the agent that it has already changes nothing.",
             "`allowed_numbers` names callers: others, and callers without a number, are refused on calls (`caller_not_allowed`). Entries are E.164.",
             "`media_encryption`: `disabled` and `allowed` are kept; the edge hands the offer on as it is. `required` is 400.",
             "`destination_country` is kept and given back; there is one region here. `auth_username` is empty where there are no credentials. `transport` may read `udp` for a trunk made elsewhere.",

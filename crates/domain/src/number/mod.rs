@@ -460,6 +460,7 @@ impl Number {
     /// number → endpoint → agent: an endpoint with an agent decides agent and environment; an agent alone lands on its
     /// default endpoint of the number's environment, or on none.
     fn assign(&mut self, patch: &NumberPatch, wiring: Wiring<'_>) -> Result<()> {
+        let stays = patch.environment.is_none_or(|named| named == self.environment);
         self.environment = patch.environment.unwrap_or(self.environment);
         match (&patch.endpoint_id, &patch.agent_id) {
             (Patch::Set(_), agent) => {
@@ -475,6 +476,8 @@ impl Number {
                 }
                 self.land(endpoint);
             }
+            // Who answers is named as it is: a client that writes back what it read does not move the number.
+            (Patch::Keep, Patch::Set(agent)) if stays && self.agent_id.as_ref() == Some(agent) => {}
             (endpoint, Patch::Set(agent)) => {
                 self.agent_id = Some(agent.clone());
                 self.endpoint_id = None;

@@ -198,8 +198,10 @@ impl App {
         endpoint: EndpointId,
     ) -> Result<View> {
         let number = NumberRef::OfAgent(agent.clone(), e164);
-        self.number_find(ask, &number)?;
-        self.endpoint_of(ask, endpoint, Some(&agent)).map_err(|error| error.at("endpoint_id"))?;
+        // The endpoint it has is no new one, whoever's that is (another API may give it one that belongs to no agent).
+        if self.number_find(ask, &number)?.endpoint_id != Some(endpoint) {
+            self.endpoint_of(ask, endpoint, Some(&agent)).map_err(|error| error.at("endpoint_id"))?;
+        }
         // The agent is named with the endpoint: should the endpoint leave the agent in this moment, the number stays.
         let patch = NumberPatch {
             endpoint_id: Patch::Set(endpoint),
