@@ -12,6 +12,7 @@ mod meter;
 mod outgoing;
 mod service;
 mod settings;
+mod sim;
 mod vault;
 
 use std::process::ExitCode;

@@ -24,6 +24,7 @@ use crate::key_uses::{self, KeyUses};
 use crate::live::{Live, refresh};
 use crate::meter::Meter;
 use crate::settings::Settings;
+use crate::sim::Sim;
 use crate::vault::{self, Vault};
 use crate::{clock, edge, http};
 
@@ -56,14 +57,16 @@ pub(crate) struct Service {
 impl Service {
     /// Starts everything; ready when it returns.
     pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let files = Files::of(&settings.store)
+            .with_context(|| format!("{}: not a file", store_named(&settings.store)))?;
+        // Before anything takes the time.
+        let sim = settings.sim.then(|| Sim::open(|ending| files.beside(ending))).transpose()?.map(Arc::new);
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .install_recorder()
             .context("metrics can be installed once per process")?;
         let upkeep = metrics.clone();
         let health = Arc::new(Health::new(metrics));
         let store = Store::open(&settings.store).with_context(|| store_named(&settings.store))?;
-        let files = Files::of(&settings.store)
-            .with_context(|| format!("{}: not a file", store_named(&settings.store)))?;
         let vault = open_vault(&settings, &files)?;
         let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin)?;
         let live = Arc::new(Live::new());
@@ -86,7 +89,7 @@ impl Service {
             uses: Arc::clone(&uses),
         });
         let front = Arc::new(Front::new(app, admin_key));
-        let router = http::router(front, Arc::clone(&health));
+        let router = http::router(front, Arc::clone(&health), sim);
         let (stop_http, stopped) = oneshot::channel::<()>();
         let http = listener.local_addr()?;
         let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
@@ -160,6 +163,7 @@ fn store_named(url: &str) -> String {
 
 /// Where things lie beside an SQLite store.
 struct Files {
+    store: String,
     key: PathBuf,
     admin: PathBuf,
     journal: PathBuf,
@@ -168,9 +172,13 @@ struct Files {
 impl Files {
     fn of(url: &str) -> Option<Self> {
         let path = url.strip_prefix("sqlite:")?;
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let beside = |ending: &str| PathBuf::from(format!("{path}{ending}"));
-        Some(Self { key: beside(".key"), admin: beside(".admin"), journal: beside(".journal") })
+        let store = path.strip_prefix("//").unwrap_or(path).to_owned();
+        let beside = |ending: &str| PathBuf::from(format!("{store}{ending}"));
+        Some(Self { key: beside(".key"), admin: beside(".admin"), journal: beside(".journal"), store })
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        PathBuf::from(format!("{}{ending}", self.store))
     }
 }
 

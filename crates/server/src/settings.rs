@@ -39,6 +39,14 @@ pub(crate) struct ServeArgs {
     /// How long a stop waits for open transactions [default: 10]
     #[arg(long, env = "TRUNKLINE_DRAIN_SECONDS", value_name = "SECONDS")]
     drain_seconds: Option<u64>,
+    /// Simulate: a clock that can be moved, under /sim and the admin key: for tests and demonstrations, on loopback only
+    #[arg(long, env = "TRUNKLINE_SIM", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
+    sim: Option<bool>,
+    /// Let a simulation listen on addresses that others reach
+    #[arg(long, env = "TRUNKLINE_SIM_EXPOSED", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
+    sim_exposed: Option<bool>,
 }
 
 /// A SIP listener, read.
@@ -62,6 +70,8 @@ pub(crate) struct Settings {
     pub(crate) secret_key: Option<String>,
     pub(crate) admin_key: Option<String>,
     pub(crate) drain: Duration,
+    /// Whether this is a simulation.
+    pub(crate) sim: bool,
 }
 
 impl ServeArgs {
@@ -81,9 +91,15 @@ impl ServeArgs {
         let http = http.parse().with_context(|| format!("--http {http}: not an address and port"))?;
         let binds = self.sip.or(file.sip).unwrap_or_else(|| vec!["udp:127.0.0.1:5060".to_owned()]);
         let public = self.public_sip.or(file.public_sip).unwrap_or_default();
+        let sip = listeners(&binds, &public)?;
+        let sim = self.sim.or(file.sim).unwrap_or(false);
+        if sim && !self.sim_exposed.or(file.sim_exposed).unwrap_or(false) {
+            check_loopback(http, &sip)?;
+        }
         Ok(Settings {
             http,
-            sip: listeners(&binds, &public)?,
+            sip,
+            sim,
             store: self.store.or(file.store).unwrap_or_else(|| "sqlite:./trunkline.db".to_owned()),
             secret_key_file: self.secret_key_file.or(file.secret_key_file),
             secret_key: self.secret_key.or(file.secret_key),
@@ -96,6 +112,17 @@ impl ServeArgs {
 fn from_file(path: &Path) -> anyhow::Result<ServeArgs> {
     let text = std::fs::read_to_string(path).with_context(|| format!("--config {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("--config {}", path.display()))
+}
+
+/// A simulation is no service: its clock goes where it is told, and its calls and money are nobody's.
+fn check_loopback(http: SocketAddr, sip: &[SipListener]) -> anyhow::Result<()> {
+    let all = sip.iter().map(|l| ("--sip", l.bind)).chain([("--http", http)]);
+    for (flag, address) in all.filter(|(_, address)| !address.ip().is_loopback()) {
+        bail!(
+            "{flag} {address}: a simulation listens on loopback only; --sim-exposed allows other addresses"
+        );
+    }
+    Ok(())
 }
 
 /// Pairs each listener with what the world calls it.
@@ -174,6 +201,19 @@ mod tests {
         }
         assert!(args(&["udp:127.0.0.1:1"], &["tcp:h:1"]).is_err());
         assert!(args(&["udp:127.0.0.1:1"], &["a:1", "b:2"]).is_err());
+    }
+
+    #[test]
+    fn a_simulation_stays_on_loopback_unless_told() {
+        let with = |text: &str| toml::from_str::<ServeArgs>(text).unwrap().resolve();
+        assert!(with("sim = true").unwrap().sim);
+        assert!(!with("").unwrap().sim);
+        let outside = "http = \"192.0.2.1:80\"";
+        assert!(with(outside).is_ok());
+        let error = with(&format!("sim = true\n{outside}")).unwrap_err().to_string();
+        assert!(error.contains("--http") && error.contains("--sim-exposed"), "{error}");
+        assert!(with("sim = true\nsip = [\"udp:192.0.2.1:5060\"]").is_err());
+        assert!(with(&format!("sim = true\nsim_exposed = true\n{outside}")).unwrap().sim);
     }
 
     #[test]

@@ -14,8 +14,12 @@ use crate::settings::ServeArgs;
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     start_log("info");
     let settings = args.resolve()?;
+    let sim = settings.sim;
     let service = Service::start(settings).await?;
     println!("trunkline {} is ready", env!("CARGO_PKG_VERSION"));
+    if sim {
+        println!("  SIMULATION: the clock, the carrier and the callers under /sim are not real");
+    }
     println!("  http  http://{}", service.http);
     for (transport, address) in &service.sip {
         println!("  sip   {}:{address}", transport.param());

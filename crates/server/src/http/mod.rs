@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use crate::app::{App, Ask};
 use crate::clock;
+use crate::sim::Sim;
 pub(crate) use admission::AdminKey;
 use admission::Admission;
 use idempotency::{Idempotency, Repeat};
@@ -58,9 +59,15 @@ impl Front {
     }
 }
 
-/// The whole service as a router: health, metrics and documents by axum, all else by the dialects' tables.
-pub(crate) fn router(front: Arc<Front>, health: Arc<Health>) -> Router {
-    service::router(health).fallback(exchange).with_state(front)
+/// The whole service as a router: health, metrics and documents by axum, all else by the dialects' tables. A simulation's
+/// paths are there only where there is one.
+pub(crate) fn router(front: Arc<Front>, health: Arc<Health>, sim: Option<Arc<Sim>>) -> Router {
+    let router = service::router(health);
+    let router = match sim {
+        Some(sim) => router.merge(crate::sim::router(sim)),
+        None => router,
+    };
+    router.fallback(exchange).with_state(front)
 }
 
 /// Takes one request through its dialect.
@@ -105,6 +112,37 @@ struct Incoming<'a> {
 }
 
 impl Front {
+    /// Takes a request outside all tables: only the operator is answered, and refusals are the native API's.
+    pub(crate) async fn operator_exchange<F>(
+        &self,
+        request: Request,
+        body_max: usize,
+        answer: impl FnOnce(Vec<u8>) -> F + Send,
+    ) -> Response
+    where
+        F: Future<Output = domain::Result<Reply>> + Send,
+    {
+        let (head, body) = request.into_parts();
+        let native = &dialects::native::Native;
+        let from = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let context = Context { request_id: clock::id(), headers: head.headers, limits: None };
+        let caller = self.admission.caller(&self.app, native, &context, from);
+        let outcome = match caller.and_then(|caller| caller.require_operator()) {
+            Ok(()) => match read_body(body, body_max).await {
+                Ok(body) => answer(body).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => {
+                discard(body).await;
+                Err(error)
+            }
+        };
+        response(outcome.unwrap_or_else(|error| {
+            log_refusal(native, &context, &error);
+            native.refuse(&context, &error)
+        }))
+    }
+
     async fn answer(
         &self,
         (dialect, endpoint): (&'static dyn Dialect, Option<&'static Endpoint>),
