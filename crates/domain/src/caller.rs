@@ -4,14 +4,52 @@ use crate::error::{Error, Result, What};
 use crate::ids::{KeyId, OrganizationId};
 use crate::key::{Access, Area, Key, Mode, Role, Scope};
 use crate::number::Environment;
+use std::sync::Arc;
+
+/// A person who signed in elsewhere, as a token of an identity provider names them. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Person(Arc<(String, String)>);
+
+impl Person {
+    /// The longest issuer and the longest subject, in characters (OpenID Connect Core 1.0, section 2, bounds the subject so).
+    pub const PART_MAX: usize = 255;
+
+    /// A person by issuer and subject; none where either is empty, too long, or holds what does not belong into a log.
+    pub fn new(issuer: &str, subject: &str) -> Option<Self> {
+        let plain = |text: &str| {
+            !text.is_empty() && text.chars().count() <= Self::PART_MAX && !text.chars().any(char::is_control)
+        };
+        let whole = plain(issuer) && !issuer.contains(' ') && plain(subject);
+        whole.then(|| Self(Arc::new((issuer.to_owned(), subject.to_owned()))))
+    }
+
+    /// Who vouches for the person: the token's `iss`. Holds no space.
+    pub fn issuer(&self) -> &str {
+        &self.0.0
+    }
+
+    /// Who it is, in the issuer's words: the token's `sub`.
+    pub fn subject(&self) -> &str {
+        &self.0.1
+    }
+}
+
+/// A person's name reaches the audit log, not the service's own log.
+impl std::fmt::Debug for Person {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Person(… of {})", self.issuer())
+    }
+}
 
 /// Who acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// The operator, by the admin key.
     Operator,
     /// The holder of an API key.
     Key(KeyId),
+    /// A person who signed in, by a token.
+    Person(Person),
     /// The service itself (metering, timers).
     Service,
 }
@@ -72,7 +110,19 @@ impl Caller {
         if self.may(scope) {
             Ok(())
         } else {
-            Err(Error::forbidden(format!("This key lacks the right `{scope}`.")))
+            let holder = if matches!(self.actor, Actor::Person(_)) { "Your role" } else { "This key" };
+            Err(Error::forbidden(format!("{holder} lacks the right `{scope}`.")))
+        }
+    }
+
+    /// What only a person of the tenant may do, never a key: whoever finds a key must not be able to outlive it.
+    pub fn require_person(&self) -> Result<()> {
+        match self.actor {
+            Actor::Person(_) if self.role >= Role::Admin => Ok(()),
+            Actor::Person(_) => Err(Error::forbidden("Only an owner or an admin may do this.")),
+            Actor::Key(_) | Actor::Operator | Actor::Service => {
+                Err(Error::forbidden("Only an admin who has signed in may do this; an API key may not."))
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use jiff::SignedDuration;
+
 use crate::error::{Error, Kind, Result, What};
 use crate::ids::{KeyId, OrganizationId};
 use crate::provider::AddressRule;
@@ -273,6 +275,23 @@ impl Key {
         })
     }
 
+    /// How long a key that was replaced still works.
+    pub const OVERLAP: SignedDuration = SignedDuration::from_hours(24);
+
+    /// A key in the place of this one, with the same rights, and this one with its last day begun. The new one ends when this
+    /// one was to end; this one never lives longer than it was to.
+    pub fn rotate(&self, minted: Minted, now: Timestamp) -> Result<(Self, Self)> {
+        if self.revoked_at.is_some() || self.expires_at.is_some_and(|at| at <= now) {
+            let words = "The key no longer works; make a new one.";
+            return Err(Error::new(Kind::Conflict, What::Key, words));
+        }
+        let Minted { id, prefix, hash } = minted;
+        let next = Self { id, prefix, hash, created_at: now, version: 1, ..self.clone() };
+        let last = now.checked_add(Self::OVERLAP).unwrap_or(Timestamp::MAX);
+        let end = self.expires_at.map_or(last, |at| at.min(last));
+        Ok((next, Self { expires_at: Some(end), version: self.version + 1, ..self.clone() }))
+    }
+
     /// Whether the key works at this time, from this address where it is known.
     pub fn admits(&self, from: Option<IpAddr>, now: Timestamp) -> Result<()> {
         if self.expires_at.is_some_and(|at| at <= now) {
@@ -460,6 +479,23 @@ mod tests {
         assert!(outside.within(&owner, Some(&own)).is_err());
         let longer = KeyNew { expires_at: Some(at(2_001)), ..new() };
         assert!(longer.within(&owner, Some(&own)).is_err());
+    }
+
+    #[test]
+    fn a_replaced_key_has_a_day_and_never_more_than_it_had() {
+        let minted = || Minted { id: KeyId(Uuid::max()), prefix: "q".into(), hash: KeyHash([1; 32]) };
+        let day = 24 * 3_600;
+        let (next, last) = key(new()).rotate(minted(), at(5_000)).unwrap();
+        assert_eq!((next.id, next.expires_at, next.created_at), (KeyId(Uuid::max()), None, at(5_000)));
+        assert_eq!((last.id, last.expires_at, last.version), (KeyId(Uuid::nil()), Some(at(5_000 + day)), 2));
+        assert!(last.admits(None, at(5_000 + day - 1)).is_ok());
+        assert_eq!(last.admits(None, at(5_000 + day)).unwrap_err().kind, Kind::Unauthenticated);
+        let short = key(KeyNew { expires_at: Some(at(6_000)), ..new() });
+        let (next, last) = short.rotate(minted(), at(5_000)).unwrap();
+        assert_eq!((next.expires_at, last.expires_at), (Some(at(6_000)), Some(at(6_000))));
+        assert_eq!(short.rotate(minted(), at(6_000)).unwrap_err().kind, Kind::Conflict);
+        let gone = Key { revoked_at: Some(at(4_000)), ..key(new()) };
+        assert_eq!(gone.rotate(minted(), at(5_000)).unwrap_err().kind, Kind::Conflict);
     }
 
     #[test]

@@ -149,6 +149,8 @@ pub enum Op {
     OrganizationUpdate(OrganizationId, OrganizationPatch, Expect),
     /// Makes a key; its secret is in the view, once.
     KeyCreate(OrganizationId, KeyNew),
+    /// Puts a new key of one API in the place of another, which still works for a while.
+    KeyRotate(OrganizationId, DialectName, KeyId),
     /// Lists the keys of one API with their use.
     KeyUseList(OrganizationId, DialectName, Page<KeyId>),
     /// Reads a key of one API with its use.

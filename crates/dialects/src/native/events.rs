@@ -7,7 +7,7 @@ use super::page::page;
 use super::reply::time;
 use super::words;
 use crate::Request;
-use domain::caller::Actor;
+use domain::caller::{Actor, Person};
 use domain::error::Result;
 use domain::ids::EventId;
 use domain::{Bag, Event, Op};
@@ -31,6 +31,9 @@ pub(super) struct EventOut {
     /// With which key, where it was one.
     #[schema(required = true, format = "uuid")]
     key_id: Option<String>,
+    /// Who signed in, where it was a person.
+    #[schema(required = true)]
+    person: Option<PersonOut>,
     /// The id of the thing.
     subject: String,
     /// What a reader wants to know besides.
@@ -41,15 +44,33 @@ pub(super) struct EventOut {
     created_at: String,
 }
 
+/// A person, as an identity provider names them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Person)]
+pub(super) struct PersonOut {
+    /// Who vouches for them: the token's `iss`.
+    issuer: String,
+    /// Who it is: the token's `sub`.
+    subject: String,
+}
+
+impl From<Person> for PersonOut {
+    fn from(person: Person) -> Self {
+        Self { issuer: person.issuer().to_owned(), subject: person.subject().to_owned() }
+    }
+}
+
 impl From<Event> for EventOut {
     fn from(event: Event) -> Self {
         let Event { id, organization_id: _, name, actor, subject, data, at } = event;
-        let [operator, key, service] = words::ACTORS;
-        let (actor, key_id) = match actor {
-            Actor::Operator => (operator, None),
-            Actor::Key(id) => (key, Some(id.to_string())),
-            Actor::Service => (service, None),
+        let [operator, key, service, person] = words::ACTORS;
+        let (actor, key_id, named) = match actor {
+            Actor::Operator => (operator, None, None),
+            Actor::Key(id) => (key, Some(id.to_string()), None),
+            Actor::Service => (service, None, None),
+            Actor::Person(who) => (person, None, Some(who.into())),
         };
-        Self { id: id.to_string(), name, actor, key_id, subject, data, created_at: time(at) }
+        let (id, created_at) = (id.to_string(), time(at));
+        Self { id, name, actor, key_id, person: named, subject, data, created_at }
     }
 }

@@ -61,7 +61,7 @@ schemas! {
 }
 
 /// Who acts, as told in events.
-pub(super) const ACTORS: [&str; 3] = ["operator", "key", "service"];
+pub(super) const ACTORS: [&str; 4] = ["operator", "key", "service", "person"];
 /// What `explain` comes to.
 pub(super) const OUTCOMES: [&str; 2] = ["route", "refuse"];
 /// The states of a number in stock.

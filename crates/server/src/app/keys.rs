@@ -3,10 +3,11 @@
 use domain::caller::Actor;
 use domain::ids::{KeyId, OrganizationId};
 use domain::key::{DialectName, KeyUsage};
-use domain::{Error, Key, Page, Paged, Result, View, What};
+use domain::op::Secret;
+use domain::{Change, Commit, Error, Key, Page, Paged, Result, View, What};
 
 use super::failure::of_read;
-use super::{App, Ask};
+use super::{App, Ask, again};
 
 impl App {
     pub(super) fn key_use_list(
@@ -44,10 +45,35 @@ impl App {
         self.key_delete(ask, id, key).await
     }
 
+    pub(super) async fn key_rotate(
+        &self,
+        ask: Ask<'_>,
+        id: OrganizationId,
+        dialect: DialectName,
+        key: KeyId,
+    ) -> Result<View> {
+        ask.caller.require_person()?;
+        again!(None::<u64>, {
+            let before = self.key_of(ask, id, &dialect, key)?;
+            // A revoked key is gone for whoever asks by its id.
+            let before =
+                Some(before).filter(|k| k.revoked_at.is_none()).ok_or_else(|| Error::not_found(What::Key))?;
+            ask.caller.check_revoke(&before)?;
+            let form = dialects::by_name(&dialect.0);
+            let form = form.ok_or_else(|| Error::internal(format!("no dialect {}", dialect.0)))?;
+            let (secret, minted) = self.key_mint(form, before.mode);
+            let (next, last) = before.rotate(minted, ask.now)?;
+            let event = ask.event(id, "key.rotated", key);
+            let changes = vec![Change::Key(next.clone()), Change::Key(last), event];
+            let view = View::KeyCreated(next, Secret(secret));
+            self.commit(ask, Commit { changes, ..Commit::default() }, view).await
+        })
+    }
+
     /// The key that the caller acts by, where it acts by one.
     pub(super) fn own_key(&self, ask: Ask<'_>) -> Result<Option<Key>> {
-        match (ask.caller.actor, ask.caller.organization_id) {
-            (Actor::Key(key), Some(organization)) => self.store.key_get(organization, key).map_err(of_read),
+        match (&ask.caller.actor, ask.caller.organization_id) {
+            (Actor::Key(key), Some(organization)) => self.store.key_get(organization, *key).map_err(of_read),
             _ => Ok(None),
         }
     }

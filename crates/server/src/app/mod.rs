@@ -88,7 +88,7 @@ impl Ask<'_> {
         count: usize,
     ) -> Change {
         let data = [("count".to_owned(), count.into())].into_iter().collect();
-        let (id, actor, at) = (EventId(clock::id()), self.caller.actor, self.now);
+        let (id, actor, at) = (EventId(clock::id()), self.caller.actor.clone(), self.now);
         Change::Event(Event { id, organization_id, name, actor, subject: subject.to_string(), data, at })
     }
 
@@ -99,7 +99,7 @@ impl Ask<'_> {
         name: &'static str,
         subject: impl std::fmt::Display,
     ) -> Change {
-        let (id, actor, at) = (EventId(clock::id()), self.caller.actor, self.now);
+        let (id, actor, at) = (EventId(clock::id()), self.caller.actor.clone(), self.now);
         Change::Event(Event {
             id,
             organization_id,
@@ -127,6 +127,7 @@ impl App {
                 Box::pin(self.organization_update(ask, id, patch, expect))
             }
             Op::KeyCreate(id, new) => Box::pin(self.key_create(ask, id, new)),
+            Op::KeyRotate(id, dialect, key) => Box::pin(self.key_rotate(ask, id, dialect, key)),
             Op::KeyUseList(id, dialect, page) => return self.key_use_list(ask, id, &dialect, &page),
             Op::KeyUseGet(id, dialect, key) => return self.key_use_get(ask, id, &dialect, key),
             Op::KeyUseDelete(id, dialect, key) => {

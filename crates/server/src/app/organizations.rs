@@ -3,7 +3,7 @@
 use domain::caller::Caller;
 use domain::change::KEPT_HOURS;
 use domain::ids::{KeyId, OrganizationId, PostingId};
-use domain::key::{KeyNew, Minted};
+use domain::key::{KeyNew, Minted, Mode};
 use domain::ledger::Entry;
 use domain::op::{Expect, OrganizationNew, Secret};
 use domain::organization::OrganizationPatch;
@@ -88,12 +88,18 @@ impl App {
         let dialect = dialects::by_name(&new.dialect.0);
         let dialect = dialect
             .ok_or_else(|| Error::invalid(What::Key, "dialect", "`dialect` is not one that is served."))?;
-        let secret = dialect.key(&vault::random_secret(), new.mode);
-        let prefix = secret.chars().take(PREFIX).collect();
-        let minted = Minted { id: KeyId(clock::id()), prefix, hash: self.vault.key_hash(&secret) };
+        let (secret, minted) = self.key_mint(dialect, new.mode);
         let key = Key::create(id, new, minted, ask.now)?;
         let changes = vec![Change::Key(key.clone()), ask.event(id, "key.created", key.id)];
         self.commit(ask, Commit { changes, ..Commit::default() }, View::KeyCreated(key, Secret(secret))).await
+    }
+
+    /// A secret in its dialect's form, and what is kept of it.
+    pub(super) fn key_mint(&self, dialect: &dyn dialects::Dialect, mode: Mode) -> (String, Minted) {
+        let secret = dialect.key(&vault::random_secret(), mode);
+        let prefix = secret.chars().take(PREFIX).collect();
+        let minted = Minted { id: KeyId(clock::id()), prefix, hash: self.vault.key_hash(&secret) };
+        (secret, minted)
     }
 
     pub(super) fn key_list(&self, ask: Ask<'_>, id: OrganizationId, page: &Page<KeyId>) -> Result<View> {

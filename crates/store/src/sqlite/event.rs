@@ -1,6 +1,6 @@
 //! The audit log.
 
-use domain::caller::Actor;
+use domain::caller::{Actor, Person};
 use domain::ids::{EventId, KeyId, OrganizationId};
 use domain::{Event, Page, Paged, What};
 use rusqlite::{Connection, params};
@@ -32,11 +32,13 @@ fn name_of(text: &str) -> &'static str {
     }
 }
 
-fn actor_text(actor: Actor) -> String {
+fn actor_text(actor: &Actor) -> String {
     match actor {
         Actor::Operator => "operator".to_owned(),
         Actor::Service => "service".to_owned(),
         Actor::Key(id) => format!("key:{id}"),
+        // An issuer holds no space, so the first one ends it.
+        Actor::Person(person) => format!("person:{} {}", person.issuer(), person.subject()),
     }
 }
 
@@ -44,7 +46,14 @@ fn actor_read(text: &str) -> Option<Actor> {
     match text {
         "operator" => Some(Actor::Operator),
         "service" => Some(Actor::Service),
-        _ => text.strip_prefix("key:").and_then(KeyId::parse).map(Actor::Key),
+        _ => match text.split_once(':')? {
+            ("key", id) => KeyId::parse(id).map(Actor::Key),
+            ("person", names) => {
+                let (issuer, subject) = names.split_once(' ')?;
+                Person::new(issuer, subject).map(Actor::Person)
+            }
+            _ => None,
+        },
     }
 }
 
@@ -59,7 +68,7 @@ pub(super) fn put(tx: &mut Tx<'_>, event: &Event) -> Result<(), CommitError> {
     let Event { id, organization_id, name, actor, subject, data, at } = event;
     let sql = "INSERT INTO events (id, organization_id, name, actor, subject, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let row =
-        params![blob(*id), blob(*organization_id), name, actor_text(*actor), subject, bag(data), time(*at)];
+        params![blob(*id), blob(*organization_id), name, actor_text(actor), subject, bag(data), time(*at)];
     write(tx.db, sql, row).map_err(|f| f.about(What::Request, What::Organization))?;
     tx.touch();
     Ok(())
