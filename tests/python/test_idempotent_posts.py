@@ -1,0 +1,163 @@
+"""Every POST of every API that writes: sent twice with one Idempotency-Key it works once and answers the same, also when the process
+was killed between the two; another body under the same key is refused.
+
+The operations come from the OpenAPI documents that the service gives, so one that is added is missed here, and fails, until it is
+added to the table.
+"""
+
+import uuid
+
+import pytest
+from harness import DIALECTS, Server, new_number, ok
+
+CREATE = {"name": "Ada", "responseSettings": {"greeting": "Hello"}}
+# POSTs that only read.
+READS = {
+    ("polyai", "/v1/agents/{agentId}/telephony/connectors/batch"),
+    ("polyai", "/v1/agents/{agentId}/telephony/connectors/lookup"),
+    ("polyai", "/v1/agents/{agentId}/telephony/phone-numbers/batch"),
+}
+
+
+class World:
+    """A tenant, and for each POST a request that can be made anew as often as wanted."""
+
+    def __init__(self, server):
+        self.server, self.tenant = server, server.tenant("repeats")
+        t = self.tenant
+        self.agent = t.agent("Ada")["id"]
+        self.trunk = t.trunk("198.51.100.7")["id"]
+        self.released = []
+
+    def release(self):
+        number = self.tenant.number()
+        ok(self.tenant.admin.delete(f"/api/v1/numbers/{number['id']}"), 200)
+        return number["id"]
+
+    def table(self):
+        """(API, path of its document) → () → (client, URL, body, another body)."""
+        t, s = self.tenant, self.server
+        org = f"/api/v1/organizations/{t.id}"
+        polyai = f"/v1/agents/{self.agent}"
+        imported = {"label": "x", "number": new_number(), "provider": {"id": self.trunk}}
+        return {
+            ("native", "/api/v1/organizations"): lambda: (s.admin, "/api/v1/organizations", {"name": "a"}, {"name": "b"}),
+            ("native", "/api/v1/organizations/{id}/keys"): lambda: (
+                t.admin, f"{org}/keys", {"name": "k", "dialect": "native", "role": "viewer", "mode": "live"},
+                {"name": "l", "dialect": "native", "role": "viewer", "mode": "live"},
+            ),
+            ("native", "/api/v1/organizations/{id}/ledger"): lambda: (
+                s.admin, f"{org}/ledger", {"amount_cents": 7, "reason": "r"}, {"amount_cents": 8, "reason": "r"}),
+            ("native", "/api/v1/agents"): lambda: (t.native, "/api/v1/agents", {"name": "a"}, {"name": "b"}),
+            ("native", "/api/v1/endpoints"): lambda: (t.native, "/api/v1/endpoints", {"name": "a"}, {"name": "b"}),
+            ("native", "/api/v1/providers"): lambda: (
+                t.native, "/api/v1/providers", {"kind": "managed", "label": "a"}, {"kind": "managed", "label": "b"}),
+            ("native", "/api/v1/stock"): lambda: (
+                s.admin, "/api/v1/stock", {"e164": new_number(), "setup_cost_cents": 1, "monthly_cost_cents": 1},
+                {"e164": new_number(), "setup_cost_cents": 1, "monthly_cost_cents": 1},
+            ),
+            ("native", "/api/v1/numbers"): lambda: (
+                t.admin, "/api/v1/numbers", {"stock_id": s.stock()["id"]}, {"stock_id": s.stock()["id"]}),
+            ("native", "/api/v1/numbers/import"): lambda: (
+                t.admin, "/api/v1/numbers/import", {"provider_id": self.trunk, "numbers": [{"e164": new_number()}]},
+                {"provider_id": self.trunk, "numbers": [{"e164": new_number()}]},
+            ),
+            ("native", "/api/v1/numbers/{number}/restore"): lambda: (t.admin, f"/api/v1/numbers/{self.release()}/restore", None, None),
+            ("native", "/api/v1/numbers/{number}/sip-credentials"): lambda: (
+                t.admin, f"/api/v1/numbers/{t.number()['id']}/sip-credentials", None, None),
+            ("polyai", "/v1/accounts/{accountId}/agents"): lambda: (
+                t.polyai, f"/v1/accounts/{t.id}/agents", CREATE, CREATE | {"name": "Bob"}),
+            ("polyai", "/v1/agents"): lambda: (t.polyai, "/v1/agents", CREATE, CREATE | {"name": "Bob"}),
+            ("polyai", "/v1/agents/{agentId}/duplicate"): lambda: (
+                t.polyai, f"{polyai}/duplicate", {"newAgentName": "copy"}, {"newAgentName": "another"}),
+            ("polyai", "/v1/agents/{agentId}/telephony/connectors"): lambda: (
+                t.polyai, f"{polyai}/telephony/connectors", {"name": "a"}, {"name": "b"}),
+            ("polyai", "/v1/agents/{agentId}/telephony/phone-numbers"): lambda: (
+                t.polyai, f"{polyai}/telephony/phone-numbers", {"phoneNumbers": [new_number()]}, {"phoneNumbers": [new_number()]}),
+            ("polyai", "/v1/agents/{agentId}/telephony/phone-numbers/{phoneNumber}"): lambda: (
+                t.polyai, f"{polyai}/telephony/phone-numbers/{new_number()}", {"clientEnv": "live"}, {"clientEnv": "sandbox"}),
+            ("cartesia", "/agents/phone-numbers"): lambda: (
+                t.cartesia, "/agents/phone-numbers", imported | {"number": new_number()}, imported),
+            ("cartesia", "/agents/phone-numbers/provision"): lambda: (
+                s.stock() and t.cartesia, "/agents/phone-numbers/provision", {"label": "a"}, {"label": "b"}),
+            ("cartesia", "/agents/phone-numbers/providers"): lambda: (
+                t.cartesia, "/agents/phone-numbers/providers",
+                {"type": "sip_trunk", "label": "a", "inbound": {"allowed_addresses": ["198.51.100.8"]}},
+                {"type": "sip_trunk", "label": "b", "inbound": {"allowed_addresses": ["198.51.100.9"]}},
+            ),
+            ("krosai", "/v1/phone-numbers"): lambda: (
+                t.krosai, "/v1/phone-numbers", {"inventory_id": s.stock()["id"]}, {"inventory_id": s.stock()["id"]}),
+            ("krosai", "/v1/endpoints"): lambda: (
+                t.krosai, "/v1/endpoints", {"name": "a", "type": "direct_sip"}, {"name": "b", "type": "direct_sip"}),
+            ("krosai", "/v1/api-keys"): lambda: (
+                t.krosai, "/v1/api-keys", {"name": "a", "scopes": ["numbers:read"]}, {"name": "b", "scopes": ["numbers:read"]}),
+        }  # fmt: skip
+
+    def effect(self):
+        """What counts the work that was done: the audit log."""
+        rows = self.tenant.pages("/api/v1/events")
+        operator = ok(self.server.admin.get("/api/v1/events", params={"limit": 1000}), 200)["data"]
+        return len(rows), len(operator)
+
+
+def writing_posts(server):
+    found = set()
+    for api in DIALECTS:
+        document = ok(server.anonymous.get(f"/openapi/{api}.json"), 200)
+        found |= {(api, path) for path, item in document["paths"].items() if "post" in item}
+    return found - READS
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("server"))
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+def test_every_post_works_once_and_answers_the_same_also_after_a_kill(server):
+    world = World(server)
+    table = world.table()
+    assert set(table) == writing_posts(server)
+    sent = []
+    for where, make in table.items():
+        client, url, body, other = make()
+        headers = {"idempotency-key": str(uuid.uuid4())}
+        first = client.post(url, json=body, headers=headers)
+        assert first.status_code in (200, 201), f"{where}: {first.status_code} {first.text[:300]}"
+        worked = world.effect()
+        assert repeated(client.post(url, json=body, headers=headers)) == repeated(first), where
+        if other is not None:
+            refused = client.post(url, json=other, headers=headers)
+            assert 400 <= refused.status_code < 500 and refused.json(), f"{where}: {refused.status_code} {refused.text[:300]}"
+            assert where[0] == "polyai" or where[0] == "cartesia" or refused.status_code == 422, f"{where}: {refused.status_code}"
+        assert world.effect() == worked, f"{where}: a repeat worked again"
+        sent.append((where, client, url, body, headers, first))
+    before, balance = world.effect(), world.tenant.balance()
+    server.kill()
+    server.start()
+    for where, client, url, body, headers, first in sent:
+        assert repeated(client.post(url, json=body, headers=headers)) == repeated(first), f"{where}, after the kill"
+    assert (world.effect(), world.tenant.balance()) == (before, balance)
+
+
+def repeated(answer):
+    """What of an answer a repeat gives again."""
+    return answer.status_code, answer.content, answer.headers.get("etag"), answer.headers.get("location")
+
+
+def test_a_final_refusal_is_kept_and_one_to_be_mended_is_not(server):
+    poor, row = server.tenant("poor", cents=0), server.stock()
+
+    def buy(key, **body):
+        return poor.krosai.post("/v1/phone-numbers", json=body, headers={"idempotency-key": key})
+
+    first = buy("final", inventory_id=row["id"])
+    assert first.status_code == 402
+    poor.credit(10_000)
+    assert repeated(buy("final", inventory_id=row["id"])) == repeated(first)
+    assert buy("mended", inventory_id="x").status_code == 400
+    ok(buy("mended", inventory_id=row["id"]), 201)
+    assert poor.balance() == 10_000 - row["setup_cost_cents"] - row["monthly_cost_cents"]
