@@ -92,6 +92,7 @@ fn give(edge: &mut Edge, now: Instant, from: Flow, bytes: &[u8]) -> Vec<u8> {
                     call: CallIds::default(),
                     direction: Direction::Inbound,
                     trust: Trust::Untrusted,
+                    transfer: sip::Transfer::Allowed,
                     targets: vec![target],
                 };
                 edge.handle(now, Input::Verdict { ask: ask.id, verdict });

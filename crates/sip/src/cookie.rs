@@ -4,7 +4,7 @@
 //! | bytes | field |
 //! | --- | --- |
 //! | 1 | version (4 bits), key id (4 bits) |
-//! | 1 | flags: outbound, one of two, faces the callee, `CSeq` shift (2 bits), caller's hop is a stream, callee's hop is a stream |
+//! | 1 | flags: outbound, one of two, faces the callee, `CSeq` shift (2 bits), caller's hop is a stream, callee's hop is a stream, the agent may not transfer |
 //! | 16, 16, 16 | call, organization, number |
 //! | 7 or 19 | caller's hop as received: transport, port, address |
 //! | 7 or 19 | callee's hop as sent to |
@@ -14,6 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
+use crate::edge::Transfer;
 use crate::keys::{self, Ring};
 use crate::transport::{Hop, Transport};
 
@@ -28,6 +29,7 @@ const CALLEE_SIDE: u8 = 1 << 2;
 const SHIFT_AT: u32 = 3;
 const CALLER_STREAM: u8 = 1 << 5;
 const CALLEE_STREAM: u8 = 1 << 6;
+const NO_TRANSFER: u8 = 1 << 7;
 
 /// The ids of one call, in every fact and in the cookie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -71,6 +73,8 @@ pub struct Cookie {
     pub place: Place,
     /// What is added to `CSeq` towards the callee, 0 to 3.
     pub shift: u8,
+    /// Whether the agent may transfer the call: as it was when the call began.
+    pub transfer: Transfer,
     /// The call.
     pub ids: CallIds,
     /// Where the INVITE came from.
@@ -119,7 +123,9 @@ impl Cookie {
         };
         let direction = if flags & OUTBOUND == 0 { Direction::Inbound } else { Direction::Outbound };
         let shift = flags >> SHIFT_AT & 3;
-        rest.is_empty().then_some(Self { direction, place, shift, ids, caller: hops.0, callee: hops.1 })
+        let transfer = if flags & NO_TRANSFER == 0 { Transfer::Allowed } else { Transfer::Refused };
+        let (caller, callee) = hops;
+        rest.is_empty().then_some(Self { direction, place, shift, transfer, ids, caller, callee })
     }
 
     fn flags(&self) -> u8 {
@@ -133,7 +139,8 @@ impl Cookie {
         if self.callee.transport.stream() {
             streams |= CALLEE_STREAM;
         }
-        place | direction | streams | (self.shift & 3) << SHIFT_AT
+        let transfer = if self.transfer == Transfer::Refused { NO_TRANSFER } else { 0 };
+        place | direction | streams | transfer | (self.shift & 3) << SHIFT_AT
     }
 }
 

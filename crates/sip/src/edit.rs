@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use crate::digest;
 use crate::message::{Message, Name, Span, Via};
 use crate::text;
 use crate::write;
@@ -102,6 +103,12 @@ pub fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
                 edit.skip(header.value.end);
             }
             Name::Route => edit.replace(header.line, b""),
+            // what answers our own challenge is for nobody behind us
+            Name::Authorization | Name::ProxyAuthorization
+                if digest::ours(header.value.of(message.bytes)) =>
+            {
+                edit.replace(header.line, b"");
+            }
             Name::AssertedIdentity | Name::PreferredIdentity | Name::RemotePartyId | Name::Diversion
                 if plan.anonymous =>
             {

@@ -27,10 +27,12 @@
 mod agent;
 mod branch;
 mod cookie;
+pub mod digest;
 mod edge;
 mod edit;
 mod keys;
 mod message;
+mod sdp;
 mod stream;
 mod text;
 mod transport;
@@ -42,14 +44,15 @@ pub use agent::{
 };
 pub use cookie::{CallIds, Cookie, Direction, Place};
 pub use edge::{
-    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Fact, Input, Known, Limits, Output, Send,
-    SendId, Side, Target, Timers, Trust, Verdict,
+    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Fact, Input, Known, Limits, Output,
+    STEP_FIRST, Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,
 };
 pub use edit::{Forward, Routes, Stamp, request as forward_request, response as forward_response};
 pub use keys::{Key, Keys};
 pub use message::{
     Core, HEADERS_MAX, MESSAGE_MAX, Message, Method, Name, ParseError, Refusal, VIAS_MAX, Via,
 };
+pub use sdp::Media;
 pub use stream::{Frame, FrameError, Framer};
 pub use transport::{Flow, Hop, Listener, Transport};
 pub use uri::{Dialled, Scheme, Uri};

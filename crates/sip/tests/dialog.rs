@@ -34,11 +34,23 @@ struct Bench {
     asks: Vec<AskKind>,
     facts: Vec<Fact>,
     drop: bool,
+    transfer: Transfer,
+    challenge: bool,
+    media: Vec<Media>,
 }
 
 impl Bench {
     fn new(config: Config) -> Self {
-        Self { edge: Edge::new(config), now: origin(), asks: Vec::new(), facts: Vec::new(), drop: false }
+        Self {
+            edge: Edge::new(config),
+            now: origin(),
+            asks: Vec::new(),
+            facts: Vec::new(),
+            drop: false,
+            transfer: Transfer::Allowed,
+            challenge: false,
+            media: Vec::new(),
+        }
     }
 
     /// Gives a message from `from`; what was sent comes back.
@@ -57,9 +69,13 @@ impl Bench {
                 Output::Fact(fact) => self.facts.push(*fact),
                 Output::Ask(ask) => {
                     self.asks.push(ask.kind.clone());
+                    self.media.push(ask.media);
                     let verdict = match ask.kind {
                         _ if self.drop => Verdict::Drop,
-                        AskKind::Invite => route(),
+                        AskKind::Invite if self.challenge => {
+                            Verdict::Challenge { values: ["Digest one".into(), "Digest two".into()] }
+                        }
+                        AskKind::Invite => route(self.transfer),
                         AskKind::Options => {
                             Verdict::Answer { headers: vec!["Accept: application/sdp".into()] }
                         }
@@ -85,11 +101,12 @@ impl Bench {
 const CARRIER: &str = "198.51.100.7:5060";
 const AGENT: &str = "192.0.2.10:5060";
 
-fn route() -> Verdict {
+fn route(transfer: Transfer) -> Verdict {
     Verdict::Route {
         call: CallIds::default(),
         direction: Direction::Inbound,
         trust: Trust::Untrusted,
+        transfer,
         targets: vec![Target {
             request_uri: format!("sip:+4930123456@{AGENT}"),
             hops: vec![Hop { transport: Transport::Udp, addr: AGENT.parse().unwrap() }],
@@ -273,6 +290,151 @@ fn the_callee_is_known_by_its_tag() {
     assert!(
         matches!(&bench.facts[..], [Fact::Ended { by: Side::Callee, callee_tag, .. }] if callee_tag == "t1")
     );
+}
+
+#[test]
+fn the_agent_of_a_call_without_transfer_refers_to_nobody() {
+    for (transfer, allowed) in [(Transfer::Allowed, true), (Transfer::Refused, false)] {
+        let mut bench = Bench::new(config());
+        bench.transfer = transfer;
+        let route = format!("Route: {}\r\n", bench.route());
+        // the rule is in the cookie: a process that saw nothing of the call knows it
+        let mut other = Bench::new(Config { process: 2, ..config() });
+        let agent = ("t1", "f1", "c1");
+        let refer = within("REFER", "sip:x@198.51.100.7", &format!("{route}Refer-To: <sip:y@z>\r\n"), agent);
+        let sent = other.give(AGENT, &refer);
+        let wanted = if allowed { "REFER sip:x@198.51.100.7" } else { "SIP/2.0 603" };
+        assert!(first_line(&sent).starts_with(wanted), "{sent:?}");
+        assert_eq!(sent[0].0.remote, if allowed { CARRIER } else { AGENT }.parse().unwrap());
+        let replaces =
+            within("INVITE", "sip:x@198.51.100.7", &format!("{route}replaces: 1@x;to-tag=a\r\n"), agent);
+        let wanted = if allowed { "INVITE" } else { "SIP/2.0 603" };
+        assert!(first_line(&other.give(AGENT, &replaces)).starts_with(wanted));
+        for method in ["INVITE", "INFO", "UPDATE", "NOTIFY", "BYE"] {
+            let sent = other.give(AGENT, &within(method, "sip:x@198.51.100.7", &route, agent));
+            assert!(first_line(&sent).starts_with(method), "what else it sends goes on: {method}");
+        }
+        // the carrier's side may hand its end over
+        let refer = within("REFER", TARGET, &format!("{route}Refer-To: <sip:y@z>\r\n"), ENDS);
+        assert!(first_line(&other.give(CARRIER, &refer)).starts_with("REFER"));
+    }
+}
+
+#[test]
+fn a_challenge_is_407_and_its_answer_goes_no_further() {
+    let mut bench = Bench::new(config());
+    bench.challenge = true;
+    let sent = bench.give(CARRIER, &request("INVITE", "", ""));
+    assert!(first_line(&sent).starts_with("SIP/2.0 407"));
+    assert!(sent[0].1.contains("Proxy-Authenticate: Digest one\r\nProxy-Authenticate: Digest two\r\n"));
+    let mut bench = Bench::new(config());
+    let others = "Digest username=\"a\", realm=\"other\"";
+    let headers = format!(
+        "Proxy-Authorization: Digest username=\"a\", realm=\"trunkline\", nonce=\"x\"\r\nAuthorization: {others}\r\n"
+    );
+    let sent = bench.give(CARRIER, &request("INVITE", &headers, ""));
+    let invite = &sent[1].1;
+    assert!(!invite.contains("trunkline") && invite.contains(&format!("Authorization: {others}\r\n")));
+    let route = format!("Route: {}\r\n{headers}", Bench::new(config()).route());
+    let sent = bench.give(CARRIER, &within("BYE", TARGET, &route, ENDS));
+    assert!(!sent[0].1.contains("trunkline") && sent[0].1.contains(others));
+}
+
+#[test]
+fn a_stranger_hears_nothing_of_dialogs() {
+    let mut bench = Bench::new(config());
+    bench.drop = true;
+    for method in ["BYE", "INVITE", "REFER", "CANCEL", "ACK"] {
+        assert!(bench.give(CARRIER, &within(method, TARGET, "", ENDS)).is_empty(), "{method}");
+    }
+    assert!(bench.edge.idle());
+}
+
+#[test]
+fn high_numbers_of_a_dialog_are_told_before_they_go_on() {
+    let mut bench = Bench::new(config());
+    let route = format!("Route: {}\r\n", bench.route());
+    let numbered = |method: &str, cseq: u32, from| {
+        within(method, TARGET, &route, from).replace("CSeq: 2 ", &format!("CSeq: {cseq} "))
+    };
+    let agent = ("t1", "f1", "c1");
+    for text in [
+        numbered("INFO", 1023, ENDS),
+        numbered("ACK", 5000, ENDS),
+        numbered("INFO", 1024, ENDS),
+        numbered("UPDATE", 2_147_483_647, agent).replace(TARGET, "sip:x@198.51.100.7"),
+    ] {
+        bench.give(CARRIER, &text);
+    }
+    let told = bench.facts.iter().map(|fact| match fact {
+        Fact::Step { by, bits, .. } => (*by, *bits),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(Side::Caller, 11), (Side::Callee, 31)]);
+}
+
+#[test]
+fn our_byes_follow_the_route_sets_and_go_nowhere_private() {
+    let hop = |text: &str| Some(Hop { transport: Transport::Udp, addr: text.parse().unwrap() });
+    let dialog = Dialog {
+        call_id: "c1".into(),
+        from: "<sip:+1201@c>;tag=f1".into(),
+        to: "<sip:+49@d>;tag=t1".into(),
+        from_tag: "f1".into(),
+        to_tag: "t1".into(),
+        caller_contact: None,
+        callee_contact: Some(TARGET.into()),
+        caller_routes: vec!["<sip:198.51.100.8;lr>".into()],
+        callee_routes: vec!["<sip:192.0.2.20:5070>".into(), "<sip:192.0.2.21;lr>".into()],
+        caller_hop: hop(CARRIER),
+        callee_hop: hop(AGENT),
+        cseq: 1,
+        callee_cseq: 3000,
+        ..Dialog::default()
+    };
+    let mut bench = Bench::new(config());
+    assert_eq!(bench.edge.hang_up(bench.now, (CallIds::default(), 9), &dialog, "Q.850;cause=16"), 2);
+    let sent = bench.drain();
+    assert!(matches!(bench.facts[..], [Fact::HungUp { mark: 9, .. }]));
+    let (to, callee) = &sent[0];
+    assert_eq!(to.remote, "192.0.2.20:5070".parse().unwrap());
+    for part in [
+        "BYE sip:192.0.2.20:5070 SIP/2.0\r\n",
+        "Route: <sip:192.0.2.21;lr>\r\nRoute: <sip:agent@192.0.2.10:5060>\r\n",
+        "From: <sip:+1201@c>;tag=f1\r\nTo: <sip:+49@d>;tag=t1\r\nCall-ID: c1\r\nCSeq: 1024 BYE\r\n",
+        "Reason: Q.850;cause=16\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        assert!(callee.contains(part), "{part}\n{callee}");
+    }
+    let (to, caller) = &sent[1];
+    assert_eq!(to.remote, "198.51.100.8:5060".parse().unwrap());
+    assert!(caller.starts_with("BYE sip:198.51.100.7:5060;transport=udp SIP/2.0\r\n"), "{caller}");
+    assert!(caller.contains("From: <sip:+49@d>;tag=t1\r\nTo: <sip:+1201@c>;tag=f1\r\n"));
+    assert!(caller.contains("CSeq: 4096 BYE"));
+    // an answer is taken and nothing is left
+    for (_, bye) in &sent {
+        bench.give(AGENT, &bye.replacen(bye.lines().next().unwrap(), "SIP/2.0 481 Gone", 1));
+    }
+    bench.edge.handle(bench.now + std::time::Duration::from_mins(1), Input::Tick);
+    assert!(bench.edge.idle());
+    // a place inside that the dialog does not go to gets nothing; the other side is still told
+    let inside = Dialog { callee_routes: vec!["<sip:10.0.0.1;lr>".into()], ..dialog.clone() };
+    assert_eq!(bench.edge.hang_up(bench.now, (CallIds::default(), 9), &inside, "x"), 1);
+    let nobody = Dialog { callee_hop: None, caller_hop: None, ..dialog };
+    bench.drain();
+    assert_eq!(bench.edge.hang_up(bench.now, (CallIds::default(), 9), &nobody, "x"), 0);
+    assert!(bench.drain().is_empty());
+}
+
+#[test]
+fn an_offer_is_told_with_the_question() {
+    let mut bench = Bench::new(config());
+    let offer = |profile: &str| format!("v=0\r\nm=audio 4000 {profile} 0\r\na=crypto:1 x inline:y\r\n");
+    for (at, body) in [String::new(), offer("RTP/AVP"), offer("RTP/SAVP"), "x".into()].iter().enumerate() {
+        let text = request("INVITE", "Content-Type: application/sdp\r\n", body);
+        bench.give(CARRIER, &text.replace("z9hG4bK-a", &format!("z9hG4bK-{at}")));
+    }
+    assert_eq!(bench.media, [Media::Absent, Media::Plain, Media::Secure, Media::Unreadable]);
 }
 
 #[test]

@@ -236,6 +236,118 @@ fn a_udp_caller_reaches_a_tcp_agent_and_the_agent_hangs_up() {
     assert_eq!((world.answered(), world.ended()), (1, Some(Side::Callee)));
 }
 
+/// A call that nobody but us ends.
+fn endless(transport: Transport) -> World {
+    let mut settings = caller(1, transport);
+    settings.hang_up_after = None;
+    World::new(1, settings, vec![agent(0, RING)])
+}
+
+fn hung_up(world: &World) -> usize {
+    world.facts.iter().filter(|fact| matches!(fact, Fact::HungUp { mark: 7, .. })).count()
+}
+
+fn byes_to(world: &World, to: &str) -> usize {
+    world.trace.iter().filter(|line| line.contains(&format!("{EDGE} > {to} BYE"))).count()
+}
+
+#[test]
+fn our_end_of_a_call_reaches_both_sides() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut world = endless(transport);
+        world.hang_up_at.push(ms(5000));
+        world.run();
+        assert_eq!((world.hung_up.as_slice(), hung_up(&world)), (&[(false, 2)][..], 1));
+        assert!(world.events.contains(&AgentEvent::HungUp), "{transport:?}");
+        assert!(world.agent_events.contains(&(0, AgentEvent::HungUp)));
+        assert_eq!((byes_to(&world, CALLER), byes_to(&world, "192.0.2.10:5060")), (1, 1));
+        assert_eq!(world.ended(), None, "neither side hung up");
+    }
+}
+
+#[test]
+fn another_process_ends_a_call_by_its_facts_alone() {
+    let mut world = endless(Transport::Udp);
+    world.replace_at.push(ms(4000));
+    world.hang_up_at.push(ms(5000));
+    world.run();
+    assert_eq!(world.hung_up, [(false, 2)]);
+    assert!(world.events.contains(&AgentEvent::HungUp));
+    assert!(world.agent_events.contains(&(0, AgentEvent::HungUp)));
+}
+
+#[test]
+fn our_bye_is_numbered_above_every_request_of_its_side() {
+    let mut settings = caller(1, Transport::Udp);
+    (settings.hang_up_after, settings.reinvite_after) = (None, Some(ms(500)));
+    let mut one = agent(0, RING);
+    one.reinvite_after = Some(ms(1000));
+    let mut world = World::new(1, settings, vec![one]);
+    world.hang_up_at.push(ms(8000));
+    world.run();
+    assert!(world.agent_events.contains(&(0, AgentEvent::HungUp)), "{}", world.trace.join("\n"));
+    assert!(world.events.contains(&AgentEvent::HungUp), "{}", world.trace.join("\n"));
+    assert_eq!((byes_to(&world, CALLER), byes_to(&world, "192.0.2.10:5060")), (1, 1));
+}
+
+#[test]
+fn a_side_that_never_answers_our_bye_holds_nothing_up() {
+    let mut settings = caller(1, Transport::Udp);
+    settings.hang_up_after = Some(ms(100_000));
+    let mut world = World::new(1, settings, vec![agent(0, RING)]);
+    world.hang_up_at.push(ms(5000));
+    world.deaf.insert(addr(CALLER), ms(4900));
+    world.run();
+    assert_eq!((world.hung_up.as_slice(), hung_up(&world)), (&[(false, 2)][..], 1));
+    assert_eq!(byes_to(&world, CALLER), 11, "timer E doubles up to T2, timer F ends it");
+}
+
+#[test]
+fn crossing_ends_leave_nobody_up() {
+    for at in [4490, 4500, 4505, 4510, 4515, 4520, 4530, 4545] {
+        let mut world = world(&[RING]);
+        world.hang_up_at.push(ms(at));
+        world.run();
+        // run() checks that all are idle; one of the two ends is first, and the other changes nothing
+        assert_eq!(world.hung_up, [(false, 2)], "{at}");
+        assert_eq!(world.answered(), 1);
+    }
+}
+
+#[test]
+fn a_call_that_rings_is_cancelled_below_and_refused_above() {
+    let mut world = endless(Transport::Udp);
+    world.hang_up_at.push(ms(700));
+    world.run();
+    assert_eq!(world.hung_up, [(true, 0)]);
+    assert_eq!(world.failed(), Some((487, Cause::Stopped)));
+    assert!(world.events.contains(&AgentEvent::Refused { status: 487 }));
+    assert_eq!(world.attempts(), [(0, None, Cause::Stopped)]);
+    assert!(world.trace.iter().any(|line| line.contains("> 192.0.2.10:5060 CANCEL")));
+    assert_eq!(world.answered(), 0);
+}
+
+#[test]
+fn an_answer_that_crosses_our_end_is_ended_too() {
+    for at in (1480..1560).step_by(5) {
+        let mut world = endless(Transport::Udp);
+        world.hang_up_at.extend([ms(at), ms(4000)]);
+        world.run();
+        let ended = world.hung_up.iter().filter(|(stopped, sides)| *stopped || *sides > 0).count();
+        assert!(ended > 0, "{at} {:?}\n{}", world.hung_up, world.trace.join("\n"));
+        assert_eq!(usize::from(world.failed().is_some()) + hung_up(&world).min(1), 1, "{at}");
+    }
+}
+
+#[test]
+fn what_is_not_known_here_is_not_ended() {
+    let mut edge = Edge::new(config(1));
+    let now = endless(Transport::Udp).now;
+    assert!(!edge.stop(now, ids().call));
+    assert_eq!(edge.hang_up(now, (ids(), 7), &Dialog::default(), "x"), 0);
+    assert!(edge.poll().is_none() && edge.idle());
+}
+
 /// Raise for a longer run.
 const SEEDS: u64 = 2000;
 
@@ -300,6 +412,9 @@ fn bad_world(seed: u64) -> World {
     if roll(8) == 0 {
         world.faulty.insert(agent_addr(0));
     }
+    if roll(4) == 0 {
+        world.hang_up_at.push(ms(roll(8000)));
+    }
     if roll(5) == 0 {
         world.replace_at.push(ms(4200 + roll(3000)));
     }
@@ -316,7 +431,7 @@ fn check(world: &World) {
         assert!(facts == 0 || world.failed().is_none(), "answered and failed");
         assert!(facts == 1 || world.failed().is_some(), "neither answered nor failed");
         assert!(world.ended().is_none() || facts == 1, "an end without an answer");
-        assert!(facts == 0 || world.ended().is_some(), "an answer without an end");
+        assert!(facts == 0 || world.ended().is_some() || hung_up(world) > 0, "an answer without an end");
         assert_eq!(world.asks, 1);
     }
 }

@@ -145,6 +145,7 @@ fn throw(edge: &mut Edge, now: std::time::Instant, bytes: &[u8]) -> usize {
                         call: CallIds::default(),
                         direction: Direction::Inbound,
                         trust: Trust::Untrusted,
+                        transfer: Transfer::Allowed,
                         targets: vec![Target {
                             request_uri: "sip:a@192.0.2.10".into(),
                             hops: vec![Hop {

@@ -49,7 +49,7 @@ pub(super) fn read(fact: sip::Fact, now: Instant, gauge: &Gauge, tally: &Tally) 
             (ids, FactKind::Ended(call::Ended { by, reason: reason.map(bounded) }))
         }
         sip::Fact::Failed { ids, status, cause } => (ids, FactKind::Unanswered(unanswered(status, cause))),
-        sip::Fact::Refreshed { .. } => return None,
+        sip::Fact::Refreshed { .. } | sip::Fact::HungUp { .. } | sip::Fact::Step { .. } => return None,
     };
     Some(about(ids, at, kind))
 }
@@ -82,7 +82,7 @@ fn cause(cause: Cause, status: Option<u16>) -> &'static str {
         (Cause::Silent, _) => "no_response",
         (Cause::Timeout, _) => "timeout",
         (Cause::Fault, _) => "transport",
-        (Cause::Cancelled, _) => "cancelled",
+        (Cause::Cancelled | Cause::Stopped, _) => "cancelled",
     }
 }
 
@@ -90,6 +90,7 @@ fn cause(cause: Cause, status: Option<u16>) -> &'static str {
 fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
     let (status, reason) = match (cause, sip_status) {
         (Cause::Cancelled, _) => (CallStatus::Cancelled, "The caller gave up before an answer."),
+        (Cause::Stopped, _) => (CallStatus::Cancelled, "The call was ended before an answer."),
         (_, 486 | 600) => (CallStatus::Busy, "The agent was busy."),
         (_, 603) => (CallStatus::Busy, "The agent declined the call."),
         (Cause::Timeout, _) => (CallStatus::NoAnswer, "No target answered in time."),

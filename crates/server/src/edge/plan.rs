@@ -3,7 +3,7 @@
 use domain::Endpoint;
 use domain::call::{self, FactKind, Unanswered};
 use domain::target::{self, TargetUri};
-use sip::{AskId, CallIds, Direction, Hop, Target, Transport, Trust, Verdict};
+use sip::{AskId, CallIds, Direction, Hop, Target, Transfer, Transport, Trust, Verdict};
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
@@ -124,7 +124,7 @@ impl Plan {
             target.tag = skipped;
         }
         let (call, direction, trust) = (self.ids, Direction::Inbound, Trust::Trusted);
-        (facts, Verdict::Route { call, direction, trust, targets })
+        (facts, Verdict::Route { call, direction, trust, transfer: Transfer::Allowed, targets })
     }
 }
 

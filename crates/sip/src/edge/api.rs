@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::cookie::{CallIds, Direction};
 use crate::keys::Keys;
+use crate::sdp::Media;
 use crate::transport::{Flow, Hop, Listener};
 use crate::uri::Dialled;
 
@@ -181,8 +182,8 @@ pub struct Ask {
     pub call_id: String,
     /// Max-Forwards as received.
     pub max_forwards: Option<u8>,
-    /// True when there is a body: an offer.
-    pub has_sdp: bool,
+    /// What the offer says of encryption.
+    pub media: Media,
 }
 
 /// Whether the source's identity headers are believed (RFC 3325).
@@ -193,6 +194,16 @@ pub enum Trust {
     /// They are removed.
     #[default]
     Untrusted,
+}
+
+/// Whether the agent may hand its call to somebody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transfer {
+    /// A REFER goes on.
+    #[default]
+    Allowed,
+    /// The agent's REFER, and its INVITE with `Replaces`, are refused with 603 for the whole of the call.
+    Refused,
 }
 
 /// The shell's answer to an [`Ask`].
@@ -218,6 +229,11 @@ pub enum Verdict {
         /// Header lines to add, each without its line break.
         headers: Vec<String>,
     },
+    /// 407, with these values of `Proxy-Authenticate`.
+    Challenge {
+        /// Values, the preferred one first.
+        values: [String; 2],
+    },
     /// The call goes on to these targets, in this order.
     Route {
         /// Its ids.
@@ -226,6 +242,8 @@ pub enum Verdict {
         direction: Direction,
         /// Whether identity headers go on.
         trust: Trust,
+        /// Whether the agent may transfer it.
+        transfer: Transfer,
         /// Where to; tried one after the other.
         targets: Vec<Target>,
     },
@@ -268,6 +286,8 @@ pub enum Cause {
     Fault,
     /// The caller gave up.
     Cancelled,
+    /// The shell ended it: [`crate::Edge::stop`].
+    Stopped,
 }
 
 /// One attempt at a target.
@@ -318,13 +338,18 @@ pub struct Dialog {
     pub caller_hop: Option<Hop>,
     /// Where the callee is.
     pub callee_hop: Option<Hop>,
-    /// `CSeq` number of the INVITE.
+    /// The highest `CSeq` number of the caller that is known; of the INVITE, at first.
     pub cseq: u32,
+    /// The highest `CSeq` number of the callee that is known; 0 while it sent no request.
+    pub callee_cseq: u32,
     /// Session-Expires of the 2xx as written (RFC 4028).
     pub session_expires: Option<String>,
     /// False when the 2xx lacks our Record-Route: in-dialog requests will not pass here.
     pub record_routed: bool,
 }
+
+/// `CSeq` numbers of up to so many bits need no [`Fact::Step`]: our BYE is numbered above all of them anyway.
+pub const STEP_FIRST: u8 = 10;
 
 /// How much was known at the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -360,6 +385,23 @@ pub enum Fact {
         callee_tag: String,
         /// `Reason` header as written.
         reason: Option<String>,
+    },
+    /// We end the call ([`crate::Edge::hang_up`]), before our BYEs leave.
+    HungUp {
+        /// The call.
+        ids: CallIds,
+        /// The shell's own mark: why.
+        mark: u64,
+    },
+    /// A request in the dialog with a `CSeq` number of more bits than [`STEP_FIRST`], before it goes on: our own BYE must
+    /// be numbered above it. At most one for each number of bits counts; the rest may be forgotten.
+    Step {
+        /// The call.
+        ids: CallIds,
+        /// Whose request.
+        by: Side,
+        /// How many bits the number has, up to 31.
+        bits: u8,
     },
     /// Setup ended without an answer, before the final answer goes to the caller.
     Failed {

@@ -8,6 +8,7 @@ use super::respond::{self, Reply};
 use super::{Edge, Got, unreliable};
 use crate::branch::Seen;
 use crate::message::{Core, Message, Method, Name, Refusal, Via};
+use crate::sdp;
 use crate::text;
 use crate::transport::Flow;
 use crate::uri::{Dialled, Uri};
@@ -43,6 +44,12 @@ impl Edge {
     /// A request that could not be read whole; answered only if it has a Via to answer to.
     pub(super) fn malformed(&mut self, now: Instant, flow: Flow, message: &Message<'_>, refusal: Refusal) {
         let kind = AskKind::Malformed { status: refusal.status, reason: refusal.reason };
+        self.question(now, flow, message, (kind, Box::default()));
+    }
+
+    /// A request for a dialog or transaction that is not known: 481, to those who may know.
+    pub(super) fn unmatched(&mut self, now: Instant, flow: Flow, message: &Message<'_>) {
+        let kind = AskKind::Malformed { status: 481, reason: "Call/Transaction Does Not Exist" };
         self.question(now, flow, message, (kind, Box::default()));
     }
 
@@ -204,12 +211,17 @@ impl Edge {
                     more.push_str(&obliged(&context.request, status));
                     edge.refuse(context, (status.clamp(300, 699), reason), more.as_bytes());
                 }
-                Verdict::Route { call, direction, trust, targets } => {
+                Verdict::Challenge { values } => {
+                    let lines = values.map(|value| format!("Proxy-Authenticate: {value}\r\n")).concat();
+                    edge.refuse(context, (407, "Proxy Authentication Required"), lines.as_bytes());
+                }
+                Verdict::Route { call, direction, trust, transfer, targets } => {
                     let (next, refused) = ((0, 0), Vec::new());
                     let routing = Routing {
                         ids: call,
                         direction,
                         trust,
+                        transfer,
                         targets,
                         next,
                         refused,
@@ -304,7 +316,7 @@ fn build(id: AskId, kind: AskKind, flow: Flow, message: &Message<'_>) -> Ask {
         credentials: all(Name::Authorization).chain(all(Name::ProxyAuthorization)).collect(),
         call_id: text::owned(message.value(Name::CallId).unwrap_or_default()),
         max_forwards: message.value(Name::MaxForwards).and_then(crate::message::max_forwards),
-        has_sdp: !message.body().is_empty(),
+        media: sdp::media(message),
     }
 }
 

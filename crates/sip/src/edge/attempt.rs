@@ -75,6 +75,7 @@ impl Edge {
             direction: routing.direction,
             place: Place::Single,
             shift: 0,
+            transfer: routing.transfer,
             ids: routing.ids,
             caller: context.source.hop(),
             callee: to.hop(),
@@ -142,6 +143,15 @@ impl Edge {
     }
 
     pub(super) fn token(&self, at: At, attempt: usize, core: &Core<'_>) -> [u8; STATEFUL_TEXT] {
+        self.token_of(at, attempt, (core.call_id, core.cseq))
+    }
+
+    pub(super) fn token_of(
+        &self,
+        at: At,
+        attempt: usize,
+        (call_id, cseq): (&[u8], u32),
+    ) -> [u8; STATEFUL_TEXT] {
         let branch = Branch {
             node: self.config.node,
             process: self.config.process,
@@ -150,7 +160,7 @@ impl Edge {
             attempt: u8::try_from(attempt).unwrap_or(u8::MAX),
         };
         let mut text = Vec::with_capacity(STATEFUL_TEXT);
-        branch.write(&self.ring, core.call_id, core.cseq, &mut text);
+        branch.write(&self.ring, call_id, cseq, &mut text);
         text.try_into().unwrap_or([0; STATEFUL_TEXT])
     }
 

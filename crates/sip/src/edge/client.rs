@@ -186,6 +186,7 @@ impl Edge {
             caller_hop: None,
             callee_hop: None,
             cseq: core.cseq,
+            callee_cseq: 0,
             session_expires: message.value(Name::SessionExpires).map(text::owned),
             record_routed: first.is_some(),
         }
@@ -228,30 +229,12 @@ impl Edge {
             return;
         }
         let own = self.slab.reserve();
-        let token = self.token(own, 0, core);
+        let token = self.token_of(own, 0, (core.call_id, core.cseq));
         via.clear();
         self.via(&mut via, to.listener, &token);
         let bye = Within { method: "BYE", via: &via, cseq: core.cseq + 1 };
         let Some(bytes) = respond::within(message, core, &routes, &bye) else { return self.slab.free(own) };
-        let mut bye = Context {
-            at: own,
-            now,
-            key: Box::default(),
-            source: context.source,
-            back: context.back,
-            method: Method::Bye,
-            request: Vec::new(),
-            phase: Phase::Done,
-            last: Vec::new(),
-            cancelled: false,
-            work: Work::Own,
-            clients: Vec::new(),
-            bound: None,
-            queued: None,
-        };
-        let client = self.client(now, to, token, bytes);
-        self.launch(own, &mut bye, client, None);
-        self.insert(now, own, bye);
+        self.launch_own(now, own, (to, None), token, bytes);
     }
 
     fn failure(&mut self, context: &mut Context, index: usize, (message, core): Got<'_, '_>, status: u16) {

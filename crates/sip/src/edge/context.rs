@@ -9,7 +9,7 @@ use crate::cookie::{CallIds, Direction};
 use crate::message::Method;
 use crate::transport::{Flow, Hop};
 
-use super::api::Trust;
+use super::api::{Transfer, Trust};
 
 /// A repeat of a message on an unreliable transport.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +117,7 @@ pub(crate) struct Routing {
     pub(crate) ids: CallIds,
     pub(crate) direction: Direction,
     pub(crate) trust: Trust,
+    pub(crate) transfer: Transfer,
     pub(crate) targets: Vec<Target>,
     /// The next one to try: target, hop.
     pub(crate) next: (usize, usize),
@@ -173,6 +174,13 @@ impl Context {
     /// True while no final answer was sent.
     pub(crate) fn open(&self) -> bool {
         matches!(self.phase, Phase::Asking | Phase::Proceeding)
+    }
+
+    /// True while an answer is awaited: by somebody, or to a request of ours.
+    pub(crate) fn awaits(&self) -> bool {
+        let ours = matches!(self.work, Work::Own)
+            && self.clients.iter().any(|one| matches!(one.state, State::Calling | State::Proceeding));
+        ours || self.open()
     }
 
     /// The next time something is due.

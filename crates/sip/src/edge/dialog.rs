@@ -4,12 +4,12 @@
 
 use std::time::Instant;
 
-use super::api::{Fact, Output, Send, SendId, Side};
+use super::api::{Fact, Output, STEP_FIRST, Send, SendId, Side, Transfer};
 use super::context::{Context, Phase, Work};
 use super::respond::{self, Reply};
 use super::{Edge, Got, private};
 use crate::branch::Seen;
-use crate::cookie::{CallIds, Cookie, Place};
+use crate::cookie::{CallIds, Cookie, Direction, Place};
 use crate::edit::{self, Forward, Routes};
 use crate::message::{Core, Message, Method, Name};
 use crate::text;
@@ -28,7 +28,11 @@ struct Path<'a> {
 impl Edge {
     pub(super) fn dialog(&mut self, now: Instant, flow: Flow, message: &Message<'_>, core: &Core<'_>) {
         let Some(path) = self.path(message, core) else {
-            return self.refuse_plain(&flow, (message, core), 481, "Call/Transaction Does Not Exist");
+            // who is told so is asked: a stranger hears nothing
+            if core.method != Method::Ack {
+                self.unmatched(now, flow, message);
+            }
+            return;
         };
         let forwards = message.value(Name::MaxForwards).and_then(text::number);
         if forwards == Some(0) {
@@ -37,8 +41,25 @@ impl Edge {
         if message.value(Name::ProxyRequire).is_some_and(|value| !value.is_empty()) {
             return self.refuse_plain(&flow, (message, core), 420, "Bad Extension");
         }
-        let (request_uri, lines, next) = write_path(message, &path);
-        let Some((to, prefer)) = self.next_hop(next, &path, &flow) else {
+        if core.method == Method::Refer
+            || core.method == Method::Invite && message.other("Replaces").is_some()
+        {
+            let agent = match path.cookie.direction {
+                Direction::Inbound => Side::Callee,
+                Direction::Outbound => Side::Caller,
+            };
+            if path.cookie.transfer == Transfer::Refused && path.from == agent {
+                return self.refuse_plain(&flow, (message, core), 603, "Transfer Not Allowed");
+            }
+        }
+        let target = path.request_uri.unwrap_or_else(|| message.request_uri());
+        let (first, lines, next) = write_path(target, &path.routes);
+        let request_uri = first.or(path.request_uri);
+        let peer = match path.from {
+            Side::Caller => path.cookie.callee,
+            Side::Callee => path.cookie.caller,
+        };
+        let Some((to, prefer)) = self.next_hop(next, peer, flow.listener) else {
             return self.refuse_plain(&flow, (message, core), 404, "Next Hop Not Allowed");
         };
         if core.method == Method::Bye {
@@ -48,6 +69,10 @@ impl Edge {
                 Side::Callee => core.from_tag,
             });
             self.fact(Fact::Ended { ids: path.cookie.ids, by: path.from, callee_tag, reason });
+        }
+        let bits = bits(core.cseq);
+        if bits > STEP_FIRST && !matches!(core.method, Method::Ack | Method::Cancel | Method::Bye) {
+            self.fact(Fact::Step { ids: path.cookie.ids, by: path.from, bits });
         }
         let routes = if lines.is_empty() { Routes::Drop } else { Routes::Lines(&lines) };
         let stamp = respond::stamp(&flow);
@@ -184,11 +209,7 @@ impl Edge {
     }
 
     /// Where a request goes next. An address that is not public is only allowed where the dialog already goes.
-    fn next_hop(&self, uri: &[u8], path: &Path<'_>, flow: &Flow) -> Option<(Flow, Option<Hop>)> {
-        let peer = match path.from {
-            Side::Caller => path.cookie.callee,
-            Side::Callee => path.cookie.caller,
-        };
+    pub(super) fn next_hop(&self, uri: &[u8], peer: Hop, near: u16) -> Option<(Flow, Option<Hop>)> {
         let uri = Uri::parse(uri)?;
         let named = uri.param(b"transport").and_then(Transport::read);
         let transport = match (uri.scheme, named) {
@@ -205,9 +226,9 @@ impl Edge {
                 Hop { transport, addr: std::net::SocketAddr::new(address, port) }
             }
         };
-        let to = self.flow_to(hop, flow.listener).or_else(|| {
+        let to = self.flow_to(hop, near).or_else(|| {
             // a transport we do not speak, at the very peer of the dialog
-            (hop.addr.ip() == peer.addr.ip()).then(|| self.flow_to(peer, flow.listener)).flatten()
+            (hop.addr.ip() == peer.addr.ip()).then(|| self.flow_to(peer, near)).flatten()
         })?;
         let live =
             peer.transport == to.transport && peer.addr.ip() == to.remote.ip() && to.transport.stream();
@@ -215,22 +236,26 @@ impl Edge {
     }
 }
 
-/// The Request-URI to write, the Route lines to write, and the URI of the next hop. A strict router ahead gets its own
-/// URI in the request line, and the real one as the last Route (RFC 3261 section 16.6 step 6).
-fn write_path<'a>(message: &Message<'a>, path: &Path<'a>) -> (Option<&'a [u8]>, Vec<u8>, &'a [u8]) {
-    let target = path.request_uri.unwrap_or_else(|| message.request_uri());
-    let first = path.routes.first().and_then(|value| text::name_addr(value)).map(|read| read.uri);
-    let Some(first) = first else { return (path.request_uri, Vec::new(), target) };
+/// The Request-URI to write where it is not `target`, the Route lines to write, and the URI of the next hop. A strict router
+/// ahead gets its own URI in the request line, and the real one as the last Route (RFC 3261 section 16.6 step 6).
+pub(super) fn write_path<'a>(target: &'a [u8], routes: &[&'a [u8]]) -> (Option<&'a [u8]>, Vec<u8>, &'a [u8]) {
+    let first = routes.first().and_then(|value| text::name_addr(value)).map(|read| read.uri);
+    let Some(first) = first else { return (None, Vec::new(), target) };
     let loose = Uri::parse(first).is_some_and(|uri| uri.loose());
     let mut lines = Vec::new();
-    for value in path.routes.iter().skip(usize::from(!loose)) {
+    for value in routes.iter().skip(usize::from(!loose)) {
         respond::line(&mut lines, "Route: ", value);
     }
     if loose {
-        return (path.request_uri, lines, first);
+        return (None, lines, first);
     }
     lines.extend_from_slice(b"Route: <");
     lines.extend_from_slice(target);
     lines.extend_from_slice(b">\r\n");
     (Some(first), lines, first)
+}
+
+/// How many bits a `CSeq` number has.
+fn bits(cseq: u32) -> u8 {
+    u8::try_from(u32::BITS - cseq.leading_zeros()).unwrap_or(u8::MAX)
 }

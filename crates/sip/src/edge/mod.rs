@@ -1,7 +1,7 @@
 //! The proxy as a state machine (RFC 3261 section 16): [`Edge::handle`] takes one input, [`Edge::poll`] gives what came
 //! of it. Not a policy: who may call and where a call goes is asked of the shell. Files: `ask` new requests and
 //! verdicts, `attempt` targets and branches, `client` answers to them, `dialog` in-dialog requests by cookie,
-//! `stray` answers without a transaction, `timer` deadlines.
+//! `hang_up` ends of ours, `stray` answers without a transaction, `timer` deadlines.
 
 mod api;
 mod ask;
@@ -9,6 +9,7 @@ mod attempt;
 mod client;
 mod context;
 mod dialog;
+mod hang_up;
 mod respond;
 mod stray;
 mod timer;
@@ -22,8 +23,8 @@ use std::time::Instant;
 use hashbrown::HashTable;
 
 pub use api::{
-    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Fact, Input, Known, Limits, Output, Send, SendId,
-    Side, Target, Timers, Trust, Verdict,
+    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Fact, Input, Known, Limits, Output, STEP_FIRST,
+    Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,
 };
 
 use crate::keys::Ring;
@@ -103,7 +104,7 @@ impl Edge {
     /// True when no transaction awaits an answer. What is left only absorbs repeats, and any process can do that: a
     /// drained one need not wait for it.
     pub fn settled(&self) -> bool {
-        !self.slab.iter().any(Context::open)
+        !self.slab.iter().any(Context::awaits)
     }
 
     /// How many transactions are alive.

@@ -111,7 +111,7 @@ pub(crate) fn within(
     Some(out)
 }
 
-fn start(out: &mut Vec<u8>, method: &str, uri: &[u8]) {
+pub(crate) fn start(out: &mut Vec<u8>, method: &str, uri: &[u8]) {
     out.extend_from_slice(method.as_bytes());
     out.push(b' ');
     out.extend_from_slice(uri);

@@ -112,9 +112,15 @@ pub(crate) struct World {
     pub(crate) faulty: HashSet<SocketAddr>,
     /// What such an agent sends in its first seconds leaves only then.
     pub(crate) hold: BTreeMap<SocketAddr, Duration>,
+    /// Nothing reaches such an agent after this time.
+    pub(crate) deaf: BTreeMap<SocketAddr, Duration>,
     /// A new process takes over at these times after the start.
     pub(crate) replace_at: Vec<Duration>,
     replaced: u32,
+    /// The call is ended from here at these times after the start.
+    pub(crate) hang_up_at: Vec<Duration>,
+    /// What each of those ends did: false for a call that was set up, and how many got a BYE.
+    pub(crate) hung_up: Vec<(bool, usize)>,
     pub(crate) refuse: Option<u16>,
     pub(crate) asks: usize,
     pub(crate) facts: Vec<Fact>,
@@ -155,8 +161,11 @@ impl World {
             targets,
             faulty: HashSet::new(),
             hold: BTreeMap::new(),
+            deaf: BTreeMap::new(),
             replace_at: Vec::new(),
             replaced: 1,
+            hang_up_at: Vec::new(),
+            hung_up: Vec::new(),
             refuse: None,
             asks: 0,
             facts: Vec::new(),
@@ -220,18 +229,25 @@ impl World {
                     self.post(addr(EDGE), send.to.remote, send.to.transport.stream(), &send.bytes);
                 }
                 Output::Ask(ask) => {
-                    self.asks += 1;
+                    self.asks += usize::from(!matches!(ask.kind, AskKind::Malformed { .. }));
                     let verdict = match (&ask.kind, self.refuse) {
                         (AskKind::Invite, None) => Verdict::Route {
                             call: ids(),
                             direction: Direction::Inbound,
                             trust: Trust::Untrusted,
+                            transfer: Transfer::Allowed,
                             targets: self.targets.clone(),
                         },
                         (AskKind::Options, _) => {
                             Verdict::Answer { headers: vec!["Accept: application/sdp".into()] }
                         }
-                        (AskKind::Malformed { status, reason }, _) => refuse(*status, reason),
+                        (AskKind::Malformed { status, reason }, _) => Verdict::Refuse {
+                            status: *status,
+                            reason,
+                            reason_header: None,
+                            retry_after: None,
+                            fact_call: None,
+                        },
                         (_, status) => refuse(status.unwrap_or(405), "Refused"),
                     };
                     self.edge.handle(self.now, Input::Verdict { ask: ask.id, verdict });
@@ -260,7 +276,8 @@ impl World {
         }
         let ours = replaced || self.failed().is_some() || self.answered() > 0;
         if message.method() == Some(Method::Bye) && !ours {
-            let told = self.facts.iter().any(|fact| matches!(fact, Fact::Ended { .. }));
+            let end = |fact: &Fact| matches!(fact, Fact::Ended { .. } | Fact::HungUp { .. });
+            let told = self.facts.iter().any(end);
             assert!(told, "a BYE without its fact");
         }
     }
@@ -333,6 +350,7 @@ impl World {
                 self.edge.next_deadline(),
                 self.caller.next_deadline(),
                 self.replace_at.first().map(|after| self.start + *after),
+                self.hang_up_at.first().map(|after| self.start + *after),
             ];
             let agents = self.agents.iter().filter_map(|(_, _, agent)| agent.next_deadline());
             let Some(next) = times.into_iter().flatten().chain(agents).min() else {
@@ -353,6 +371,10 @@ impl World {
             self.trace.push("        edge replaced".into());
             return;
         }
+        if self.hang_up_at.first().is_some_and(|after| self.start + *after <= now) {
+            self.hang_up_at.remove(0);
+            return self.hang_up();
+        }
         if let Some(Reverse((at, ..))) = self.queue.peek()
             && *at <= now
             && let Some(Reverse((_, _, packet))) = self.queue.pop()
@@ -366,7 +388,39 @@ impl World {
         }
     }
 
+    /// Ends the call as the shell does: by the facts alone.
+    fn hang_up(&mut self) {
+        self.trace.push("        hang up".into());
+        let stopped = self.edge.stop(self.now, ids().call);
+        let sides = match self.dialog() {
+            Some(dialog) if !stopped => self.edge.hang_up(self.now, (ids(), 7), &dialog, "Q.850;cause=16"),
+            _ => 0,
+        };
+        self.hung_up.push((stopped, sides));
+    }
+
+    /// The dialog as the facts tell it.
+    pub(crate) fn dialog(&self) -> Option<Dialog> {
+        let mut dialog = self.facts.iter().find_map(|fact| match fact {
+            Fact::Answered { dialog, .. } => Some(dialog.as_ref().clone()),
+            _ => None,
+        })?;
+        for fact in &self.facts {
+            match fact {
+                Fact::Step { by: Side::Caller, bits, .. } => dialog.cseq = dialog.cseq.max((1 << bits) - 1),
+                Fact::Step { by: Side::Callee, bits, .. } => {
+                    dialog.callee_cseq = dialog.callee_cseq.max((1 << bits) - 1);
+                }
+                _ => {}
+            }
+        }
+        Some(dialog)
+    }
+
     fn deliver(&mut self, packet: &Packet) {
+        if self.deaf.get(&packet.to).is_some_and(|after| self.start + *after <= self.now) {
+            return;
+        }
         let input = AgentInput::Message { from: packet.from, bytes: &packet.bytes };
         if packet.to == addr(EDGE) {
             let transport = if packet.stream { Transport::Tcp } else { Transport::Udp };
@@ -402,5 +456,7 @@ fn short(fact: &Fact) -> String {
         Fact::Ended { by, .. } => format!("ended {by:?}"),
         Fact::Failed { status, cause, .. } => format!("failed {status} {cause:?}"),
         Fact::Refreshed { .. } => "refreshed".into(),
+        Fact::HungUp { mark, .. } => format!("hung up {mark}"),
+        Fact::Step { by, bits, .. } => format!("step {by:?} {bits}"),
     }
 }

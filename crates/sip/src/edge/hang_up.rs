@@ -1,0 +1,182 @@
+//! Ends of calls that come from us. A call that is being set up is cancelled towards its targets and refused to its caller;
+//! an answered one gets a BYE of our own to each side (departure (b) of a pure proxy), written from the dialog's facts alone,
+//! so that any process can do it. Each BYE is a client transaction (RFC 3261 section 17.1.2); what it is answered, 200, 481,
+//! 408 or nothing, changes nothing: the fact of the end stands before it.
+
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::Edge;
+use super::api::{Cause, Dialog, Fact, STEP_FIRST, Side};
+use super::context::{At, Context, Phase, Work};
+use super::dialog::write_path;
+use super::respond;
+use crate::branch::STATEFUL_TEXT;
+use crate::cookie::CallIds;
+use crate::message::Method;
+use crate::transport::{Flow, Hop};
+use crate::write;
+
+/// A `CSeq` number above every one of as many bits as `last`, and of up to [`STEP_FIRST`] bits: gaps are allowed (RFC 3261
+/// section 12.2.2), and nobody has to remember each number.
+fn beyond(last: u32) -> u32 {
+    const MOST: u32 = (1 << 31) - 1;
+    let bits = (u32::BITS - last.leading_zeros()).max(u32::from(STEP_FIRST));
+    if bits >= 31 { MOST } else { 1 << bits }
+}
+
+/// A BYE of ours, ready to be sent.
+struct Bye {
+    at: At,
+    to: Flow,
+    prefer: Option<Hop>,
+    token: [u8; STATEFUL_TEXT],
+    bytes: Vec<u8>,
+}
+
+impl Edge {
+    /// Ends a call that is being set up here: its targets get CANCEL, its caller 487. False when this process is not setting
+    /// it up.
+    pub fn stop(&mut self, now: Instant, call: Uuid) -> bool {
+        let wanted = |context: &&Context| {
+            context.open() && matches!(&context.work, Work::Call(routing) if routing.ids.call == call)
+        };
+        let Some(at) = self.slab.iter().find(wanted).map(|context| context.at) else { return false };
+        self.with(now, at, |edge, context| {
+            for index in 0..context.clients.len() {
+                edge.attempt_told(context, index, None, Cause::Stopped);
+            }
+            context.cancelled = true;
+            edge.fail(context, (487, "Request Terminated"), Cause::Stopped, b"");
+        });
+        true
+    }
+
+    /// Ends an answered call: [`Fact::HungUp`], then a BYE to each side that the dialog tells enough of. Gives how many
+    /// sides those are; without any there is no fact either. `reason` is the value of a `Reason` header (RFC 3326).
+    pub fn hang_up(
+        &mut self,
+        now: Instant,
+        (ids, mark): (CallIds, u64),
+        dialog: &Dialog,
+        reason: &str,
+    ) -> usize {
+        let byes: Vec<_> = [Side::Callee, Side::Caller]
+            .into_iter()
+            .filter_map(|side| self.bye(dialog, side, reason))
+            .collect();
+        if byes.is_empty() {
+            return 0;
+        }
+        self.fact(Fact::HungUp { ids, mark });
+        let count = byes.len();
+        for Bye { at, to, prefer, token, bytes } in byes {
+            self.launch_own(now, at, (to, prefer), token, bytes);
+        }
+        count
+    }
+
+    /// The BYE to one side, as if from the other.
+    fn bye(&mut self, dialog: &Dialog, to: Side, reason: &str) -> Option<Bye> {
+        let (hop, contact, routes, last) = match to {
+            Side::Callee => (dialog.callee_hop, &dialog.callee_contact, &dialog.callee_routes, dialog.cseq),
+            Side::Caller => {
+                (dialog.caller_hop, &dialog.caller_contact, &dialog.caller_routes, dialog.callee_cseq)
+            }
+        };
+        let hop = hop?;
+        // a Contact that is not known: the dialog is known by its tags, so the place is enough
+        let target = contact.clone().filter(|uri| !uri.is_empty()).unwrap_or_else(|| place(hop));
+        let routes: Vec<&[u8]> = routes.iter().map(String::as_bytes).collect();
+        let (first, lines, next) = write_path(target.as_bytes(), &routes);
+        let (to_flow, prefer) = self.next_hop(next, hop, 0)?;
+        let (from, to) = match to {
+            Side::Callee => (&dialog.from, &dialog.to),
+            Side::Caller => (&dialog.to, &dialog.from),
+        };
+        let cseq = beyond(last);
+        let at = self.slab.reserve();
+        let token = self.token_of(at, 0, (dialog.call_id.as_bytes(), cseq));
+        let mut bytes = Vec::with_capacity(640);
+        respond::start(&mut bytes, "BYE", first.unwrap_or(target.as_bytes()));
+        self.via(&mut bytes, to_flow.listener, &token);
+        bytes.extend_from_slice(&lines);
+        for (title, value) in [("From: ", from), ("To: ", to), ("Call-ID: ", &dialog.call_id)] {
+            respond::line(&mut bytes, title, value.as_bytes());
+        }
+        bytes.extend_from_slice(b"CSeq: ");
+        write::number(&mut bytes, cseq);
+        bytes.extend_from_slice(b" BYE\r\nMax-Forwards: 70\r\n");
+        respond::line(&mut bytes, "Reason: ", reason.as_bytes());
+        bytes.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+        Some(Bye { at, to: to_flow, prefer, token, bytes })
+    }
+
+    /// Sends a request of ours, for whose answer nobody waits.
+    pub(super) fn launch_own(
+        &mut self,
+        now: Instant,
+        at: At,
+        (to, prefer): (Flow, Option<Hop>),
+        token: [u8; STATEFUL_TEXT],
+        bytes: Vec<u8>,
+    ) {
+        let mut context = Context {
+            at,
+            now,
+            key: Box::default(),
+            source: to,
+            back: to,
+            method: Method::Bye,
+            request: Vec::new(),
+            phase: Phase::Done,
+            last: Vec::new(),
+            cancelled: false,
+            work: Work::Own,
+            clients: Vec::new(),
+            bound: None,
+            queued: None,
+        };
+        let client = self.client(now, to, token, bytes);
+        self.launch(at, &mut context, client, prefer);
+        self.insert(now, at, context);
+    }
+}
+
+/// A URI of a place.
+fn place(hop: Hop) -> String {
+    let mut uri = b"sip:".to_vec();
+    write::place(&mut uri, &hop.addr.ip().to_string(), hop.addr.port());
+    uri.extend_from_slice(b";transport=");
+    uri.extend_from_slice(hop.transport.param().as_bytes());
+    String::from_utf8_lossy(&uri).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_beyond_is_above_all_of_as_many_bits() {
+        for (last, wanted) in [
+            (0, 1024),
+            (1, 1024),
+            (1023, 1024),
+            (1024, 2048),
+            (32_767, 32_768),
+            ((1 << 30) - 1, 1 << 30),
+            (1 << 30, (1 << 31) - 1),
+            ((1 << 31) - 1, (1 << 31) - 1),
+        ] {
+            assert_eq!(beyond(last), wanted, "{last}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_written_as_a_uri() {
+        let hop = |addr: &str| Hop { transport: crate::Transport::Tcp, addr: addr.parse().unwrap() };
+        assert_eq!(place(hop("192.0.2.1:7")), "sip:192.0.2.1:7;transport=tcp");
+        assert_eq!(place(hop("[2001:db8::1]:7")), "sip:[2001:db8::1]:7;transport=tcp");
+    }
+}

@@ -1,0 +1,282 @@
+//! What an offer says of encryption, and nothing more (RFC 8866, RFC 4568, RFC 5763, RFC 5124): the edge changes no
+//! body and stands in no way of media; it only tells plain streams from encrypted ones. Lines are read in place,
+//! bounded by the message, without allocation.
+#![warn(clippy::indexing_slicing)]
+
+use memchr::memmem;
+
+use crate::message::{Message, Name};
+use crate::text;
+
+/// The most parts of a multipart body that are looked at for an offer.
+const PARTS_MAX: usize = 16;
+
+/// The streams of an offer, by whether their packets are encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Media {
+    /// There is no offer: the other side makes it (RFC 3261 section 13.2.1).
+    #[default]
+    Absent,
+    /// There is a body that could not be read as an offer.
+    Unreadable,
+    /// Every stream may be plain. That holds for `RTP/AVP` with `a=crypto` or a fingerprint too: the answerer may pass
+    /// over them (RFC 8643).
+    Plain,
+    /// Every stream is encrypted: a profile that forbids plain packets, with what its keys are agreed by.
+    Secure,
+    /// Some streams are encrypted; others may be plain.
+    Mixed,
+}
+
+/// Reads the offer of a request.
+pub(crate) fn media(message: &Message<'_>) -> Media {
+    let body = message.body();
+    if text::trim(body).is_empty() {
+        return Media::Absent;
+    }
+    let encoding = message.other("Content-Encoding").or_else(|| message.other("e"));
+    if encoding.is_some_and(|value| !value.eq_ignore_ascii_case(b"identity")) {
+        return Media::Unreadable;
+    }
+    let Some(kind) = message.value(Name::ContentType) else { return offer(body) };
+    let (essence, params) = text::split(kind, b';').unwrap_or((kind, &[]));
+    let essence = text::trim(essence);
+    if essence.eq_ignore_ascii_case(b"application/sdp") {
+        return offer(body);
+    }
+    let multipart = essence.get(..10).is_some_and(|head| head.eq_ignore_ascii_case(b"multipart/"));
+    let boundary = text::param_value(params, b"boundary").map(unquoted).filter(|text| !text.is_empty());
+    match boundary.filter(|_| multipart) {
+        Some(boundary) => part(body, boundary).map_or(Media::Unreadable, offer),
+        // a body of another kind, such as an INFO package's: no offer in it
+        None if multipart => Media::Unreadable,
+        None => Media::Absent,
+    }
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
+}
+
+/// The first part of a multipart body (RFC 2046) that is SDP.
+fn part<'a>(body: &'a [u8], boundary: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = body;
+    for _ in 0..PARTS_MAX {
+        let at = delimiter(rest, boundary)?;
+        rest = rest.get(at + 2 + boundary.len()..)?;
+        if rest.starts_with(b"--") {
+            return None;
+        }
+        let end = delimiter(rest, boundary).unwrap_or(rest.len());
+        let one = rest.get(..end)?;
+        let (head, inside) = halves(one)?;
+        let sdp = lines(head).any(|line| {
+            let (name, value) = text::split(line, b':').unwrap_or((line, &[]));
+            let (essence, _) = text::split(value, b';').unwrap_or((value, &[]));
+            text::trim(name).eq_ignore_ascii_case(b"content-type")
+                && text::trim(essence).eq_ignore_ascii_case(b"application/sdp")
+        });
+        if sdp {
+            return Some(inside);
+        }
+        rest = rest.get(end..)?;
+    }
+    None
+}
+
+/// Where `--boundary` stands at the beginning of a line.
+fn delimiter(body: &[u8], boundary: &[u8]) -> Option<usize> {
+    let starts = |at: usize| at == 0 || body.get(at - 1) == Some(&b'\n');
+    let dashes = |at: usize| at.checked_sub(2).filter(|from| body.get(*from..at) == Some(b"--"));
+    memmem::find_iter(body, boundary).filter_map(dashes).find(|at| starts(*at))
+}
+
+/// The headers of a part and its body.
+fn halves(part: &[u8]) -> Option<(&[u8], &[u8])> {
+    let crlf = memmem::find(part, b"\r\n\r\n").map(|at| (at, at + 4));
+    let lf = memmem::find(part, b"\n\n").map(|at| (at, at + 2));
+    let (end, begin) = crlf.into_iter().chain(lf).min()?;
+    Some((part.get(..end)?, part.get(begin..)?))
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// One `m=` line with the attributes below it.
+#[derive(Clone, Copy, Default)]
+struct Stream {
+    /// Its profile forbids plain packets.
+    secure: bool,
+    /// It says how its keys are agreed.
+    keyed: bool,
+}
+
+#[derive(Default)]
+struct Found {
+    session_keyed: bool,
+    plain: bool,
+    secure: bool,
+}
+
+impl Found {
+    fn end(&mut self, stream: Option<Stream>) {
+        let Some(stream) = stream else { return };
+        let keyed = stream.keyed || self.session_keyed;
+        self.secure |= stream.secure;
+        // without keys nothing is proven: it counts as both
+        self.plain |= !(stream.secure && keyed);
+    }
+}
+
+fn offer(body: &[u8]) -> Media {
+    let mut found = Found::default();
+    let (mut stream, mut described) = (None::<Stream>, false);
+    let mut first = true;
+    for line in lines(body) {
+        if std::mem::take(&mut first) && !line.starts_with(b"v=") {
+            return Media::Unreadable;
+        }
+        match line {
+            [b'm', b'=', rest @ ..] => {
+                found.end(stream.take());
+                let Some((on, secure)) = described_by(rest) else { return Media::Unreadable };
+                described = true;
+                stream = on.then_some(Stream { secure, keyed: false });
+            }
+            [b'a', b'=', rest @ ..] if keys(rest) => match &mut stream {
+                Some(stream) => stream.keyed = true,
+                None => found.session_keyed |= !described,
+            },
+            _ => {}
+        }
+    }
+    found.end(stream);
+    match (found.plain, found.secure) {
+        (false, false) => Media::Absent,
+        (true, false) => Media::Plain,
+        (false, true) => Media::Secure,
+        (true, true) => Media::Mixed,
+    }
+}
+
+/// An attribute by which keys are agreed: in the SDP itself (RFC 4568), by DTLS (RFC 5763), by MIKEY (RFC 4567).
+fn keys(attribute: &[u8]) -> bool {
+    [&b"crypto:"[..], b"fingerprint:", b"key-mgmt:"].iter().any(|name| {
+        attribute
+            .get(..name.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(name) && attribute.len() > name.len())
+    })
+}
+
+/// `audio 4000 RTP/SAVP 0`: whether the stream is switched on (a port of 0 says no), and whether its profile forbids
+/// plain packets. `None` when it is no media line.
+fn described_by(rest: &[u8]) -> Option<(bool, bool)> {
+    let mut words = rest.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let (_kind, port, profile) = (words.next()?, words.next()?, words.next()?);
+    let (port, _) = text::split(port, b'/').unwrap_or((port, &[]));
+    let port = text::number(port)?;
+    let secure = profile.split(|byte| *byte == b'/').any(|word| {
+        [&b"SAVP"[..], b"SAVPF", b"TLS", b"DTLS"].iter().any(|one| word.eq_ignore_ascii_case(one))
+    });
+    Some((port != 0, secure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
+    const CRYPTO: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n";
+    const PRINT: &str = "a=fingerprint:sha-256 AA:BB\r\n";
+
+    fn read(headers: &str, body: &str) -> Media {
+        let text = format!("INVITE sip:a@b SIP/2.0\r\n{headers}\r\n{body}");
+        media(&Message::parse(text.as_bytes()).unwrap())
+    }
+
+    fn sdp(streams: &str) -> Media {
+        read("Content-Type: application/sdp\r\n", &format!("{HEAD}{streams}"))
+    }
+
+    #[test]
+    fn profiles_and_keys_tell_plain_from_secure() {
+        for (streams, wanted) in [
+            ("m=audio 4000 RTP/AVP 0\r\n".to_owned(), Media::Plain),
+            (format!("m=audio 4000 RTP/SAVP 0\r\n{CRYPTO}"), Media::Secure),
+            (format!("m=audio 4000 RTP/SAVPF 0\n{}", CRYPTO.replace('\r', "")), Media::Secure),
+            (format!("m=audio 4000 UDP/TLS/RTP/SAVPF 111\r\n{PRINT}a=setup:actpass\r\n"), Media::Secure),
+            (format!("{PRINT}m=audio 4000 UDP/TLS/RTP/SAVPF 111\r\n"), Media::Secure),
+            (format!("m=audio 4000 udp/tls/rtp/savp 0\r\n{PRINT}"), Media::Secure),
+            // what may be encrypted may be plain
+            (format!("m=audio 4000 RTP/AVP 0\r\n{CRYPTO}"), Media::Plain),
+            (format!("m=audio 4000 RTP/AVPF 0\r\n{PRINT}"), Media::Plain),
+            // a profile without keys proves nothing
+            ("m=audio 4000 RTP/SAVP 0\r\n".to_owned(), Media::Mixed),
+            ("m=audio 4000 RTP/SAVP 0\r\na=crypto:\r\n".to_owned(), Media::Mixed),
+            (format!("m=audio 4000 RTP/SAVP 0\r\n{CRYPTO}m=video 4002 RTP/AVP 96\r\n"), Media::Mixed),
+            (format!("m=audio 4000 RTP/SAVP 0\r\n{CRYPTO}m=audio 4000 RTP/AVP 0\r\n"), Media::Mixed),
+            // the keys of one stream are not another's
+            (format!("m=audio 4000 RTP/SAVP 0\r\n{CRYPTO}m=video 4002 RTP/SAVP 96\r\n"), Media::Mixed),
+            // a stream that is switched off counts for nothing
+            (format!("m=audio 4000 RTP/SAVP 0\r\n{CRYPTO}m=video 0 RTP/AVP 96\r\n"), Media::Secure),
+            (format!("m=audio 0 RTP/AVP 0\r\n{CRYPTO}m=audio 4000/2 RTP/SAVP 0\r\n"), Media::Mixed),
+            ("m=audio 0 RTP/AVP 0\r\n".to_owned(), Media::Absent),
+            (String::new(), Media::Absent),
+            ("m=image 4000 udptl t38\r\n".to_owned(), Media::Plain),
+            ("m=audio\r\n".to_owned(), Media::Unreadable),
+            ("m=audio x RTP/AVP 0\r\n".to_owned(), Media::Unreadable),
+            ("m=audio 99999999999 RTP/AVP 0\r\n".to_owned(), Media::Unreadable),
+        ] {
+            assert_eq!(sdp(&streams), wanted, "{streams}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_known_by_their_type() {
+        let plain = format!("{HEAD}m=audio 4000 RTP/AVP 0\r\n");
+        assert_eq!(read("", ""), Media::Absent);
+        assert_eq!(read("Content-Type: application/sdp\r\n", "\r\n"), Media::Absent);
+        assert_eq!(read("", &plain), Media::Plain);
+        assert_eq!(read("c: Application/SDP ; charset=x\r\n", &plain), Media::Plain);
+        assert_eq!(read("Content-Type: text/plain\r\n", &plain), Media::Absent);
+        assert_eq!(read("Content-Type: application/sdp\r\n", "hello"), Media::Unreadable);
+        let packed = "Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n";
+        assert_eq!(read(packed, &plain), Media::Unreadable);
+    }
+
+    #[test]
+    fn an_offer_is_found_among_the_parts_of_a_body() {
+        let plain = format!("{HEAD}m=audio 4000 RTP/AVP 0\r\n");
+        let kind = "Content-Type: multipart/mixed; boundary=\"b1\"\r\n";
+        let body = format!(
+            "preamble --b1 x\r\n--b1\r\nContent-Type: application/ISUP;version=x\r\n\r\n\x01\x02\r\n\
+             --b1\r\nContent-Type: application/sdp\r\nContent-Disposition: session\r\n\r\n{plain}\r\n--b1--\r\n"
+        );
+        assert_eq!(read(kind, &body), Media::Plain);
+        assert_eq!(read(kind, &body.replace("application/sdp", "text/plain")), Media::Unreadable);
+        assert_eq!(read(kind, "--b1\r\n"), Media::Unreadable);
+        assert_eq!(read("Content-Type: multipart/mixed\r\n", &body), Media::Unreadable);
+        let many = "--b1\r\nContent-Type: a/b\r\n\r\nx\r\n".repeat(PARTS_MAX);
+        assert_eq!(read(kind, &format!("{many}{body}")), Media::Unreadable, "the parts are bounded");
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_is_too_odd_to_be_read(bytes in proptest::collection::vec(any::<u8>(), 0..400), multi in any::<bool>()) {
+            let kind = if multi { "multipart/mixed;boundary=b" } else { "application/sdp" };
+            let mut text = format!("INVITE sip:a@b SIP/2.0\r\nContent-Type: {kind}\r\n\r\n--b\r\nv=").into_bytes();
+            text.extend_from_slice(&bytes);
+            media(&Message::parse(&text).unwrap());
+        }
+
+        #[test]
+        fn no_order_of_known_lines_makes_a_plain_stream_secure(picks in proptest::collection::vec(0usize..8, 0..12)) {
+            let lines = ["m=audio 1 RTP/AVP 0", "m=video 2 RTP/SAVP 0", "a=crypto:1 x", "a=fingerprint:x", "", "m=", "a=", "m=audio 0 RTP/AVP 0"];
+            let streams: String = picks.iter().map(|at| format!("{}\r\n", lines[*at])).collect();
+            let plain = picks.contains(&0);
+            prop_assert!(!(plain && sdp(&streams) == Media::Secure), "{}", streams);
+        }
+    }
+}
