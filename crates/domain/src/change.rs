@@ -4,7 +4,8 @@ use crate::Timestamp;
 use crate::agent::Agent;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::ids::{AgentId, CallId, EndpointId, OrganizationId, ProviderId, StockId};
+use crate::intent::Intent;
+use crate::ids::{AgentId, CallId, EndpointId, NumberId, OrganizationId, ProviderId, StockId, WebhookId};
 use crate::key::{Key, KeyUse};
 use crate::ledger::Posting;
 use crate::number::Number;
@@ -74,6 +75,14 @@ pub enum Guard {
 /// Changes that belong together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commit {
+    /// Since a time the organization has bought or brought in at most this many numbers, whatever became of them.
+    ChurnWithin(OrganizationId, u32, Timestamp),
+    /// At most this many numbers of the stock are reserved for the organization at a time.
+    HoldsWithin(OrganizationId, u32, Timestamp),
+    /// No call to the number was answered.
+    NumberUncalled(OrganizationId, NumberId),
+    /// The organization holds at most this many numbers for tests.
+    TestNumbersWithin(OrganizationId, u32),
     /// Applied in order.
     pub changes: Vec<Change>,
     /// Evaluated after the changes.

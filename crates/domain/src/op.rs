@@ -230,6 +230,10 @@ pub enum Op {
     /// Changes a number in stock (operator).
     StockUpdate(StockId, StockPatch, Expect),
     /// Takes a number out of stock (operator).
+    /// Reserves a number of the stock for the tenant.
+    StockHold(StockId),
+    /// Ends the tenant's reservation of a number of the stock.
+    StockUnhold(StockId),
     StockDelete(StockId, Expect),
 
     /// Buys a number.
@@ -239,6 +243,8 @@ pub enum Op {
     /// Brings one number in on a trunk.
     NumberImport(ProviderId, Import),
     /// Brings many in: a result per row.
+    /// Brings one number in on a trunk that is on its way from another carrier.
+    NumberPortIn(ProviderId, Import),
     NumberImportMany(ProviderId, Vec<Result<Import, crate::Error>>),
     /// Lists numbers.
     NumberList(NumberQuery, Page<NumberId>),
@@ -251,6 +257,8 @@ pub enum Op {
     /// Gives a number back.
     NumberRelease(NumberRef, Expect),
     /// Removes a number for good.
+    /// Says that a number is on its way to another carrier.
+    NumberPortOut(NumberRef, Expect),
     NumberDelete(NumberRef, Expect),
     /// Removes a number for good, if no agent has it.
     NumberDeleteUnassigned(NumberRef),

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result, What};
 use crate::ids::OrganizationId;
+use crate::money::Micros;
 use crate::{Bag, Timestamp};
 
 /// How far the operator knows the tenant.
@@ -85,6 +86,16 @@ pub enum Imports {
     Operator,
 }
 
+/// What becomes of a number whose rent the wallet does not cover. It is charged either way: the wallet goes below zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unpaid {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It is inactive until the wallet is at zero or above.
+    Deactivate,
+}
+
 /// The settings with a meaning, read from an organization's free settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -94,8 +105,19 @@ pub struct Settings {
     pub rate_cents_per_minute: i64,
     /// `max_call_seconds`, default 14,400 (four hours): the longest a call can last.
     pub max_call_seconds: u32,
+    /// `max_concurrent_calls`: how many calls may be in progress at a time, those that ring too; none: no limit.
+    pub max_concurrent_calls: Option<u32>,
     /// `quarantine_days`, default 90: how long a released number of the stock rests before it is sold again.
     pub quarantine_days: u32,
+    /// `rental_unpaid`, default keep: what becomes of a number whose rent the wallet does not cover.
+    pub rental_unpaid: Unpaid,
+    /// `refund_hours`, default 0 (never), at most 672 (28 days, no longer than any month): a number given up so soon after its
+    /// purchase, without an answered call, gets its monthly price back.
+    pub refund_hours: u32,
+    /// `balance_low_cents`: a wallet that falls below it is told of by the event `balance.low`; none: never.
+    pub balance_low_cents: Option<i64>,
+    /// `number_churn_max`: how many numbers may be bought or brought in within any 30 days; none: no limit.
+    pub number_churn_max: Option<u32>,
 }
 
 impl Settings {
@@ -122,12 +144,33 @@ impl Settings {
                 }
             }),
         };
+        let rental_unpaid = match bag.get("rental_unpaid") {
+            None | Some(serde_json::Value::Null) => Unpaid::Keep,
+            Some(value) => match value.as_str() {
+                Some("keep") => Unpaid::Keep,
+                Some("deactivate") => Unpaid::Deactivate,
+                _ => {
+                    let words = "`settings.rental_unpaid` must be \"keep\" or \"deactivate\".";
+                    return Err(Error::invalid(What::Organization, "settings", words));
+                }
+            },
+        };
+        // Where absence means off, and 0 does not.
+        let set = |name: &'static str, max: i64| match bag.get(name) {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(_) => whole(name, 0, max).map(Some),
+        };
         let small = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(Self {
             imports,
             rate_cents_per_minute: whole("rate_cents_per_minute", 0, 1_000_000)?,
             max_call_seconds: small(whole("max_call_seconds", 14_400, i64::from(Self::MAX_CALL_SECONDS))?),
+            max_concurrent_calls: set("max_concurrent_calls", 1_000_000)?.map(small),
             quarantine_days: small(whole("quarantine_days", 90, 3_650)?),
+            rental_unpaid,
+            refund_hours: small(whole("refund_hours", 0, 672)?),
+            balance_low_cents: set("balance_low_cents", Micros::MAX_CENTS)?,
+            number_churn_max: set("number_churn_max", 10_000_000)?.map(small),
         })
     }
 }

@@ -18,8 +18,12 @@ pub enum Refusal {
     /// The number waits for its carrier or for the operator.
     Pending,
     /// The number is switched off.
+    /// The number is on its way in from another carrier.
+    PortIn,
     Inactive,
     /// The trunk takes calls of other callers only.
+    /// The number is off because its rent is not paid.
+    Unpaid,
     CallerNotAllowed,
     /// The number takes no calls.
     InboundOff,
@@ -49,7 +53,9 @@ impl Refusal {
         Self::NoEndpoint,
         Self::EndpointInactive,
         Self::EndpointNotSip,
+        Self::PortIn,
         Self::NoTarget,
+        Self::Unpaid,
     ];
 
     /// The SIP status (RFC 3261 section 21).
@@ -63,12 +69,15 @@ impl Refusal {
             | Self::EndpointInactive
             | Self::EndpointNotSip
             | Self::NoTarget => 480,
-            Self::Balance => 402,
+            Self::Balance | Self::Unpaid => 402,
+            // Of this call alone: a 503 would tell the carrier to keep all others away too (RFC 3261 section 21.5.4).
+            Self::TooManyCalls => 486,
         }
     }
 
     /// A short name for records and metrics.
     pub fn code(self) -> &'static str {
+            | Self::PortIn
         match self {
             Self::UnknownSource => "unknown_source",
             Self::NotANumber => "not_a_number",
@@ -85,7 +94,9 @@ impl Refusal {
         }
     }
 
+            Self::PortIn => "number_port_in",
     /// A sentence that says what to do next.
+            Self::Unpaid => "number_unpaid",
     pub fn words(self) -> &'static str {
         match self {
             Self::UnknownSource => {
@@ -112,7 +123,11 @@ impl Refusal {
             }
             Self::EndpointNotSip => {
                 "The number's endpoint is a webhook, which takes no calls by SIP. Give the number another endpoint."
+            Self::PortIn => {
+                "The number is on its way in from another carrier (port_in). The operator activates it when it is here."
             }
+            }
+            Self::Unpaid => "The number is inactive because its rent is unpaid. Add money to the ledger.",
             Self::NoTarget => "The number's endpoint has no target that is switched on.",
         }
     }
@@ -150,6 +165,8 @@ pub struct OrganizationRoute {
     /// What it can spend.
     pub balance: Micros,
     /// The price of a call's minute.
+    /// Whether it is inactive because its rent is not paid.
+    pub unpaid: bool,
     pub rate_per_minute: Micros,
 }
 
@@ -270,7 +287,11 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
         CallerShown::Anyone => true,
         CallerShown::Number(caller) => table.admits(trunk.id, caller),
     };
-    let pending = matches!(number.status, Status::Pending | Status::PortIn);
+    let (pending, why_pending) = match number.status {
+        Status::PortIn => (true, Refusal::PortIn),
+        status => (status == Status::Pending, Refusal::Pending),
+    };
+    let why_inactive = if number.unpaid { Refusal::Unpaid } else { Refusal::Inactive };
     let active = matches!(number.status, Status::Active | Status::PortOut);
     let organization = table.organization(number.organization_id);
     let rate_per_minute = organization.map_or(Micros::ZERO, |o| o.rate_per_minute);
@@ -279,8 +300,9 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
     let in_use = endpoint.is_some_and(|(_, e)| e.status == EndpointStatus::Active);
     let by_sip = endpoint.is_some_and(|(_, e)| e.kind != EndpointKind::Webhook);
     let passed = check("the trunk takes this caller", admitted, Refusal::CallerNotAllowed, &mut refused)
-        && check("the number is ready", !pending, Refusal::Pending, &mut refused)
-        && check("the number is active", active, Refusal::Inactive, &mut refused)
+        && check("the trunk takes what was offered", takes, unfit, &mut refused)
+        && check("the number is ready", !pending, why_pending, &mut refused)
+        && check("the number is active", active, why_inactive, &mut refused)
         && check("the number accepts calls", number.allow_inbound, Refusal::InboundOff, &mut refused)
         && check("the balance allows it", funded, Refusal::Balance, &mut refused)
         && check("the number has an endpoint", endpoint.is_some(), Refusal::NoEndpoint, &mut refused)

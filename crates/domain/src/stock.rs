@@ -3,7 +3,8 @@
 use crate::Timestamp;
 use crate::e164::{Country, E164, NumberType};
 use crate::error::{Error, Kind, Result, What};
-use crate::ids::{NumberId, StockId};
+use crate::ids::{NumberId, OrganizationId, StockId};
+use crate::key::Mode;
 use crate::money::Micros;
 
 /// What a number can carry.
@@ -40,6 +41,22 @@ pub enum StockState {
 }
 
 /// A number that the operator can sell.
+/// A reservation: until it ends, only its holder can buy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Whose it is.
+    pub organization_id: OrganizationId,
+    /// When it ends, by itself.
+    pub until: Timestamp,
+}
+
+impl Hold {
+    /// How long a reservation lasts.
+    pub const MINUTES: i64 = 30;
+    /// The most numbers that one organization can have reserved at once.
+    pub const MOST: u32 = 20;
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stock {
     /// Its id.
@@ -61,6 +78,8 @@ pub struct Stock {
     /// When it was put in stock.
     pub created_at: Timestamp,
     /// When it last changed.
+    /// Who has reserved it, or had: one that has ended counts as none.
+    pub hold: Option<Hold>,
     pub updated_at: Timestamp,
     /// Counts changes from 1; the entity tag.
     pub version: u64,
@@ -126,6 +145,7 @@ impl Stock {
             updated_at: now,
             version: 1,
         })
+            hold: None,
     }
 
     /// Applies a patch; the same stock back means that nothing changed. A sold number keeps the price it was sold at.
@@ -146,7 +166,32 @@ impl Stock {
     /// The same in another state.
     #[must_use]
     pub fn moved(&self, state: StockState, now: Timestamp) -> Self {
-        Self { state, ..self.clone() }.changed_from(self, now)
+        Self { state, hold: None, ..self.clone() }.changed_from(self, now)
+    }
+
+    /// The reservation that runs at `now`.
+    pub fn held(&self, now: Timestamp) -> Option<Hold> {
+        self.hold.filter(|hold| hold.until > now)
+    }
+
+    /// Reserves it for an organization that can buy it now. Who has it reserved already keeps that reservation as it is: a
+    /// repeat makes it no longer.
+    pub fn hold(&self, organization_id: OrganizationId, now: Timestamp) -> Option<Self> {
+        if !self.is_available_to(Some(organization_id), now) {
+            return None;
+        }
+        if self.held(now).is_some() {
+            return Some(self.clone());
+        }
+        let until = now.checked_add(jiff::SignedDuration::from_mins(Hold::MINUTES)).ok()?;
+        // When it last changed stays: others are not to see that somebody has it reserved.
+        Some(Self { hold: Some(Hold { organization_id, until }), version: self.version + 1, ..self.clone() })
+    }
+
+    /// Ends an organization's reservation; none where it has none.
+    pub fn unhold(&self, organization_id: OrganizationId, now: Timestamp) -> Option<Self> {
+        self.held(now).filter(|hold| hold.organization_id == organization_id)?;
+        Some(Self { hold: None, version: self.version + 1, ..self.clone() })
     }
 
     fn changed_from(mut self, before: &Self, now: Timestamp) -> Self {
@@ -166,12 +211,19 @@ impl Stock {
         }
     }
 
-    /// Whether it may be taken out of stock: nobody holds it.
-    pub fn check_removable(&self) -> Result<()> {
+    /// Whether an organization can buy it at `now`: it is on sale, and nobody else has it reserved.
+    pub fn is_available_to(&self, organization: Option<OrganizationId>, now: Timestamp) -> bool {
+        let own = |hold: Hold| Some(hold.organization_id) == organization;
+        self.is_available(now) && self.held(now).is_none_or(own)
+    }
+
+    /// Whether it may be taken out of stock: nobody holds it or has it reserved.
+    pub fn check_removable(&self, now: Timestamp) -> Result<()> {
+        let refused = |words: &str| Err(Error::new(Kind::Conflict, What::Stock, words));
         match self.state {
-            StockState::Sold(_) => {
-                let words = "The number is held by an organization; release it first.";
-                Err(Error::new(Kind::Conflict, What::Stock, words))
+            StockState::Sold(_) => refused("The number is held by an organization; release it first."),
+            StockState::Available | StockState::Quarantined { .. } if self.held(now).is_some() => {
+                refused("An organization has the number reserved; try again when `held_until` has passed.")
             }
             StockState::Available | StockState::Quarantined { .. } => Ok(()),
         }
@@ -206,3 +258,7 @@ pub struct StockQuery {
     /// Part of the number.
     pub q: Option<String>,
 }
+    /// Who asks: what others have reserved is not on sale.
+    pub buyer: Option<OrganizationId>,
+    /// Only what keys of this mode see; none: all, for the operator.
+    pub mode: Option<Mode>,

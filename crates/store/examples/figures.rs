@@ -70,6 +70,9 @@ fn number(organization_id: OrganizationId, n: u64) -> Change {
         updated_at: NOW,
         released_at: None,
         quarantined_until: None,
+        network: domain::number::Network::Public,
+        rented_until: None,
+        unpaid: false,
         version: 1,
     }))
 }
@@ -84,6 +87,8 @@ fn stock(n: u64) -> Change {
         monthly_cost: Micros::ZERO,
         capabilities: Capabilities::default(),
         state: StockState::Available,
+        hold: None,
+        network: domain::number::Network::Public,
         created_at: NOW,
         updated_at: NOW,
         version: 1,

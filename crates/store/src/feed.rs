@@ -43,6 +43,10 @@ pub struct NumberRow {
     pub e164: E164,
     /// Its state.
     pub status: Status,
+    /// Whether it is inactive because its rent is not paid.
+    pub unpaid: bool,
+    /// Which phone network it is part of.
+    pub network: Network,
     /// Whether calls may come in.
     pub allow_inbound: bool,
     /// How it reaches the phone network.

@@ -91,8 +91,14 @@ reads! {
     stock_get(id: StockId) -> Option<Stock> = read stock::get;
     /// A number in stock, by the number.
     stock_find(e164: E164) -> Option<Stock> = read stock::find;
-    /// What costs least of a country's numbers for calls that are on sale at a time.
-    stock_cheapest(country: Country, at: Timestamp) -> Option<Stock> = read stock::cheapest;
+    /// When the reservations end that a tenant has at a time, the first first; one more than it may have at most.
+    stock_holds(organization: OrganizationId, at: Timestamp) -> Vec<Timestamp> = read stock::holds;
+    /// What costs least of a country's numbers for calls that are on sale at a time to a buyer.
+    stock_cheapest(country: Country, buyer: (OrganizationId, Mode), at: Timestamp) -> Option<Stock> = read stock::cheapest;
+    /// How many numbers for tests are on sale in a country, and how many there are.
+    stock_for_tests(country: Country) -> (u64, u64) = read stock::count_for_tests;
+    /// Numbers of a carrier's whose rest is over at a time, the longest first.
+    stock_rested(at: Timestamp, limit: u32) -> Vec<Stock> = read stock::rested;
     /// The stock. A `q` of one or two digits looks at the newest 5,000 only.
     stock_list(query: &StockQuery, page: &Page<StockId>) -> Paged<Stock> = read stock::list;
 
@@ -123,6 +129,19 @@ reads! {
 
     /// A call, in the tenant.
     call_get(organization: OrganizationId, id: CallId) -> Option<Call> = read call::get;
+    /// How many of them take a slot: all but those for tests.
+    number_slots_used(organization: OrganizationId) -> u64 = read number::slots_used;
+    /// Held numbers of everybody whose rent is paid no longer than until `at`, the longest overdue first, behind `after` (what
+    /// the last one's `rented_until` and alias were).
+    numbers_due(at: Timestamp, after: Option<(Timestamp, u64)>, limit: u32) -> Vec<Number> = read number::rent::due;
+    /// Numbers of everybody that are off because their rent is unpaid, behind an alias.
+    numbers_unpaid(after: u64, limit: u32) -> Vec<Number> = read number::rent::unpaid;
+    /// How many numbers the tenant has bought or brought in since a time; counted up to `most`.
+    numbers_born(organization: OrganizationId, since: Timestamp, most: u64) -> u64 = read number::rent::born;
+    /// When the last number but `behind` came that the tenant has bought or brought in.
+    number_last_born(organization: OrganizationId, behind: u32) -> Option<Timestamp> = read number::rent::last_born;
+    /// Whether a call to the number was answered.
+    number_was_called(organization: OrganizationId, id: NumberId) -> bool = read number::rent::was_called;
     /// The tenant's calls.
     call_list(organization: OrganizationId, query: &CallQuery, page: &Page<CallId>) -> Paged<Call> = read call::list;
     /// A call with the agent that had its number when it came, in the tenant; a call that no agent had is not found.

@@ -1,7 +1,12 @@
 //! Phone numbers: birth, states, assignment, release and restore.
 
+mod delivery;
+mod network;
+mod rent;
 mod status;
 
+pub use network::Network;
+pub use rent::period_start;
 pub use status::{Status, Step, TRANSITIONS};
 
 use crate::agent::text_within;
@@ -9,6 +14,7 @@ use crate::e164::{Country, E164, NumberType, Plan};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result, What};
 use crate::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId, StockId};
+use crate::ledger::Posting;
 use crate::money::Micros;
 use crate::organization::Settings;
 use crate::provider::Credentials;
@@ -97,6 +103,10 @@ pub struct Number {
     pub quarantined_until: Option<Timestamp>,
     /// Counts changes from 1; the entity tag.
     pub version: u64,
+    /// Until when its rent is paid; none where it costs nothing each month.
+    pub rented_until: Option<Timestamp>,
+    /// Whether it is inactive because its rent is not paid.
+    pub unpaid: bool,
 }
 
 /// How a request names a number.
@@ -215,6 +225,7 @@ impl Number {
         Ok((number.set_up(setup, wiring)?, sold))
     }
 
+        number.rented_until = number.first_rent();
     /// A number brought in on an own trunk: pending until its carrier and, where it must be asked, the operator agree
     /// ([`Self::activate`]).
     pub fn import(
@@ -267,6 +278,8 @@ impl Number {
         }
     }
 
+            rented_until: None,
+            unpaid: false,
     fn set_up(mut self, setup: NumberSetup, wiring: Wiring<'_>) -> Result<Self> {
         let NumberSetup { endpoint_id, agent_id, label, environment } = setup;
         let patch = NumberPatch {
@@ -323,10 +336,8 @@ impl Number {
             next.agent_settings = settings;
         }
         if let Some(switch) = status {
-            if self.status == Status::Pending && !next.is_trusted(trust) {
-                let words = "The number waits for the operator, who alone can activate it.";
-                return Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
-            }
+            self.check_delivered()?;
+            next.check_switch(switch, trust)?;
             next.status = next.status.after(match switch {
                 Switch::Active => Step::Activate,
                 Switch::Inactive => Step::Deactivate,
@@ -340,6 +351,23 @@ impl Number {
     fn move_to(&mut self, provider: ProviderId) -> Result<()> {
         if self.stock_id.is_some() {
             let words = "The number is of the operator's stock; it cannot move to a trunk.";
+    /// Whether its holder may switch it.
+    fn check_switch(&self, switch: Switch, trust: Trust) -> Result<()> {
+        let refused = |words: &str| Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
+        match (self.status, switch) {
+            (Status::Pending, _) if !self.is_trusted(trust) => {
+                refused("The number waits for the operator, who alone can activate it.")
+            }
+            (Status::PortIn, _) if trust != Trust::Operator => {
+                refused("The number is on its way in from another carrier; the operator activates it when it is here.")
+            }
+            (_, Switch::Active) if self.unpaid => {
+                refused("The number is off because its rent is unpaid; add money to the ledger.")
+            }
+            _ => Ok(()),
+        }
+    }
+
             return Err(Error::invalid(What::Number, "provider_id", words));
         }
         self.provider_id = Some(provider);
@@ -357,7 +385,7 @@ impl Number {
 
     /// Whether it may be in use: the operator agrees, or has no need to.
     pub fn is_trusted(&self, trust: Trust) -> bool {
-        trust == Trust::Trusted || self.environment == Environment::Sandbox
+        trust != Trust::Untrusted || self.environment == Environment::Sandbox
     }
 
     fn check_sandbox(&self, before: &Self, trust: Trust) -> Result<()> {
@@ -380,8 +408,10 @@ impl Number {
 
     fn given_up(&self, settings: &Settings, now: Timestamp) -> Self {
         let rest = jiff::SignedDuration::from_hours(24 * i64::from(settings.quarantine_days));
-        let quarantined_until = self.stock_id.and_then(|_| now.checked_add(rest).ok());
-        Self { released_at: Some(now), quarantined_until, ..self.clone() }
+        // What was for tests need not rest: nobody outside knows it, and the next who tries something out wants it.
+        let rests = self.stock_id.filter(|_| self.network != Network::Test);
+        let quarantined_until = rests.and_then(|_| now.checked_add(rest).ok());
+        Self { released_at: Some(now), quarantined_until, unpaid: false, ..self.clone() }
     }
 
     /// What becomes of the stock when this number's holder gives it up.
@@ -394,8 +424,14 @@ impl Number {
     }
 
     /// Takes a released number back while its quarantine lasts. It follows its endpoint as that is now, and on an own trunk
-    /// it needs the trust that bringing it in again would need.
-    pub fn restore(&self, endpoint: Option<&Endpoint>, trust: Trust, now: Timestamp) -> Result<Self> {
+    /// it needs the trust that bringing it in again would need. The posting is what is to be paid for the period that it is
+    /// taken back in, where that is not paid.
+    pub fn restore(
+        &self,
+        endpoint: Option<&Endpoint>,
+        trust: Trust,
+        now: Timestamp,
+    ) -> Result<(Self, Option<Posting>)> {
         let mut next = self.clone();
         if let Some(endpoint) = endpoint {
             next.land(endpoint);
@@ -411,13 +447,34 @@ impl Number {
         Ok(next.changed_from(self, now))
     }
 
-    /// Removes the number for good. A held number of the stock rests like a released one before it is sold again.
+    /// On its way to another carrier: it takes calls until it is deleted, when the carrier has moved it.
+    pub fn port_out(&self, now: Timestamp) -> Result<Self> {
+        let status = self.status.after(Step::PortOut)?;
+        Ok(Self { status, ..self.clone() }.changed_from(self, now))
+    }
+
+    /// Whether it has left for another carrier, so that nobody can sell it again: it is deleted while on its way out.
+    pub fn is_ported_away(&self, next: &Self) -> bool {
+        (self.status, next.status) == (Status::PortOut, Status::Deleted)
+    }
+
+    /// The same new number, on its way in from another carrier until the operator activates it.
+    pub fn port_in(self) -> Result<Self> {
+        Ok(Self { status: self.status.after(Step::PortIn)?, ..self })
+    }
+
+    /// Removes the number for good. A held number of the stock rests like a released one before it is sold again; one that has
+    /// left for another carrier does not.
     pub fn delete(&self, settings: &Settings, now: Timestamp) -> Result<Self> {
         let mut next = if self.status.is_held() { self.given_up(settings, now) } else { self.clone() };
         next.status = self.status.after(Step::Delete)?;
-        Ok(next.changed_from(self, now))
+        let rent = next.rent_again(now);
+        Ok((next.changed_from(self, now), rent))
     }
 
+        if self.status == Status::PortOut {
+            next.quarantined_until = None;
+        }
     /// New SIP credentials in place of the old.
     pub fn replace_credentials(&self, credentials: Credentials, now: Timestamp) -> Result<Self> {
         if !self.status.is_held() {
@@ -518,7 +575,9 @@ impl Number {
 /// Whether an import, or the switching on of a pending number, needs nobody else's consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// By the operator, or by a setting that allows it.
+    /// By the operator itself.
+    Operator,
+    /// By a setting that allows it.
     Trusted,
     /// Waits for the operator.
     Untrusted,

@@ -36,6 +36,8 @@ pub enum Step {
     Reclaim,
     /// Its holder removes it for good.
     Delete,
+    /// It comes from another carrier.
+    PortIn,
     /// It leaves for another carrier.
     PortOut,
 }
@@ -43,10 +45,12 @@ pub enum Step {
 /// The whole table of transitions. What is not here is refused.
 pub const TRANSITIONS: [(Status, Step, Status); 21] = [
     (Status::Pending, Step::Activate, Status::Active),
+    (Status::Pending, Step::PortIn, Status::PortIn),
     (Status::Pending, Step::Release, Status::Released),
     (Status::Pending, Step::Delete, Status::Deleted),
     (Status::PortIn, Step::Activate, Status::Active),
-    (Status::PortIn, Step::Release, Status::Released),
+    // One that never came is not there to be taken back: that would be a way round who has to let it in.
+    (Status::PortIn, Step::Release, Status::Deleted),
     (Status::PortIn, Step::Delete, Status::Deleted),
     (Status::Active, Step::Activate, Status::Active),
     (Status::Active, Step::Deactivate, Status::Inactive),
@@ -57,7 +61,6 @@ pub const TRANSITIONS: [(Status, Step, Status); 21] = [
     (Status::Inactive, Step::Deactivate, Status::Inactive),
     (Status::Inactive, Step::Release, Status::Released),
     (Status::Inactive, Step::Delete, Status::Deleted),
-    (Status::Inactive, Step::PortOut, Status::PortOut),
     (Status::PortOut, Step::Activate, Status::Active),
     (Status::PortOut, Step::Delete, Status::Deleted),
     (Status::Released, Step::Restore, Status::Active),
@@ -105,6 +108,7 @@ impl Status {
                 Step::Release => "released",
                 Step::Restore | Step::Reclaim => "restored",
                 Step::Delete => "deleted",
+                Step::PortIn => "ported in",
                 Step::PortOut => "ported out",
             };
             let words = format!("A number that is {} cannot be {verb}.", self.as_str());

@@ -32,7 +32,8 @@ fn whatever_the_table_lets_be_deleted_is() {
         Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
     for (status, ..) in TRANSITIONS.into_iter().filter(|(_, step, _)| *step == Step::Delete) {
         let gone = Number { status, ..bought.clone() }.delete(&settings, now).unwrap();
-        assert_eq!((gone.status, gone.quarantined_until.is_some()), (Status::Deleted, status.is_held()));
+        let rests = status.is_held() && status != Status::PortOut;
+        assert_eq!((gone.status, gone.quarantined_until.is_some()), (Status::Deleted, rests));
     }
 }
 
@@ -71,6 +72,41 @@ fn a_number_moves_between_trunks_and_never_off_the_stock() {
     assert_eq!(assigned.check_unassigned().unwrap_err().kind, Kind::Conflict);
 }
 
+/// On its way in, a number waits for the operator alone; on its way out it is there until it is deleted, and then for good.
+#[test]
+fn ports_begin_and_end_as_the_table_says() {
+    let (settings, now) = (Settings::read(&Bag::new()).unwrap(), Timestamp::UNIX_EPOCH);
+    let (owner, trunk) = (OrganizationId(uuid::Uuid::nil()), ProviderId(uuid::Uuid::nil()));
+    let sandbox = NumberSetup { environment: Some(Environment::Sandbox), ..NumberSetup::default() };
+    let coming = Number::import(owner, "+14155550100", trunk, (sandbox, Wiring::default()), birth(1));
+    let coming = coming.and_then(Number::port_in).unwrap();
+    assert_eq!((coming.status, coming.version), (Status::PortIn, 1));
+    let switched = |number: &Number, switch, trust| {
+        let patch = NumberPatch { status: Some(switch), ..NumberPatch::default() };
+        number.update(patch, Wiring::default(), trust, now)
+    };
+    for trust in [Trust::Untrusted, Trust::Trusted] {
+        assert_eq!(switched(&coming, Switch::Active, trust).unwrap_err().field, Some("status"));
+    }
+    assert_eq!(switched(&coming, Switch::Active, Trust::Operator).unwrap().status, Status::Active);
+    assert_eq!(coming.port_out(now).unwrap_err().kind, Kind::Conflict);
+    let withdrawn = coming.release(&settings, now).unwrap();
+    assert_eq!(withdrawn.status, Status::Deleted);
+    assert!(withdrawn.restore(None, Trust::Trusted, now).is_err(), "not a way round the operator");
+
+    let buy = (NumberSetup::default(), Wiring::default());
+    let (bought, _) = Number::buy(owner, &in_stock(), None, buy, birth(1)).unwrap();
+    let active = bought.activate().unwrap();
+    let off = switched(&active, Switch::Inactive, Trust::Trusted).unwrap();
+    assert_eq!(off.port_out(now).unwrap_err().kind, Kind::Conflict, "it would take calls again");
+    let going = active.port_out(now).unwrap();
+    assert_eq!(going.status, Status::PortOut);
+    assert_eq!(switched(&going, Switch::Active, Trust::Untrusted).unwrap().status, Status::Active, "called back");
+    assert!(going.release(&settings, now).is_err());
+    let gone = going.delete(&settings, now).unwrap();
+    assert!(going.is_ported_away(&gone) && !active.is_ported_away(&active.delete(&settings, now).unwrap()));
+}
+
 /// No way round the operator: not by giving back and taking back, not by way of the sandbox.
 #[test]
 fn an_import_is_not_used_without_consent() {
@@ -88,8 +124,8 @@ fn an_import_is_not_used_without_consent() {
         .unwrap()
     };
     let released = import(Environment::Live).release(&settings, now).unwrap();
-    assert_eq!(released.restore(None, Trust::Untrusted, now).unwrap().status, Status::Pending);
-    assert_eq!(released.restore(None, Trust::Trusted, now).unwrap().status, Status::Active);
+    assert_eq!(released.restore(None, Trust::Untrusted, now).unwrap().0.status, Status::Pending);
+    assert_eq!(released.restore(None, Trust::Trusted, now).unwrap().0.status, Status::Active);
     let tried = import(Environment::Sandbox).activate().unwrap();
     let live = || NumberPatch { environment: Some(Environment::Live), ..NumberPatch::default() };
     assert_eq!(
@@ -102,6 +138,25 @@ fn an_import_is_not_used_without_consent() {
     );
     let on = NumberPatch { status: Some(Switch::Active), ..live() };
     assert!(import(Environment::Sandbox).update(on, Wiring::default(), Trust::Untrusted, now).is_err());
+}
+
+#[test]
+fn what_is_off_for_want_of_money_comes_on_by_money_alone() {
+    let (settings, now) = (Settings::read(&Bag::new()).unwrap(), Timestamp::UNIX_EPOCH);
+    let buy = (NumberSetup::default(), Wiring::default());
+    let (bought, _) = Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+    let active = bought.activate().unwrap();
+    let off = active.suspend(now).unwrap();
+    assert_eq!((off.status, off.unpaid, off.version), (Status::Inactive, true, active.version + 1));
+    assert_eq!(off.suspend(now), None);
+    let on = NumberPatch { status: Some(Switch::Active), ..NumberPatch::default() };
+    let refused = off.update(on, Wiring::default(), Trust::Operator, now).unwrap_err();
+    assert_eq!((refused.kind, refused.field), (Kind::Conflict, Some("status")));
+    let back = off.resume(now).unwrap();
+    assert_eq!((back.status, back.unpaid), (Status::Active, false));
+    assert_eq!(back.resume(now), None);
+    let released = off.release(&settings, now).unwrap();
+    assert!(!released.unpaid);
 }
 
 proptest! {
@@ -122,7 +177,7 @@ proptest! {
                 0 => number.update(patch(Switch::Inactive), Wiring::default(), Trust::Trusted, now),
                 1 => number.update(patch(Switch::Active), Wiring::default(), Trust::Trusted, now),
                 2 => number.release(&settings, now),
-                3 => number.restore(None, Trust::Trusted, now),
+                3 => number.restore(None, Trust::Trusted, now).map(|(number, _)| number),
                 4 => number.delete(&settings, now),
                 _ => number.replace_credentials(number.sip_credentials.clone(), now),
             };

@@ -200,7 +200,14 @@ fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
 fn holds(db: &Connection, guard: &Guard) -> Result<bool, StoreError> {
     Ok(match guard {
         Guard::WalletCovers(organization) => ledger::balance(db, *organization)? >= Micros::ZERO,
-        Guard::SlotsWithin(organization, most) => number::held_count(db, *organization)? <= u64::from(*most),
+        Guard::SlotsWithin(organization, most) => number::slots_used(db, *organization)? <= u64::from(*most),
+        Guard::ChurnWithin(organization, most, since) => {
+            number::rent::born(db, *organization, *since, u64::from(*most) + 1)? <= u64::from(*most)
+        }
+        Guard::HoldsWithin(organization, most, at) => {
+            stock::holds(db, *organization, *at)?.len() <= usize::try_from(*most).unwrap_or(usize::MAX)
+        }
+        Guard::NumberUncalled(organization, id) => !number::rent::was_called(db, *organization, *id)?,
         Guard::EndpointAt(organization, id, version) => {
             endpoint::get(db, *organization, *id)?.is_some_and(|endpoint| endpoint.version == *version)
         }

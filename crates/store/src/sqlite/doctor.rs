@@ -9,7 +9,7 @@ use crate::error::StoreError;
 const NAMED_MAX: usize = 10;
 
 /// What is checked: a sentence, and a statement whose first column names each row at fault.
-const CHECKS: [(&str, &str); 16] = [
+const CHECKS: [(&str, &str); 23] = [
     (
         "the entries of a posting do not sum to zero",
         "SELECT posting_id FROM entries GROUP BY organization_id, posting_id HAVING sum(amount) <> 0",
@@ -80,10 +80,50 @@ const CHECKS: [(&str, &str); 16] = [
          GROUP BY organization_id, agent_id, environment HAVING count(*) > 1",
     ),
     (
-        "a call was charged otherwise than its posting says",
-        "SELECT c.id FROM calls c WHERE c.charged <> 0 AND NOT EXISTS (SELECT 1 FROM postings p \
-         JOIN entries e ON e.organization_id = p.organization_id AND e.id = p.entry \
-         WHERE p.organization_id = c.organization_id AND p.id = c.id AND e.amount = -c.charged)",
+        "a call was charged otherwise than its postings say",
+        "SELECT c.id FROM calls c LEFT JOIN (SELECT p.organization_id AS owner, p.call_id AS call, sum(e.amount) AS paid \
+         FROM postings p JOIN entries e ON e.organization_id = p.organization_id AND e.id = p.entry \
+         WHERE p.call_id IS NOT NULL GROUP BY 1, 2) x ON x.owner = c.organization_id AND x.call = c.id \
+         WHERE c.charged <> coalesce(-x.paid, 0)",
+    ),
+    (
+        "a number of the stock with a monthly price is held without a time until which it is paid",
+        "SELECT id FROM numbers WHERE held = 1 AND stock_id IS NOT NULL AND monthly_cost > 0 AND network <> 'test' \
+         AND rented_until IS NULL AND created_at < 250000000000000000",
+    ),
+    (
+        "a rent is not the monthly price of its number",
+        "SELECT p.id FROM postings p JOIN entries e ON e.organization_id = p.organization_id AND e.id = p.entry \
+         LEFT JOIN numbers n ON n.organization_id = p.organization_id AND n.id = p.number_id \
+         WHERE p.kind = 'rental' AND (n.id IS NULL OR e.amount <> -n.monthly_cost)",
+    ),
+    (
+        "a rent is for a period behind the one that its number is paid for",
+        "SELECT id FROM (SELECT p.id, p.period, n.rented_until, \
+         (strftime('%Y', n.rented_until / 1000000, 'unixepoch') - strftime('%Y', n.created_at / 1000000, 'unixepoch')) * 12 \
+         + strftime('%m', n.rented_until / 1000000, 'unixepoch') - strftime('%m', n.created_at / 1000000, 'unixepoch') AS next \
+         FROM postings p JOIN numbers n ON n.organization_id = p.organization_id AND n.id = p.number_id \
+         WHERE p.kind = 'rental') WHERE rented_until IS NOT NULL AND period >= next",
+    ),
+    (
+        "more was given back for a number than was paid",
+        "SELECT p.number_id FROM postings p JOIN entries e ON e.organization_id = p.organization_id AND e.id = p.entry \
+         WHERE p.number_id IS NOT NULL GROUP BY p.organization_id, p.number_id HAVING sum(e.amount) > 0",
+    ),
+    (
+        "a number is unpaid and not inactive",
+        "SELECT id FROM numbers WHERE unpaid = 1 AND status <> 'inactive'",
+    ),
+    (
+        "sold stock is reserved, or a reservation is nobody's",
+        "SELECT id FROM stock WHERE (state = 'sold' AND hold_by IS NOT NULL) OR (hold_by IS NULL) <> (hold_until IS NULL)",
+    ),
+    (
+        "what waits for a webhook is counted wrong",
+        "SELECT w.id FROM webhooks w WHERE w.waiting <> (SELECT count(*) FROM deliveries d \
+         WHERE d.organization_id = w.organization_id AND d.webhook_id = w.id AND d.state = 'waiting') \
+         OR w.due_at IS NOT (SELECT min(d.state_at) FROM deliveries d \
+         WHERE d.organization_id = w.organization_id AND d.webhook_id = w.id AND d.state = 'waiting')",
     ),
     (
         "a counter is behind what it has given",

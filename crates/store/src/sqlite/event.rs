@@ -2,10 +2,11 @@
 
 use domain::caller::{Actor, Person};
 use domain::ids::{EventId, KeyId, OrganizationId};
-use domain::{Event, Page, Paged, What};
+use domain::{Event, Page, Paged, Timestamp, What};
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
+use uuid::Uuid;
 
 use super::apply::Tx;
 use super::list::{List, page_of_ids};
@@ -82,3 +83,9 @@ pub(crate) fn list(
     let list = List::new(SELECT, Vec::new()).and("organization_id =", blob(organization).to_vec());
     list.page(db, "id", page_of_ids(page), read)
 }
+/// The same UUID with another time in its first 48 bits (RFC 9562 section 5.7): events are listed by the time of their ids.
+pub(super) fn stamped(id: Uuid, at: Timestamp) -> Uuid {
+    let millis = u128::try_from(at.as_millisecond()).unwrap_or(0) & 0xFFFF_FFFF_FFFF;
+    Uuid::from_u128((id.as_u128() & (u128::MAX >> 48)) | (millis << 80))
+}
+

@@ -33,6 +33,12 @@ impl List {
         self
     }
 
+    /// An alternative to the condition added last, which stands in an open bracket.
+    pub(super) fn or(mut self, condition: &str, value: impl Into<Value>) -> Self {
+        self.push(" OR ", condition, value.into());
+        self
+    }
+
     fn push(&mut self, before: &str, words: &str, value: Value) {
         self.values.push(value);
         let mark = self.values.len().to_string();

@@ -15,6 +15,10 @@ const ALL: [(i64, &str, &str); 5] = [
         "platforms, key rules, removed calls",
         include_str!("../../migrations/0005_platforms_keys_calls.sql"),
     ),
+    (6, "lifecycle and money", include_str!("../../migrations/0006_lifecycle_money.sql")),
+    (7, "webhooks", include_str!("../../migrations/0007_webhooks.sql")),
+    (8, "work at carriers", include_str!("../../migrations/0008_intents.sql")),
+    (9, "transfers", include_str!("../../migrations/0009_transfer.sql")),
 ];
 
 /// Brings the schema up to date.

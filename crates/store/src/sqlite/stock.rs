@@ -1,8 +1,10 @@
 //! The operator's stock.
 
 use domain::e164::{Country, E164, NumberType};
-use domain::ids::StockId;
-use domain::stock::{Capabilities, StockQuery, StockState};
+use domain::ids::{OrganizationId, StockId};
+use domain::key::Mode;
+use domain::number::Network;
+use domain::stock::{Capabilities, Hold, StockQuery, StockState};
 use domain::{Page, Paged, Start, Stock, Timestamp, What};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
@@ -15,8 +17,8 @@ use super::search::{SHORT_SCAN, Sought, digits_asked, digits_of};
 use super::sql::{Columns, Table, blob, blob_of, corrupt, e164, exists, int, one, time, time_of};
 use crate::error::{CommitError, StoreError};
 
-const COLUMNS: &str = "e164, country, kind, setup_cost, monthly_cost, voice, sms, fax, state, number_id, until, \
-                       created_at, updated_at, version";
+const COLUMNS: &str = "e164, country, kind, setup_cost, monthly_cost, voice, sms, fax, network, state, number_id, until, \
+                       hold_by, hold_until, created_at, updated_at, version";
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new("stock", COLUMNS, "id"));
 
@@ -34,6 +36,8 @@ fn read(mut row: Columns<'_, '_>) -> Result<Stock, StoreError> {
         _ => return Err(corrupt("a stock's state", &state)),
     };
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
+    let (hold_by, hold_until) = (row.id_of()?, row.time_of()?);
+    let hold = hold_by.zip(hold_until).map(|(organization_id, until)| Hold { organization_id, until });
     Ok(Stock {
         id: row.id()?,
         e164: number,
@@ -45,6 +49,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Stock, StoreError> {
         state,
         created_at,
         updated_at,
+        hold,
         version,
     })
 }
@@ -62,6 +67,7 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
         created_at,
         updated_at,
         version,
+        hold,
     } = stock;
     let Capabilities { voice, sms, fax } = capabilities;
     let (state, number_id, until) = match state {
@@ -74,6 +80,7 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
     let row = params![
         digits,
         country.as_str(),
+    let (hold_by, hold_until) = (hold.map(|hold| blob(hold.organization_id)), hold.map(|hold| time(hold.until)));
         kind.as_str(),
         setup_cost.0,
         monthly_cost.0,
@@ -87,6 +94,8 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
         updated,
         int(*version),
         blob(*id)
+        hold_by,
+        hold_until,
     ];
     if *version == 1 && super::number::holder(tx.db, *number)?.is_some() {
         return Err(CommitError::Exists(What::Stock));
@@ -132,11 +141,21 @@ pub(crate) fn cheapest(
 ) -> Result<Option<Stock>, StoreError> {
     // Condition and order name the index.
     let sql = format!(
-        "{} AND country = $1 AND state <> 'sold' AND voice = 1 AND coalesce(until, 0) <= $2 \
-         ORDER BY (setup_cost + monthly_cost), id LIMIT 1",
+        "{} AND country = $1 AND state <> 'sold' AND voice = 1 AND (network = 'test') = $2 AND coalesce(until, 0) <= $3 \
+         AND (coalesce(hold_until, 0) <= $3 OR hold_by = $4) ORDER BY (setup_cost + monthly_cost), id LIMIT 1",
         TABLE.select
     );
-    one(db, &sql, params![country.as_str(), time(at)], read)
+    one(db, &sql, params![country.as_str(), mode == Mode::Test, time(at), blob(buyer)], read)
+}
+
+/// When the reservations end that an organization has at a time, the first first; one more than it may have at most.
+pub(crate) fn holds(
+    db: &Connection,
+    organization: OrganizationId,
+    at: Timestamp,
+) -> Result<Vec<Timestamp>, StoreError> {
+    let sql = "SELECT hold_until FROM stock WHERE hold_by = $1 AND hold_until > $2 ORDER BY hold_until LIMIT $3";
+    all(db, sql, params![blob(organization), time(at), Hold::MOST + 1], |mut row| row.time())
 }
 
 pub(crate) fn list(
@@ -144,13 +163,20 @@ pub(crate) fn list(
     query: &StockQuery,
     page: &Page<StockId>,
 ) -> Result<Paged<Stock>, StoreError> {
-    let StockQuery { country, kind, available_at, q } = query;
+    let StockQuery { country, kind, available_at, buyer, mode, q } = query;
     let filtered = |list: List| {
         let list = list.and_some("country =", country.map(|c| c.as_str().to_owned()));
         let list = list.and_some("kind =", kind.map(|k| k.as_str().to_owned()));
+    (buyer, mode): (OrganizationId, Mode),
         match available_at {
             // The first condition names the partial indexes; a quarantine that has ended counts as on sale.
-            Some(at) => list.literally("state <> 'sold'").and("coalesce(until, 0) <=", time(*at)),
+            Some(at) => {
+                let list = list.literally("state <> 'sold'").and("coalesce(until, 0) <=", time(*at));
+                let list = list.and("(coalesce(hold_until, 0) <=", time(*at));
+                // What is reserved for nobody known is nobody's own.
+                let buyer = buyer.map_or(Value::Null, |buyer| Value::Blob(blob(buyer).to_vec()));
+                list.or("hold_by =", buyer).literally_closed(")")
+            }
             None => list,
         }
     };

@@ -130,7 +130,7 @@ async fn what_is_there_already_exists() {
     world.commit(vec![Change::Number(Box::new(second.clone()))]).await.unwrap();
     assert_eq!(world.store.number_holder(number.e164).unwrap(), Some((other, second.id)));
     assert_eq!(world.store.number_find(id, number.e164).unwrap(), Some(released.clone()));
-    let restored = released.restore(None, Trust::Trusted, world.now()).unwrap();
+    let (restored, _) = released.restore(None, Trust::Trusted, world.now()).unwrap();
     let refused = world.commit(vec![Change::Number(Box::new(restored))]).await;
     assert!(matches!(refused, Err(CommitError::Exists(What::Number))), "{refused:?}");
     assert_eq!(

@@ -1,14 +1,23 @@
 //! Many at once, and the ledger.
 
 use domain::change::Guard;
-use domain::ids::PostingId;
-use domain::ledger::Account;
-use domain::{Change, Commit, Generation, Micros, Page, Posting, Start, What};
+use domain::call::{Ended, EndedBy, FactKind, Moment};
+use domain::ids::{CallId, OrganizationId, PostingId};
+use domain::ledger::{Account, Subject};
+use domain::{Call, Change, Commit, Fact, Generation, Micros, Page, Posting, Start, What};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use store::CommitError;
 
 use crate::world::{World, block_on};
+
+/// A call of an organization's.
+fn a_call(organization: OrganizationId) -> Call {
+    let moment = Moment { wall: crate::world::time(1), process: 1, monotonic_us: 1 };
+    let kind = FactKind::Ended(Ended { by: EndedBy::Caller, reason: None });
+    let fact = Fact { organization_id: organization, call_id: CallId(uuid::Uuid::nil()), at: moment, kind };
+    Call::fold(&[fact]).unwrap()
+}
 
 /// Sends all commits before any is answered.
 async fn all_at_once(world: &World, commits: Vec<Commit>) -> Vec<Result<Generation, CommitError>> {
@@ -101,15 +110,15 @@ async fn a_posting_can_be_asked_for() {
     let world = World::new();
     let id = world.organization().await;
     world.commit(vec![world.funding(id, 500)]).await.unwrap();
-    let posting = PostingId(world.uuid());
-    let sale = Posting::sale(posting, id, Micros(3), "A thing".to_owned(), world.now());
-    world.commit(vec![Change::Posting(sale)]).await.unwrap();
+    let call = Call { id: world.call_id(), cost: Micros(3), organization_id: id, ..a_call(id) };
+    let posting = PostingId(call.id.0);
+    world.commit(vec![Change::Posting(Posting::call(&call, Micros::ZERO).unwrap())]).await.unwrap();
     let entry = world.store.wallet_entry(id, posting).unwrap().unwrap();
     assert_eq!(
         (entry.account, entry.amount, entry.balance_after),
         (Account::Wallet, Micros(-3), Micros(4_999_997))
     );
-    assert_eq!(entry.reason, "A thing");
+    assert_eq!((entry.reason, entry.subject), (format!("Call {}", call.id), Subject::Call(call.id)));
     let ids: Vec<u64> =
         world.store.ledger_list(id, &Page::first(9)).unwrap().items.iter().map(|e| e.id).collect();
     assert_eq!(ids, [4, 3, 2, 1]);
@@ -122,7 +131,8 @@ async fn a_posting_can_be_asked_for() {
 async fn the_doctor_finds_planted_faults() {
     let world = World::new();
     let id = world.organization().await;
-    let stock = world.new_stock(14_155_550_100, 1);
+    let mut stock = world.new_stock(14_155_550_100, 1);
+    stock.monthly_cost = Micros::from_cents(2).unwrap();
     world.commit(vec![Change::Stock(stock.clone()), world.funding(id, 9)]).await.unwrap();
     world.commit(world.purchase(id, &stock)).await.unwrap();
     world.check();
@@ -134,6 +144,18 @@ async fn the_doctor_finds_planted_faults() {
         ("UPDATE holdings SET held = 2", "count"),
         ("UPDATE meta SET alias = 0", "counter"),
         ("DELETE FROM number_search", "search index"),
+        ("UPDATE numbers SET rented_until = NULL", "until which it is paid"),
+        ("UPDATE numbers SET unpaid = 1", "unpaid and not inactive"),
+        ("UPDATE stock SET hold_by = number_id, hold_until = 1", "sold stock is reserved"),
+        (
+            "UPDATE postings SET kind = 'rental', period = 0 WHERE kind = 'purchase'",
+            "not the monthly price",
+        ),
+        (
+            "UPDATE postings SET kind = 'rental', period = 1 WHERE kind = 'purchase'",
+            "behind the one",
+        ),
+        ("UPDATE entries SET amount = 1 WHERE posting_id IN (SELECT id FROM postings WHERE kind = 'purchase')", "given back"),
     ];
     let db = rusqlite::Connection::open(world.store.path().unwrap()).unwrap();
     for (sql, words) in faults {
@@ -160,10 +182,12 @@ proptest! {
             let mut expected: HashMap<_, Micros> = HashMap::new();
             for (n, funding, amount) in moves {
                 let (posting, amount) = (PostingId(world.uuid()), Micros(amount));
-                let make = if funding { Posting::funding } else { Posting::sale };
                 let change = if funding { amount } else { -amount };
+                let call = Call { id: world.call_id(), cost: amount, ..a_call(ids[n]) };
+                let sale = Posting::call(&call, Micros::ZERO);
+                let posting = if funding { Some(Posting::funding(posting, ids[n], amount, String::new(), world.now())) } else { sale };
                 *expected.entry(ids[n]).or_default() = expected.get(&ids[n]).copied().unwrap_or_default() + change;
-                world.commit(vec![Change::Posting(make(posting, ids[n], amount, String::new(), world.now()))]).await.unwrap();
+                world.commit(posting.map(Change::Posting).into_iter().collect()).await.unwrap();
             }
             for id in ids {
                 let entries = world.store.ledger_list(id, &Page::first(1_000)).unwrap().items;

@@ -202,6 +202,8 @@ impl World {
             monthly_cost: Micros::ZERO,
             capabilities: Capabilities::default(),
             state: StockState::Available,
+            hold: None,
+            network: domain::number::Network::Public,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -213,10 +215,8 @@ impl World {
         let parts = (NumberSetup::default(), Wiring::default());
         let (number, sold) = Number::buy(organization, stock, None, parts, self.birth()).unwrap();
         let number = number.activate().unwrap();
-        let posting = PostingId(self.uuid());
-        let price = stock.setup_cost + stock.monthly_cost;
-        let sale = Posting::sale(posting, organization, price, "A number".to_owned(), self.now());
-        vec![Change::Stock(sold), Change::Number(Box::new(number)), Change::Posting(sale)]
+        let sale = Posting::purchase(&number, self.now()).map(Change::Posting);
+        [Change::Stock(sold), Change::Number(Box::new(number))].into_iter().chain(sale).collect()
     }
 
     pub(crate) fn funding(&self, organization: OrganizationId, cents: i64) -> Change {

@@ -1,12 +1,13 @@
 //! Settling a call: its one terminal event, its minutes, its money.
 //!
 //! Facts may come late, so a call may be final first without an answer ("the end was seen, the answer was not") and gain one
-//! later. The event is written once, with what was known then. Minutes and money are counted when they are first known: each is
-//! a function of facts that are stored once, so it goes from nothing to its value and never changes after that.
+//! later. The event is written once, with what was known then. Minutes and money are counted when they are first known. A call
+//! that was closed without its end being seen counted and cost what was proven then; should its end be seen after all, the
+//! difference is added once. Nothing else changes either: each is a function of facts that are stored once.
 
 use domain::call::{CallStatus, minutes};
 use domain::caller::Actor;
-use domain::ids::{EventId, PostingId};
+use domain::ids::EventId;
 use domain::{Bag, Call, Event, Micros, Posting, Timestamp};
 use rusqlite::params;
 use serde_json::Value;
@@ -37,25 +38,24 @@ pub(super) fn settle(tx: &mut Tx<'_>, call: &Call, settled: &mut Settled) -> Res
         event::put(tx, &ended(call))?;
     }
     let counted = minutes(call.duration_seconds);
-    if let (Some(number), Some(answered), 0) = (call.number_id, call.answered_at, settled.minutes)
-        && counted > 0
+    if let (Some(number), Some(answered)) = (call.number_id, call.answered_at)
+        && counted > settled.minutes
     {
+        let more = counted - settled.minutes;
         settled.minutes = counted;
         let sql = "INSERT INTO usage (organization_id, number_id, month, minutes) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT (organization_id, number_id, month) DO UPDATE SET minutes = usage.minutes + excluded.minutes";
-        let row = params![blob(call.organization_id), blob(number), time(month_of(answered)), int(counted)];
+        let row = params![blob(call.organization_id), blob(number), time(month_of(answered)), int(more)];
         write(tx.db, sql, row).map_err(|f| f.about(domain::What::Call, domain::What::Call))?;
     }
     // A call of nobody, or of an organization that this store does not know, costs nobody anything.
-    if settled.charged == Micros::ZERO
-        && call.cost > Micros::ZERO
+    if (call.cost > Micros::ZERO || settled.charged > Micros::ZERO)
         && organization::serial(tx.db, call.organization_id)?.is_some()
+        && let Some(posting) = Posting::call(call, settled.charged)
     {
         settled.charged = call.cost;
-        let at = call.ended_at.unwrap_or(call.started_at);
-        let reason = format!("Call {}", call.id);
-        // The posting has the call's id: even a row that was lost and folded again cannot charge twice.
-        ledger::post(tx, &Posting::sale(PostingId(call.id.0), call.organization_id, call.cost, reason, at))?;
+        // The posting's id is made of the call's: even a row that was lost and folded again cannot charge twice.
+        ledger::post(tx, &posting)?;
     }
     Ok(())
 }
@@ -88,7 +88,7 @@ fn ended(call: &Call) -> Event {
     );
     data.insert("duration_seconds".to_owned(), Value::from(call.duration_seconds));
     Event {
-        id: EventId(stamped(call.id.0, at)),
+        id: EventId(event::stamped(call.id.0, at)),
         organization_id: call.organization_id,
         name,
         actor: Actor::Service,
@@ -96,12 +96,6 @@ fn ended(call: &Call) -> Event {
         data,
         at,
     }
-}
-
-/// The same UUID with another time in its first 48 bits (RFC 9562 section 5.7): events are listed by the time of their ids.
-fn stamped(id: Uuid, at: Timestamp) -> Uuid {
-    let millis = u128::try_from(at.as_millisecond()).unwrap_or(0) & 0xFFFF_FFFF_FFFF;
-    Uuid::from_u128((id.as_u128() & (u128::MAX >> 48)) | (millis << 80))
 }
 
 #[cfg(test)]

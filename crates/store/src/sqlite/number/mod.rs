@@ -1,6 +1,7 @@
 //! Numbers: the row, its claim, its place in the search index. Lists are in [`list`].
 
 pub(crate) mod list;
+pub(crate) mod rent;
 
 use domain::e164::{Country, E164, NumberType};
 use domain::ids::{AgentId, NumberId, OrganizationId};
@@ -25,7 +26,7 @@ use crate::feed::{NumberRow, NumberShown};
 const COLUMNS: &str = "alias, e164, country, kind, status, held, label, provider_id, stock_id, setup_cost, monthly_cost, \
                        voice, sms, fax, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, \
                        agent_settings, sip_username, sip_password, created_at, updated_at, released_at, \
-                       quarantined_until, version";
+                       quarantined_until, rented_until, unpaid, version";
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new("numbers", COLUMNS, "organization_id, id"));
 
@@ -57,6 +58,7 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
     let (created_at, updated_at) = (row.time()?, row.time()?);
     let (released_at, quarantined_until) = (row.time_of()?, row.time_of()?);
     let (version, organization_id, id) = (row.uint()?, row.id()?, row.id()?);
+    let (rented_until, unpaid) = (row.time_of()?, row.get()?);
     Ok(Number {
         id,
         organization_id,
@@ -85,6 +87,8 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
         quarantined_until,
         version,
     })
+        rented_until,
+        unpaid,
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, number: &Number) -> Result<(), CommitError> {
@@ -144,6 +148,8 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         version,
     } = number;
     let Capabilities { voice, sms, fax } = capabilities;
+        rented_until,
+        unpaid,
     let Credentials { username, password: Sealed(password) } = sip_credentials;
     let row = params![
         int(alias),
@@ -177,6 +183,8 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         blob(*organization_id),
         blob(*id)
     ];
+        time_of(*rented_until),
+        unpaid,
     match TABLE.put(tx.db, What::Number, *version, row) {
         Ok(()) => Ok(()),
         Err(Failure::Dangling) => Err(CommitError::Stale(blame(tx.db, number)?)),
@@ -314,11 +322,12 @@ pub(crate) fn held_count(db: &Connection, organization: OrganizationId) -> Resul
 }
 
 const SLIM: &str =
-    "SELECT id, organization_id, e164, status, allow_inbound, provider_id, endpoint_id FROM numbers";
+    "SELECT id, organization_id, e164, status, unpaid, network, allow_inbound, provider_id, endpoint_id FROM numbers";
 
 fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
     let (id, organization_id) = (row.id()?, row.id()?);
-    let (number, status, allow_inbound) = (row.e164()?, row.named(Status::parse)?, row.get()?);
+    let (number, status) = (row.e164()?, row.named(Status::parse)?);
+    let (unpaid, network, allow_inbound) = (row.get()?, row.named(Network::parse)?, row.get()?);
     Ok(NumberRow {
         id,
         organization_id,
@@ -339,6 +348,8 @@ pub(super) fn slim(
     let sql = format!("{SLIM} WHERE organization_id = $1 AND id = $2");
     one(db, &sql, params![blob(organization), blob(id)], read_slim)
 }
+        unpaid,
+        network,
 
 /// Every held number.
 pub(super) fn each(

@@ -1,0 +1,68 @@
+//! What the rules of money ask of numbers: which rents are due, which are unpaid, how many numbers came lately, who was called.
+
+use domain::ids::{NumberId, OrganizationId};
+use domain::{Number, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::super::sql::{all, blob, exists, int, one, time};
+use super::{TABLE, read};
+use crate::error::StoreError;
+
+/// Held numbers of everybody whose rent is paid no longer than until `at`, the longest overdue first, behind `after`.
+pub(crate) fn due(
+    db: &Connection,
+    at: Timestamp,
+    after: Option<(Timestamp, u64)>,
+    limit: u32,
+) -> Result<Vec<Number>, StoreError> {
+    // The conditions name the index.
+    let sql = format!(
+        "{} AND held = 1 AND rented_until IS NOT NULL AND rented_until <= $1 AND (rented_until, alias) > ($2, $3) \
+         ORDER BY rented_until, alias LIMIT $4",
+        TABLE.select
+    );
+    let (until, alias) = after.map_or((i64::MIN, 0), |(until, alias)| (time(until), int(alias)));
+    all(db, &sql, params![time(at), until, alias, limit], read)
+}
+
+/// Numbers of everybody that are off because their rent is unpaid, behind an alias.
+pub(crate) fn unpaid(db: &Connection, after: u64, limit: u32) -> Result<Vec<Number>, StoreError> {
+    let sql = format!("{} AND unpaid = 1 AND alias > $1 ORDER BY alias LIMIT $2", TABLE.select);
+    all(db, &sql, params![int(after), limit], read)
+}
+
+/// How many numbers an organization has bought or brought in since a time; counted up to `most`.
+pub(crate) fn born(
+    db: &Connection,
+    organization: OrganizationId,
+    since: Timestamp,
+    most: u64,
+) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM numbers WHERE organization_id = $1 AND created_at > $2 LIMIT $3)";
+    Ok(one(db, sql, params![blob(organization), time(since), int(most)], |mut row| row.uint())?.unwrap_or(0))
+}
+
+/// When the last number but `behind` came that an organization has bought or brought in.
+pub(crate) fn last_born(
+    db: &Connection,
+    organization: OrganizationId,
+    behind: u32,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT created_at FROM numbers WHERE organization_id = $1 ORDER BY created_at DESC LIMIT 1 OFFSET $2";
+    one(db, sql, params![blob(organization), behind], |mut row| row.time())
+}
+
+/// Whether a call to the number was answered. Minutes outlast the record of a call that was removed.
+pub(crate) fn was_called(
+    db: &Connection,
+    organization: OrganizationId,
+    id: NumberId,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM usage WHERE organization_id = $1 AND number_id = $2 AND minutes > 0 LIMIT 1";
+    if exists(db, sql, params![blob(organization), blob(id)])? {
+        return Ok(true);
+    }
+    let sql = "SELECT 1 FROM numbers n CROSS JOIN calls c ON c.organization_id = n.organization_id AND c.number = n.e164 \
+               WHERE n.organization_id = $1 AND n.id = $2 AND c.number_id = n.id AND c.answered_at IS NOT NULL LIMIT 1";
+    exists(db, sql, params![blob(organization), blob(id)])
+}
