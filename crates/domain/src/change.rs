@@ -47,8 +47,20 @@ pub enum Change {
     /// What is private goes from the record of a call; once gone, a repeat changes nothing.
     CallRedact(OrganizationId, CallId, Timestamp),
     /// An entry of the audit log.
+    /// Work at a carrier. While it is open, another of the same number is refused as `Exists`, as is a second one of the same
+    /// request.
+    Intent(Box<Intent>),
     Event(Event),
     /// Uses of a key, added to those that are stored. No memory follows it: the generation stays.
+    /// A place that events are sent to. Each event of the same commit makes a delivery for those that want it.
+    Webhook(Webhook),
+    /// A webhook goes, with all that waits for it.
+    WebhookDelete(OrganizationId, WebhookId, u64),
+    /// What became of a delivery; a delivery that moved on meanwhile is refused as `Stale`. No memory follows it: the generation
+    /// stays.
+    Delivery(Box<Delivery>),
+    /// Deliveries of events from before a time go, and those of webhooks that are gone: at most so many. The generation stays.
+    DeliveriesPrune(Timestamp, u32),
     KeyUse(KeyUse),
     /// The record of a call that has ended goes; what it counted and cost stays.
     CallDelete(OrganizationId, CallId),
@@ -63,6 +75,14 @@ pub enum Guard {
     /// The organization holds at most this many numbers.
     SlotsWithin(OrganizationId, u32),
     /// The endpoint is stored in this version: a number lands on what was read of it, and on nothing newer.
+    /// Since a time the organization has bought or brought in at most this many numbers, whatever became of them.
+    ChurnWithin(OrganizationId, u32, Timestamp),
+    /// At most this many numbers of the stock are reserved for the organization at a time.
+    HoldsWithin(OrganizationId, u32, Timestamp),
+    /// No call to the number was answered.
+    NumberUncalled(OrganizationId, NumberId),
+    /// The organization holds at most this many numbers for tests.
+    TestNumbersWithin(OrganizationId, u32),
     EndpointAt(OrganizationId, EndpointId, u64),
     /// Each held number on this endpoint has the endpoint's agent and environment, where the endpoint has an agent.
     EndpointFollowed(OrganizationId, EndpointId),
@@ -75,14 +95,6 @@ pub enum Guard {
 /// Changes that belong together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commit {
-    /// Since a time the organization has bought or brought in at most this many numbers, whatever became of them.
-    ChurnWithin(OrganizationId, u32, Timestamp),
-    /// At most this many numbers of the stock are reserved for the organization at a time.
-    HoldsWithin(OrganizationId, u32, Timestamp),
-    /// No call to the number was answered.
-    NumberUncalled(OrganizationId, NumberId),
-    /// The organization holds at most this many numbers for tests.
-    TestNumbersWithin(OrganizationId, u32),
     /// Applied in order.
     pub changes: Vec<Change>,
     /// Evaluated after the changes.

@@ -106,6 +106,12 @@ pub enum What {
     Call,
     /// Money.
     Ledger,
+    /// Work at a carrier.
+    Intent,
+    /// A webhook.
+    Webhook,
+    /// An event on its way to a webhook.
+    Delivery,
     /// The path.
     Route,
     /// The request itself.
@@ -125,6 +131,9 @@ impl What {
             Self::Number => "phone number",
             Self::Call => "call",
             Self::Ledger => "ledger",
+            Self::Intent => "work at the carrier",
+            Self::Webhook => "webhook",
+            Self::Delivery => "delivery",
             Self::Route => "path",
             Self::Request => "request",
         }

@@ -46,6 +46,8 @@ id! {
     PostingId,
 }
 
+    /// One piece of work at a carrier.
+    IntentId,
 impl OrganizationId {
     /// Stands for "no tenant": the operator's own rows, such as a call from an unknown source.
     pub const NONE: Self = Self(Uuid::nil());
@@ -53,6 +55,11 @@ impl OrganizationId {
 
 /// An agent's id: generated, or chosen by the client where its dialect allows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+impl ProviderId {
+    /// The simulated phone network, as a trunk of the operator's ("simulated networ" in its bytes).
+    pub const SIMULATED: Self = Self(Uuid::from_u128(0x7369_6d75_6c61_7465_6420_6e65_7477_6f72));
+}
+
 pub struct AgentId(String);
 
 impl AgentId {

@@ -4,7 +4,8 @@ use crate::e164::E164;
 use crate::endpoint::{Endpoint, EndpointKind, EndpointStatus};
 use crate::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use crate::money::Micros;
-use crate::number::Status;
+use crate::number::{Network, Status};
+use crate::provider::{MediaEncryption, Offer};
 
 /// Why a call is refused. Each has one SIP status, one phrase for the wire and one sentence for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,6 +171,8 @@ pub struct OrganizationRoute {
     pub rate_per_minute: Micros,
 }
 
+    /// Which phone network it is part of.
+    pub network: Network,
 /// An endpoint as the rules know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointRoute {
@@ -181,6 +184,16 @@ pub struct EndpointRoute {
     pub targets_on: usize,
 }
 
+    /// Which phone network it brings calls from.
+    pub network: Network,
+}
+
+impl TrunkRoute {
+    /// The route of a trunk.
+    pub fn of(id: ProviderId, organization_id: Option<OrganizationId>) -> Self {
+        let network = if id == ProviderId::SIMULATED { Network::Simulated } else { Network::Public };
+        Self { id, organization_id, network }
+    }
 impl From<&Endpoint> for EndpointRoute {
     fn from(endpoint: &Endpoint) -> Self {
         let targets_on = endpoint.targets.iter().filter(|target| target.enabled).count();
@@ -325,6 +338,6 @@ pub fn carries(trunk: &TrunkRoute, number: &NumberRoute) -> bool {
     match (trunk.organization_id, number.trunk) {
         (Some(_), own) => own == Some(trunk.id),
         (None, Some(own)) => own == trunk.id,
-        (None, None) => true,
+        (None, None) => number.network.is_reached(trunk.network),
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result, What};
 use crate::ids::{NumberId, OrganizationId, StockId};
 use crate::key::Mode;
 use crate::money::Micros;
+use crate::number::Network;
 
 /// What a number can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub struct Stock {
     pub monthly_cost: Micros,
     /// What it carries.
     pub capabilities: Capabilities,
+    /// Which phone network it is part of: decides its carrier and whose keys see it.
+    pub network: Network,
     /// Whether it can be bought.
     pub state: StockState,
     /// When it was put in stock.
@@ -140,12 +143,21 @@ impl Stock {
             setup_cost: price("setup_cost_cents", setup_cost_cents)?,
             monthly_cost: price("monthly_cost_cents", monthly_cost_cents)?,
             capabilities,
+            network: Network::Public,
             state: StockState::Available,
             created_at: now,
             updated_at: now,
             version: 1,
         })
-            hold: None,
+    }
+
+    /// The same new number of another phone network. What is for tests costs nothing.
+    #[must_use]
+    pub fn of_network(self, network: Network) -> Self {
+        match network {
+            Network::Public | Network::Simulated => Self { network, ..self },
+            Network::Test => Self { network, setup_cost: Micros::ZERO, monthly_cost: Micros::ZERO, ..self },
+        }
     }
 
     /// Applies a patch; the same stock back means that nothing changed. A sold number keeps the price it was sold at.

@@ -2,7 +2,7 @@
 
 use domain::e164::E164;
 use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId};
-use domain::number::Status;
+use domain::number::{Network, Status};
 use domain::view::{AgentBrief, ProviderBrief};
 use domain::{Call, Endpoint, Generation, Key, Micros, Number, Organization, Provider, Timestamp};
 

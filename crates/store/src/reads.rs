@@ -5,22 +5,22 @@ use domain::call::{AgentCallQuery, CallCount, CallDay, CallQuery};
 use domain::change::KeptAnswer;
 use domain::e164::{Country, E164};
 use domain::ids::{
-    AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, PostingId, ProviderId, StockId,
+    AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId, StockId, WebhookId,
 };
-use domain::key::{DialectName, KeyHash, KeyUse};
+use domain::key::{DialectName, KeyHash, KeyUse, Mode};
 use domain::ledger::Entry;
 use domain::number::{Environment, NumberQuery};
 use domain::stock::StockQuery;
 use domain::{
-    Agent, Call, Endpoint, Event, Generation, Key, Micros, Number, Organization, Page, Paged, Provider,
-    Stock, Timestamp,
+    Agent, Call, Delivery, Endpoint, Event, Generation, Intent, Key, Micros, Number, Organization, Page, Paged, Provider,
+    Stock, Timestamp, Webhook,
 };
 
 use crate::error::StoreError;
 use crate::feed::{AgentCallRow, Changed, Changes, Epoch, NumberShown, OpenCall};
 use crate::sqlite::{
-    agent, answer, call, change_log, doctor, endpoint, event, key, ledger, number, organization, provider,
-    stock,
+    agent, answer, call, change_log, delivery, doctor, endpoint, event, intent, key, ledger, number, organization,
+    provider, stock, webhook,
 };
 use crate::{Engine, Store};
 
@@ -102,6 +102,19 @@ reads! {
     /// The stock. A `q` of one or two digits looks at the newest 5,000 only.
     stock_list(query: &StockQuery, page: &Page<StockId>) -> Paged<Stock> = read stock::list;
 
+    /// Work at a carrier.
+    intent_get(id: IntentId) -> Option<Intent> = read intent::get;
+    /// The open work on a number.
+    intent_open(e164: E164) -> Option<Intent> = read intent::open_of;
+    /// The work that a request began, if its name still stands for it at a time.
+    intent_of_slot(slot: &[u8; 32], at: Timestamp) -> Option<Intent> = read intent::of_slot;
+    /// The last work on a tenant's number.
+    intent_last(number: NumberId) -> Option<Intent> = read intent::last_of;
+    /// Open work that is to be looked at by a time, the longest due first.
+    intents_due(at: Timestamp, limit: u32) -> Vec<Intent> = read intent::due;
+    /// When the next open work is to be looked at.
+    intent_next() -> Option<Timestamp> = read intent::next;
+
     /// A number, in the tenant; whatever its status.
     number_get(organization: OrganizationId, id: NumberId) -> Option<Number> = read number::get;
     /// The same with its agent's name and its provider's, all of one moment.
@@ -162,6 +175,26 @@ reads! {
     /// Minutes of each of these numbers in the month (UTC) that begins at `month_start`.
     minutes(organization: OrganizationId, numbers: &[NumberId], month_start: Timestamp) -> Vec<(NumberId, u64)>
         = read call::minutes;
+
+    /// A webhook, in the tenant.
+    webhook_get(organization: OrganizationId, id: WebhookId) -> Option<Webhook> = read webhook::get;
+    /// The tenant's webhooks of one API.
+    webhook_list(organization: OrganizationId, dialect: &DialectName, page: &Page<WebhookId>) -> Paged<Webhook>
+        = read webhook::list;
+    /// Webhooks of everybody with a delivery that is due at a time, the longest due first.
+    webhooks_due(at: Timestamp, limit: u32) -> Vec<(OrganizationId, WebhookId)> = read webhook::due;
+    /// The delivery of a webhook that has been due for longest, with the webhook as it is now; none where it is switched off.
+    delivery_next(organization: OrganizationId, webhook: WebhookId, at: Timestamp) -> Option<(Webhook, Delivery)>
+        = read_at_once delivery::next;
+    /// A delivery, in the tenant.
+    delivery_get(organization: OrganizationId, webhook: WebhookId, event: EventId) -> Option<Delivery> = read delivery::get;
+    /// What was sent to a webhook, and what waits, by the time of the events.
+    delivery_list(organization: OrganizationId, webhook: WebhookId, page: &Page<EventId>) -> Paged<Delivery>
+        = read delivery::list;
+    /// When the oldest event of everybody happened that waits for a webhook.
+    delivery_oldest() -> Option<Timestamp> = read delivery::oldest;
+    /// Whether there are deliveries to be pruned: of events from before a time, or of webhooks that are gone.
+    deliveries_prunable(before: Timestamp) -> bool = read delivery::prunable;
 
     /// The tenant's audit log; the operator's own is that of [`OrganizationId::NONE`].
     event_list(organization: OrganizationId, page: &Page<EventId>) -> Paged<Event> = read event::list;

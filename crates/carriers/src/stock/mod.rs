@@ -1,6 +1,6 @@
 //! The operator's own stock: the numbers are on the operator's trunks already, so there is nobody to ask.
 
-use crate::{Carrier, CarrierOp, Failure, Outcome};
+use crate::{Ask, Carrier, Failure, Reply, Step, Told, told_at_once};
 
 pub(crate) struct Stock;
 
@@ -9,9 +9,11 @@ impl Carrier for Stock {
         "stock"
     }
 
-    fn ask(&self, op: CarrierOp) -> Result<Outcome, Failure> {
-        match op {
-            CarrierOp::Acquire(_) | CarrierOp::Release(_) => Ok(Outcome::Done),
-        }
+    fn build(&self, ask: &Ask<'_>) -> Result<Step, Failure> {
+        told_at_once(&ask.op)
+    }
+
+    fn read(&self, _ask: &Ask<'_>, _reply: Reply<'_>) -> Result<Told, Failure> {
+        Err(Failure::Unsupported("The operator's stock is asked nothing."))
     }
 }

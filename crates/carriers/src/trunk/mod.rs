@@ -1,7 +1,7 @@
 //! A trunk that an organization brings: the number is its own at its carrier, which we do not speak to. Whether the
 //! organization is trusted to bring it is a rule of the domain.
 
-use crate::{Carrier, CarrierOp, Failure, Outcome};
+use crate::{Ask, Carrier, Failure, Reply, Step, Told, told_at_once};
 
 pub(crate) struct Trunk;
 
@@ -10,9 +10,11 @@ impl Carrier for Trunk {
         "sip_trunk"
     }
 
-    fn ask(&self, op: CarrierOp) -> Result<Outcome, Failure> {
-        match op {
-            CarrierOp::Acquire(_) | CarrierOp::Release(_) => Ok(Outcome::Done),
-        }
+    fn build(&self, ask: &Ask<'_>) -> Result<Step, Failure> {
+        told_at_once(&ask.op)
+    }
+
+    fn read(&self, _ask: &Ask<'_>, _reply: Reply<'_>) -> Result<Told, Failure> {
+        Err(Failure::Unsupported("An own trunk's carrier is asked nothing."))
     }
 }

@@ -71,6 +71,8 @@ pub struct Number {
     pub provider_id: Option<ProviderId>,
     /// The stock it was bought from.
     pub stock_id: Option<StockId>,
+    /// Which phone network it is part of.
+    pub network: Network,
     /// Paid once.
     pub setup_cost: Micros,
     /// Paid per month.
@@ -219,6 +221,7 @@ impl Number {
         let mut number = Self::blank(organization_id, stock.e164, plan, birth);
         number.provider_id = provider_id;
         number.stock_id = Some(stock.id);
+        number.network = stock.network;
         number.setup_cost = stock.setup_cost;
         number.monthly_cost = stock.monthly_cost;
         number.capabilities = stock.capabilities;
@@ -259,6 +262,7 @@ impl Number {
             label: None,
             provider_id: None,
             stock_id: None,
+            network: Network::Public,
             setup_cost: Micros::ZERO,
             monthly_cost: Micros::ZERO,
             capabilities: Capabilities::default(),

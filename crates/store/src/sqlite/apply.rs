@@ -8,7 +8,9 @@ use rusqlite::{Connection, params};
 use super::change_log::Topic;
 use super::index::Pending;
 use super::sql::{blob, corrupt, int, one, write};
-use super::{agent, answer, call, endpoint, event, key, ledger, number, organization, provider, stock};
+use super::{
+    agent, answer, call, delivery, endpoint, event, intent, key, ledger, number, organization, provider, stock, webhook,
+};
 use crate::error::{CommitError, StoreError};
 
 /// What is counted for the whole installation. Read when the writer's transaction begins, written before it ends; a commit
@@ -165,6 +167,7 @@ pub(super) fn commit(db: &Connection, group: &mut Group, commit: &Commit) -> Res
         if provider::in_use(db, *id)? {
             return Err(CommitError::Stale(What::Provider));
         }
+    delivery::announce(&mut tx)?;
     }
     if let Some(answer) = answer {
         answer::keep(db, answer)?;
@@ -205,6 +208,11 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, StoreError> {
             number::rent::born(db, *organization, *since, u64::from(*most) + 1)? <= u64::from(*most)
         }
         Guard::HoldsWithin(organization, most, at) => {
+        Change::Intent(intent) => intent::put(tx, intent),
+        Change::Webhook(webhook) => webhook::put(tx, webhook),
+        Change::WebhookDelete(organization, id, version) => webhook::delete(tx, *organization, *id, *version),
+        Change::Delivery(delivery) => delivery::put(tx, delivery),
+        Change::DeliveriesPrune(before, most) => delivery::prune(tx, *before, *most),
             stock::holds(db, *organization, *at)?.len() <= usize::try_from(*most).unwrap_or(usize::MAX)
         }
         Guard::NumberUncalled(organization, id) => !number::rent::was_called(db, *organization, *id)?,
@@ -218,3 +226,7 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, StoreError> {
         Guard::ProviderUnused(id) => !provider::in_use(db, *id)?,
     })
 }
+        Guard::TestNumbersWithin(organization, most) => {
+            number::held_for_tests(db, *organization)? <= u64::from(*most)
+        }
+        Guard::WebhooksWithin(organization, most) => webhook::count(db, *organization)? <= u64::from(*most),

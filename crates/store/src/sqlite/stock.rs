@@ -27,6 +27,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Stock, StoreError> {
     let (country, kind) = (row.named(Country::parse)?, row.named(NumberType::parse)?);
     let (setup_cost, monthly_cost) = (row.micros()?, row.micros()?);
     let capabilities = Capabilities { voice: row.get()?, sms: row.get()?, fax: row.get()? };
+    let network = row.named(Network::parse)?;
     let state: String = row.get()?;
     let (number_id, until) = (row.id_of()?, row.time_of()?);
     let state = match (state.as_str(), number_id, until) {
@@ -46,6 +47,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Stock, StoreError> {
         setup_cost,
         monthly_cost,
         capabilities,
+        network,
         state,
         created_at,
         updated_at,
@@ -63,6 +65,7 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
         setup_cost,
         monthly_cost,
         capabilities,
+        network,
         state,
         created_at,
         updated_at,
@@ -87,6 +90,7 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
         voice,
         sms,
         fax,
+        network.as_str(),
         state,
         number_id,
         until,
@@ -133,10 +137,27 @@ pub(crate) fn find(db: &Connection, number: E164) -> Result<Option<Stock>, Store
     one(db, &format!("{} AND e164 = $1", TABLE.select), params![e164(number)], read)
 }
 
+/// How many numbers for tests are on sale in a country, and how many there are.
+pub(crate) fn count_for_tests(db: &Connection, country: Country) -> Result<(u64, u64), StoreError> {
+    let sql = "SELECT count(*) FILTER (WHERE state <> 'sold'), count(*) FROM stock WHERE network = 'test' AND country = $1";
+    let counted = one(db, sql, params![country.as_str()], |mut row| Ok((row.uint()?, row.uint()?)))?;
+    Ok(counted.unwrap_or_default())
+}
+
+/// Numbers of a carrier's whose rest is over.
+pub(crate) fn rested(db: &Connection, at: Timestamp, limit: u32) -> Result<Vec<Stock>, StoreError> {
+    let sql = format!(
+        "{} AND state = 'quarantined' AND network <> 'public' AND until <= $1 ORDER BY until, id LIMIT $2",
+        TABLE.select
+    );
+    all(db, &sql, params![time(at), limit], read)
+}
+
 /// What costs least of a country's numbers for calls that are on sale; among equals the one that came first.
 pub(crate) fn cheapest(
     db: &Connection,
     country: Country,
+    (buyer, mode): (OrganizationId, Mode),
     at: Timestamp,
 ) -> Result<Option<Stock>, StoreError> {
     // Condition and order name the index.
@@ -167,7 +188,12 @@ pub(crate) fn list(
     let filtered = |list: List| {
         let list = list.and_some("country =", country.map(|c| c.as_str().to_owned()));
         let list = list.and_some("kind =", kind.map(|k| k.as_str().to_owned()));
-    (buyer, mode): (OrganizationId, Mode),
+        let list = match mode {
+            None => list,
+            // Each key sees what its mode can buy (`Network::is_for`).
+            Some(Mode::Test) => list.literally("network = 'test'"),
+            Some(Mode::Live) => list.literally("network <> 'test'"),
+        };
         match available_at {
             // The first condition names the partial indexes; a quarantine that has ended counts as on sale.
             Some(at) => {

@@ -5,7 +5,7 @@ pub(crate) mod rent;
 
 use domain::e164::{Country, E164, NumberType};
 use domain::ids::{AgentId, NumberId, OrganizationId};
-use domain::number::{Environment, Status};
+use domain::number::{Environment, Network, Status};
 use domain::provider::{Credentials, ProviderKind, Sealed};
 use domain::stock::Capabilities;
 use domain::view::{AgentBrief, ProviderBrief};
@@ -23,7 +23,7 @@ use super::sql::{
 use crate::error::{CommitError, StoreError};
 use crate::feed::{NumberRow, NumberShown};
 
-const COLUMNS: &str = "alias, e164, country, kind, status, held, label, provider_id, stock_id, setup_cost, monthly_cost, \
+const COLUMNS: &str = "alias, e164, country, kind, status, held, label, provider_id, stock_id, network, setup_cost, monthly_cost, \
                        voice, sms, fax, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, \
                        agent_settings, sip_username, sip_password, created_at, updated_at, released_at, \
                        quarantined_until, rented_until, unpaid, version";
@@ -48,6 +48,7 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
         (row.named(Country::parse)?, row.named(NumberType::parse)?, row.named(Status::parse)?);
     row.skip(); // held: a function of the status
     let (label, provider_id, stock_id) = (row.get()?, row.id_of()?, row.id_of()?);
+    let network = row.named(Network::parse)?;
     let (setup_cost, monthly_cost) = (row.micros()?, row.micros()?);
     let capabilities = Capabilities { voice: row.get()?, sms: row.get()?, fax: row.get()? };
     let (endpoint_id, agent_id, environment) =
@@ -70,6 +71,7 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
         label,
         provider_id,
         stock_id,
+        network,
         setup_cost,
         monthly_cost,
         capabilities,
@@ -130,6 +132,7 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         label,
         provider_id,
         stock_id,
+        network,
         setup_cost,
         monthly_cost,
         capabilities,
@@ -161,6 +164,7 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         label,
         blob_of(*provider_id),
         blob_of(*stock_id),
+        network.as_str(),
         setup_cost.0,
         monthly_cost.0,
         voice,
@@ -316,6 +320,17 @@ pub(crate) fn find(
 }
 
 /// How many numbers an organization holds.
+/// How many numbers for tests an organization holds.
+pub(crate) fn held_for_tests(db: &Connection, organization: OrganizationId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM numbers WHERE organization_id = $1 AND network = 'test' AND held = 1";
+    Ok(one(db, sql, params![blob(organization)], |mut row| row.uint())?.unwrap_or(0))
+}
+
+/// How many numbers an organization holds that take a slot: all but those for tests.
+pub(crate) fn slots_used(db: &Connection, organization: OrganizationId) -> Result<u64, StoreError> {
+    Ok(held_count(db, organization)?.saturating_sub(held_for_tests(db, organization)?))
+}
+
 pub(crate) fn held_count(db: &Connection, organization: OrganizationId) -> Result<u64, StoreError> {
     let sql = "SELECT held FROM holdings WHERE organization_id = $1";
     Ok(one(db, sql, params![blob(organization)], |mut row| row.uint())?.unwrap_or(0))
@@ -333,6 +348,8 @@ fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
         organization_id,
         e164: number,
         status,
+        unpaid,
+        network,
         allow_inbound,
         provider_id: row.id_of()?,
         endpoint_id: row.id_of()?,
@@ -348,8 +365,6 @@ pub(super) fn slim(
     let sql = format!("{SLIM} WHERE organization_id = $1 AND id = $2");
     one(db, &sql, params![blob(organization), blob(id)], read_slim)
 }
-        unpaid,
-        network,
 
 /// Every held number.
 pub(super) fn each(
