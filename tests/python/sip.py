@@ -150,8 +150,8 @@ class Caller(Peer):
         self.edge = edge
 
     def invite(self, user, *, host=None, params="", headers=(), max_forwards=70, from_user="+12125550100", scheme="sip",
-               media_port=40_000):  # fmt: skip
-        return Call(self, user, host, params, headers, max_forwards, from_user, scheme, media_port)
+               media_port=40_000, body=None):  # fmt: skip
+        return Call(self, user, host, params, headers, max_forwards, from_user, scheme, media_port, body)
 
     def options(self, headers=()):
         branch, host = token("z9hG4bK"), self.address
@@ -170,7 +170,7 @@ class Caller(Peer):
 class Call:
     """One call of a caller, from its INVITE on."""
 
-    def __init__(self, caller, user, host, params, headers, max_forwards, from_user, scheme, media_port):
+    def __init__(self, caller, user, host, params, headers, max_forwards, from_user, scheme, media_port, body=None):
         self.caller = caller
         mine = f"{caller.address[0]}:{caller.address[1]}"
         there = host or f"{caller.edge[0]}:{caller.edge[1]}"
@@ -188,7 +188,7 @@ class Call:
                 ("From", self.from_), ("To", self.to), ("Call-ID", self.id), ("CSeq", "1 INVITE"),
                 ("Contact", f"<{caller.contact}>"), *headers, ("Content-Type", "application/sdp"),
             ],
-            SDP.replace("40000", str(media_port)),
+            SDP.replace("40000", str(media_port)) if body is None else body,
         )  # fmt: skip
         self.send()
 
@@ -323,15 +323,19 @@ class Agent(Peer):
         return self.got(method)
 
     def send_bye(self, edge):
-        """Hangs up: a BYE from the agent's side, along the route set of the INVITE it answered."""
+        """Hangs up."""
+        self.send_request(edge, "BYE", 1)
+
+    def send_request(self, edge, method, cseq):
+        """A request from the agent's side, along the route set of the INVITE it answered."""
         invite, _ = self.last
         rows = [("Via", f"SIP/2.0/UDP {self.address[0]}:{self.address[1]};branch={token('z9hG4bK')}"), ("Max-Forwards", "70")]
         rows += [("Route", route) for route in invite.routes("record-route")]
         rows += [
             ("From", f"{invite.get('to')};tag={self.tag}"), ("To", invite.get("from")),
-            ("Call-ID", invite.get("call-id")), ("CSeq", "1 BYE"),
+            ("Call-ID", invite.get("call-id")), ("CSeq", f"{cseq} {method}"),
         ]  # fmt: skip
-        self.send(Message(f"BYE {uri_in(invite.get('contact'))} SIP/2.0", rows), edge)
+        self.send(Message(f"{method} {uri_in(invite.get('contact'))} SIP/2.0", rows), edge)
 
 
 # --- SIPp --------------------------------------------------------------------------------------------------------------------
@@ -343,14 +347,14 @@ class Sipp:
     """One run of SIPp: a scenario of tests/sipp, a fixed number of calls, a time-out. Its exit code is its verdict."""
 
     def __init__(self, folder, scenario, *, remote=None, user=None, calls=1, rate=10, pause=200, tcp=False,
-                 host="127.0.0.1", status=None, timeout=30):  # fmt: skip
+                 host="127.0.0.1", status=None, timeout=30, **words):  # fmt: skip
         self.name = f"{scenario}-{token()}"
         self.port = free_port(host)
         self.folder = pathlib.Path(folder)
         text = (SCENARIOS / f"{scenario}.xml").read_text()
-        if status:
-            text = text.replace("@STATUS@", str(status))
-        assert "@STATUS@" not in text, f"{scenario} needs a status"
+        for name, word in (words | ({"status": status} if status else {})).items():
+            text = text.replace(f"@{name.upper()}@", str(word))
+        assert not (left := re.search("@[A-Z]+@", text)), f"{scenario} needs {left[0]}"
         path = self.folder / f"{self.name}.xml"
         path.write_text(text)
         self.trace, self.errors = self.folder / f"{self.name}.messages", self.folder / f"{self.name}.errors"

@@ -124,8 +124,15 @@ impl Cookie {
         let direction = if flags & OUTBOUND == 0 { Direction::Inbound } else { Direction::Outbound };
         let shift = flags >> SHIFT_AT & 3;
         let transfer = if flags & NO_TRANSFER == 0 { Transfer::Allowed } else { Transfer::Refused };
-        let (caller, callee) = hops;
-        rest.is_empty().then_some(Self { direction, place, shift, transfer, ids, caller, callee })
+        rest.is_empty().then_some(Self {
+            direction,
+            place,
+            shift,
+            transfer,
+            ids,
+            caller: hops.0,
+            callee: hops.1,
+        })
     }
 
     fn flags(&self) -> u8 {

@@ -46,12 +46,16 @@ impl Algorithm {
         match self {
             Self::Sha256 => {
                 let mut state = Sha256::new();
-                parts.iter().for_each(|part| state.update(part));
+                for part in parts {
+                    state.update(part);
+                }
                 Hex::of(&state.finalize())
             }
             Self::Md5 => {
                 let mut state = Md5::new();
-                parts.iter().for_each(|part| state.update(part));
+                for part in parts {
+                    state.update(part);
+                }
                 Hex::of(&state.finalize())
             }
         }
@@ -284,7 +288,11 @@ impl Nonces {
         })
     }
 
-    /// True when the nonce is ours, however old: otherwise its answer need not be looked at.
+    /// True when the nonce is ours, however old: otherwise the answer need not be looked at.
+    pub fn ours(&self, given: &Credentials<'_>) -> bool {
+        self.place(given.nonce).is_some()
+    }
+
     fn place(&self, nonce: &[u8]) -> Option<(u64, u32)> {
         let mut buffer = [0; NONCE + 3];
         let raw: &[u8; NONCE] = keys::base64url_read(nonce, &mut buffer)?.try_into().ok()?;
@@ -366,7 +374,7 @@ mod tests {
                 "MD5" => Md5::digest(text).to_vec(),
                 _ => Sha256::digest(text).to_vec(),
             };
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            text::owned(Hex::of(&bytes).bytes())
         };
         let (realm, nonce) = (part("realm"), part("nonce"));
         let (first, second) = (hex(format!("{user}:{realm}:{password}")), hex("INVITE:sip:+1@h".to_owned()));
@@ -392,17 +400,16 @@ mod tests {
             assert!(!Secret::new("else", b"pass: word").proves(&given, "INVITE"));
         }
         let [challenge, _] = nonces.challenges(now, false);
-        let texts: Vec<_> = [1, 2, 4, 3].map(|nc| answer(&challenge, "line", "pass: word", nc)).into();
-        let mut take = |at: usize, now| nonces.take(&Credentials::read(&texts[at]).unwrap(), now);
-        assert_eq!(take(0, now), Freshness::Fresh);
-        assert_eq!(take(0, now), Freshness::Stale, "the same answer again");
-        assert_eq!(
-            (take(1, now), take(2, now), take(3, now)),
-            (Freshness::Fresh, Freshness::Fresh, Freshness::Stale)
-        );
-        assert_eq!(take(2, now + NONCE_LIFE * 2), Freshness::Stale);
+        let [one, two, three, four] = [1, 2, 3, 4].map(|nc| answer(&challenge, "line", "pass: word", nc));
+        let mut take = |text: &str, now| nonces.take(&Credentials::read(text).unwrap(), now);
+        assert_eq!(take(&one, now), Freshness::Fresh);
+        assert_eq!(take(&one, now), Freshness::Stale, "the same answer again");
+        assert_eq!(take(&two, now), Freshness::Fresh);
+        assert_eq!(take(&four, now), Freshness::Fresh);
+        assert_eq!(take(&three, now), Freshness::Stale, "counted back");
+        assert_eq!(take(&four, now + NONCE_LIFE * 2), Freshness::Stale);
         let mut other = Nonces::new([2; 32], now);
-        assert_eq!(other.take(&Credentials::read(&texts[0]).unwrap(), now), Freshness::Foreign);
+        assert_eq!(other.take(&Credentials::read(&one).unwrap(), now), Freshness::Foreign);
     }
 
     #[test]

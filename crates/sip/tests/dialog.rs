@@ -406,11 +406,11 @@ fn our_byes_follow_the_route_sets_and_go_nowhere_private() {
     ] {
         assert!(callee.contains(part), "{part}\n{callee}");
     }
-    let (to, caller) = &sent[1];
+    let (to, other) = &sent[1];
     assert_eq!(to.remote, "198.51.100.8:5060".parse().unwrap());
-    assert!(caller.starts_with("BYE sip:198.51.100.7:5060;transport=udp SIP/2.0\r\n"), "{caller}");
-    assert!(caller.contains("From: <sip:+49@d>;tag=t1\r\nTo: <sip:+1201@c>;tag=f1\r\n"));
-    assert!(caller.contains("CSeq: 4096 BYE"));
+    assert!(other.starts_with("BYE sip:198.51.100.7:5060;transport=udp SIP/2.0\r\n"), "{other}");
+    assert!(other.contains("From: <sip:+49@d>;tag=t1\r\nTo: <sip:+1201@c>;tag=f1\r\n"));
+    assert!(other.contains("CSeq: 4096 BYE"));
     // an answer is taken and nothing is left
     for (_, bye) in &sent {
         bench.give(AGENT, &bye.replacen(bye.lines().next().unwrap(), "SIP/2.0 481 Gone", 1));

@@ -4,7 +4,7 @@
 //! ever renamed: old journals are read by new versions.
 
 use domain::call::{
-    Attempt, CallStatus, DialogParts, Direction, Ended, EndedBy, FactKind, Moment, Started, Unanswered,
+    Attempt, CallStatus, DialogParts, Direction, Ended, EndedBy, FactKind, Moment, Side, Started, Unanswered,
 };
 use domain::e164::E164;
 use domain::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
@@ -31,6 +31,8 @@ enum KindRow {
     Started(Box<StartedRow>),
     Attempt(AttemptRow),
     Answered(Option<Box<DialogRow>>),
+    /// Whose `CSeq`, and how many bits it has.
+    Step(String, u8),
     Ended(EndedRow),
     Unanswered(UnansweredRow),
 }
@@ -75,9 +77,20 @@ struct DialogRow {
     caller_routes: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     callee_routes: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    caller_hop: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    callee_hop: String,
     cseq: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    callee_cseq: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_expires: Option<u32>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,6 +105,8 @@ struct UnansweredRow {
     sip_status: u16,
     status: String,
     reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 /// A fact as one line of JSON (without its end).
@@ -127,14 +142,16 @@ impl Row {
             FactKind::Answered(dialog) => {
                 KindRow::Answered(dialog.as_deref().map(|d| Box::new(DialogRow::of(d))))
             }
+            FactKind::Step(side, bits) => KindRow::Step(side.as_str().to_owned(), *bits),
             FactKind::Ended(Ended { by, reason }) => {
                 KindRow::Ended(EndedRow { by: by.as_str().to_owned(), reason: reason.clone() })
             }
-            FactKind::Unanswered(Unanswered { sip_status, status, reason }) => {
+            FactKind::Unanswered(Unanswered { sip_status, status, reason, by }) => {
                 KindRow::Unanswered(UnansweredRow {
                     sip_status: *sip_status,
                     status: status.as_str().to_owned(),
                     reason: reason.clone(),
+                    by: by.map(|by| by.as_str().to_owned()),
                 })
             }
         };
@@ -147,11 +164,14 @@ impl Row {
             KindRow::Started(row) => FactKind::Started(Box::new(row.read()?)),
             KindRow::Attempt(row) => FactKind::Attempt(row.read()?),
             KindRow::Answered(row) => FactKind::Answered(row.map(|row| Box::new(row.read()))),
+            KindRow::Step(side, bits) => FactKind::Step(Side::parse(&side)?, bits),
             KindRow::Ended(EndedRow { by, reason }) => {
                 FactKind::Ended(Ended { by: EndedBy::parse(&by)?, reason })
             }
-            KindRow::Unanswered(UnansweredRow { sip_status, status, reason }) => {
-                FactKind::Unanswered(Unanswered { sip_status, status: CallStatus::parse(&status)?, reason })
+            KindRow::Unanswered(UnansweredRow { sip_status, status, reason, by }) => {
+                let by = by.as_deref().and_then(EndedBy::parse);
+                let status = CallStatus::parse(&status)?;
+                FactKind::Unanswered(Unanswered { sip_status, status, reason, by })
             }
         };
         let at = Moment { wall: Timestamp::from_microsecond(wall).ok()?, process, monotonic_us };
@@ -259,7 +279,10 @@ impl DialogRow {
             callee_contact,
             caller_routes,
             callee_routes,
+            caller_hop,
+            callee_hop,
             cseq,
+            callee_cseq,
             session_expires,
         } = parts.clone();
         Self {
@@ -270,7 +293,10 @@ impl DialogRow {
             callee_contact,
             caller_routes,
             callee_routes,
+            caller_hop,
+            callee_hop,
             cseq,
+            callee_cseq,
             session_expires,
         }
     }
@@ -284,7 +310,10 @@ impl DialogRow {
             callee_contact,
             caller_routes,
             callee_routes,
+            caller_hop,
+            callee_hop,
             cseq,
+            callee_cseq,
             session_expires,
         } = self;
         DialogParts {
@@ -295,7 +324,10 @@ impl DialogRow {
             callee_contact,
             caller_routes,
             callee_routes,
+            caller_hop,
+            callee_hop,
             cseq,
+            callee_cseq,
             session_expires,
         }
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::api::{Cause, Dialog, Fact, Known, Output, Send, SendId, Side};
 use super::context::{At, Cancel, Context, Phase, Repeat, Role, State, Work};
+use super::hang_up::Own;
 use super::respond::{self, Within};
 use super::{Edge, Got, unreliable};
 use crate::cookie::Cookie;
@@ -234,7 +235,7 @@ impl Edge {
         self.via(&mut via, to.listener, &token);
         let bye = Within { method: "BYE", via: &via, cseq: core.cseq + 1 };
         let Some(bytes) = respond::within(message, core, &routes, &bye) else { return self.slab.free(own) };
-        self.launch_own(now, own, (to, None), token, bytes);
+        self.launch_own(now, Own { at: own, to, prefer: None, token, bytes });
     }
 
     fn failure(&mut self, context: &mut Context, index: usize, (message, core): Got<'_, '_>, status: u16) {

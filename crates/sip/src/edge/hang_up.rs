@@ -26,13 +26,13 @@ fn beyond(last: u32) -> u32 {
     if bits >= 31 { MOST } else { 1 << bits }
 }
 
-/// A BYE of ours, ready to be sent.
-struct Bye {
-    at: At,
-    to: Flow,
-    prefer: Option<Hop>,
-    token: [u8; STATEFUL_TEXT],
-    bytes: Vec<u8>,
+/// A request of ours, ready to be sent.
+pub(super) struct Own {
+    pub(super) at: At,
+    pub(super) to: Flow,
+    pub(super) prefer: Option<Hop>,
+    pub(super) token: [u8; STATEFUL_TEXT],
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Edge {
@@ -71,14 +71,14 @@ impl Edge {
         }
         self.fact(Fact::HungUp { ids, mark });
         let count = byes.len();
-        for Bye { at, to, prefer, token, bytes } in byes {
-            self.launch_own(now, at, (to, prefer), token, bytes);
+        for bye in byes {
+            self.launch_own(now, bye);
         }
         count
     }
 
     /// The BYE to one side, as if from the other.
-    fn bye(&mut self, dialog: &Dialog, to: Side, reason: &str) -> Option<Bye> {
+    fn bye(&mut self, dialog: &Dialog, to: Side, reason: &str) -> Option<Own> {
         let (hop, contact, routes, last) = match to {
             Side::Callee => (dialog.callee_hop, &dialog.callee_contact, &dialog.callee_routes, dialog.cseq),
             Side::Caller => {
@@ -110,18 +110,12 @@ impl Edge {
         bytes.extend_from_slice(b" BYE\r\nMax-Forwards: 70\r\n");
         respond::line(&mut bytes, "Reason: ", reason.as_bytes());
         bytes.extend_from_slice(b"Content-Length: 0\r\n\r\n");
-        Some(Bye { at, to: to_flow, prefer, token, bytes })
+        Some(Own { at, to: to_flow, prefer, token, bytes })
     }
 
     /// Sends a request of ours, for whose answer nobody waits.
-    pub(super) fn launch_own(
-        &mut self,
-        now: Instant,
-        at: At,
-        (to, prefer): (Flow, Option<Hop>),
-        token: [u8; STATEFUL_TEXT],
-        bytes: Vec<u8>,
-    ) {
+    pub(super) fn launch_own(&mut self, now: Instant, own: Own) {
+        let Own { at, to, prefer, token, bytes } = own;
         let mut context = Context {
             at,
             now,

@@ -1,0 +1,599 @@
+"""Flags and limits that act on calls: calls ended from our side (by an API, by their length, by the balance), transfers
+refused, encrypted media asked for or refused, callers that prove who they are.
+
+The caller stands for a carrier at 127.0.0.1. What ends a call is seen on both sides of it and in its one record.
+"""
+
+import hashlib
+import re
+import threading
+import time
+
+import pytest
+from harness import Server, new_number, ok, wait_for
+from sip import SDP, Agent, Caller, Sipp, token
+
+NOBODY = "0190b5b0-1111-7222-8333-444455556666"
+
+
+@pytest.fixture(scope="module")
+def carrier(tenant):
+    tenant.its_trunk = tenant.trunk("127.0.0.1")
+    return tenant
+
+
+@pytest.fixture
+def caller(carrier):
+    with Caller(carrier.server.sip) as party:
+        yield party
+
+
+@pytest.fixture
+def answering():
+    with Agent() as party:
+        yield party
+
+
+def line(carrier, *targets, **fields):
+    return carrier.number(trunk=carrier.its_trunk, endpoint_id=carrier.endpoint(*targets)["id"], **fields)
+
+
+def up(caller, carrier, number):
+    """A call that is answered, and its record."""
+    call = caller.invite(number["e164"])
+    assert call.final().status == 200
+    return call, carrier.call_with(number["e164"], "answered")
+
+
+def hang_up(tenant, record, status=200):
+    answer = tenant.admin.post(f"/api/v1/calls/{record['id']}/hangup")
+    return ok(answer, 200) if status == 200 else answer_with(answer, status)
+
+
+def answer_with(answer, status):
+    assert answer.status_code == status, f"{answer.status_code}: {answer.text[:400]}"
+    return answer.json()
+
+
+def bye_at(caller, call, seconds=8):
+    """Waits for the BYE at the caller, answers it, and gives it."""
+    bye = caller.receive_until(lambda m: m.method == "BYE" and m.get("call-id") == call.id, seconds, "a BYE at the caller")
+    caller.send(bye.reply(200, "OK"), caller.peer)
+    return bye
+
+
+def tag_of(header):
+    return re.search(r";tag=([^;]+)", header)[1]
+
+
+def check_byes(call, agent, at_caller, at_agent):
+    """Both BYEs belong to the dialog, each as if from the other side (RFC 3261 section 12.2.1.1)."""
+    assert (tag_of(at_caller.get("to")), tag_of(at_caller.get("from"))) == (call.tag, agent.tag)
+    assert (tag_of(at_agent.get("from")), tag_of(at_agent.get("to"))) == (call.tag, agent.tag)
+    assert at_caller.uri == call.caller.contact and at_agent.uri == agent.contact
+    assert "Q.850" in at_caller.get("reason") and "Q.850" in at_agent.get("reason")
+    # Nobody of the other side is in them: they are ours.
+    assert len(at_caller.all("via")) == len(at_agent.all("via")) == 1
+
+
+def one_record(carrier, number, **wanted):
+    """Waits until the number's only call is over, and that nothing more comes: one record, one terminal event."""
+    wait_for(lambda: [c for c in carrier.calls(number["e164"]) if c["ended_at"]], "the call is over")
+    time.sleep(0.3)
+    [record] = carrier.calls(number["e164"])
+    assert {name: record[name] for name in wanted} == wanted, record
+    events = [e for e in carrier.pages("/api/v1/events") if e["subject"] == record["id"] and e["type"].startswith("call.")]
+    terminal = [e for e in events if e["type"] not in ("call.hung_up", "call.started")]
+    assert len(terminal) == 1, events
+    return record
+
+
+# --- Hanging up --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_is_hung_up_on_both_sides(carrier, caller, answering):
+    number = line(carrier, answering.uri)
+    call, record = up(caller, carrier, number)
+    answering.wait("ACK")
+    told = {}
+    asking = threading.Thread(target=lambda: told.update(hang_up(carrier, record)))
+    asking.start()
+    at_caller = bye_at(caller, call)
+    [at_agent] = answering.wait("BYE")
+    asking.join(10)
+    check_byes(call, answering, at_caller, at_agent)
+    assert (told["status"], told["ended_by"]) == ("completed", "api")
+    record = one_record(carrier, number, status="completed", ended_by="api")
+    assert record["reason"] and record["duration_seconds"] <= 2
+    assert answer_with(carrier.admin.post(f"/api/v1/calls/{record['id']}/hangup"), 409)["code"] == "conflict"
+    assert len(answering.got("BYE")) == 1
+
+
+def test_who_may_hang_up(carrier, server, caller, answering):
+    number = line(carrier, answering.uri)
+    call, record = up(caller, carrier, number)
+    stranger = server.tenant("stranger")
+    path = f"/api/v1/calls/{record['id']}/hangup"
+    assert stranger.native.post(path).status_code == 404
+    assert carrier.client("native", "viewer").post(path).status_code == 403
+    assert server.anonymous.post(path).status_code == 401
+    for missing in (NOBODY, "x"):
+        assert carrier.native.post(f"/api/v1/calls/{missing}/hangup").status_code == 404
+    assert answering.got("BYE") == []
+    call.bye()
+
+
+def test_a_call_that_rings_is_ended_before_an_answer(carrier, caller):
+    with Agent("ring") as ringing:
+        number = line(carrier, ringing.uri)
+        call = caller.invite(number["e164"])
+        ringing.wait("INVITE")
+        record = carrier.call_with(number["e164"], "ringing")
+        told = hang_up(carrier, record)
+        assert (told["status"], told["ended_by"], told["sip_status"]) == ("cancelled", "api", 487)
+        assert call.final().status == 487
+        ringing.wait("CANCEL")
+        one_record(carrier, number, status="cancelled", ended_by="api", answered_at=None)
+        hang_up(carrier, record, 409)
+
+
+def test_hanging_up_while_a_side_does_leaves_one_record(carrier, caller, answering):
+    for turn in range(6):
+        number = line(carrier, answering.uri)
+        call, record = up(caller, carrier, number)
+        bye = call.in_dialog("BYE")
+        asking = threading.Thread(target=carrier.admin.post, args=[f"/api/v1/calls/{record['id']}/hangup"])
+        asking.start()
+        time.sleep(0.004 * turn)
+        caller.send(bye, caller.edge)
+        # Its own BYE is answered (by 481, where ours was faster at the agent) or ours comes; both may.
+        caller.receive_until(lambda m: m.cseq_method == "BYE" and m.get("call-id") == call.id, 5, "the end at the caller")  # noqa: B023
+        asking.join(10)
+        record = one_record(carrier, number, status="completed")
+        assert record["ended_by"] in ("api", "caller")
+        while message := caller.receive(0.05):
+            if message.method == "BYE":
+                caller.send(message.reply(200, "OK"), caller.peer)
+
+
+def test_a_peer_that_never_answers_the_hangup_is_asked_again(carrier, tmp_path):
+    agent = Sipp(tmp_path, "agent_deaf")
+    number = line(carrier, agent.uri)
+    caller = Sipp(tmp_path, "caller_hung_up", remote=carrier.server.sip, user=number["e164"])
+    record = carrier.call_with(number["e164"], "answered")
+    assert hang_up(carrier, record)["ended_by"] == "api"
+    caller.finish()
+    agent.finish()
+    one_record(carrier, number, status="completed", ended_by="api")
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_a_call_is_hung_up_over_each_transport(carrier, tmp_path, tcp):
+    agent = Sipp(tmp_path, "agent", tcp=tcp)
+    number = line(carrier, agent.uri + (";transport=tcp" if tcp else ""))
+    caller = Sipp(tmp_path, "caller_hung_up", remote=carrier.server.sip, user=number["e164"], tcp=tcp)
+    record = carrier.call_with(number["e164"], "answered")
+    assert hang_up(carrier, record)["status"] == "completed"
+    caller.finish()
+    agent.finish()
+
+
+def test_our_bye_is_numbered_above_everything_a_side_sent(carrier, caller, answering):
+    number = line(carrier, answering.uri)
+    call, record = up(caller, carrier, number)
+    answering.wait("ACK")
+    call.cseq = 70_000
+    assert call.ask("INFO").status == 200
+    # The agent counts on its own, and far.
+    answering.send_request(carrier.server.sip, "INFO", 1_000_000)
+    info = caller.receive_until(lambda m: m.method == "INFO", 5, "the agent's INFO at the caller")
+    caller.send(info.reply(200, "OK"), caller.peer)
+    threading.Thread(target=hang_up, args=[carrier, record]).start()
+    at_caller = bye_at(caller, call)
+    [at_agent] = answering.wait("BYE")
+    number_of = lambda message: int(message.get("cseq").split()[0])  # noqa: E731
+    assert 1_000_000 < number_of(at_caller) < 2**31 and 70_001 < number_of(at_agent) < 2**31
+
+
+# --- Cartesia ----------------------------------------------------------------------------------------------------------------
+
+
+def test_cartesia_cancels_calls(carrier, server, caller, answering):
+    agent = carrier.agent("Cancelled")
+    endpoint = carrier.endpoint(answering.uri, agent=agent)
+    number = carrier.number(trunk=carrier.its_trunk, endpoint_id=endpoint["id"])
+    call, record = up(caller, carrier, number)
+    path = f"/agents/calls/{record['id']}/cancel"
+    other = server.tenant("other").cartesia
+    assert other.post(path).status_code == 404
+    assert carrier.cartesia.post(f"/agents/calls/{NOBODY}/cancel").status_code == 404
+    asking = threading.Thread(target=lambda: bye_at(caller, call))
+    asking.start()
+    assert ok(carrier.cartesia.post(path), 200) == {"cancelled": True}
+    asking.join(10)
+    answering.wait("BYE")
+    shown = ok(carrier.cartesia.get(f"/agents/calls/{record['id']}"), 200)
+    assert (shown["status"], shown["end_reason"]) == ("completed", "api_cancelled")
+    again = carrier.cartesia.post(path)
+    assert again.status_code == 400 and again.json()["message"], again.text
+    answering.how = "ring"
+    call = caller.invite(number["e164"])
+    answering.wait("INVITE", 2)
+    record = carrier.call_with(number["e164"], "ringing")
+    assert ok(carrier.cartesia.post(f"/agents/calls/{record['id']}/cancel"), 200) == {"cancelled": True}
+    assert call.final().status == 487
+    shown = ok(carrier.cartesia.get(f"/agents/calls/{record['id']}"), 200)
+    assert (shown["status"], shown["end_reason"]) == ("failed", "api_cancelled")
+
+
+# --- Limits ------------------------------------------------------------------------------------------------------------------
+
+
+def limited(server, **settings):
+    """A tenant of its own, since its settings bound all its calls; its trunk is 127.0.0.1 as well."""
+    tenant = server.tenant("limited")
+    tenant.settings(**settings)
+    tenant.its_trunk = tenant.trunk("127.0.0.1")
+    return tenant
+
+
+def test_a_call_ends_at_its_longest(server, caller, answering):
+    tenant = limited(server, max_call_seconds=2)
+    number = line(tenant, answering.uri)
+    call, _ = up(caller, tenant, number)
+    began = time.monotonic()
+    at_caller = bye_at(caller, call)
+    assert 1 <= time.monotonic() - began <= 5
+    [at_agent] = answering.wait("BYE")
+    check_byes(call, answering, at_caller, at_agent)
+    record = one_record(tenant, number, status="completed", ended_by="max_duration")
+    assert 2 <= record["duration_seconds"] <= 4 and "max_call_seconds" in record["reason"]
+
+
+def test_a_call_that_costs_ends_with_the_balance(server, caller, answering):
+    tenant = limited(server, rate_cents_per_minute=600)
+    tenant.credit(20 - tenant.balance())
+    number = line(tenant, answering.uri)
+    call, _ = up(caller, tenant, number)
+    bye_at(caller, call)
+    answering.wait("BYE")
+    record = one_record(tenant, number, status="completed", ended_by="balance")
+    assert 2 <= record["duration_seconds"] <= 4
+    wait_for(lambda: tenant.balance() <= 0, "the call is paid")
+    assert tenant.balance() >= -20
+    # And no other begins.
+    refused = caller.invite(number["e164"])
+    assert refused.final().status == 402
+
+
+def test_a_call_that_costs_nothing_outlives_an_empty_balance(server, caller, answering):
+    tenant = limited(server)
+    tenant.credit(-tenant.balance())
+    number = line(tenant, answering.uri)
+    call, _ = up(caller, tenant, number)
+    assert caller.receive(2.5) is None and answering.got("BYE") == []
+    call.bye()
+
+
+def test_the_longest_call_is_by_the_clock_that_is_moved(tmp_path, answering):
+    server = Server(tmp_path, arguments=["--sim"]).start()
+    try:
+        tenant = limited(server, max_call_seconds=3_600)
+        number = line(tenant, answering.uri)
+        with Caller(server.sip) as caller:
+            call, _ = up(caller, tenant, number)
+            ok(server.admin.post("/sim/clock", json={"advance_seconds": 3_000}), 200)
+            assert caller.receive(1.5) is None
+            ok(server.admin.post("/sim/clock", json={"advance_seconds": 700}), 200)
+            bye_at(caller, call, 5)
+            answering.wait("BYE")
+        record = one_record(tenant, number, status="completed", ended_by="max_duration")
+        assert 3_600 <= record["duration_seconds"] <= 3_710
+    finally:
+        server.stop()
+
+
+# --- kill -9 -----------------------------------------------------------------------------------------------------------------
+
+
+def test_another_process_hangs_up_what_a_killed_one_set_up(fresh, tmp_path):
+    fresh.start()
+    tenant = limited(fresh, max_call_seconds=6)
+    with Agent() as agent, Caller(fresh.sip) as caller:
+        asked, timed = (line(tenant, agent.uri) for _ in range(2))
+        first, _ = up(caller, tenant, asked)
+        # High numbers were seen by the process that dies.
+        first.cseq = 5_000
+        assert first.ask("INFO").status == 200
+        second, _ = up(caller, tenant, timed)
+        fresh.kill()
+        fresh.start()
+        record = tenant.call_with(asked["e164"], "answered")
+        asking = threading.Thread(target=hang_up, args=[tenant, record])
+        asking.start()
+        bye_at(caller, first)
+        asking.join(10)
+        at_agent = agent.wait("BYE")[0]
+        assert at_agent.get("call-id") == first.id and int(at_agent.get("cseq").split()[0]) > 5_001
+        one_record(tenant, asked, status="completed", ended_by="api")
+        bye_at(caller, second, 12)
+        agent.wait("BYE", 2)
+        record = one_record(tenant, timed, status="completed", ended_by="max_duration")
+        assert 6 <= record["duration_seconds"] <= 9
+
+
+def test_a_call_whose_process_died_while_it_rang_cannot_be_ended_but_is_not_lost(fresh):
+    fresh.start()
+    tenant = limited(fresh)
+    agent_of = tenant.agent("Rings")
+    with Agent("ring") as agent, Caller(fresh.sip) as caller:
+        endpoint = tenant.endpoint(agent.uri, agent=agent_of)
+        number = tenant.number(trunk=tenant.its_trunk, endpoint_id=endpoint["id"])
+        call = caller.invite(number["e164"])
+        agent.wait("INVITE")
+        record = tenant.call_with(number["e164"], "ringing")
+        fresh.kill()
+        fresh.start()
+        assert hang_up(tenant, record, 503)["code"] == "unavailable"
+        answer = tenant.cartesia.post(f"/agents/calls/{record['id']}/cancel")
+        assert answer.status_code == 502 and answer.json()["message"], answer.text
+        # It is answered through the new process, and then it can be ended: without the caller's Contact, by its place.
+        agent.accept()
+        assert call.final().status == 200
+        record = tenant.call_with(number["e164"], "answered")
+        asking = threading.Thread(target=hang_up, args=[tenant, record])
+        asking.start()
+        bye = bye_at(caller, call)
+        assert bye.uri.startswith(f"sip:127.0.0.1:{caller.address[1]}")
+        asking.join(10)
+        agent.wait("BYE")
+        one_record(tenant, number, status="completed", ended_by="api")
+
+
+# --- Transfers ---------------------------------------------------------------------------------------------------------------
+
+
+def refers(carrier, tmp_path, caller, endpoint, status):
+    agent = Sipp(tmp_path, "agent_refers", status=status)
+    ok(carrier.admin.patch(f"/api/v1/endpoints/{endpoint['id']}",
+                           json={"targets": [{"uri": agent.uri, "priority": 1, "weight": 1}]}), 200)  # fmt: skip
+    number = carrier.number(trunk=carrier.its_trunk, endpoint_id=endpoint["id"])
+    call = caller.invite(number["e164"])
+    assert call.final().status == 200
+    return agent, call
+
+
+def test_the_agent_of_a_connector_without_handoff_transfers_nothing(carrier, caller, tmp_path):
+    agent = carrier.agent("Keeps")
+    path = f"/v1/agents/{agent['id']}/telephony/connectors"
+    made = ok(carrier.polyai.post(path, json={"name": "keeps", "disableHandoff": True, "targets": ["sip:h"]}), 201)
+    assert made["disableHandoff"] is True
+    endpoint = ok(carrier.admin.get(f"/api/v1/endpoints/{made['connectorId']}"), 200)
+    assert endpoint["allow_transfer"] is False
+    sipp, call = refers(carrier, tmp_path, caller, endpoint, 603)
+    wait_for(lambda: "603" in sipp.trace.read_text(), "the 603 at the agent")
+    assert caller.receive(0.3) is None, "the caller hears nothing of it"
+    # A change of the flag is for calls to come.
+    changed = ok(carrier.admin.patch(f"/api/v1/endpoints/{endpoint['id']}", json={"allow_transfer": True}), 200)
+    assert changed["allow_transfer"] is True
+    # The caller's side may hand its own end over.
+    refer = call.in_dialog("REFER", headers=[("Refer-To", "<sip:+12125550123@127.0.0.1>")])
+    caller.send(refer, caller.edge)
+    wait_for(lambda: sipp.trace.read_text().count("REFER sip:") > 1, "the caller's REFER at the agent")
+    call.cseq += 1
+    call.bye()
+    sipp.stop()
+    shown = ok(carrier.polyai.get(f"{path}/{made['connectorId']}"), 200)
+    assert shown["disableHandoff"] is False
+
+
+def test_other_transfers_go_through(carrier, caller, tmp_path):
+    endpoint = carrier.endpoint("sip:127.0.0.1:9")
+    assert endpoint["allow_transfer"] is True
+    sipp, call = refers(carrier, tmp_path, caller, endpoint, 202)
+    refer = caller.receive_until(lambda m: m.method == "REFER", 5, "the agent's REFER at the caller")
+    assert refer.get("refer-to").startswith("<sip:+12125550123@")
+    caller.send(refer.reply(202, "Accepted"), caller.peer)
+    time.sleep(0.2)
+    call.bye()
+    sipp.finish()
+
+
+# --- Media -------------------------------------------------------------------------------------------------------------------
+
+SECURE = SDP.replace("RTP/AVP", "RTP/SAVP") + "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n"
+DTLS = SDP.replace("RTP/AVP", "UDP/TLS/RTP/SAVPF") + "a=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\n"
+OPTIONAL = SDP + SECURE[SECURE.index("a=crypto") :]
+
+
+@pytest.mark.parametrize(
+    ("word", "body", "code"),
+    [
+        ("required", SDP, "media_not_encrypted"), ("required", OPTIONAL, "media_not_encrypted"),
+        ("required", "", "media_not_encrypted"), ("required", "hello", "media_not_encrypted"),
+        ("required", SECURE, None), ("required", DTLS, None),
+        ("disabled", SECURE, "media_encrypted"), ("disabled", DTLS, "media_encrypted"),
+        ("disabled", SDP, None), ("disabled", OPTIONAL, None), ("disabled", "", None),
+        ("allowed", SDP, None), ("allowed", SECURE, None), ("allowed", "", None),
+    ],
+)  # fmt: skip
+def test_a_trunk_takes_the_media_it_is_set_to(server, word, body, code):
+    tenant = server.tenant(f"media {word}")
+    tenant.settings(imports="open")
+    inbound = {"allowed_addresses": ["127.0.0.3"], "media_encryption": word}
+    trunk = ok(tenant.cartesia.post("/agents/phone-numbers/providers",
+                                    json={"type": "sip_trunk", "label": "m", "inbound": inbound}), 201)  # fmt: skip
+    assert trunk["inbound"]["media_encryption"] == word
+    try:
+        with Agent(host="127.0.0.3") as agent, Caller(server.sip, host="127.0.0.3") as caller:
+            number = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])
+            call = caller.invite(number["e164"], body=body)
+            answer = call.final()
+            if code is None:
+                assert answer.status == 200
+                [invite] = agent.wait("INVITE")
+                assert invite.body == body
+                call.bye()
+            else:
+                assert answer.status == 488 and "media_encryption" in answer.get("reason")
+                assert agent.got("INVITE") == []
+                record = tenant.call_with(number["e164"], "refused")
+                assert record["sip_status"] == 488 and "inbound.media_encryption" in record["reason"]
+            media = "none" if not body else "encrypted" if body in (SECURE, DTLS) else "plain"
+            query = {"media": media, "from": "127.0.0.3"}
+            explained = ok(tenant.admin.get(f"/api/v1/numbers/{number['e164']}/explain", params=query), 200)
+            assert explained["sip_status"] == (488 if code else 200)
+            if code:
+                assert {"rule": "the trunk takes what was offered", "passed": False} in explained["steps"]
+    finally:
+        # The address is used again by the next case.
+        for number in tenant.pages("/api/v1/numbers"):
+            ok(tenant.admin.delete(f"/api/v1/numbers/{number['id']}"), 200)
+        ok(tenant.admin.delete(f"/api/v1/providers/{trunk['id']}"), 204)
+
+
+# --- Digest ------------------------------------------------------------------------------------------------------------------
+
+USER, PASSWORD = "line-1", "correct horse: battery"
+
+
+@pytest.fixture(scope="module")
+def digest(tmp_path_factory):
+    """A server of its own: where any trunk asks for a password, strangers are asked."""
+    server = Server(tmp_path_factory.mktemp("digest")).start()
+    tenant = server.tenant("digest")
+    tenant.settings(imports="open")
+    inbound = {"allowed_addresses": [], "credentials": {"username": USER, "password": PASSWORD}}
+    tenant.its_trunk = ok(tenant.admin.post("/api/v1/providers",
+                                            json={"kind": "sip_trunk", "label": "d", "inbound": inbound}), 201)  # fmt: skip
+    yield tenant
+    server.stop()
+
+
+def answer_to(challenge, call, *, user=USER, password=PASSWORD, nc=1, uri=None):
+    """What a client answers (RFC 7616 section 3.4.1)."""
+    part = lambda name: re.search(rf'{name}="?([^",]+)', challenge)[1]  # noqa: E731
+    hashed = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}[part("algorithm")]
+    hexed = lambda text: hashed(text.encode()).hexdigest()  # noqa: E731
+    uri, cnonce = uri or call.target, token("n")
+    first, second = hexed(f"{user}:{part('realm')}:{password}"), hexed(f"INVITE:{uri}")
+    response = hexed(f"{first}:{part('nonce')}:{nc:08x}:{cnonce}:auth:{second}")
+    return (
+        f'Digest username="{user}", realm="{part("realm")}", nonce="{part("nonce")}", uri="{uri}", response="{response}", '
+        f'algorithm={part("algorithm")}, cnonce="{cnonce}", qop=auth, nc={nc:08x}'
+    )
+
+
+def challenges(answer):
+    assert answer.status == 407, answer
+    values = answer.all("proxy-authenticate")
+    assert [re.search(r"algorithm=([^,]+)", v)[1] for v in values] == ["SHA-256", "MD5"], values
+    assert all('qop="auth"' in v and 'realm="' in v for v in values)
+    return values
+
+
+def test_a_caller_proves_itself_by_sipp(digest, answering, tmp_path):
+    number = line(digest, answering.uri)
+    # SIPp reads a password up to the next blank.
+    digest.admin.patch(f"/api/v1/providers/{digest.its_trunk['id']}",
+                       json={"inbound": {"allowed_addresses": [], "credentials": {"username": "sipp", "password": "tested"}}})  # fmt: skip
+    try:
+        Sipp(tmp_path, "caller_digest", remote=digest.server.sip, user=number["e164"], **{"password": "tested"}, name="sipp").finish()
+        digest.call_with(number["e164"], "completed")
+        [invite] = answering.got("INVITE")
+        assert invite.all("proxy-authorization") == [], "what was for us goes no further"
+        Sipp(tmp_path, "caller_digest_refused", remote=digest.server.sip, user=number["e164"], password="wrong", name="sipp").finish()
+        assert len(answering.got("INVITE")) == 1 and len(digest.calls(number["e164"])) == 1
+    finally:
+        digest.admin.patch(f"/api/v1/providers/{digest.its_trunk['id']}",
+                           json={"inbound": {"allowed_addresses": [], "credentials": {"username": USER, "password": PASSWORD}}})  # fmt: skip
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["sha-256", "md5"])
+def test_each_algorithm_is_taken_once(digest, answering, at):
+    number = line(digest, answering.uri)
+    with Caller(digest.server.sip) as caller:
+        first = caller.invite(number["e164"])
+        challenge = challenges(first.final())[at]
+        given = [("Proxy-Authorization", answer_to(challenge, first))]
+        call = caller.invite(number["e164"], headers=given)
+        assert call.final().status == 200
+        call.bye()
+        # The same again was overheard: the right password, but a nonce that was used.
+        replayed = caller.invite(number["e164"], headers=given)
+        assert all("stale=true" in value for value in challenges(replayed.final()))
+        # Counted up, the nonce is good for another call; for another number it is not.
+        other = line(digest, answering.uri)
+        moved = caller.invite(other["e164"], headers=[("Proxy-Authorization", answer_to(challenge, first, nc=2))])
+        assert all("stale" not in value for value in challenges(moved.final()))
+        again = caller.invite(number["e164"], headers=[("Proxy-Authorization", answer_to(challenge, first, nc=2))])
+        assert again.final().status == 200
+        again.bye()
+
+
+def test_strangers_learn_nothing_from_how_they_are_refused(digest, answering):
+    number = line(digest, answering.uri)
+    with Caller(digest.server.sip) as caller:
+        first = caller.invite(number["e164"])
+        challenge = challenges(first.final())[0]
+        seen = set()
+        for more in ({"password": "wrong"}, {"user": "nobody"}, {"user": "nobody", "password": "x"}, {"user": ""}):
+            refused = caller.invite(number["e164"], headers=[("Proxy-Authorization", answer_to(challenge, first, **more))])
+            answer = refused.final()
+            values = [re.sub('nonce="[^"]+"', "", value) for value in challenges(answer)]
+            seen.add((answer.start, tuple(values), tuple(sorted(k.lower() for k, _ in answer.headers))))
+        assert len(seen) == 1, seen
+        # A number that nobody has is asked for like one that somebody has.
+        assert caller.invite(new_number()).final().status == 407
+        forged = re.sub('nonce="[^"]+"', 'nonce="Zm9yZ2VkZm9yZ2VkZm9yZ2VkZm9yZ2Vk"', answer_to(challenge, first))
+        assert caller.invite(number["e164"], headers=[("Proxy-Authorization", forged)]).final().status == 407
+        assert caller.invite(number["e164"], headers=[("Proxy-Authorization", "Digest x")]).final().status == 407
+    assert answering.got("INVITE") == [] and digest.calls(number["e164"]) == []
+    log = digest.server.log.read_text()
+    assert PASSWORD not in log and number["e164"] not in log
+
+
+def test_addresses_and_credentials_narrow_each_other(digest, answering):
+    inbound = {"allowed_addresses": ["127.0.0.4"], "credentials": {"username": "both", "password": "p"}}
+    trunk = ok(digest.admin.post("/api/v1/providers", json={"kind": "sip_trunk", "label": "b", "inbound": inbound}), 201)
+    number = digest.number(trunk=trunk, endpoint_id=digest.endpoint(answering.uri)["id"])
+    for host, wanted in (("127.0.0.4", 200), ("127.0.0.5", 407)):
+        with Caller(digest.server.sip, host=host) as caller:
+            first = caller.invite(number["e164"])
+            challenge = challenges(first.final())[0]
+            given = [("Proxy-Authorization", answer_to(challenge, first, user="both", password="p"))]
+            call = caller.invite(number["e164"], headers=given)
+            assert call.final().status == wanted, host
+            if wanted == 200:
+                call.bye()
+    [call] = digest.calls(number["e164"])
+    assert call["provider_id"] == trunk["id"]
+
+
+def test_a_carrier_that_needs_no_password_is_not_asked(digest, answering):
+    open_trunk = digest.trunk("127.0.0.6")
+    number = digest.number(trunk=open_trunk, endpoint_id=digest.endpoint(answering.uri)["id"])
+    asked = line(digest, answering.uri)
+    with Caller(digest.server.sip, host="127.0.0.6") as caller:
+        call = caller.invite(number["e164"])
+        assert call.final().status == 200
+        call.bye()
+        assert caller.invite(new_number()).final().status == 404
+        # The number of a trunk that asks is reached by asking.
+        first = caller.invite(asked["e164"])
+        given = [("Proxy-Authorization", answer_to(challenges(first.final())[1], first))]
+        call = caller.invite(asked["e164"], headers=given)
+        assert call.final().status == 200
+        call.bye()
+        assert caller.options().status == 200
+    with Caller(digest.server.sip, host="127.0.0.7") as stranger:
+        call = stranger.invite(number["e164"])
+        call.final()
+        # In a dialog that is none, a stranger hears nothing.
+        stranger.send(call.in_dialog("BYE"), stranger.edge)
+        assert stranger.receive(0.5) is None
+
+
+def test_without_a_trunk_that_asks_a_stranger_is_told_no(server, carrier):
+    with Caller(server.sip, host="127.0.0.8") as stranger:
+        assert stranger.invite(new_number()).final().status == 403
