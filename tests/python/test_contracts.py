@@ -612,7 +612,8 @@ def test_neo_limits_a_tenant_to_1200_requests_a_minute(server):
         if response.status_code != 200:
             break
     assert asked > 1_200, f"refused after {asked}"
-    contract.check(NEO, "get", SEED_NEO, response, 429)
+    body = contract.check(NEO, "get", SEED_NEO, response, 429)
+    assert body["meta"]["request_id"] == response.headers["x-request-id"]
     assert response.json()["error"]["code"] and int(response.headers["retry-after"]) >= 1
     assert response.headers["x-ratelimit-limit"] == "1200" and response.headers["x-ratelimit-remaining"] == "0"
     # The limit is the tenant's: another key of it finds the same allowance used up (but for what refilled meanwhile), while

@@ -32,7 +32,7 @@ pub struct Endpoint {
     pub path: &'static str,
     /// Its name within the dialect; `decode` and `encode` go by it.
     pub verb: &'static str,
-    /// The right it needs; none: any valid key of the dialect.
+    /// The right it needs; none: any valid key of the dialect, or nothing where [`Dialect::open`] answers.
     pub scope: Option<Scope>,
 }
 
@@ -184,6 +184,11 @@ pub trait Dialect: Sync + Send {
 
     /// Writes an answer. `view` is what the request's operation gives; another is an internal error.
     fn encode(&self, request: &Request<'_>, view: View) -> Reply;
+
+    /// Answers an operation that anybody may ask, with or without a key: such an operation reads nothing of any tenant.
+    fn open(&self, _endpoint: &Endpoint, _context: &Context) -> Option<Reply> {
+        None
+    }
 
     /// Writes a refusal.
     fn refuse(&self, context: &Context, error: &Error) -> Reply;

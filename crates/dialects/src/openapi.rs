@@ -98,6 +98,7 @@ pub(crate) struct Operation {
     answer_headers: Vec<(&'static str, &'static str)>,
     refusals: Vec<u16>,
     extension: bool,
+    open: bool,
 }
 
 impl Operation {
@@ -162,6 +163,12 @@ impl Operation {
     /// Marks it as ours: the vendor's own API has no such operation.
     pub(crate) fn extension(mut self) -> Self {
         self.extension = true;
+        self
+    }
+
+    /// Nobody is asked for a key.
+    pub(crate) fn open(mut self) -> Self {
+        self.open = true;
         self
     }
 
@@ -234,6 +241,7 @@ impl Document {
             answer_headers,
             refusals,
             extension,
+            open,
         } = operation;
         let mut entry = json!({ "operationId": endpoint.verb, "summary": summary });
         if let Some(tag) = tag {
@@ -244,6 +252,9 @@ impl Document {
         }
         if extension {
             entry["x-trunkline-extension"] = json!(true);
+        }
+        if open {
+            entry["security"] = json!([]);
         }
         entry["parameters"] = self.parameters(endpoint.path, parameters);
         if !bodies.is_empty() {

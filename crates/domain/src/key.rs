@@ -255,7 +255,7 @@ impl Key {
         if expires_at.is_some_and(|at| at <= now) {
             return Err(Error::invalid(What::Key, "expires_at", "`expires_at` must be in the future."));
         }
-        let name = crate::agent::name(What::Key, &name)?;
+        let name = crate::agent::text_within(What::Key, "name", &name, Self::NAME_MAX)?;
         let revoked_at = None;
         Ok(Self {
             id,
@@ -274,6 +274,9 @@ impl Key {
             version: 1,
         })
     }
+
+    /// The longest name, in characters.
+    pub const NAME_MAX: usize = 200;
 
     /// How long a key that was replaced still works.
     pub const OVERLAP: SignedDuration = SignedDuration::from_hours(24);

@@ -5,6 +5,7 @@ mod cli;
 mod clock;
 mod edge;
 mod http;
+mod identity;
 mod journal;
 mod key_uses;
 mod live;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::app::{App, PublicSip};
 use crate::edge::{EdgeHandle, EdgeParts, EdgeSettings, ListenerSettings};
 use crate::http::{Front, Health, Phase};
+use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::key_uses::{self, KeyUses};
 use crate::live::{Live, refresh};
@@ -88,7 +89,9 @@ impl Service {
             provisions: tokio::sync::Mutex::new(()),
             uses: Arc::clone(&uses),
         });
-        let front = Arc::new(Front::new(app, admin_key));
+        let identity = Identity::open(settings.issuers)?;
+        let following: Vec<_> = identity.follow().map(tokio::spawn).collect();
+        let front = Arc::new(Front::new(app, admin_key, identity));
         let router = http::router(front, Arc::clone(&health), sim);
         let (stop_http, stopped) = oneshot::channel::<()>();
         let http = listener.local_addr()?;
@@ -99,11 +102,12 @@ impl Service {
             });
         let http_task = tokio::spawn(serving.into_future());
         let counting = tokio::spawn(key_uses::follow(Arc::clone(&uses), store.clone()));
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(refresh::follow(live, store.clone())),
             counting,
             tokio::spawn(metrics_upkeep(upkeep)),
         ];
+        tasks.extend(following);
         health.enter(Phase::Ready);
         let drain = settings.drain;
         Ok(Self {

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::identity::settings::{self as identity, IssuerArgs, IssuerSettings};
+
 /// The flags of `trunkline serve`. Each can be set in the environment, or in the file under its own name with `_` for `-`.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -36,6 +38,12 @@ pub(crate) struct ServeArgs {
     /// The operator's key for the native API
     #[arg(long, env = "TRUNKLINE_ADMIN_KEY", value_name = "KEY", hide_env_values = true, hide = true)]
     admin_key: Option<String>,
+    /// An identity provider whose tokens are accepted, as a JSON object with the fields of the file's [[issuers]]
+    #[arg(long = "issuer", env = "TRUNKLINE_ISSUER", value_name = "JSON")]
+    #[serde(skip)]
+    issuer: Option<String>,
+    #[arg(skip)]
+    issuers: Vec<IssuerArgs>,
     /// How long a stop waits for open transactions [default: 10]
     #[arg(long, env = "TRUNKLINE_DRAIN_SECONDS", value_name = "SECONDS")]
     drain_seconds: Option<u64>,
@@ -70,6 +78,8 @@ pub(crate) struct Settings {
     pub(crate) secret_key: Option<String>,
     pub(crate) admin_key: Option<String>,
     pub(crate) drain: Duration,
+    /// Identity providers whose tokens are accepted.
+    pub(crate) issuers: Vec<IssuerSettings>,
     /// Whether this is a simulation.
     pub(crate) sim: bool,
 }
@@ -96,8 +106,12 @@ impl ServeArgs {
         if sim && !self.sim_exposed.or(file.sim_exposed).unwrap_or(false) {
             check_loopback(http, &sip)?;
         }
+        let mut issuers = file.issuers;
+        issuers.extend(self.issuers);
+        issuers.extend(self.issuer.as_deref().map(identity::from_json).transpose()?);
         Ok(Settings {
             http,
+            issuers: identity::check(issuers)?,
             sip,
             sim,
             store: self.store.or(file.store).unwrap_or_else(|| "sqlite:./trunkline.db".to_owned()),

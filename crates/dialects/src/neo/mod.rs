@@ -1,9 +1,13 @@
 //! Neo's API: the phone numbers of the tenant, as one whole list in an envelope. Read-only: settings are written elsewhere and
-//! given back untouched. Ids are integers; every answer tells the limits.
+//! given back untouched. A number's id is an integer; every answer tells the limits. Keys are made and replaced by people who
+//! have signed in, never by keys.
 
 mod country;
 mod error;
+mod keys;
 mod wire;
+
+use std::sync::OnceLock;
 
 use domain::error::{Error, Result};
 use domain::key::{Area, Mode, Scope};
@@ -14,6 +18,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::openapi::{Document, Operation, Shape};
 use crate::{Context, Dialect, Endpoint, Reply, Request, bearer, under};
+use keys::{KeyCreatedOut, KeyIn};
 use wire::{ErrorEnvelopeOut, MetaOut, NumberOut, NumbersOut, PaginationOut};
 
 /// Neo's API.
@@ -21,6 +26,7 @@ use wire::{ErrorEnvelopeOut, MetaOut, NumberOut, NumbersOut, PaginationOut};
 pub struct Neo;
 
 const READ: Option<Scope> = Some(Scope::read(Area::Numbers));
+const KEY_WRITE: Option<Scope> = Some(Scope::write(Area::Keys));
 
 /// The list has no pages in the contract; beyond this many rows it is cut, newest first, and `warnings` says so.
 const LIST_MAX: u32 = 10_000;
@@ -29,8 +35,17 @@ const RATE: (u32, u32) = (1_200, 60);
 /// The answers that the contract lists besides 200, and the one for a store that is away.
 const REFUSALS: [u16; 9] = [400, 401, 403, 404, 409, 422, 429, 500, 503];
 
-static ENDPOINTS: [Endpoint; 1] =
-    [Endpoint { method: Method::GET, path: "/public-api/phone/numbers", verb: "number_list", scope: READ }];
+static ENDPOINTS: [Endpoint; 4] = [
+    Endpoint { method: Method::GET, path: "/public-api/phone/numbers", verb: "number_list", scope: READ },
+    Endpoint { method: Method::POST, path: "/public-api/api-keys", verb: "key_create", scope: KEY_WRITE },
+    Endpoint {
+        method: Method::POST,
+        path: "/public-api/api-keys/{key_id}/rotate",
+        verb: "key_rotate",
+        scope: KEY_WRITE,
+    },
+    Endpoint { method: Method::GET, path: "/public-api/openapi.json", verb: "document", scope: None },
+];
 
 impl Dialect for Neo {
     fn name(&self) -> &'static str {
@@ -59,7 +74,10 @@ impl Dialect for Neo {
 
     fn deviations(&self) -> &'static [&'static str] {
         &[
-            "Operations: the list of numbers. API keys are made by the operator.",
+            "Operations: the list of numbers, making and rotating API keys, and this API's own document.",
+            "API keys are made and rotated with the token of an owner or admin (`[[issuers]]`); a key is refused with 403. Making one is 201, rotating one 200. `id` is a UUID, as in the native API, which also lists and revokes them.",
+            "A rotated key gets a successor with an id of its own and the same end; the key itself works 24 hours more, or until its own end if that is sooner. A key that has ended is 409, a revoked one 404.",
+            "`GET /public-api/openapi.json` is this service's document of the API and is read without a key, since the vendor's security is per operation and the document holds nothing of a tenant.",
             "`country` is one of the contract's five literals where it can be; any other country is `[ISO code, \"+\" and calling code, null, null]`.",
             "`minutes_used_this_month` counts each begun minute of each call, by calendar month in UTC; it is never null.",
             "The whole list is one page of at most 10,000 numbers; beyond that `meta.warnings` says so.",
@@ -74,6 +92,8 @@ impl Dialect for Neo {
                 let query = NumberQuery { with_minutes: true, ..NumberQuery::default() };
                 Ok(Op::NumberList(query, Page::first(LIST_MAX)))
             }
+            "key_create" => keys::create(request),
+            "key_rotate" => keys::rotate(request),
             verb => Err(Error::internal(format!("neo has no verb {verb}"))),
         }
     }
@@ -84,6 +104,12 @@ impl Dialect for Neo {
                 let reply = Reply::json(StatusCode::OK, &numbers(page, request.context));
                 error::limited(reply, request.context)
             }
+            ("key_create", View::KeyCreated(key, secret)) => {
+                keys::reply(StatusCode::CREATED, &key, secret, request.context)
+            }
+            ("key_rotate", View::KeyCreated(key, secret)) => {
+                keys::reply(StatusCode::OK, &key, secret, request.context)
+            }
             (verb, _) => self.refuse(request.context, &Error::internal(format!("no view of neo's {verb}"))),
         }
     }
@@ -92,19 +118,64 @@ impl Dialect for Neo {
         error::reply(context, error)
     }
 
+    fn open(&self, endpoint: &Endpoint, _context: &Context) -> Option<Reply> {
+        static DOCUMENT: OnceLock<Vec<u8>> = OnceLock::new();
+        let document = || DOCUMENT.get_or_init(|| Reply::json(StatusCode::OK, &self.openapi()).body);
+        (endpoint.verb == "document")
+            .then(|| Reply { body: document().clone(), ..Reply::empty(StatusCode::OK) })
+    }
+
     fn openapi(&self) -> serde_json::Value {
-        let [endpoint] = &ENDPOINTS;
-        let operation = Operation::new("Lists the phone numbers of the tenant.")
-            .tag("Phone Agent")
-            .answer(200, "All of them, newest first.", Shape::of::<NumbersOut>())
-            .answer_header("X-RateLimit-Limit", "Requests per window.")
-            .answer_header("X-RateLimit-Remaining", "Requests left in it.")
-            .answer_header("X-RateLimit-Reset", "When it ends, in unix seconds.")
-            .refuses(&REFUSALS);
-        Document::new("Neo's API on Trunkline", "1.0.0", "Phone numbers of a tenant.")
-            .bearer()
-            .refusal("application/json", Shape::of::<ErrorEnvelopeOut>())
-            .operation(endpoint, operation)
+        let limited = |operation: Operation| {
+            operation
+                .answer_header("X-RateLimit-Limit", "Requests per window.")
+                .answer_header("X-RateLimit-Remaining", "Requests left in it.")
+                .answer_header("X-RateLimit-Reset", "When it ends, in unix seconds.")
+                .refuses(&REFUSALS)
+        };
+        let operation = |endpoint: &Endpoint| match endpoint.verb {
+            "number_list" => {
+                limited(Operation::new("Lists the phone numbers of the tenant.").tag("Phone Agent").answer(
+                    200,
+                    "All of them, newest first.",
+                    Shape::of::<NumbersOut>(),
+                ))
+            }
+            "key_create" => limited(
+                Operation::new(
+                    "Makes an API key. For owners and admins who have signed in; a key is refused.",
+                )
+                .tag("API keys")
+                .body(Shape::of::<KeyIn>())
+                .answer(
+                    201,
+                    "The key; its secret is shown this once.",
+                    Shape::of::<KeyCreatedOut>(),
+                ),
+            ),
+            "key_rotate" => limited(
+                Operation::new("Puts a new key in the place of one, which works 24 hours more.")
+                    .tag("API keys")
+                    .answer(200, "The new key; its secret is shown this once.", Shape::of::<KeyCreatedOut>()),
+            ),
+            _ => Operation::new("This document.").tag("Meta").open().answer(
+                200,
+                "An OpenAPI document.",
+                Shape::inline(serde_json::json!({"type": "object"})),
+            ),
+        };
+        let document =
+            Document::new("Neo's API on Trunkline", "1.0.0", "Phone numbers and API keys of a tenant.")
+                .bearer()
+                .path_parameter(
+                    "key_id",
+                    "The key's id.",
+                    Shape::inline(serde_json::json!({"type": "string", "format": "uuid"})),
+                )
+                .refusal("application/json", Shape::of::<ErrorEnvelopeOut>());
+        ENDPOINTS
+            .iter()
+            .fold(document, |document, endpoint| document.operation(endpoint, operation(endpoint)))
             .build()
     }
 
@@ -119,11 +190,9 @@ fn numbers(page: Paged<NumberView>, context: &Context) -> NumbersOut {
     NumbersOut {
         data: items.into_iter().map(NumberOut::from).collect(),
         meta: MetaOut {
-            request_id: context.request_id.to_string(),
-            timings_ms: std::collections::BTreeMap::new(),
-            // There is no cursor to go on with, so there is no more: the two must agree for a client that loops.
-            pagination: PaginationOut { next_cursor: None, has_more: false },
             warnings: if more { vec![cut] } else { Vec::new() },
+            // There is no cursor to go on with, so there is no more: the two must agree for a client that loops.
+            ..MetaOut::new(context, Some(PaginationOut { next_cursor: None, has_more: false }))
         },
     }
 }

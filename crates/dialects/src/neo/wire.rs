@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::country::CountryOut;
+use crate::Context;
 use crate::json::time;
 
 /// The numbers in their envelope.
@@ -58,7 +59,10 @@ pub(super) struct MetaOut {
     pub(super) request_id: String,
     /// Always there; nothing is measured yet.
     pub(super) timings_ms: BTreeMap<&'static str, f64>,
-    pub(super) pagination: PaginationOut,
+    /// Only beside lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) pagination: Option<PaginationOut>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub(super) warnings: Vec<String>,
@@ -105,6 +109,13 @@ pub(super) struct DetailsOut {
 pub(super) struct ErrorMetaOut {
     #[schema(format = "uuid")]
     pub(super) request_id: String,
+}
+
+impl MetaOut {
+    pub(super) fn new(context: &Context, pagination: Option<PaginationOut>) -> Self {
+        let request_id = context.request_id.to_string();
+        Self { request_id, timings_ms: BTreeMap::new(), pagination, warnings: Vec::new() }
+    }
 }
 
 impl From<Status> for StatusOut {

@@ -1,4 +1,4 @@
-//! Who asks: a secret becomes a caller, by memory alone.
+//! Who asks: a secret becomes a caller, by memory alone; a token of an identity provider by [`crate::identity`].
 
 use dialects::{Context, Dialect};
 use domain::ids::OrganizationId;
@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 
 use crate::app::App;
 use crate::clock;
+use crate::identity::Identity;
 
 /// The header by which a caller names an organization.
 const ORGANIZATION: &str = "x-organization-id";
@@ -19,29 +20,33 @@ const SECRET_MAX: usize = 512;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdminKey(pub(crate) KeyHash);
 
-/// Knows the operator's key.
+/// Knows the operator's key, and who vouches for people.
 pub(super) struct Admission {
     admin: AdminKey,
+    identity: Identity,
 }
 
 impl Admission {
-    pub(super) fn new(admin: AdminKey) -> Self {
-        Self { admin }
+    pub(super) fn new(admin: AdminKey, identity: Identity) -> Self {
+        Self { admin, identity }
     }
 
     /// The caller of a request. A key works only in its own dialect; the operator's only in the native one.
     /// `from` is the connection's other end: a header that names another address is nobody's word.
-    pub(super) fn caller(
+    pub(super) async fn caller(
         &self,
         app: &App,
-        dialect: &dyn Dialect,
+        dialect: &'static dyn Dialect,
         context: &Context,
         from: Option<IpAddr>,
     ) -> Result<Caller> {
         let missing = || Error::new(Kind::Unauthenticated, What::Key, "An API key is required.");
         let secret = dialect.credential(&context.headers)?.ok_or_else(missing)?;
         let unknown = || Error::new(Kind::Unauthenticated, What::Key, "The API key is not valid here.");
-        if secret.is_empty() || secret.len() > SECRET_MAX {
+        // A token comes as the vendors' clients send it, behind `Bearer`.
+        let is_token = self.identity.takes(dialect.name(), &secret)
+            && dialects::bearer(&context.headers).as_ref() == Some(&secret);
+        if secret.is_empty() || (secret.len() > SECRET_MAX && !is_token) {
             return Err(unknown());
         }
         let named = named_organization(context)?;
@@ -52,6 +57,10 @@ impl Admission {
             } else {
                 Err(unknown())
             };
+        }
+        if is_token {
+            let is_there = |id| app.live.has_organization(id);
+            return self.identity.caller(dialect.name(), (&secret, hash), named, is_there).await;
         }
         // The map is keyed by a keyed hash of the secret: what a timing could tell is nothing one can compute.
         let key = app.live.key(&hash).filter(|key| key.dialect.0 == dialect.name()).ok_or_else(unknown)?;

@@ -5,6 +5,7 @@
 //! without the other. Two nodes that run the same request at once are told apart by the store: one slot, one commit.
 
 use dialects::Reply;
+use domain::caller::Actor;
 use domain::change::{KEPT_HOURS, KeptAnswer};
 use domain::provider::Sealed;
 use domain::{Caller, Error, Kind, Result, Timestamp, What};
@@ -102,10 +103,15 @@ impl Idempotency {
     }
 }
 
-/// What an answer may depend on besides the request: passwords are shown by role, and a mode decides the environment. Bound like
-/// the body, so that a repeat under another role neither sees the first one's answer nor does the work again.
+/// What an answer may depend on besides the request: passwords are shown by role, and a mode decides the environment; what a
+/// person was shown is that person's. Bound like the body, so that a repeat under another role neither sees the first one's
+/// answer nor does the work again.
 fn seen_as(caller: &Caller) -> String {
-    format!("{} {} {}", caller.is_operator(), caller.role.as_str(), caller.mode.as_str())
+    let who = match &caller.actor {
+        Actor::Person(person) => format!("{} {}", person.issuer(), person.subject()),
+        Actor::Operator | Actor::Key(_) | Actor::Service => String::new(),
+    };
+    format!("{} {} {} {who}", caller.is_operator(), caller.role.as_str(), caller.mode.as_str())
 }
 
 fn is_fresh(kept: &KeptAnswer, now: Timestamp) -> bool {

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use crate::app::{App, Ask};
 use crate::clock;
+use crate::identity::Identity;
 use crate::sim::Sim;
 pub(crate) use admission::AdminKey;
 use admission::Admission;
@@ -52,8 +53,8 @@ pub(crate) struct Front {
 
 impl Front {
     /// Mounts every dialect.
-    pub(crate) fn new(app: Arc<App>, admin: AdminKey) -> Self {
-        let admission = Admission::new(admin);
+    pub(crate) fn new(app: Arc<App>, admin: AdminKey, identity: Identity) -> Self {
+        let admission = Admission::new(admin, identity);
         let (limits, idempotency) = (RateLimits::of_dialects(), Idempotency::default());
         Self { app, admission, routes: Routes::mount(), limits, idempotency }
     }
@@ -98,7 +99,15 @@ async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response
         Some((_, meter)) => meter.count(reply.status, began.elapsed()),
         None => Meter::new(dialect.name(), "none").count(reply.status, began.elapsed()),
     }
-    response(reply)
+    named(response(reply), context.request_id)
+}
+
+/// Every answer names its request, in all dialects alike, whatever a vendor's own way of saying it is.
+fn named(mut response: Response, request_id: uuid::Uuid) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
 }
 
 /// What is known of a request before its body.
@@ -126,7 +135,7 @@ impl Front {
         let native = &dialects::native::Native;
         let from = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         let context = Context { request_id: clock::id(), headers: head.headers, limits: None };
-        let caller = self.admission.caller(&self.app, native, &context, from);
+        let caller = self.admission.caller(&self.app, native, &context, from).await;
         let outcome = match caller.and_then(|caller| caller.require_operator()) {
             Ok(()) => match read_body(body, body_max).await {
                 Ok(body) => answer(body).await,
@@ -137,10 +146,11 @@ impl Front {
                 Err(error)
             }
         };
-        response(outcome.unwrap_or_else(|error| {
+        let reply = outcome.unwrap_or_else(|error| {
             log_refusal(native, &context, &error);
             native.refuse(&context, &error)
-        }))
+        });
+        named(response(reply), context.request_id)
     }
 
     async fn answer(
@@ -150,7 +160,11 @@ impl Front {
         context: &mut Context,
         body: Body,
     ) -> domain::Result<Reply> {
-        let (caller, endpoint) = match self.admit((dialect, endpoint), &incoming, context) {
+        if let Some(reply) = endpoint.and_then(|endpoint| dialect.open(endpoint, context)) {
+            discard(body).await;
+            return Ok(reply);
+        }
+        let (caller, endpoint) = match self.admit((dialect, endpoint), &incoming, context).await {
             Ok(admitted) => admitted,
             Err(error) => {
                 discard(body).await;
@@ -173,14 +187,14 @@ impl Front {
     }
 
     /// What is settled before the body is read. Who asks comes first: a stranger learns nothing, not even which paths there are.
-    fn admit(
+    async fn admit(
         &self,
         (dialect, endpoint): (&'static dyn Dialect, Option<&'static Endpoint>),
         incoming: &Incoming<'_>,
         context: &mut Context,
     ) -> domain::Result<(Caller, &'static Endpoint)> {
         self.limits.announce(dialect, context);
-        let caller = self.admission.caller(&self.app, dialect, context, incoming.from)?;
+        let caller = self.admission.caller(&self.app, dialect, context, incoming.from).await?;
         self.limits.take(dialect, &caller, context)?;
         let endpoint = endpoint.ok_or_else(|| {
             let (kind, words) = if incoming.other_methods {

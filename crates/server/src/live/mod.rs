@@ -150,6 +150,11 @@ impl Live {
         Ok(Route { routed, endpoint, generation })
     }
 
+    /// Whether there is such an organization.
+    pub(crate) fn has_organization(&self, id: OrganizationId) -> bool {
+        self.read().organization(id).is_some()
+    }
+
     /// The longest call of an organization, if there is such an organization.
     pub(crate) fn max_call_seconds(&self, id: OrganizationId) -> Option<u32> {
         self.read().organization(id).map(|tenant| tenant.max_call_seconds)
