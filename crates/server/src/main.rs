@@ -12,6 +12,7 @@ mod live;
 mod meter;
 mod outgoing;
 mod service;
+mod rental;
 mod settings;
 mod sim;
 mod vault;

@@ -25,6 +25,8 @@ use crate::key_uses::{self, KeyUses};
 use crate::live::{Live, refresh};
 use crate::meter::Meter;
 use crate::settings::Settings;
+use crate::outgoing::Guarded;
+use crate::rental::Rental;
 use crate::sim::Sim;
 use crate::vault::{self, Vault};
 use crate::{clock, edge, http};
@@ -85,6 +87,11 @@ impl Service {
             store: store.clone(),
             live: Arc::clone(&live),
             vault,
+        let rents = Arc::new(tokio::sync::Notify::new());
+        let simulated = Arc::new(SimCarrier::open(files.beside(".sim-carrier"))?);
+        let carriage = Arc::new(Carriage::new(store.clone(), Arc::clone(&live), Arc::clone(&simulated)));
+        let network = SimNetwork::new(Arc::clone(&live), sip.clone());
+        let network = Arc::new(if ground.is_some() { network.apart().await } else { network });
             public,
             provisions: tokio::sync::Mutex::new(()),
             uses: Arc::clone(&uses),
@@ -95,6 +102,9 @@ impl Service {
         let router = http::router(front, Arc::clone(&health), sim);
         let (stop_http, stopped) = oneshot::channel::<()>();
         let http = listener.local_addr()?;
+            rents: Arc::clone(&rents),
+            outgoing: Guarded::new(settings.outgoing_private)?,
+            control: edge.control(),
         let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(async {
                 // A sender that is dropped means the same as one that speaks: stop.
@@ -115,7 +125,9 @@ impl Service {
             sip,
             new_admin_key,
             health,
+        let rental = Rental { store: store.clone(), live: Arc::clone(&live), wake: rents };
             edge,
+            tokio::spawn(rental.run()),
             meter,
             store,
             uses,

@@ -54,7 +54,7 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
                 .query("type")
                 .map(|text| NumberType::parse(text).ok_or_else(|| invalid("type", TYPE)));
             let (kind, available_at) = (kind.transpose()?, Some(request.now));
-            let query = StockQuery { country: Some(country), kind, available_at, q: None };
+            let query = StockQuery { country: Some(country), kind, available_at, ..StockQuery::default() };
             Ok(Op::StockList(query, page(limit, offset)))
         }
         Some(_) => Err(invalid("action", "`assigned` or `available`")),

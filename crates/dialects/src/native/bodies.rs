@@ -17,7 +17,8 @@ pub(super) struct OrganizationCreate {
     kyc: String,
     /// How many numbers it may hold at once; null: no limit.
     number_slots: Option<u32>,
-    /// Free settings. With a meaning: `imports`, `rate_cents_per_minute`, `max_call_seconds`, `quarantine_days`.
+    /// Free settings. With a meaning: `imports`, `rate_cents_per_minute`, `max_call_seconds`, `quarantine_days`,
+    /// `rental_unpaid`, `refund_hours`, `balance_low_cents`, `number_churn_max`.
     #[schema(value_type = Object, required = false)]
     settings: (),
 }
@@ -395,6 +396,8 @@ pub(super) struct NumberImport {
     /// In which environment.
     #[schema(schema_with = words::environment, required = false)]
     environment: String,
+    /// Whether another carrier still has the number to bring in: it is `port_in` until the operator activates it.
+    port_in: Option<bool>,
     /// The numbers: texts, or rows.
     #[schema(schema_with = super::openapi::rows)]
     numbers: (),

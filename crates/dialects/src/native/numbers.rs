@@ -51,11 +51,19 @@ pub(super) fn create(request: &Request<'_>) -> Result<Op> {
     let stock_id = body.optional("stock_id", UUID, read::word(StockId::parse))?;
     let e164 = body.optional("e164", "a phone number in E.164 form", text)?;
     let provider_id = body.optional("provider_id", UUID, read::word(ProviderId::parse))?;
+    let port_in = body.optional("port_in", "true or false", boolean)?.unwrap_or(false);
     let setup = setup(&mut body)?;
     body.close()?;
     match (stock_id, e164, provider_id) {
+        (Some(_), _, _) if port_in => {
+            let words = "`port_in` is for numbers that come from another carrier, by `e164` and `provider_id`.";
+            Err(Error::invalid(What::Number, "port_in", words))
+        }
         (Some(id), None, None) => {
             Ok(Op::NumberBuy(Purchase { stock: StockRef::Id(id), setup, believed: Believed::default() }))
+        }
+        (None, Some(e164), Some(provider)) if port_in => {
+            Ok(Op::NumberPortIn(provider, Import { e164, setup }))
         }
         (None, Some(e164), Some(provider)) => Ok(Op::NumberImport(provider, Import { e164, setup })),
         (Some(_), Some(_) | None, Some(_) | None) => {
@@ -135,6 +143,11 @@ pub(super) fn restore(request: &Request<'_>) -> Result<Op> {
     Ok(Op::NumberRestore(number(request)?))
 }
 
+pub(super) fn port_out(request: &Request<'_>) -> Result<Op> {
+    no_body(request, What::Number)?;
+    Ok(Op::NumberPortOut(number(request)?, expect(request)?))
+}
+
 pub(super) fn credentials(request: &Request<'_>) -> Result<Op> {
     no_body(request, What::Number)?;
     Ok(Op::NumberCredentials(number(request)?))
@@ -212,6 +225,11 @@ pub(super) struct NumberOut {
 
 impl From<&NumberView> for NumberOut {
     fn from(view: &NumberView) -> Self {
+    /// Until when its rent is paid; null where it costs nothing each month.
+    #[schema(required = true, format = DateTime)]
+    rented_until: Option<String>,
+    /// Whether it is inactive because its rent is unpaid: it is active again once the balance is not below zero.
+    unpaid: bool,
         // The month's minutes are left out: they change with each call, and an ETag of the number's version would lie.
         let NumberView { number, agent: _, provider: _, minutes_this_month: _, sip } = view;
         let SipAccess { domain, port, username, password: _ } = sip;
@@ -246,6 +264,8 @@ impl From<&NumberView> for NumberOut {
         Self {
             id: id.to_string(),
             e164: e164.to_string(),
+            rented_until,
+            unpaid,
             country: country.as_str().to_owned(),
             kind: kind.as_str(),
             status: status.as_str(),
@@ -274,6 +294,8 @@ impl From<&NumberView> for NumberOut {
 
 /// How to reach a number by SIP, with its new password.
 #[derive(Serialize, ToSchema)]
+            rented_until: time_or_null(*rented_until),
+            unpaid: *unpaid,
 #[schema(as = SipCredentials)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(super) struct CredentialsOut {

@@ -236,6 +236,10 @@ fn of_numbers(verb: &str) -> Operation {
             "Buy a number, or bring one in on a trunk",
             Shape::of::<bodies::NumberCreate>(),
         ),
+        "stock_hold" => shown::<StockOut>("Reserve a number for 30 minutes, at most 20 at once; a repeat changes nothing")
+            .body(Shape::of::<bodies::Nothing>())
+            .body_optional(),
+        "stock_unhold" => removed("Give up a reservation"),
         "number_import" => {
             let rows = Shape::list_of::<bodies::ImportRow>();
             Operation::new("Bring many numbers in on a trunk")
@@ -256,6 +260,11 @@ fn of_numbers(verb: &str) -> Operation {
             .body(Shape::of::<bodies::Nothing>())
             .body_optional(),
         "number_explain" => shown::<explain::ExplanationOut>("Say where a call would go, and why"),
+        "number_port_out" => {
+            shown::<NumberOut>("Say that a number goes to another carrier; it takes calls until it is deleted")
+                .body(Shape::of::<bodies::Nothing>())
+                .body_optional()
+        }
         _ => Operation::default(),
     }
 }

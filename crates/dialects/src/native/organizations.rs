@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::page::page;
 use super::read::{self, expect, organization, path_id};
-use super::reply::{time, time_or_null};
+use super::reply::{id_or_null, time, time_or_null};
 use super::words::{self, one_of};
 use crate::Request;
 use crate::json::{self, Body, object, text, whole};
@@ -135,7 +135,8 @@ pub(super) struct OrganizationOut {
     /// How many numbers it may hold at once; null: no limit.
     #[schema(required = true)]
     number_slots: Option<u32>,
-    /// Free settings. With a meaning: `imports`, `rate_cents_per_minute`, `max_call_seconds`, `quarantine_days`.
+    /// Free settings. With a meaning: `imports`, `rate_cents_per_minute`, `max_call_seconds`, `quarantine_days`,
+    /// `rental_unpaid`, `refund_hours`, `balance_low_cents`, `number_churn_max`.
     #[schema(value_type = Object)]
     settings: Bag,
     /// When it was made.
@@ -257,6 +258,18 @@ pub(super) struct EntryOut {
     /// The posting it belongs to.
     #[schema(format = "uuid")]
     posting_id: String,
+    /// What the posting is about: money in or out, a purchase, a number's rent, a price given back, or a call.
+    #[schema(schema_with = words::posting)]
+    kind: &'static str,
+    /// The number it is about.
+    #[schema(required = true, format = "uuid")]
+    number_id: Option<String>,
+    /// The call it is about.
+    #[schema(required = true, format = "uuid")]
+    call_id: Option<String>,
+    /// The month that a rent is for, counted from the purchase, which paid month 0.
+    #[schema(required = true)]
+    period: Option<u32>,
     /// The account; `wallet` is what the organization can spend.
     #[schema(schema_with = words::account)]
     account: &'static str,
@@ -277,10 +290,14 @@ pub(super) struct EntryOut {
 
 impl From<Entry> for EntryOut {
     fn from(entry: Entry) -> Self {
-        let Entry { id, posting_id, account, amount, balance_after, reason, at } = entry;
+        let Entry { id, posting_id, subject, account, amount, balance_after, reason, at } = entry;
         Self {
             id,
             posting_id: posting_id.to_string(),
+            kind: subject.kind(),
+            number_id: id_or_null(subject.number()),
+            call_id: id_or_null(subject.call()),
+            period: subject.period(),
             account: account.as_str(),
             amount_cents: amount.cents_floor(),
             amount_micros: amount.0,

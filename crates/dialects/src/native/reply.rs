@@ -46,9 +46,9 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Providers(page) => {
             list(&ListOut::of(page, |p| p.id.to_string(), |p| providers::ProviderOut::from(&p)))
         }
-        View::Stock(s) => one(request, ("stock", &s.id), s.version, &stock::StockOut::new(&s, now)),
+        View::Stock(s) => one(request, ("stock", &s.id), s.version, &stock::StockOut::new(&s, request.caller, now)),
         View::Stocks(page) => {
-            list(&ListOut::of(page, |s| s.id.to_string(), |s| stock::StockOut::new(&s, now)))
+            list(&ListOut::of(page, |s| s.id.to_string(), |s| stock::StockOut::new(&s, request.caller, now)))
         }
         View::StockAdded(rows) => Reply::json(StatusCode::OK, &bulk::BulkOut::from(rows)),
         View::Number(view) if request.endpoint.verb == "number_credentials" => {

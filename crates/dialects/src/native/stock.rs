@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::bulk::{is_csv, json, objects};
 use super::csv::rows;
 use super::page::{filter, page, search};
-use super::read::{self, COUNTRY, expect, path_id};
+use super::read::{self, COUNTRY, expect, no_body, path_id};
 use super::reply::{time, time_or_null};
 use super::words::{self, one_of};
 use crate::Request;
@@ -15,8 +15,8 @@ use crate::json::{self, Body, boolean, object, text, whole};
 use domain::e164::{Country, NumberType};
 use domain::error::{Error, Kind, Result, What};
 use domain::ids::StockId;
-use domain::stock::{Capabilities, Stock, StockNew, StockPatch, StockQuery, StockState};
-use domain::{Bag, Op};
+use domain::stock::{Capabilities, Hold, Stock, StockNew, StockPatch, StockQuery, StockState};
+use domain::{Bag, Caller, Op};
 
 const CENTS: &str = "a whole number of cents, 0 or more";
 const CAPABILITIES: &str = "an object of `voice`, `sms` and `fax`, each true or false";
@@ -114,6 +114,9 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
         kind: filter(request, "type", one_of(&NumberType::NAMES), NumberType::parse)?,
         available_at: (!all).then_some(request.now),
         q: search(request),
+        // Who asks is the request's to say.
+        buyer: None,
+        mode: None,
     };
     Ok(Op::StockList(query, page(request, StockId::parse)?))
 }
@@ -136,6 +139,15 @@ pub(super) fn update(request: &Request<'_>) -> Result<Op> {
 pub(super) fn delete(request: &Request<'_>) -> Result<Op> {
     request.caller.require_operator()?;
     Ok(Op::StockDelete(path_id(request, What::Stock, StockId::parse)?, expect(request)?))
+}
+
+pub(super) fn hold(request: &Request<'_>) -> Result<Op> {
+    no_body(request, What::Stock)?;
+    Ok(Op::StockHold(path_id(request, What::Stock, StockId::parse)?))
+}
+
+pub(super) fn unhold(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::StockUnhold(path_id(request, What::Stock, StockId::parse)?))
 }
 
 /// What a number can carry.
@@ -186,14 +198,19 @@ pub(super) struct StockOut {
     /// When it was put in stock.
     #[schema(format = DateTime)]
     created_at: String,
+    /// Until when it is reserved, for its holder and the operator to see; to all others it is not for sale meanwhile.
+    #[schema(required = true, format = DateTime)]
+    held_until: Option<String>,
     /// When it last changed.
     #[schema(format = DateTime)]
     updated_at: String,
 }
 
 impl StockOut {
-    /// As it is at `now`: a quarantine ends by itself.
-    pub(super) fn new(stock: &Stock, now: domain::Timestamp) -> Self {
+    /// As it is to a caller at `now`: a quarantine ends by itself, and so does a reservation.
+    pub(super) fn new(stock: &Stock, caller: &Caller, now: domain::Timestamp) -> Self {
+        let seen = |hold: &Hold| caller.is_operator() || caller.organization_id == Some(hold.organization_id);
+        let held = stock.held(now).filter(seen);
         let available = stock.is_available(now);
         let Stock {
             id,
@@ -208,7 +225,8 @@ impl StockOut {
             updated_at,
             version: _,
         } = stock;
-        let [on_sale, sold, quarantined] = words::STOCK_STATES;
+            hold: _,
+        let [on_sale, sold, quarantined, reserved] = words::STOCK_STATES;
         let (status, until) = match state {
             StockState::Sold(_) => (sold, None),
             StockState::Quarantined { number: _, until } if !available => (quarantined, Some(*until)),
@@ -216,6 +234,7 @@ impl StockOut {
         };
         Self {
             id: id.to_string(),
+            StockState::Available | StockState::Quarantined { .. } if held.is_some() => (reserved, None),
             e164: e164.to_string(),
             country: country.as_str().to_owned(),
             kind: kind.as_str(),
@@ -229,3 +248,4 @@ impl StockOut {
         }
     }
 }
+            held_until: time_or_null(held.map(|hold| hold.until)),

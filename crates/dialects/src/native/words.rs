@@ -54,6 +54,7 @@ schemas! {
     outcome: OUTCOMES;
     provider_kind: names(&ProviderKind::NAMES);
     role: names(&Role::NAMES);
+    posting: domain::ledger::Subject::KINDS;
     status: names(&Status::NAMES);
     stock_status: STOCK_STATES;
     switch: SWITCH;
@@ -65,7 +66,7 @@ pub(super) const ACTORS: [&str; 4] = ["operator", "key", "service", "person"];
 /// What `explain` comes to.
 pub(super) const OUTCOMES: [&str; 2] = ["route", "refuse"];
 /// The states of a number in stock.
-pub(super) const STOCK_STATES: [&str; 3] = ["available", "sold", "quarantined"];
+pub(super) const STOCK_STATES: [&str; 4] = ["available", "sold", "quarantined", "held"];
 /// What a number's status can be set to.
 pub(super) const SWITCH: [&str; 2] = ["active", "inactive"];
 

@@ -7,7 +7,7 @@ use domain::endpoint::{Endpoint, EndpointPatch};
 use domain::event::Event;
 use domain::ids::*;
 use domain::key::{DialectName, Key, KeyHash, KeyNew, Minted, Mode, Role, Scope};
-use domain::ledger::{Account, Entry};
+use domain::ledger::{Account, Entry, Subject};
 use domain::number::{Birth, Environment, Number, NumberSetup, Status, Wiring};
 use domain::organization::{Kyc, Organization};
 use domain::provider::{
@@ -54,6 +54,7 @@ pub(crate) fn entry() -> Entry {
         id: 9,
         posting_id: PostingId(uuid(3)),
         account: Account::Wallet,
+        subject: Subject::Rental(NumberId(uuid(7)), 3),
         amount: Micros(-15_001),
         balance_after: Micros(984_999),
         reason: "call".into(),
@@ -113,6 +114,11 @@ pub(crate) fn stock() -> Stock {
 }
 
 pub(crate) fn number() -> NumberView {
+/// The same, reserved for the organization of the tests' keys.
+pub(crate) fn held_stock() -> Stock {
+    stock().hold(OrganizationId(uuid(1)), now()).unwrap()
+}
+
     let sip_credentials = Credentials { username: "u7".into(), password: Sealed(vec![9; 9]) };
     let birth = Birth { now: now(), id: NumberId(uuid(7)), sip_credentials, environment: Environment::Live };
     let setup = NumberSetup { label: Some("front desk".into()), ..NumberSetup::default() };
@@ -168,6 +174,30 @@ pub(crate) fn call() -> Call {
 }
 
 pub(crate) fn event() -> Event {
+pub(crate) fn webhook() -> Webhook {
+    let wanted = vec!["call.completed".to_owned(), "number.purchased".to_owned()];
+    let new = WebhookPatch {
+        url: Some("https://example.com/hook".into()),
+        wanted: Some(Wanted { events: wanted.clone(), topics: wanted }),
+        active: None,
+    };
+    let id = (WebhookId(uuid(10)), Sealed(vec![9; 9]));
+    Webhook::create(OrganizationId(uuid(1)), DialectName("native".into()), id, new, now()).unwrap()
+}
+
+/// An event as it is sent.
+pub(crate) fn happening(about: About) -> Happening {
+    let Event { id, organization_id, name, actor, subject, data, at } = event();
+    Happening { id, organization_id, name: name.to_owned(), actor, subject, details: data, about, at }
+}
+
+pub(crate) fn delivery() -> Delivery {
+    let state = DeliveryState::Waiting(now());
+    let waiting =
+        Delivery { webhook_id: WebhookId(uuid(10)), happening: happening(About::Other), attempts: 0, state, last: None };
+    waiting.tried(Answer::Status(500, Some("broken".into())), now())
+}
+
     Event {
         id: EventId(uuid(9)),
         organization_id: OrganizationId(uuid(1)),

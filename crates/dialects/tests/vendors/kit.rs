@@ -62,6 +62,8 @@ pub(crate) fn number() -> NumberView {
         updated_at: now(),
         released_at: None,
         quarantined_until: None,
+        rented_until: Some(now()),
+        unpaid: false,
         version: 1,
     };
     let (domain, username) = ("sip.example.org".into(), "n7".into());
@@ -89,6 +91,7 @@ pub(crate) fn stock() -> Stock {
         monthly_cost: Micros::from_cents(300).unwrap(),
         capabilities: Capabilities::default(),
         state: StockState::Available,
+        hold: None,
         created_at: now(),
         updated_at: now(),
         version: 1,

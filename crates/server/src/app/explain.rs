@@ -1,7 +1,8 @@
 //! Where a call would go, and why: the call path's own decision, told.
 
-use domain::ids::NumberId;
-use domain::number::NumberRef;
+use domain::ids::{NumberId, ProviderId};
+use domain::number::{NumberRef, Status};
+use domain::provider::Offer;
 use domain::routing::{CallIn, CallerShown, Refusal, TrunkRoute};
 use domain::view::{Explanation, Outcome};
 use domain::{E164, Result, View, target};
@@ -49,7 +50,9 @@ impl App {
                 let order = target::order(&route.endpoint.targets, |_| 0);
                 let user = |i: &usize| route.endpoint.targets[*i].uri.with_user(text_of(dialled));
                 let targets: Vec<_> = order.iter().map(user).collect();
-                let reason = format!("The call goes to the endpoint “{}”.", route.endpoint.name);
+                let leaves = route.routed.number.status == Status::PortOut;
+                let until = if leaves { ", until the number has gone to another carrier (port_out)" } else { "" };
+                let reason = format!("The call goes to the endpoint “{}”{until}.", route.endpoint.name);
                 Explanation {
                     number: dialled,
                     outcome: Outcome::Route,

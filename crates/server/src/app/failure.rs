@@ -30,6 +30,16 @@ pub(crate) fn of_commit(error: CommitError) -> Error {
         CommitError::Guard(Guard::SlotsWithin(_, max)) => {
             Error::new(Kind::Slots, What::Number, format!("All {max} number slots are in use."))
         }
+        CommitError::Guard(Guard::ChurnWithin(_, max, _)) => super::churn::refused(max, None),
+        CommitError::Guard(Guard::HoldsWithin(_, _, at)) => super::holds::too_many(None, at),
+        CommitError::Guard(Guard::NumberUncalled(..)) => {
+            // Only a number that was given up in the moment in which its first call was answered; the next turn knows it.
+            Error::new(Kind::Stale, What::Number, "The number was called at the same moment; try again.")
+        }
+        CommitError::Guard(Guard::TestNumbersWithin(_, max)) => {
+            let words = format!("An organization holds at most {max} numbers for tests; release one first.");
+            Error::new(Kind::Slots, What::Number, words)
+        }
         CommitError::Guard(Guard::EndpointAt(..) | Guard::EndpointFollowed(..)) => Error::new(
             Kind::Stale,
             What::Endpoint,

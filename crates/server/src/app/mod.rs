@@ -9,9 +9,11 @@ mod agent_calls;
 mod agent_profiles;
 mod agents;
 mod calls;
+mod churn;
 mod endpoints;
 mod explain;
 mod failure;
+mod holds;
 mod keys;
 mod numbers;
 mod of_agent;
@@ -64,6 +66,17 @@ pub(crate) type Keep<'a> = &'a (dyn Fn(&View) -> KeptAnswer + Sync);
 /// One request as the operations see it.
 #[derive(Clone, Copy)]
 pub(crate) struct Ask<'a> {
+    /// Wakes who charges rents: money came in, or a setting changed.
+    pub(crate) rents: Arc<tokio::sync::Notify>,
+    /// Sends to places that tenants name.
+    pub(crate) outgoing: Guarded,
+    /// The simulated carrier, and the simulated phone network.
+    pub(crate) simulated: Arc<SimCarrier>,
+    pub(crate) network: Arc<SimNetwork>,
+    /// Asks carriers.
+    pub(crate) carriage: Arc<Carriage>,
+    /// Ends calls.
+    pub(crate) control: Control,
     /// Who asks.
     pub(crate) caller: &'a Caller,
     /// The time at which it is decided.
@@ -175,10 +188,13 @@ impl App {
             Op::NumberList(query, page) => return self.number_list(ask, &query, &page),
             Op::NumberListOfAgent(agent, page) => return self.number_list_of_agent(ask, &agent, &page),
             Op::NumberGet(number) => return self.number_get(ask, &number),
+            Op::StockHold(id) => Box::pin(self.stock_hold(ask, id)),
+            Op::StockUnhold(id) => Box::pin(self.stock_unhold(ask, id)),
             Op::NumberUpdate(number, patch, expect) => {
                 Box::pin(self.number_update(ask, number, patch, expect))
             }
             Op::NumberRelease(number, expect) => Box::pin(self.number_release(ask, number, expect)),
+            Op::NumberPortIn(provider, import) => Box::pin(self.number_port_in(ask, provider, import)),
             Op::NumberDelete(number, expect) => Box::pin(self.number_delete(ask, number, expect)),
             Op::NumberDeleteUnassigned(number) => Box::pin(self.number_delete_unassigned(ask, number)),
             Op::NumberRestore(number) => Box::pin(self.number_restore(ask, number)),
@@ -187,6 +203,7 @@ impl App {
                 return self.number_explain(ask, &text, from, caller.as_deref());
             }
             Op::CallList(query, page) => return self.call_list(ask, &query, &page),
+            Op::NumberPortOut(number, expect) => Box::pin(self.number_port_out(ask, number, expect)),
             Op::CallGet(id) => return self.call_get(ask, id),
             Op::AgentCallList(query, page) => return self.agent_call_list(ask, &query, &page),
             Op::AgentCallGet(id) => return self.agent_call_get(ask, id),

@@ -91,8 +91,8 @@ impl App {
                     "The agent has too much to be removed at once; remove its connectors or endpoints first.";
                 return Err(Error::new(Kind::Conflict, What::Agent, words));
             }
-            let mut changes = self.numbers_leave(ask, organization, numbers)?;
-            let mut guards = Vec::with_capacity(endpoints.len());
+            let mut commit = self.numbers_leave(ask, organization, numbers)?;
+            let Commit { changes, guards, answer: _ } = &mut commit;
             for endpoint in endpoints {
                 changes.push(Change::EndpointDelete(organization, endpoint.id, endpoint.version));
                 changes.push(ask.event(organization, "endpoint.deleted", endpoint.id));
@@ -101,7 +101,7 @@ impl App {
             // A number or an endpoint that arrives in this moment refuses the whole, and the next turn takes it along.
             changes.push(Change::AgentDelete(organization, id.clone(), agent.version));
             changes.push(ask.event(organization, "agent.deleted", &id));
-            self.commit(ask, Commit { changes, guards, answer: None }, View::Done).await
+            self.commit(ask, commit, View::Done).await
         })
     }
 
@@ -118,11 +118,11 @@ impl App {
                 numbers.extend(more);
             }
             let gone = numbers.iter().map(|number| number.e164).collect();
-            let mut changes = self.numbers_leave(ask, organization, numbers)?;
-            changes.push(Change::EndpointDelete(organization, id, endpoint.version));
-            changes.push(ask.event(organization, "endpoint.deleted", id));
-            let guards = vec![Guard::EndpointUnused(organization, id)];
-            self.commit(ask, Commit { changes, guards, answer: None }, View::EndpointGone(id, gone)).await
+            let mut commit = self.numbers_leave(ask, organization, numbers)?;
+            commit.changes.push(Change::EndpointDelete(organization, id, endpoint.version));
+            commit.changes.push(ask.event(organization, "endpoint.deleted", id));
+            commit.guards.push(Guard::EndpointUnused(organization, id));
+            self.commit(ask, commit, View::EndpointGone(id, gone)).await
         })
     }
 
@@ -132,21 +132,20 @@ impl App {
         ask: Ask<'_>,
         organization: OrganizationId,
         numbers: Vec<Number>,
-    ) -> Result<Vec<Change>> {
-        let mut changes = Vec::with_capacity(numbers.len() * 2);
+    ) -> Result<Commit> {
+        let mut all = Commit::default();
         if numbers.is_empty() {
-            return Ok(changes);
+            return Ok(all);
         }
         let settings =
             domain::organization::Settings::read(&self.organization_get(ask, organization)?.settings)?;
         for number in numbers {
-            changes.extend(self.number_leaving(
-                ask,
-                number.release(&settings, ask.now)?,
-                "number.released",
-            )?);
+            let next = number.release(&settings, ask.now)?;
+            let (_, commit) = self.number_leaving(ask, (&number, next), &settings, "number.released")?;
+            all.changes.extend(commit.changes);
+            all.guards.extend(commit.guards);
         }
-        Ok(changes)
+        Ok(all)
     }
 
     async fn endpoints_change(&self, ask: Ask<'_>, agent: &AgentId, rows: Vec<EndpointChange>) -> View {
@@ -226,6 +225,7 @@ impl App {
             let (mut seen, mut guards, mut rows, mut changes) =
                 (HashSet::new(), Vec::new(), Vec::new(), Vec::new());
             guards.extend(organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max)));
+            guards.extend(self.churn(ask, &organization, import.numbers.len() as u64)?);
             for text in &import.numbers {
                 let setup = NumberSetup {
                     endpoint_id: import.endpoint_id,

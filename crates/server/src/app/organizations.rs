@@ -72,14 +72,16 @@ impl App {
         if operators {
             ask.caller.require_operator()?;
         }
-        again!(expected, {
+        let done = again!(expected, {
             let before = self.organization_get(ask, id)?;
             expect(expected, before.version, What::Organization)?;
             let next = before.update(patch.clone(), ask.now)?;
             let event = ask.event(id, "organization.updated", id);
             let commit = one(before.version, next.clone(), next.version, Change::Organization, event);
             self.commit(ask, commit, View::Organization(next)).await
-        })
+        });
+        self.rents.notify_one();
+        done
     }
 
     pub(super) async fn key_create(&self, ask: Ask<'_>, id: OrganizationId, new: KeyNew) -> Result<View> {
@@ -151,6 +153,7 @@ impl App {
             let done = self.commit(unkept, Commit { changes, ..Commit::default() }, View::Done).await;
             let is_new = match done {
                 Err(error) if error.kind == Kind::Exists && ask.slot.is_some() => false,
+            self.rents.notify_one();
                 outcome => outcome.map(|_| true)?,
             };
             let entry = self.store.wallet_entry(id, posting_id).map_err(of_read)?;

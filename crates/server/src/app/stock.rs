@@ -4,7 +4,7 @@ use domain::ids::{OrganizationId, StockId};
 use domain::op::Expect;
 use domain::stock::{StockNew, StockPatch, StockQuery};
 use domain::view::RowResult;
-use domain::{Change, Commit, Error, Guard, Kind, Page, Result, Stock, Timestamp, View, What};
+use domain::{Change, Commit, Error, Guard, Intent, Kind, Page, Result, Stock, View, What};
 
 use super::failure::of_read;
 use super::{App, Ask, again, expect, one};
@@ -92,7 +92,7 @@ impl App {
                 Ok(generation) => last = Some(generation),
                 Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Internal) => return Err(error),
                 // Nobody's row is at fault: there is no room for all, and halves of it would be a matter of luck.
-                Err(error) if error.kind == Kind::Slots => {
+                Err(error) if matches!(error.kind, Kind::Slots | Kind::Limit) => {
                     for (index, _) in batch {
                         results[*index].result = Err(error.clone());
                     }
@@ -117,7 +117,9 @@ impl App {
     pub(super) fn stock_list(&self, ask: Ask<'_>, query: StockQuery, page: &Page<StockId>) -> Result<View> {
         // Tenants see what they can buy; who bought what is the operator's to know.
         let available_at = if ask.caller.is_operator() { query.available_at } else { Some(ask.now) };
-        self.store.stock_list(&StockQuery { available_at, ..query }, page).map(View::Stocks).map_err(of_read)
+        let mode = (!ask.caller.is_operator()).then_some(ask.caller.mode);
+        let buyer = ask.caller.organization_id;
+        self.store.stock_list(&StockQuery { available_at, buyer, mode, ..query }, &page).map(View::Stocks).map_err(of_read)
     }
 
     pub(super) async fn stock_update(
@@ -143,9 +145,14 @@ impl App {
         again!(expected, {
             let before = self.stock_get(id)?;
             expect(expected, before.version, What::Stock)?;
-            before.check_removable()?;
+            before.check_removable(ask.now)?;
             let event = ask.event(OrganizationId::NONE, "stock.deleted", id);
-            let changes = vec![Change::StockDelete(id, before.version), event];
+            let mut changes = vec![Change::StockDelete(id, before.version), event];
+            if before.state != StockState::Available && carriers::is_asked(before.network, ProviderKind::Managed) {
+                // It rested for a restore that cannot come any more.
+                let intent = Intent::release_stock(IntentId(clock::id()), &before, ask.now);
+                changes.push(Change::Intent(Box::new(intent)));
+            }
             self.commit(ask, Commit { changes, ..Commit::default() }, View::Done).await
         })
     }
@@ -154,8 +161,9 @@ impl App {
         self.store.stock_get(id).map_err(of_read)?.ok_or_else(|| Error::not_found(What::Stock))
     }
 
-    /// The stock that a buyer names, if it can be bought at this moment.
-    pub(super) fn stock_for_sale(&self, wanted: &domain::stock::StockRef, now: Timestamp) -> Result<Stock> {
+    /// The stock that a buyer names, if it can be bought at this moment: it is on sale, and nobody else has it reserved.
+    pub(super) fn stock_for_sale(&self, ask: Ask<'_>, wanted: &domain::stock::StockRef) -> Result<Stock> {
+        let buyer = ask.caller.organization_id;
         let (found, fits) = match wanted {
             domain::stock::StockRef::Id(id) => (self.store.stock_get(*id).map_err(of_read)?, true),
             domain::stock::StockRef::Number { e164, country, kind } => {
@@ -167,11 +175,12 @@ impl App {
                 (found, fits)
             }
         };
-        found.filter(|stock| fits && stock.is_available(now)).ok_or_else(not_available)
+        let seen = |stock: &Stock| fits && stock.network.is_for(ask.caller.mode);
+        found.filter(|stock| seen(stock) && stock.is_available_to(buyer, ask.now)).ok_or_else(not_available)
     }
 }
 
-/// The number cannot be bought: not there, sold, or resting. Which of the three is nobody else's business.
+/// The number cannot be bought: not there, sold, resting, or reserved. Which of them is nobody else's business.
 pub(super) fn not_available() -> Error {
     Error::new(Kind::Exists, What::Stock, "The number is not available.")
 }

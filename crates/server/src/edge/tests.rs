@@ -52,6 +52,7 @@ fn table(targets: &[String]) -> Live {
         organization_id: OWNER,
         e164: E164::from_u64(NUMBER).unwrap(),
         status: Status::Active,
+        unpaid: false,
         allow_inbound: true,
         provider_id: Some(trunk),
         endpoint_id: Some(endpoint),

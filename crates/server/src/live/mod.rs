@@ -88,7 +88,7 @@ impl Live {
                     self.write().indices(row.organization_id, row.endpoint_id, row.provider_id);
                 let mut slot = Slot::new(row.e164, row.id, organization);
                 (slot.endpoint, slot.trunk, slot.status) = (endpoint, trunk, row.status);
-                slot.allow_inbound = row.allow_inbound;
+                (slot.allow_inbound, slot.unpaid, slot.network) = (row.allow_inbound, row.unpaid, row.network);
                 self.numbers.put(slot);
             }
         }
@@ -163,6 +163,11 @@ impl Live {
     /// The number's route as the rules see it, for `explain`.
     pub(crate) fn number(&self, e164: E164) -> Option<NumberRoute> {
         let directory = self.read();
+    /// Wakes the refresher, for whoever has no reply to keep back.
+    pub(crate) fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
         routing::Table::number(&Reading { numbers: &self.numbers, directory: &directory }, e164)
     }
 
@@ -216,3 +221,4 @@ impl routing::Table for Reading<'_> {
 
 #[cfg(test)]
 mod tests;
+            unpaid: slot.unpaid,

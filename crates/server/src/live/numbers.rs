@@ -30,6 +30,10 @@ pub(crate) struct Slot {
     pub(crate) trunk: u32,
     /// Its state.
     pub(crate) status: Status,
+    /// Whether it is inactive because its rent is not paid.
+    pub(crate) unpaid: bool,
+    /// Which phone network it is part of.
+    pub(crate) network: Network,
     /// Whether calls may come in.
     pub(crate) allow_inbound: bool,
 }
@@ -46,6 +50,8 @@ impl Slot {
             endpoint,
             trunk,
             status: Status::Pending,
+            unpaid: false,
+            network: Network::Public,
             allow_inbound: false,
         }
     }

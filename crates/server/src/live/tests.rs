@@ -69,6 +69,7 @@ fn change() -> impl Strategy<Value = Changed> {
                 organization_id: OrganizationId(Uuid::from_u128(own)),
                 e164: E164::from_u64(DIGITS + digits).unwrap(),
                 status,
+                unpaid: id == 1,
                 allow_inbound,
                 provider_id: t.map(|t| ProviderId(Uuid::from_u128(t))),
                 endpoint_id: e.map(|e| EndpointId(Uuid::from_u128(e))),

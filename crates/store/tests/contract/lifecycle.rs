@@ -279,3 +279,58 @@ async fn an_answered_call_is_known_even_when_its_record_was_removed() {
     let refused = world.guarded(vec![world.funding(id, 1)], Guard::NumberUncalled(id, number.id)).await;
     assert!(matches!(refused, Err(CommitError::Guard(Guard::NumberUncalled(..)))));
 }
+
+/// A store as the version before wrote it.
+fn before_rents(path: &std::path::Path, created: Timestamp) {
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.execute_batch("CREATE TABLE migrations (number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL)").unwrap();
+    let scripts = [
+        include_str!("../../migrations/0001_tables.sql"),
+        include_str!("../../migrations/0002_search.sql"),
+        include_str!("../../migrations/0003_endpoint_bags.sql"),
+        include_str!("../../migrations/0004_agent_calls.sql"),
+        include_str!("../../migrations/0005_platforms_keys_calls.sql"),
+    ];
+    for (number, script) in (1..).zip(scripts) {
+        db.execute_batch(script).unwrap();
+        db.execute("INSERT INTO migrations (number, name) VALUES ($1, '')", [number]).unwrap();
+    }
+    let at = created.as_microsecond();
+    db.execute_batch(&format!(
+        "INSERT INTO organizations VALUES (zeroblob(16), 1, 'Org', 'approved', NULL, '{{}}', {at}, {at}, 1);
+         INSERT INTO holdings VALUES (zeroblob(16), 1);
+         INSERT INTO numbers VALUES (zeroblob(16), zeroblob(16), 1, 14155550100, 'US', 'local', 'active', 1, NULL, NULL,
+             zeroblob(16), 10000, 20000, 1, 0, 0, NULL, NULL, 'live', 1, 0, '{{}}', '{{}}', 'u', x'00', {at}, {at}, NULL, NULL, 1);
+         INSERT INTO postings VALUES (zeroblob(16), x'00000000000000000000000000000001', 'Cash', {at}, 1),
+             (zeroblob(16), x'00000000000000000000000000000002', 'number +14155550100 bought', {at}, 3),
+             (zeroblob(16), x'00000000000000000000000000000003', 'Call 3', {at}, 5);
+         INSERT INTO entries VALUES (zeroblob(16), 1, x'00000000000000000000000000000001', 'wallet', 9, 9),
+             (zeroblob(16), 2, x'00000000000000000000000000000001', 'funding', -9, -9),
+             (zeroblob(16), 3, x'00000000000000000000000000000002', 'wallet', -3, 6),
+             (zeroblob(16), 4, x'00000000000000000000000000000002', 'sales', 3, 3),
+             (zeroblob(16), 5, x'00000000000000000000000000000003', 'wallet', -1, 5),
+             (zeroblob(16), 6, x'00000000000000000000000000000003', 'sales', 1, 4);"
+    ))
+    .unwrap();
+}
+
+#[test]
+fn what_was_bought_before_rents_is_charged_from_its_next_month_on() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("store.db");
+    let created: Timestamp = "2020-01-31T23:59:58.123456Z".parse().unwrap();
+    before_rents(&path, created);
+    let store = store::Store::open(&format!("sqlite:{}", path.display())).unwrap();
+    let owner = OrganizationId(uuid::Uuid::nil());
+    let number = store.number_get(owner, NumberId(uuid::Uuid::nil())).unwrap().unwrap();
+    let next = (0..).find(|k| period_start(created, *k) >= number.rented_until).unwrap();
+    assert!(next > 60);
+    assert_eq!(number.rented_until, period_start(created, next), "to the microsecond");
+    // The clock is the database's: months have passed since this was written, none of which is due.
+    let just_before = number.rented_until.unwrap() - jiff::SignedDuration::from_micros(1);
+    assert_eq!(store.numbers_due(just_before, None, 9).unwrap(), []);
+    let subjects: Vec<_> = store.ledger_list(owner, &Page::first(9)).unwrap().items.iter().map(|e| e.subject).collect();
+    let call = Subject::Call(CallId(uuid::Uuid::from_u128(3)));
+    let (bought, cash) = (Subject::Purchase(None), Subject::Funding);
+    assert_eq!(subjects, [call, call, bought, bought, cash, cash]);
+}

@@ -112,6 +112,8 @@ fn of_stock() -> Vec<(Ask, View)> {
     ]
 }
 
+        (ask(&format!("POST /api/v1/stock/{STOCK}/hold")).by(owner()), View::Stock(held_stock())),
+        (ask(&format!("DELETE /api/v1/stock/{STOCK}/hold")).by(owner()), View::Done),
 fn of_numbers() -> Vec<(Ask, View)> {
     let view = || View::Number(Box::new(number()));
     let mut shown = number();
@@ -145,6 +147,7 @@ fn of_numbers() -> Vec<(Ask, View)> {
         (ask("POST /api/v1/numbers/14155550100/sip-credentials"), View::Number(Box::new(shown))),
         (ask("GET /api/v1/numbers/anything/explain?from=[::1]:5060"), View::Explanation(explanation)),
     ]
+        (ask(&format!("POST /api/v1/numbers/{NUMBER}/port-out")).header("if-match", "\"1\""), view()),
 }
 
 fn of_records() -> Vec<(Ask, View)> {

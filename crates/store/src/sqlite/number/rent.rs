@@ -31,14 +31,15 @@ pub(crate) fn unpaid(db: &Connection, after: u64, limit: u32) -> Result<Vec<Numb
     all(db, &sql, params![int(after), limit], read)
 }
 
-/// How many numbers an organization has bought or brought in since a time; counted up to `most`.
+/// How many numbers an organization has bought or brought in since a time; counted up to `most`. Those for tests are none.
 pub(crate) fn born(
     db: &Connection,
     organization: OrganizationId,
     since: Timestamp,
     most: u64,
 ) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM (SELECT 1 FROM numbers WHERE organization_id = $1 AND created_at > $2 LIMIT $3)";
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM numbers WHERE organization_id = $1 AND created_at > $2 \
+               AND network <> 'test' LIMIT $3)";
     Ok(one(db, sql, params![blob(organization), time(since), int(most)], |mut row| row.uint())?.unwrap_or(0))
 }
 
@@ -48,7 +49,8 @@ pub(crate) fn last_born(
     organization: OrganizationId,
     behind: u32,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let sql = "SELECT created_at FROM numbers WHERE organization_id = $1 ORDER BY created_at DESC LIMIT 1 OFFSET $2";
+    let sql = "SELECT created_at FROM numbers WHERE organization_id = $1 AND network <> 'test' \
+               ORDER BY created_at DESC LIMIT 1 OFFSET $2";
     one(db, sql, params![blob(organization), behind], |mut row| row.time())
 }
 
