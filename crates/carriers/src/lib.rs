@@ -11,9 +11,11 @@ use domain::E164;
 use domain::number::Network;
 use domain::provider::ProviderKind;
 
+pub mod account;
 pub mod simulated;
 mod stock;
 mod trunk;
+mod twilio;
 
 /// What can be asked of a carrier. Adding an operation: here; each carrier's folder says by the build where it must decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,8 @@ pub struct Reply<'a> {
     pub status: u16,
     /// The body, bounded by who received it.
     pub body: &'a [u8],
+    /// For how many seconds it asks to wait before the next request.
+    pub retry_after: Option<u64>,
 }
 
 /// What a carrier does with a question.
@@ -128,7 +132,7 @@ pub fn of(network: Network, kind: ProviderKind) -> &'static dyn Carrier {
     match (network, kind) {
         (Network::Simulated | Network::Test, _) => &simulated::Simulated,
         (Network::Public, ProviderKind::Managed) => &stock::Stock,
-        (Network::Public, ProviderKind::SipTrunk) => &trunk::Trunk,
+        (Network::Public, ProviderKind::SipTrunk | ProviderKind::Twilio) => &trunk::Trunk,
     }
 }
 
@@ -136,7 +140,7 @@ pub fn of(network: Network, kind: ProviderKind) -> &'static dyn Carrier {
 pub fn is_asked(network: Network, kind: ProviderKind) -> bool {
     match (network, kind) {
         (Network::Simulated | Network::Test, _) => true,
-        (Network::Public, ProviderKind::Managed | ProviderKind::SipTrunk) => false,
+        (Network::Public, ProviderKind::Managed | ProviderKind::SipTrunk | ProviderKind::Twilio) => false,
     }
 }
 
