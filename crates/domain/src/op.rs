@@ -298,6 +298,8 @@ impl Op {
             return op.is_read();
         }
         matches!(
+    /// Has the simulated network call a number that is for tests, and waits for the end of the call.
+    NumberRing(NumberRef, RingIn),
             self,
             Self::OrganizationList(_)
                 | Self::OrganizationGet(_)
@@ -332,3 +334,19 @@ impl Op {
         )
     }
 }
+/// A call that the simulated network is to place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RingIn {
+    /// Who calls; absent: some number.
+    pub from: Option<String>,
+    /// How long to talk, in seconds; absent: one.
+    pub hold_seconds: Option<u32>,
+    /// How long to let it ring, in seconds; absent: ten.
+    pub ring_seconds: Option<u32>,
+}
+
+impl RingIn {
+    /// The longest that either may take, in seconds: the request waits for the call.
+    pub const SECONDS_MAX: u32 = 60;
+}
+

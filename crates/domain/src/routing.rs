@@ -182,8 +182,6 @@ pub struct EndpointRoute {
     pub status: EndpointStatus,
     /// How many of its targets are switched on.
     pub targets_on: usize,
-}
-
     /// Which phone network it brings calls from.
     pub network: Network,
 }
@@ -194,6 +192,8 @@ impl TrunkRoute {
         let network = if id == ProviderId::SIMULATED { Network::Simulated } else { Network::Public };
         Self { id, organization_id, network }
     }
+}
+
 impl From<&Endpoint> for EndpointRoute {
     fn from(endpoint: &Endpoint) -> Self {
         let targets_on = endpoint.targets.iter().filter(|target| target.enabled).count();

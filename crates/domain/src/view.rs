@@ -156,6 +156,23 @@ pub enum View {
     KeyCreated(Key, crate::op::Secret),
     /// Keys.
     Keys(Paged<Key>),
+/// What became of a call of the simulated network's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rung {
+    /// `completed`, `refused`, `unreachable` or `cancelled`.
+    pub outcome: &'static str,
+    /// The status of the last answer, if there was one.
+    pub sip_status: Option<u16>,
+    /// Why, where the answer said so.
+    pub reason: Option<String>,
+    /// From the answer to the end.
+    pub talked_seconds: u64,
+    /// Packets of sound that were sent, and how many came back.
+    pub packets: (u32, u32),
+    /// What was said, line by line.
+    pub timeline: Vec<String>,
+}
+
     /// A key with its use.
     KeyUsed(Key, KeyUsage),
     /// Keys with their use.
@@ -209,6 +226,8 @@ pub enum View {
     /// Calls of an agent.
     AgentCalls(Paged<AgentCall>),
     /// Calls, and how many there are in all.
+    /// What became of a call of the simulated network's.
+    Rung(Box<Rung>),
     CallPage(Paged<Call>, u64),
     /// Calls by state.
     CallStats(Vec<CallCount>),

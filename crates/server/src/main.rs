@@ -1,6 +1,7 @@
 //! The binary `trunkline`: sockets, HTTP, the live table, the command line. What a command does is in `cli`.
 
 mod app;
+mod carriage;
 mod cli;
 mod clock;
 mod edge;

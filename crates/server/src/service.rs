@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::app::{App, PublicSip};
 use crate::edge::{EdgeHandle, EdgeParts, EdgeSettings, ListenerSettings};
 use crate::http::{Front, Health, Phase};
+use crate::carriage::{self, Accounts, Carriage};
 use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::key_uses::{self, KeyUses};
@@ -27,9 +28,10 @@ use crate::meter::Meter;
 use crate::settings::Settings;
 use crate::outgoing::Guarded;
 use crate::rental::Rental;
-use crate::sim::Sim;
+use crate::settings::Settings;
+use crate::sim::{Sim, SimCarrier, SimGround, SimNetwork};
 use crate::vault::{self, Vault};
-use crate::{clock, edge, http};
+use crate::{clock, edge, http, sim, webhooks};
 
 /// How often a stop looks whether transactions are still open.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
@@ -47,6 +49,8 @@ pub(crate) struct Service {
     /// The operator's key, where this start made it.
     pub(crate) new_admin_key: Option<String>,
     health: Arc<Health>,
+    /// Where a simulation's agents answer.
+    pub(crate) sim_agents: Option<SocketAddr>,
     edge: EdgeHandle,
     meter: Meter,
     store: Store,
@@ -63,7 +67,7 @@ impl Service {
         let files = Files::of(&settings.store)
             .with_context(|| format!("{}: not a file", store_named(&settings.store)))?;
         // Before anything takes the time.
-        let sim = settings.sim.then(|| Sim::open(|ending| files.beside(ending))).transpose()?.map(Arc::new);
+        let ground = settings.sim.then(|| SimGround::open(|ending| files.beside(ending), settings.sim_seed)).transpose()?;
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .install_recorder()
             .context("metrics can be installed once per process")?;
@@ -72,7 +76,8 @@ impl Service {
         let store = Store::open(&settings.store).with_context(|| store_named(&settings.store))?;
         let vault = open_vault(&settings, &files)?;
         let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin)?;
-        let live = Arc::new(Live::new());
+        let live = Arc::new(Live::with_vault(vault.clone()));
+        live.carriers_from(carrier_sources(&settings), settings.sim);
         refresh::build(&live, &store)?;
         let journal = Arc::new(Journal::open(&files.journal)?);
         let meter = Meter::start(store.clone(), Arc::clone(&journal), Arc::clone(&live)).await?;
@@ -89,7 +94,18 @@ impl Service {
             vault,
         let rents = Arc::new(tokio::sync::Notify::new());
         let simulated = Arc::new(SimCarrier::open(files.beside(".sim-carrier"))?);
-        let carriage = Arc::new(Carriage::new(store.clone(), Arc::clone(&live), Arc::clone(&simulated)));
+        let elsewhere = settings.sim.then(|| listener.local_addr().map(sim::twilio_url)).transpose()?;
+        let twilio_url = settings.twilio_url.clone().or(elsewhere);
+        let accounts = Accounts::new(vault.clone(), sip_url(&settings, &public), twilio_url)?;
+        let carriage =
+            Arc::new(Carriage::new(store.clone(), Arc::clone(&live), Arc::clone(&simulated), accounts));
+        let app = Arc::new(App {
+            simulated,
+            network,
+            carriage: Arc::clone(&carriage),
+            store: store.clone(),
+            live: Arc::clone(&live),
+            vault,
         let network = SimNetwork::new(Arc::clone(&live), sip.clone());
         let network = Arc::new(if ground.is_some() { network.apart().await } else { network });
             public,
@@ -99,6 +115,12 @@ impl Service {
         let identity = Identity::open(settings.issuers)?;
         let following: Vec<_> = identity.follow().map(tokio::spawn).collect();
         let front = Arc::new(Front::new(app, admin_key, identity));
+        let hooks = [tokio::spawn(webhooks::follow(Arc::clone(&app))), tokio::spawn(webhooks::prune(Arc::clone(&app)))];
+        let (sim, deciding) = match ground {
+            Some(ground) => Sim::start(ground, Arc::clone(&app)).await.map(|(sim, task)| (Some(Arc::new(sim)), Some(task)))?,
+            None => (None, None),
+        };
+        let sim_agents = sim.as_ref().map(|sim| sim.agents());
         let router = http::router(front, Arc::clone(&health), sim);
         let (stop_http, stopped) = oneshot::channel::<()>();
         let http = listener.local_addr()?;
@@ -118,12 +140,16 @@ impl Service {
             tokio::spawn(metrics_upkeep(upkeep)),
         ];
         tasks.extend(following);
+        tasks.push(tokio::spawn(carriage::follow(carriage)));
+        tasks.extend(deciding);
+        tasks.extend(hooks);
         health.enter(Phase::Ready);
         let drain = settings.drain;
         Ok(Self {
             http,
             sip,
             new_admin_key,
+            sim_agents,
             health,
         let rental = Rental { store: store.clone(), live: Arc::clone(&live), wake: rents };
             edge,

@@ -52,10 +52,19 @@ pub(crate) struct ServeArgs {
           value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
     sim: Option<bool>,
     /// Let a simulation listen on addresses that others reach
+    /// Where Twilio's APIs are, with {region} for a key's region [default: where Twilio says; with --sim the simulated one]
+    #[arg(long, env = "TRUNKLINE_TWILIO_URL", value_name = "URL", hide = true)]
+    twilio_url: Option<String>,
+    /// From where Twilio sends calls [default: the addresses that it publishes]
+    #[arg(long, env = "TRUNKLINE_TWILIO_SOURCES", value_delimiter = ',', value_name = "ADDRESSES", hide = true)]
+    twilio_sources: Option<Vec<String>>,
     #[arg(long, env = "TRUNKLINE_SIM_EXPOSED", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
     sim_exposed: Option<bool>,
 }
+    /// Which of its numbers a simulation puts on sale [default: 1]
+    #[arg(long, env = "TRUNKLINE_SIM_SEED", value_name = "NUMBER")]
+    sim_seed: Option<u64>,
 
 /// A SIP listener, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +89,20 @@ pub(crate) struct Settings {
     pub(crate) drain: Duration,
     /// Identity providers whose tokens are accepted.
     pub(crate) issuers: Vec<IssuerSettings>,
-    /// Whether this is a simulation.
+    /// Where Twilio's APIs are, if not where it says.
+    pub(crate) twilio_url: Option<String>,
+    /// From where Twilio sends calls, if not from where it says.
+    pub(crate) twilio_sources: Option<Vec<AddressRule>>,
+    /// Whether this is a simulation, and which.
     pub(crate) sim: bool,
 }
+    /// Whether what tenants name may be in our own network.
+    pub(crate) outgoing_private: Private,
 
 impl ServeArgs {
     /// Arguments for a service of this program's own, on loopback.
     pub(crate) fn embedded(store: String, http: SocketAddr, sip: SocketAddr, admin_key: String) -> Self {
+    pub(crate) sim_seed: u64,
         let (http, sip) = (Some(http.to_string()), Some(vec![format!("udp:{sip}"), format!("tcp:{sip}")]));
         Self { http, sip, store: Some(store), admin_key: Some(admin_key), ..Self::default() }
     }
@@ -124,6 +140,7 @@ impl ServeArgs {
 }
 
 fn from_file(path: &Path) -> anyhow::Result<ServeArgs> {
+            sim_seed: self.sim_seed.or(file.sim_seed).unwrap_or(1),
     let text = std::fs::read_to_string(path).with_context(|| format!("--config {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("--config {}", path.display()))
 }

@@ -90,6 +90,7 @@ fn sent_a_key(context: &Context) -> bool {
 fn field(name: &'static str) -> &'static str {
     match name {
         "stock_id" => "inventory_id",
+        | What::Intent
         "kind" => "type",
         "config" => "provider_config",
         "allowed_addresses" => "allowed_ips",

@@ -112,7 +112,7 @@ impl Dialect for Native {
             "number_restore" => numbers::restore(request),
             "number_credentials" => numbers::credentials(request),
             "number_explain" => explain::explain(request),
-            "number_port_out" => numbers::port_out(request),
+            "number_ring" => ring::ring(request),
             "call_list" => calls::list(request),
             "call_get" => calls::get(request),
             "event_list" => events::list(request),

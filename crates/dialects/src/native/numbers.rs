@@ -180,6 +180,10 @@ pub(super) struct NumberOut {
     /// The stock it was bought from.
     #[schema(required = true, format = "uuid")]
     stock_id: Option<String>,
+    /// Which phone network it is part of: the world's, or a simulation's. Numbers for tests cost nothing, and only the simulated
+    /// network calls them.
+    #[schema(schema_with = words::network)]
+    network: &'static str,
     /// Where its calls go.
     #[schema(required = true, format = "uuid")]
     endpoint_id: Option<String>,
@@ -244,6 +248,7 @@ impl From<&NumberView> for NumberOut {
             label,
             provider_id,
             stock_id,
+            network,
             setup_cost,
             monthly_cost,
             capabilities,
@@ -272,6 +277,7 @@ impl From<&NumberView> for NumberOut {
             label: label.clone(),
             provider_id: id_or_null(*provider_id),
             stock_id: id_or_null(*stock_id),
+            network: network.as_str(),
             endpoint_id: id_or_null(*endpoint_id),
             agent_id: id_or_null(agent_id.as_ref()),
             environment: environment.as_str(),

@@ -265,6 +265,37 @@ fn of_numbers(verb: &str) -> Operation {
                 .body(Shape::of::<bodies::Nothing>())
                 .body_optional()
         }
+        "number_credentials" => shown::<numbers::CredentialsOut>("Replace a number's SIP credentials")
+            .body(Shape::of::<bodies::Nothing>())
+            .body_optional(),
+        "number_ring" => shown::<ring::RungOut>("Have the simulated network call a number that is for tests")
+            .body(Shape::of::<ring::RingBody>())
+            .body_optional(),
+        "number_explain" => shown::<explain::ExplanationOut>("Say where a call would go, and why"),
+        _ => Operation::default(),
+    }
+}
+
+fn of_webhooks(verb: &str) -> Operation {
+    use webhooks::{DeliveryOut, WebhookOut};
+    match verb {
+        "webhook_create" => created::<WebhookOut>(
+            "Make a webhook; its signing secret is in the answer",
+            Shape::of::<bodies::WebhookCreate>(),
+        ),
+        "webhook_list" => listed::<WebhookOut>("List webhooks, without their secrets"),
+        "webhook_get" => shown::<WebhookOut>("Read a webhook"),
+        "webhook_update" => {
+            shown::<WebhookOut>("Change a webhook").body(Shape::of::<bodies::WebhookUpdate>())
+        }
+        "webhook_delete" => removed("Remove a webhook, with what waits for it"),
+        "webhook_deliveries" => {
+            listed::<DeliveryOut>("List what was sent to a webhook in the last 30 days, and what waits")
+        }
+        "webhook_retry" => Operation::new("Send an event to a webhook again")
+            .body(Shape::of::<bodies::Nothing>())
+            .body_optional()
+            .answer(202, "It will be sent at once.", Shape::of::<DeliveryOut>()),
         _ => Operation::default(),
     }
 }

@@ -66,6 +66,7 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Explanation(explanation) => {
             Reply::json(StatusCode::OK, &explain::ExplanationOut::from(explanation))
         }
+        View::Rung(rung) => Reply::json(StatusCode::OK, &ring::RungOut::from(*rung)),
         View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::from(*call)),
         View::Calls(page) => list(&ListOut::of(page, |c| c.id.to_string(), calls::CallOut::from)),
         View::Events(page) => list(&ListOut::of(page, |e| e.id.to_string(), events::EventOut::from)),

@@ -189,6 +189,9 @@ pub(super) struct StockOut {
     monthly_cost_cents: i64,
     /// What it carries.
     capabilities: CapabilitiesOut,
+    /// Which phone network it is part of: the world's, or a simulation's; numbers for tests are seen by test keys and the operator.
+    #[schema(schema_with = words::network)]
+    network: &'static str,
     /// Whether it can be bought.
     #[schema(schema_with = words::stock_status)]
     status: &'static str,
@@ -220,6 +223,7 @@ impl StockOut {
             setup_cost,
             monthly_cost,
             capabilities,
+            network,
             state,
             created_at,
             updated_at,
@@ -241,6 +245,7 @@ impl StockOut {
             setup_cost_cents: setup_cost.cents_floor(),
             monthly_cost_cents: monthly_cost.cents_floor(),
             capabilities: (*capabilities).into(),
+            network: network.as_str(),
             status,
             quarantined_until: time_or_null(until),
             created_at: time(*created_at),

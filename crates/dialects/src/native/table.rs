@@ -68,6 +68,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     post("/api/v1/numbers/{number}/port-out", "number_port_out", Area::Numbers),
     post("/api/v1/numbers/{number}/sip-credentials", "number_credentials", Area::Numbers),
     get("/api/v1/numbers/{number}/explain", "number_explain", Area::Numbers),
+    post("/api/v1/numbers/{number}/simulate-call", "number_ring", Area::Numbers),
     get("/api/v1/calls", "call_list", Area::Calls),
     get("/api/v1/calls/{id}", "call_get", Area::Calls),
     get("/api/v1/events", "event_list", Area::Events),

@@ -9,7 +9,7 @@ use domain::endpoint::EndpointKind;
 use domain::error::Kind;
 use domain::key::{Mode, Role};
 use domain::ledger::Account;
-use domain::number::{Environment, Status};
+use domain::number::{Environment, Network, Status};
 use domain::organization::Kyc;
 use domain::provider::ProviderKind;
 use domain::target::Transport;
@@ -51,6 +51,7 @@ schemas! {
     kyc: names(&Kyc::NAMES);
     mode: names(&Mode::NAMES);
     number_type: names(&NumberType::NAMES);
+    network: names(&Network::NAMES);
     outcome: OUTCOMES;
     provider_kind: names(&ProviderKind::NAMES);
     role: names(&Role::NAMES);
@@ -61,6 +62,17 @@ schemas! {
     transport: names(&Transport::NAMES);
 }
 
+    media_encryption: names(&domain::provider::MediaEncryption::NAMES);
+}
+
+/// What is to become of a delivery, or became.
+pub(super) const DELIVERY_STATES: [&str; 3] = ["waiting", "delivered", "given_up"];
+
+/// The events that a webhook can want.
+pub(super) fn wanted_events() -> utoipa::openapi::schema::Array {
+    let names: Vec<&'static str> =
+        std::iter::once(domain::webhook::EVERY).chain(domain::event::NAMES).collect();
+    utoipa::openapi::schema::ArrayBuilder::new().items(schema(&names)).min_items(Some(1)).build()
 /// Who acts, as told in events.
 pub(super) const ACTORS: [&str; 4] = ["operator", "key", "service", "person"];
 /// What `explain` comes to.

@@ -87,7 +87,15 @@ fn not_found(error: &Error) -> &'static str {
         What::Endpoint => "CONNECTORS_NOT_FOUND",
         What::Agent => "PROJECT_NOT_FOUND",
         What::Organization => "ACCOUNT_NOT_FOUND",
-        What::Key | What::Provider | What::Call | What::Ledger | What::Route | What::Request => "NOT_FOUND",
+        What::Key
+        | What::Provider
+        | What::Call
+        | What::Ledger
+        | What::Intent
+        | What::Webhook
+        | What::Delivery
+        | What::Route
+        | What::Request => "NOT_FOUND",
     }
 }
 
@@ -101,6 +109,9 @@ fn exists(what: What) -> &'static str {
         | What::Provider
         | What::Call
         | What::Ledger
+        | What::Intent
+        | What::Webhook
+        | What::Delivery
         | What::Route
         | What::Request => "CONFLICT",
     }

@@ -3,6 +3,7 @@
 use super::{Number, Status, Step};
 use crate::Timestamp;
 use crate::error::{Error, Kind, Result, What};
+use crate::ids::ProviderId;
 use crate::money::Micros;
 
 impl Number {
@@ -10,6 +11,13 @@ impl Number {
     pub fn acquired(&self, now: Timestamp) -> Result<Self> {
         let status = self.status.after(Step::Activate)?;
         Ok(Self { status, ..self.clone() }.changed_from(self, now))
+    }
+
+    /// Calls to it are sent to us from an account at its carrier: it is on that account's provider, and can be used.
+    pub fn attached(&self, provider: ProviderId, now: Timestamp) -> Result<Self> {
+        let pending = self.status == Status::Pending;
+        let status = if pending { self.status.after(Step::Activate)? } else { self.status };
+        Ok(Self { status, provider_id: Some(provider), ..self.clone() }.changed_from(self, now))
     }
 
     /// The carrier does not deliver it: it is gone, and rests for nobody.

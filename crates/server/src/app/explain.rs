@@ -30,7 +30,8 @@ impl App {
             // No address named: assume the way that the number's calls come.
             None => vec![match own.and_then(|n| n.trunk).and_then(|id| self.live.trunk(id)) {
                 Some(trunk) => trunk,
-                None => TrunkRoute { id: domain::ids::ProviderId(uuid::Uuid::nil()), organization_id: None },
+                None if own.is_some_and(|n| n.network.is_simulated()) => TrunkRoute::of(ProviderId::SIMULATED, None),
+                None => TrunkRoute::of(ProviderId(uuid::Uuid::nil()), None),
             }],
         };
         let visible = |t: &TrunkRoute| t.organization_id.is_none_or(|id| id == organization);

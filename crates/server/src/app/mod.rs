@@ -24,6 +24,7 @@ mod stock;
 mod trunks;
 mod views;
 
+mod test_stock;
 use domain::change::KeptAnswer;
 use domain::event::Event;
 use domain::ids::{EventId, OrganizationId};
@@ -31,15 +32,19 @@ use domain::{Bag, Caller, Change, Commit, Error, Op, Result, Timestamp, View, Wh
 use std::pin::Pin;
 use std::sync::Arc;
 use store::Store;
+use domain::intent::Slot;
 
 use crate::clock;
 use crate::key_uses::KeyUses;
 use crate::live::Live;
 use crate::vault::Vault;
+use crate::carriage::Carriage;
 
 /// How often a write that lost a race is decided again before its caller is told to try later.
 const RACES_MAX: usize = 16;
 
+use crate::sim::{SimCarrier, SimNetwork};
+use crate::outgoing::Guarded;
 /// Where SIP reaches us, as told to users.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicSip {
@@ -84,7 +89,7 @@ pub(crate) struct Ask<'a> {
     /// How to keep the answer for a repeat, where one can come.
     pub(crate) keep: Option<Keep<'a>>,
     /// Names the request among all repeats of it, where one can come.
-    pub(crate) slot: Option<[u8; 32]>,
+    pub(crate) slot: Option<Slot>,
 }
 
 impl Ask<'_> {
@@ -199,8 +204,9 @@ impl App {
             Op::NumberDeleteUnassigned(number) => Box::pin(self.number_delete_unassigned(ask, number)),
             Op::NumberRestore(number) => Box::pin(self.number_restore(ask, number)),
             Op::NumberCredentials(number) => Box::pin(self.number_credentials(ask, number)),
-            Op::NumberExplain(text, from, caller) => {
-                return self.number_explain(ask, &text, from, caller.as_deref());
+            Op::NumberRing(number, ring) => Box::pin(self.number_ring(ask, number, ring)),
+            Op::NumberExplain(text, from, caller, offer) => {
+                return self.number_explain(ask, &text, from, caller.as_deref(), offer);
             }
             Op::CallList(query, page) => return self.call_list(ask, &query, &page),
             Op::NumberPortOut(number, expect) => Box::pin(self.number_port_out(ask, number, expect)),
@@ -247,9 +253,13 @@ macro_rules! again {
     }};
 }
 use again;
+        let works = commit.changes.iter().any(|change| matches!(change, Change::Intent(_)));
 
 /// Checks the version that a caller expects.
 fn expect(expected: Option<u64>, version: u64, what: What) -> Result<()> {
+        if works {
+            self.carriage.nudge();
+        }
     match expected {
         Some(expected) if expected != version => {
             let words = format!("The {} was changed since you read it; read it again.", what.noun());

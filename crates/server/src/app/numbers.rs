@@ -2,12 +2,12 @@
 
 use carriers::{CarrierOp, Outcome};
 use domain::endpoint::Endpoint;
-use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId};
-use domain::number::{Environment, NumberPatch, NumberQuery, NumberRef, NumberSetup, Trust, Wiring};
+use domain::ids::{AgentId, EndpointId, IntentId, NumberId, OrganizationId, ProviderId};
+use domain::number::{Environment, NumberPatch, NumberQuery, NumberRef, NumberSetup, Status, Trust, Wiring};
 use domain::op::{Expect, Import};
 use domain::organization::{Imports, Settings};
 use domain::provider::ProviderKind;
-use domain::{Change, Commit, Error, Guard, Kind, Number, Organization, Page, Patch, Result, View, What};
+use domain::{Change, Commit, Error, Guard, Intent, Kind, Number, Organization, Page, Patch, Result, View, What};
 use store::NumberShown;
 
 use super::failure::of_read;
@@ -50,11 +50,8 @@ impl App {
         let (number, _) = self.imported(ask, (&organization, trust), provider, &import)?;
         let event = ask.event(organization.id, "number.imported", number.id);
         let changes = vec![Change::Number(Box::new(number.clone())), event];
-        let guards = organization
-            .number_slots
-            .map(|max| Guard::SlotsWithin(organization.id, max))
-            .into_iter()
-            .collect();
+        let slots = organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max));
+        let guards = slots.into_iter().chain(self.churn(ask, organization, 1)?).collect();
         let commit = Commit { changes, guards, answer: None };
         let view = self.number_view(ask, number)?;
         let done = self.commit(ask, commit, View::Number(Box::new(view))).await;
@@ -96,11 +93,7 @@ impl App {
             event: |_: &Number, count| {
                 ask.event_of_many(organization.id, "number.imported_many", provider, count)
             },
-            guards: organization
-                .number_slots
-                .map(|max| Guard::SlotsWithin(organization.id, max))
-                .into_iter()
-                .collect(),
+            guards: slots.into_iter().chain(churn).collect(),
             taken: TAKEN,
         };
         self.write_rows(rows, bulk, |number| number.id).await.map(View::Imported)
@@ -115,6 +108,8 @@ impl App {
         import: &Import,
     ) -> Result<(Number, Option<Guard>)> {
         let birth = self.birth(ask);
+        let churn = self.churn(ask, &organization, good as u64)?;
+        let slots = organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max));
         let found = self.wiring_of_setup(ask, &import.setup, birth.environment)?;
         let setup = (import.setup.clone(), found.as_wiring());
         let number = Number::import(organization.id, &import.e164, provider, setup, birth)?;
@@ -273,8 +268,37 @@ impl App {
         name: &'static str,
         view: View,
     ) -> Result<View> {
-        let changes = self.number_leaving(ask, next, name)?;
-        self.commit(ask, Commit { changes, ..Commit::default() }, view).await
+        again!(expected, {
+            let before = self.number_find(ask, &number)?;
+            expect(expected, before.version, What::Number)?;
+            let next = before.port_out(ask.now)?;
+            let changes = vec![
+                Change::Number(Box::new(next.clone())),
+                ask.event(next.organization_id, "number.porting_out", next.id),
+            ];
+            let view = self.number_view(ask, next)?;
+            self.commit(ask, Commit { changes, ..Commit::default() }, View::Number(Box::new(view))).await
+        })
+    }
+
+    /// A number that rests stays at its carrier, so that it can be restored; one that does not is given back, which is written
+    /// down with the rest. One that its carrier is yet to deliver cannot be given up: nobody knows yet what there is to give.
+    fn leaves_carrier(&self, ask: Ask<'_>, before: &Number, next: &Number, commit: &mut Commit) -> Result<()> {
+        // One that went to another carrier is no longer at ours.
+        let elsewhere = next.stock_id.is_none() || before.is_ported_away(next);
+        if elsewhere || !carriers::is_asked(next.network, ProviderKind::Managed) {
+            return Ok(());
+        }
+        if before.status == Status::Pending {
+            let words = "The number waits for its carrier; give it up when it is active.";
+            return Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
+        }
+        let rests = next.quarantined_until.is_some_and(|until| until > ask.now);
+        if before.status.is_held() && !rests {
+            let intent = Intent::release(IntentId(clock::id()), next, ask.now);
+            commit.changes.push(Change::Intent(Box::new(intent)));
+        }
+        Ok(())
     }
 
     /// What is written when a number is given up.

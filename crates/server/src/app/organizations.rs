@@ -146,7 +146,7 @@ impl App {
         // already, and reads the same entry back: money moves once.
         for use_of_key in 0_u64.. {
             let posting_id =
-                PostingId(ask.slot.map_or_else(clock::id, |slot| self.posting_of(&slot, use_of_key)));
+                PostingId(ask.slot.map_or_else(clock::id, |slot| self.posting_of(&slot.key, use_of_key)));
             let posting = Posting::funding(posting_id, id, amount, reason.clone(), ask.now);
             let changes = vec![Change::Posting(posting), ask.event(id, "ledger.posted", posting_id)];
             let unkept = Ask { keep: None, ..ask };
@@ -197,6 +197,11 @@ impl App {
 
     /// Adds an answer to be kept for an operation that could not keep it in its own commit, or that failed.
     pub(crate) async fn keep_later(&self, answer: domain::change::KeptAnswer) -> Result<()> {
+    /// The work at a carrier that a request began which was not answered.
+    pub(crate) fn begun(&self, slot: &[u8; 32], now: Timestamp) -> Result<Option<domain::intent::Slot>> {
+        Ok(self.store.intent_of_slot(slot, now).map_err(of_read)?.and_then(|intent| intent.slot))
+    }
+
         let commit = Commit { answer: Some(answer), ..Commit::default() };
         match self.store.commit(commit).await.map_err(super::failure::of_commit) {
             // Somebody kept it already: the first answer stands.

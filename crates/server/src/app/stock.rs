@@ -1,6 +1,6 @@
 //! The stock: what the operator sells.
 
-use domain::ids::{OrganizationId, StockId};
+use domain::ids::{IntentId, OrganizationId, StockId};
 use domain::op::Expect;
 use domain::stock::{StockNew, StockPatch, StockQuery};
 use domain::view::RowResult;
@@ -114,7 +114,8 @@ impl App {
         Ok(results)
     }
 
-    pub(super) fn stock_list(&self, ask: Ask<'_>, query: StockQuery, page: &Page<StockId>) -> Result<View> {
+    pub(super) async fn stock_list(&self, ask: Ask<'_>, query: StockQuery, page: Page<StockId>) -> Result<View> {
+        self.stock_tests(ask, query.country).await?;
         // Tenants see what they can buy; who bought what is the operator's to know.
         let available_at = if ask.caller.is_operator() { query.available_at } else { Some(ask.now) };
         let mode = (!ask.caller.is_operator()).then_some(ask.caller.mode);

@@ -2,10 +2,11 @@
 
 pub(crate) mod call;
 mod demo;
+mod doctor;
 pub(crate) mod echo_agent;
 mod explain;
 mod serve;
-mod timeline;
+pub(crate) mod timeline;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
     Call(call::CallArgs),
     /// Say where a call to a number would go, and why
     Explain(explain::ExplainArgs),
+    /// Check what must always hold of a store
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs a command.
@@ -46,6 +49,7 @@ pub(crate) fn main() -> ExitCode {
             Command::EchoAgent(args) => echo_agent::run(args).await,
             Command::Call(args) => call::run(args).await,
             Command::Explain(args) => explain::run(args).await,
+            Command::Doctor(args) => doctor::run(args).await,
         }
     });
     outcome.unwrap_or_else(|error| failed(&error))

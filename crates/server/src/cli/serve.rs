@@ -14,11 +14,11 @@ use crate::settings::ServeArgs;
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     start_log("info");
     let settings = args.resolve()?;
-    let sim = settings.sim;
     let service = Service::start(settings).await?;
     println!("trunkline {} is ready", env!("CARGO_PKG_VERSION"));
-    if sim {
+    if let Some(agents) = service.sim_agents {
         println!("  SIMULATION: the clock, the carrier and the callers under /sim are not real");
+        println!("  agents that answer: sip:echo@{agents} (busy, reject-503, no-answer, slow-1500, hangup-3, silent)");
     }
     println!("  http  http://{}", service.http);
     for (transport, address) in &service.sip {

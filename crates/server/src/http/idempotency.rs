@@ -2,7 +2,7 @@
 //!
 //! A key is bound to organization, method and path, and the body's hash. While a first request runs in this process its slot
 //! is in `running`; its answer is kept in the same transaction as its work, so there is no moment at which one is stored
-//! without the other. Two nodes that run the same request at once are told apart by the store: one slot, one commit.
+//! without the other. Work at a carrier outlives its request: its intent holds the slot until there is an answer. Two nodes that run the same request at once are told apart by the store: one slot, one commit.
 
 use dialects::Reply;
 use domain::caller::Actor;
@@ -35,8 +35,8 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// Names the request among all repeats of it.
-    pub(super) fn slot(&self) -> Slot {
-        self.slot
+    pub(super) fn slot(&self) -> domain::intent::Slot {
+        domain::intent::Slot { key: self.slot, body: self.body }
     }
 }
 
@@ -83,7 +83,11 @@ impl Idempotency {
         let ticket = Ticket { slot, body, running: Arc::clone(&self.running) };
         match app.answer_kept(&slot)? {
             Some(kept) if is_fresh(&kept, request.now) => again(app, &kept, &ticket).map(Repeat::Again),
-            Some(_) | None => Ok(Repeat::First(ticket)),
+            Some(_) | None => match app.begun(&slot, request.now)? {
+                Some(begun) if begun.body != body => Err(reused()),
+                // The first one's process died over it: its work is found by the same name, and answered from there.
+                Some(_) | None => Ok(Repeat::First(ticket)),
+            },
         }
     }
 
@@ -121,11 +125,15 @@ fn is_fresh(kept: &KeptAnswer, now: Timestamp) -> bool {
 /// The first answer, opened; another body under the same key is refused.
 fn again(app: &App, kept: &KeptAnswer, ticket: &Ticket) -> Result<Reply> {
     if kept.body != ticket.body {
-        let words = "This `Idempotency-Key` was used with another request; choose a new one.";
-        return Err(Error::new(Kind::KeyReused, What::Request, words));
+        return Err(reused());
     }
     let opened = app.vault.open(&Sealed(kept.sealed.clone()), &ticket.slot);
     opened.as_deref().and_then(unpacked).ok_or_else(|| Error::internal("a kept answer does not open"))
+}
+
+fn reused() -> Error {
+    let words = "This `Idempotency-Key` was used with another request; choose a new one.";
+    Error::new(Kind::KeyReused, What::Request, words)
 }
 
 /// Which refusals are final answers. Those that a client mends and sends again under the same key are not kept, nor are

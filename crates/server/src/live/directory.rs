@@ -89,6 +89,12 @@ impl Directory {
     }
 
     /// A tenant's money moved.
+    /// Trunks whose callers are asked for a password.
+    pub(super) guards: Guards,
+    /// Sockets of this process's own from which the simulated network calls.
+    simulated: Vec<SocketAddr>,
+    /// Carriers at which organizations have accounts.
+    pub(super) carriers: Carriers,
     pub(crate) fn put_balance(&mut self, id: OrganizationId, balance: Micros) {
         if let Some(mut tenant) = self.organizations.get(id).copied() {
             tenant.route.balance = balance;
@@ -180,6 +186,33 @@ impl Directory {
         let endpoint = endpoint.map_or(NONE, |id| self.endpoints.index(id));
         let trunk = trunk.map_or(NONE, |id| self.trunks.index(id));
         (self.organizations.index(organization), endpoint, trunk)
+    }
+
+    /// The same for one socket: the simulated network is known by its own, not by an address that others share.
+    pub(crate) fn trunks_of(&self, source: SocketAddr) -> Vec<TrunkRoute> {
+        let mut found = self.trunks_from(source.ip());
+        let own = SocketAddr::new(source.ip().to_canonical(), source.port());
+        if self.simulated.contains(&own) {
+            found.push(TrunkRoute::of(ProviderId::SIMULATED, None));
+        }
+        if self.is_carrier(source) {
+            found.push(Carriers::unnamed());
+        }
+        found
+    }
+
+    /// Whether a socket is that of a carrier at which organizations have accounts.
+    pub(super) fn is_carrier(&self, source: SocketAddr) -> bool {
+        let own = SocketAddr::new(source.ip().to_canonical(), source.port());
+        self.carriers.calls_from(source) || (self.carriers.simulated && self.simulated.contains(&own))
+    }
+
+    /// The simulated network calls from a socket, or (`false`) does no longer.
+    pub(crate) fn put_simulated(&mut self, source: SocketAddr, calls: bool) {
+        self.simulated.retain(|known| *known != source);
+        if calls {
+            self.simulated.push(source);
+        }
     }
 
     /// The organization behind a small integer.

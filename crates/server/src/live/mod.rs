@@ -82,6 +82,19 @@ impl Live {
             Changed::EndpointGone(id) => self.write().put_endpoint(id, None),
             Changed::Provider(provider) => self.write().put_provider(provider.id, Some(provider)),
             Changed::ProviderGone(id) => self.write().put_provider(id, None),
+/// A socket from which the simulated network calls.
+#[derive(Debug)]
+pub(crate) struct Simulated {
+    live: Arc<Live>,
+    source: SocketAddr,
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        self.live.write().put_simulated(self.source, false);
+    }
+}
+
             Changed::Number(row) if !row.status.is_held() => self.numbers.remove(row.e164, row.id),
             Changed::Number(row) => {
                 let (organization, endpoint, trunk) =
@@ -178,6 +191,54 @@ impl Live {
 
     /// Whether an address range shares an address with an endpoint's source addresses.
     pub(crate) fn is_endpoint_address(&self, rule: &AddressRule) -> bool {
+    /// Every trunk that a call from a socket may have come through.
+    pub(crate) fn trunks_of(&self, source: SocketAddr) -> Vec<TrunkRoute> {
+        self.read().trunks_of(source)
+    }
+
+    /// From where carriers send calls at which organizations have accounts; in a simulation, its network is one of them.
+    pub(crate) fn carriers_from(&self, sources: CarrierSources, simulated: bool) {
+        self.write().carriers.from(sources, simulated);
+    }
+
+    /// The account that a call to a number came through, if the number is in one and a socket is its carrier's.
+    pub(crate) fn account_of(&self, e164: E164, source: SocketAddr) -> Option<TrunkRoute> {
+        let directory = self.read();
+        if !directory.is_carrier(source) {
+            return None;
+        }
+        let slot = self.numbers.get(e164)?;
+        let id = directory.trunk_at(slot.trunk).filter(|id| directory.carriers.is_account(*id))?;
+        directory.trunk(id).map(|trunk| TrunkRoute::of(id, trunk.organization_id))
+    }
+
+    /// Calls from a socket are the simulated network's for as long as what is given back lives.
+    pub(crate) fn simulate(self: &Arc<Self>, source: SocketAddr) -> Simulated {
+        self.write().put_simulated(source, true);
+        Simulated { live: Arc::clone(self), source }
+    }
+
+    /// Who may call from a socket.
+    pub(crate) fn sources(&self, source: SocketAddr) -> Sources {
+        let directory = self.read();
+        let mut open = directory.trunks_of(source);
+        let known = !open.is_empty();
+        open.retain(|trunk| !directory.guards.holds(trunk.id));
+        let asks = directory.guards.any_takes(source.ip());
+        Sources { open, known, asks }
+    }
+
+    /// Whether a call to a number needs a proof that a caller from here can give.
+    pub(crate) fn asks_for(&self, e164: E164, source: IpAddr) -> bool {
+        let trunk = self.number(e164).and_then(|number| number.trunk);
+        trunk.is_some_and(|trunk| self.read().guards.takes(trunk, source))
+    }
+
+    /// The trunks that a caller from an address with this user name may be, with what verifies it.
+    pub(crate) fn guards_named(&self, username: &str, source: IpAddr) -> Vec<(ProviderId, Secret)> {
+        self.read().guards.named(username, source)
+    }
+
         self.read().is_endpoint_address(rule)
     }
 
@@ -222,3 +283,4 @@ impl routing::Table for Reading<'_> {
 #[cfg(test)]
 mod tests;
             unpaid: slot.unpaid,
+            network: slot.network,

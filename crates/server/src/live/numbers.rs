@@ -6,7 +6,7 @@
 
 use domain::E164;
 use domain::ids::NumberId;
-use domain::number::Status;
+use domain::number::{Network, Status};
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock};

@@ -5,53 +5,90 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use dialects::Reply;
-use domain::{Error, Kind, Result, What};
+use domain::e164::{Country, NumberType};
+use domain::ids::OrganizationId;
+use domain::number::Network;
+use domain::organization::Kyc;
+use domain::{E164, Error, Kind, Result, What};
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 use super::body::Body;
-use super::{Sim, clock as sim_clock};
+use super::carrier::{Behaviour, Selector, Verdict};
+use super::network::Ring;
+use super::{Sim, clock as sim_clock, kyc};
 use crate::clock;
 use crate::http::Front;
 
 /// The largest body, in bytes.
 const BODY_MAX: usize = 64 << 10;
+/// The most numbers that are put on sale at a time.
+const STOCK_MAX: u64 = 1_000;
+/// The longest that a carrier can be told to take, in milliseconds.
+const DELAY_MAX: u64 = 600_000;
+/// The longest that a call can be held or let ring, in seconds.
+const CALL_MAX: u64 = 3_600;
+/// Who calls where nobody is named.
+const CALLER: &str = "+12125550199";
 
 /// The simulation's paths.
 pub(crate) fn router(sim: Arc<Sim>) -> Router<Arc<Front>> {
-    let take =
-        move |State(front): State<Arc<Front>>, request: Request| exchange(front, Arc::clone(&sim), request);
+    let take = move |State(front): State<Arc<Front>>, request: Request| exchange(front, Arc::clone(&sim), request);
     Router::new().route("/sim", any(take.clone())).route("/sim/{*rest}", any(take))
 }
 
 async fn exchange(front: Arc<Front>, sim: Arc<Sim>, request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answer = |body: Vec<u8>| async move { sim.answer(&method, &path, &body) };
+    let answer = |body: Vec<u8>| async move { sim.answer(&method, &path, &body).await };
     front.operator_exchange(request, BODY_MAX, answer).await
 }
 
 impl Sim {
-    fn answer(&self, method: &Method, path: &str, body: &[u8]) -> Result<Reply> {
+    async fn answer(&self, method: &Method, path: &str, body: &[u8]) -> Result<Reply> {
         let segments: Vec<_> = path.trim_start_matches("/sim").split('/').filter(|s| !s.is_empty()).collect();
-        match (segments.as_slice(), method.as_str()) {
-            (["clock"], "GET") => Ok(self.clock_reply()),
-            (["clock"], "POST") => self.clock_move(body),
-            (["clock"], _) => {
+        match (method.as_str(), segments.as_slice()) {
+            ("GET", []) => Ok(self.about()),
+            ("GET", ["clock"]) => Ok(self.clock_reply()),
+            ("POST", ["clock"]) => self.clock_move(Body::read(body)?),
+            ("GET", ["carrier"]) => Ok(ok(&json!({"numbers": self.app.simulated.books()}))),
+            ("POST", ["stock"]) => self.stock(Body::read(body)?).await,
+            ("POST", ["purchases"]) => self.purchases(Body::read(body)?),
+            ("POST", ["purchases", number, "settle"]) => self.settle(number, Body::read(body)?).await,
+            ("POST", ["kyc"]) => self.kyc(Body::read(body)?).await,
+            ("POST", ["calls"]) => self.call(Body::read(body)?),
+            ("GET", ["calls", id]) => self.call_get(id),
+            (_, [] | ["clock" | "carrier" | "stock" | "purchases" | "kyc" | "calls"])
+            | (_, ["purchases", _, "settle"] | ["calls", _]) => {
                 Err(Error::new(Kind::MethodNotAllowed, What::Route, "This path does not take that method."))
             }
             _ => Err(Error::new(Kind::NotFound, What::Route, "There is no such path.")),
         }
     }
 
-    fn clock_reply(&self) -> Reply {
-        let moved = self.clock.moved().as_secs();
-        Reply::json(StatusCode::OK, &json!({"now": clock::now().to_string(), "moved_seconds": moved}))
+    /// What there is.
+    fn about(&self) -> Reply {
+        let agent = self.agents.address();
+        let source = self.app.network.source().map(|at| at.to_string());
+        let kinds = carriers::simulated::numbers::kinds();
+        let sold = kinds.map(|(country, kind)| json!({"country": country.as_str(), "type": kind.as_str()}));
+        ok(&json!({
+            "now": clock::now().to_string(),
+            "seed": self.seed,
+            "agents": {"address": agent.to_string(), "echo": format!("sip:echo@{agent}")},
+            "network": {"address": source, "provider_id": domain::ids::ProviderId::SIMULATED.to_string()},
+            "stock": sold.collect::<Vec<_>>(),
+        }))
     }
 
-    fn clock_move(&self, body: &[u8]) -> Result<Reply> {
-        let mut body = Body::read(body)?;
+    fn clock_reply(&self) -> Reply {
+        let moved = self.clock.moved().as_secs();
+        ok(&json!({"now": clock::now().to_string(), "moved_seconds": moved}))
+    }
+
+    fn clock_move(&self, mut body: Body) -> Result<Reply> {
         let by = body.whole("advance_seconds", 0..=sim_clock::MOVED_MAX.as_secs())?;
         let to = body.time("now")?;
         body.finish()?;
@@ -65,5 +102,159 @@ impl Sim {
             }
         };
         Ok(self.clock_reply())
+    }
+
+    async fn stock(&self, mut body: Body) -> Result<Reply> {
+        let country = body.country()?.ok_or_else(|| Error::missing(What::Request, "country"))?;
+        let kind = body.take("type", "local, mobile or toll_free", |v| v.as_str().and_then(NumberType::parse))?;
+        let kind = kind.unwrap_or(NumberType::Local);
+        let count = body.whole("count", 1..=STOCK_MAX)?.unwrap_or(10);
+        let prices = ["setup_cost_cents", "monthly_cost_cents"].map(|name| body.whole(name, 0..=1_000_000_000));
+        body.finish()?;
+        let [setup, monthly] = prices;
+        let price = domain::stock::StockPatch {
+            setup_cost_cents: setup?.and_then(|cents| i64::try_from(cents).ok()),
+            monthly_cost_cents: monthly?.and_then(|cents| i64::try_from(cents).ok()),
+            ..Default::default()
+        };
+        if !carriers::simulated::numbers::kinds().any(|known| known == (country, kind)) {
+            let words = "The simulated carrier has no numbers of this country and type; `GET /sim` lists those it has.";
+            return Err(Error::invalid(What::Request, "country", words));
+        }
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let made = self.app.stock_offers((country, kind), (Network::Simulated, self.seed, count), clock::now()).await?;
+        let mut rows = Vec::with_capacity(made.len());
+        for stock in made {
+            let stock = self.app.stock_priced(stock, price).await?;
+            let cents = (stock.setup_cost.cents_floor(), stock.monthly_cost.cents_floor());
+            rows.push(json!({
+                "id": stock.id.to_string(), "e164": stock.e164.to_string(),
+                "setup_cost_cents": cents.0, "monthly_cost_cents": cents.1,
+            }));
+        }
+        Ok(Reply::json(StatusCode::CREATED, &json!({"data": rows})))
+    }
+
+    fn purchases(&self, mut body: Body) -> Result<Reply> {
+        let number = body.number("e164")?;
+        let country = body.country()?;
+        let all = body.take("all", "true", |v| (v == &Value::Bool(true)).then_some(()))?;
+        let outcome = body.take("outcome", "ok, fail, pending or slow", |v| v.as_str().and_then(verdict_of))?;
+        let delay = body.whole("delay_ms", 0..=DELAY_MAX)?;
+        let times = body.whole("times", 1..=1_000_000)?;
+        body.finish()?;
+        let (verdict, slow) = outcome.ok_or_else(|| Error::missing(What::Request, "outcome"))?;
+        let selector = match (number, country, all) {
+            (Some(number), None, None) => Selector::Number(number),
+            (None, Some(country), None) => Selector::Country(country),
+            (None, None, Some(()) | None) => Selector::All,
+            _ => {
+                let words = "Name one of `e164`, `country` and `all`.";
+                return Err(Error::invalid(What::Request, "e164", words));
+            }
+        };
+        let delay = Duration::from_millis(delay.unwrap_or(if slow { 2_000 } else { 0 }));
+        let times = times.and_then(|times| u32::try_from(times).ok());
+        if !self.app.simulated.behave(Behaviour { selector, verdict, delay, times }) {
+            return Err(Error::new(Kind::Conflict, What::Request, "Too many such rules wait; begin a new simulation."));
+        }
+        Ok(Reply::empty(StatusCode::NO_CONTENT))
+    }
+
+    async fn settle(&self, number: &str, mut body: Body) -> Result<Reply> {
+        let outcome = body.take("outcome", "ok or fail", |v| match v.as_str()? {
+            "ok" => Some(true),
+            "fail" => Some(false),
+            _ => None,
+        })?;
+        body.finish()?;
+        let delivered = outcome.ok_or_else(|| Error::missing(What::Request, "outcome"))?;
+        let none = || Error::new(Kind::NotFound, What::Number, "The simulated carrier has no such purchase pending.");
+        let text = percent_encoding::percent_decode_str(number).decode_utf8_lossy();
+        let number = E164::from_digits(text.trim_start_matches('+')).ok_or_else(none)?;
+        let settled = self.app.simulated.settle(number, delivered);
+        if !settled.map_err(|error| Error::internal(error.to_string()))? {
+            return Err(none());
+        }
+        // The next look would come by itself, a little later.
+        self.app.carriage.settle_number(number).await;
+        Ok(Reply::empty(StatusCode::NO_CONTENT))
+    }
+
+    async fn kyc(&self, mut body: Body) -> Result<Reply> {
+        let id = body.take("organization_id", "a UUID", |v| v.as_str().and_then(OrganizationId::parse))?;
+        let decision = body.take("decision", "approved, declined, pending, initiated or not_submitted", |v| {
+            v.as_str().and_then(Kyc::parse)
+        })?;
+        let after = body.whole("after_seconds", 0..=sim_clock::MOVED_MAX.as_secs())?.unwrap_or(0);
+        body.finish()?;
+        let id = id.ok_or_else(|| Error::missing(What::Request, "organization_id"))?;
+        let decision = decision.ok_or_else(|| Error::missing(What::Request, "decision"))?;
+        if after == 0 {
+            kyc::set(&self.app, id, decision).await?;
+        } else {
+            kyc::set(&self.app, id, Kyc::Pending).await?;
+            let after = jiff::SignedDuration::from_secs(i64::try_from(after).unwrap_or(i64::MAX));
+            let at = clock::now().checked_add(after).map_err(|error| Error::internal(error.to_string()))?;
+            self.decisions.keep(id, decision, at)?;
+        }
+        Ok(Reply::empty(StatusCode::NO_CONTENT))
+    }
+
+    fn call(&self, mut body: Body) -> Result<Reply> {
+        let to = body.take("to", "a number to dial", dialled)?.ok_or_else(|| Error::missing(What::Request, "to"))?;
+        let from = body.take("from", "a number that calls", dialled)?.unwrap_or_else(|| CALLER.to_owned());
+        let hold = Duration::from_secs(body.whole("hold_seconds", 0..=CALL_MAX)?.unwrap_or(1));
+        let ring = Duration::from_secs(body.whole("ring_seconds", 1..=CALL_MAX)?.unwrap_or(60));
+        let transport = body.take("via", "udp or tcp", |v| match v.as_str()? {
+            "udp" => Some(sip::Transport::Udp),
+            "tcp" => Some(sip::Transport::Tcp),
+            _ => None,
+        })?;
+        body.finish()?;
+        if !self.app.network.reaches(transport) {
+            return Err(Error::invalid(What::Request, "via", "`via` names a transport that no listener takes."));
+        }
+        let busy = || Error::new(Kind::Limit, What::Call, "Too many simulated calls are up; try again.");
+        let id = self.app.network.begin(Ring { to, from, hold, ring, transport }).ok_or_else(busy)?;
+        Ok(Reply::json(StatusCode::ACCEPTED, &json!({"id": id.to_string()})))
+    }
+
+    fn call_get(&self, id: &str) -> Result<Reply> {
+        let found = Uuid::try_parse(id).ok().and_then(|id| self.app.network.call(id));
+        found.map(|call| ok(&call)).ok_or_else(|| Error::not_found(What::Call))
+    }
+}
+
+fn ok(body: &Value) -> Reply {
+    Reply::json(StatusCode::OK, body)
+}
+
+/// An outcome, and whether it takes its time unless told how long.
+fn verdict_of(word: &str) -> Option<(Verdict, bool)> {
+    match word {
+        "ok" => Some((Verdict::Deliver, false)),
+        "slow" => Some((Verdict::Deliver, true)),
+        "fail" => Some((Verdict::Refuse, false)),
+        "pending" => Some((Verdict::Pend, false)),
+        _ => None,
+    }
+}
+
+/// What can stand as a number in a SIP address.
+fn dialled(value: &Value) -> Option<String> {
+    let text: String = value.as_str()?.chars().filter(|c| !c.is_whitespace()).collect();
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    (plain && (1..=40).contains(&text.len())).then_some(text)
+}
+
+impl Body {
+    fn country(&mut self) -> Result<Option<Country>> {
+        self.take("country", "a country's two letters", |v| v.as_str().and_then(Country::parse))
+    }
+
+    fn number(&mut self, field: &'static str) -> Result<Option<E164>> {
+        let must = "a phone number such as +14155550100";
+        self.take(field, must, |v| v.as_str().and_then(|text| E164::parse(text).ok()).map(|(number, _)| number))
     }
 }

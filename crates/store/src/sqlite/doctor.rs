@@ -9,7 +9,7 @@ use crate::error::StoreError;
 const NAMED_MAX: usize = 10;
 
 /// What is checked: a sentence, and a statement whose first column names each row at fault.
-const CHECKS: [(&str, &str); 23] = [
+const CHECKS: [(&str, &str); 26] = [
     (
         "the entries of a posting do not sum to zero",
         "SELECT posting_id FROM entries GROUP BY organization_id, posting_id HAVING sum(amount) <> 0",
@@ -129,6 +129,23 @@ const CHECKS: [(&str, &str); 23] = [
         "a counter is behind what it has given",
         "SELECT generation FROM meta WHERE generation < (SELECT coalesce(max(generation), 0) FROM change_log) \
          OR alias < (SELECT coalesce(max(alias), 0) FROM numbers) OR entry < (SELECT coalesce(max(id), 0) FROM entries)",
+    ),
+    (
+        "a carrier is asked for a number that does not wait for it",
+        "SELECT i.id FROM intents i WHERE i.progress = 'open' AND i.work = 'acquire' AND NOT EXISTS (SELECT 1 FROM numbers n \
+         WHERE n.organization_id = i.organization_id AND n.id = i.number_id AND n.status = 'pending' AND n.e164 = i.e164)",
+    ),
+    (
+        "a number waits for a carrier that is not asked",
+        "SELECT n.id FROM numbers n WHERE n.status = 'pending' AND n.network <> 'public' AND NOT EXISTS (SELECT 1 FROM intents i \
+         WHERE i.progress = 'open' AND i.work = 'acquire' AND i.e164 = n.e164 AND i.number_id = n.id)",
+    ),
+    (
+        "a number that was not delivered is still held, or not paid back",
+        "SELECT i.id FROM intents i JOIN numbers n ON n.organization_id = i.organization_id AND n.id = i.number_id \
+         WHERE i.progress = 'failed' AND i.work = 'acquire' AND (n.held = 1 OR (SELECT coalesce(sum(e.amount), 0) FROM postings p \
+         JOIN entries e ON e.organization_id = p.organization_id AND e.posting_id = p.id AND e.account = 'wallet' \
+         WHERE p.organization_id = n.organization_id AND p.number_id = n.id) <> 0)",
     ),
 ];
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
 
-const ALL: [(i64, &str, &str); 5] = [
+const ALL: [(i64, &str, &str); 10] = [
     (1, "tables", include_str!("../../migrations/0001_tables.sql")),
     (2, "search", include_str!("../../migrations/0002_search.sql")),
     (3, "endpoint bags", include_str!("../../migrations/0003_endpoint_bags.sql")),
@@ -19,6 +19,7 @@ const ALL: [(i64, &str, &str); 5] = [
     (7, "webhooks", include_str!("../../migrations/0007_webhooks.sql")),
     (8, "work at carriers", include_str!("../../migrations/0008_intents.sql")),
     (9, "transfers", include_str!("../../migrations/0009_transfer.sql")),
+    (10, "accounts at carriers", include_str!("../../migrations/0010_accounts.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -13,9 +13,7 @@ use tokio::sync::Notify;
 
 use super::timeline::{self, Colour, Tone};
 pub(crate) use media::sdp;
-#[cfg(test)]
-pub(crate) use party::CallReport;
-pub(crate) use party::{CallOrder, Outcome, place};
+pub(crate) use party::{CallOrder, CallReport, Outcome, place, place_from};
 
 /// The flags of `trunkline call`.
 #[derive(Args, Debug)]

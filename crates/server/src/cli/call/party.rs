@@ -5,10 +5,10 @@ use sip::{
     AgentEvent, AgentInput, AgentOutput, Caller, CallerConfig, Frame, Framer, Local, Message, Name, Timers,
     Transport,
 };
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::Notify;
 
 use super::media::{Media, PACKET_EVERY};
@@ -116,9 +116,11 @@ enum Wire {
 }
 
 impl Wire {
-    async fn open(order: &CallOrder) -> anyhow::Result<Self> {
-        let any =
+    /// Opens the way; `source` is where from, if that matters.
+    async fn open(order: &CallOrder, source: Option<IpAddr>) -> anyhow::Result<Self> {
+        let any: IpAddr =
             if order.via.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let any = source.unwrap_or(any);
         match order.transport {
             Transport::Udp => {
                 let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
@@ -127,7 +129,9 @@ impl Wire {
                 Ok(Self::Udp(socket))
             }
             Transport::Tcp => {
-                let connecting = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(order.via)).await;
+                let socket = if order.via.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+                socket.bind(SocketAddr::new(any, 0))?;
+                let connecting = tokio::time::timeout(CONNECT_MAX, socket.connect(order.via)).await;
                 let stream = connecting.context("the connection took too long")??;
                 stream.set_nodelay(true)?;
                 Ok(Self::Tcp(Box::new(stream), Framer::new()))
@@ -190,8 +194,18 @@ struct Placing {
 
 /// Places a call and waits for its end. `hang_up` ends it early.
 pub(crate) async fn place(order: CallOrder, hang_up: &Notify) -> anyhow::Result<CallReport> {
+    place_from(order, None, |_| {}, hang_up).await
+}
+
+/// The same from an address. What `opened` gives for the socket that the call is placed from is kept until its end.
+pub(crate) async fn place_from<T: Send>(
+    order: CallOrder,
+    source: Option<IpAddr>,
+    opened: impl FnOnce(SocketAddr) -> T + Send,
+    hang_up: &Notify,
+) -> anyhow::Result<CallReport> {
     let began = clock::instant();
-    let wire = match Wire::open(&order).await {
+    let wire = match Wire::open(&order, source).await {
         Ok(wire) => wire,
         Err(error) => {
             let text = format!("cannot be reached: {error:#}");
@@ -199,6 +213,7 @@ pub(crate) async fn place(order: CallOrder, hang_up: &Notify) -> anyhow::Result<
         }
     };
     let local = wire.local()?;
+    let _kept = opened(local);
     let media = Media::open(local.ip(), u32::from_le_bytes(clock::random())).await?;
     let config = CallerConfig {
         local: Local { transport: order.transport, addr: local },

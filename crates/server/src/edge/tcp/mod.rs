@@ -168,7 +168,7 @@ pub(super) async fn listen(wire: Arc<Wire>, socket: TcpListener, listener: u16) 
     loop {
         match socket.accept().await {
             Ok((stream, remote)) => {
-                let trusted = !wire.parts.live.trunks_from(remote.ip()).is_empty();
+                let trusted = !wire.parts.live.trunks_of(remote).is_empty();
                 if wire.streams.admit(&wire, stream, remote, Origin::Accepted { listener, trusted }).is_none()
                 {
                     wire.gauge.connections.increment(1);

@@ -1,0 +1,145 @@
+//! Work in organizations' own accounts at carriers, over HTTP: the sending, the patience, and the secrets.
+//!
+//! A talk that could not be finished is begun again from its first look, a few times and within [`TASK_MAX`]: carriers are
+//! looked at before anything is changed there, so whatever an earlier turn did is found. Of one provider's account one task
+//! changes things at a time: a number that is given up and brought in again is not attached and detached at once.
+
+use carriers::account::{Access, Outcome, Task, Trouble, Turn};
+use carriers::{Reply, Request};
+use domain::ids::ProviderId;
+use domain::provider::Sealed;
+use domain::{CarrierAccount, Provider};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock;
+use crate::vault::Vault;
+
+/// How long one request may take.
+const REQUEST_MAX: Duration = Duration::from_secs(4);
+/// How long a task may take in all: less than a request to us waits for it.
+const TASK_MAX: Duration = Duration::from_secs(8);
+/// How often a task is begun.
+const TURNS_MAX: u32 = 3;
+/// The first wait before it is begun again; it doubles.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The longest wait that a carrier is granted in between.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The largest reply that is read: a page of a thousand numbers has a little over a megabyte.
+const REPLY_MAX: usize = 4 << 20;
+/// The most requests of one task: every page of the longest list that is read, and a dozen for the rest.
+const REQUESTS_MAX: usize = 112;
+
+/// See the module's head.
+pub(crate) struct Accounts {
+    client: reqwest::Client,
+    vault: Vault,
+    /// Where calls are to be sent.
+    sip_url: String,
+    /// Where carriers are, if not where they say.
+    base_url: Option<String>,
+    turns: Mutex<HashMap<ProviderId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Accounts {
+    pub(crate) fn new(vault: Vault, sip_url: String, base_url: Option<String>) -> anyhow::Result<Self> {
+        Ok(Self { client: crate::outgoing::client()?, vault, sip_url, base_url, turns: Mutex::default() })
+    }
+
+    /// Our SIP address, as carriers are told it.
+    pub(super) fn sip_url(&self) -> &str {
+        &self.sip_url
+    }
+
+    /// One's turn with a provider's account.
+    pub(super) async fn turn(&self, id: ProviderId) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those that nobody waits for need not be kept.
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(turns.entry(id).or_default())
+        };
+        turn.lock_owned().await
+    }
+
+    /// Does a task in the account of a provider.
+    pub(crate) async fn run(&self, provider: &Provider, task: Task) -> Result<Outcome, Trouble> {
+        let none = || Trouble::Refused("the provider has no account".to_owned());
+        let carrier = carriers::account::carrier(provider.kind).ok_or_else(none)?;
+        let account = provider.account.as_ref().ok_or_else(none)?;
+        let access = self.access(provider.id, account)?;
+        let began = clock::instant();
+        let work = async {
+            let mut pause = PAUSE;
+            for turn in 1.. {
+                let done = self.talk(carrier.begin(task.clone(), access.clone())).await;
+                let Err(Trouble::Unavailable(cause, asked)) = done else { return done };
+                let wait = asked.unwrap_or(pause);
+                if turn >= TURNS_MAX || wait > PAUSE_MAX {
+                    return Err(Trouble::Unavailable(cause, asked));
+                }
+                tracing::debug!(carrier = carrier.name(), cause, "a task is begun again");
+                clock::sleep(wait).await;
+                pause *= 2;
+            }
+            Err(Trouble::Unavailable("no turn is left".to_owned(), None))
+        };
+        let done = tokio::time::timeout(TASK_MAX, work).await;
+        let done = done.unwrap_or_else(|_| Err(Trouble::Unavailable("it takes too long".to_owned(), None)));
+        let took = clock::instant().saturating_duration_since(began).as_millis();
+        if let Err(trouble) = &done {
+            tracing::warn!(carrier.name = carrier.name(), provider.id = %provider.id, duration_ms = took, trouble = ?trouble, "work in an account");
+        }
+        done
+    }
+
+    fn access(&self, id: ProviderId, account: &CarrierAccount) -> Result<Access, Trouble> {
+        let CarrierAccount { id: account_id, key_id, key_secret: Sealed(_), region, attachment: _ } = account;
+        let opened = self.vault.open(&account.key_secret, id.0.as_bytes());
+        let secret = opened.and_then(|bytes| String::from_utf8(bytes).ok());
+        let key_secret = secret.ok_or_else(|| Trouble::Refused("the key's secret cannot be opened".to_owned()))?;
+        Ok(Access {
+            base_url: self.base_url.clone(),
+            account: account_id.clone(),
+            key_id: key_id.clone(),
+            key_secret,
+            region: region.clone(),
+        })
+    }
+
+    async fn talk(&self, mut talk: Box<dyn carriers::account::Talk>) -> Result<Outcome, Trouble> {
+        let mut turn = talk.turn(None)?;
+        for _ in 0..REQUESTS_MAX {
+            let request = match turn {
+                Turn::Done(outcome) => return Ok(outcome),
+                Turn::Send(request) => request,
+            };
+            let (status, retry_after, body) = self.send(request).await.map_err(|cause| Trouble::Unavailable(cause, None))?;
+            turn = talk.turn(Some(Reply { status, body: &body, retry_after }))?;
+        }
+        Err(Trouble::Unavailable("the talk does not end".to_owned(), None))
+    }
+
+    /// Sends a request. What went wrong is told without its URL, which names the account.
+    async fn send(&self, request: Request) -> Result<(u16, Option<u64>, Vec<u8>), String> {
+        let Request { method, url, headers, body } = request;
+        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
+        let mut sending = self.client.request(method, url).timeout(REQUEST_MAX);
+        for (name, value) in headers {
+            sending = sending.header(name, value);
+        }
+        let words = |error: reqwest::Error| error.without_url().to_string();
+        let mut reply = sending.body(body).send().await.map_err(words)?;
+        let status = reply.status().as_u16();
+        let after = reply.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let mut whole = Vec::new();
+        while let Some(chunk) = reply.chunk().await.map_err(words)? {
+            if whole.len() + chunk.len() > REPLY_MAX {
+                return Err(format!("a reply of more than {REPLY_MAX} bytes"));
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok((status, after, whole))
+    }
+}

@@ -1,0 +1,133 @@
+//! Numbers of organizations' own accounts: attached, so that calls to them come here, and detached.
+
+use carriers::account::{Outcome, Place, Task, Trouble};
+use carriers::{Failure, Told};
+use domain::ids::ProviderId;
+use domain::intent::{Progress, Work};
+use domain::number::Network;
+use domain::{Change, Commit, Intent, Provider};
+use store::CommitError;
+
+use super::{Carriage, RACES_MAX};
+use crate::clock;
+
+/// How often it is tried to detach a number: nothing here depends on it.
+pub(super) const DETACH_TRIES: u32 = 8;
+
+/// Whether a piece of work is one in an organization's own account: such numbers are of no stock.
+pub(crate) fn is_in_account(intent: &Intent) -> bool {
+    intent.stock_id.is_none() && intent.network == Network::Public && intent.provider_id.is_some()
+}
+
+impl Carriage {
+    /// Does a task in a provider's account, of those that change nothing here.
+    pub(crate) async fn in_account(&self, provider: &Provider, task: Task) -> Result<Outcome, Trouble> {
+        self.accounts.run(provider, task).await
+    }
+
+    /// Does what an intent asks for. In one's turn with the account: by then the work may be another's or nobody's.
+    pub(super) async fn ask_account(&self, intent: &Intent) -> Result<Told, Failure> {
+        let Some(id) = intent.provider_id else { return Err(gone()) };
+        let _turn = self.accounts.turn(id).await;
+        let now = self.store.intent_get(intent.id).map_err(|error| Failure::Unavailable(error.to_string()))?;
+        if now.is_none_or(|now| now.progress != Progress::Open) {
+            return Ok(Told::Pending);
+        }
+        let provider = self.provider(id)?;
+        let attachment = provider.account.as_ref().and_then(|account| account.attachment.clone());
+        match intent.work {
+            Work::Acquire => {
+                let place = Place { name: name(id), sip_url: self.accounts.sip_url().to_owned(), attachment };
+                match self.accounts.run(&provider, Task::Attach(intent.e164, place)).await {
+                    Ok(Outcome::Attached(made)) => self.remember(provider, made).await.map(|()| Told::Ours),
+                    Ok(Outcome::Fine | Outcome::Missing(_)) => Ok(Told::Pending),
+                    Err(trouble) => Err(failure(trouble)),
+                }
+            }
+            Work::Release => {
+                // Whoever has it again wants it attached.
+                match self.store.number_holder(intent.e164) {
+                    Ok(None) => {}
+                    Ok(Some(_)) => return Ok(Told::NotOurs),
+                    Err(error) => return Err(Failure::Unavailable(error.to_string())),
+                }
+                match self.accounts.run(&provider, Task::Detach(intent.e164, attachment)).await {
+                    Ok(_) => Ok(Told::NotOurs),
+                    Err(Trouble::Unavailable(cause, _)) if intent.attempts < DETACH_TRIES => {
+                        Err(Failure::Unavailable(cause))
+                    }
+                    Err(trouble) => Err(Failure::Refused(words(&trouble))),
+                }
+            }
+        }
+    }
+
+    /// Takes a number off what was made in an account that it has left, and says nothing of it if that cannot be done.
+    pub(crate) async fn detach(&self, provider: &Provider, number: domain::E164) {
+        let _turn = self.accounts.turn(provider.id).await;
+        let attachment = provider.account.as_ref().and_then(|account| account.attachment.clone());
+        // What went wrong is in the log already.
+        drop(self.accounts.run(provider, Task::Detach(number, attachment)).await);
+    }
+
+    /// Takes down what was made in the account of a provider that is gone, likewise.
+    pub(crate) async fn dismantle(&self, provider: &Provider) {
+        let _turn = self.accounts.turn(provider.id).await;
+        if let Some(made) = provider.account.as_ref().and_then(|account| account.attachment.clone()) {
+            drop(self.accounts.run(provider, Task::Dismantle(made)).await);
+        }
+    }
+
+    fn provider(&self, id: ProviderId) -> Result<Provider, Failure> {
+        let found = self.store.provider_get(id).map_err(|error| Failure::Unavailable(error.to_string()))?;
+        found.filter(|provider| provider.account.is_some()).ok_or_else(gone)
+    }
+
+    /// Writes down what was made in the account. Should we die before: it is found there by its name.
+    async fn remember(&self, mut provider: Provider, made: String) -> Result<(), Failure> {
+        for _ in 0..RACES_MAX {
+            let next = provider.attached(made.clone(), clock::now());
+            if next.version == provider.version {
+                return Ok(());
+            }
+            let changes = vec![Change::Provider(next)];
+            match self.store.commit(Commit { changes, ..Commit::default() }).await {
+                Ok(generation) => {
+                    self.live.follow(generation).await;
+                    return Ok(());
+                }
+                Err(CommitError::Stale(_)) => provider = self.provider(provider.id)?,
+                Err(error) => return Err(Failure::Unavailable(format!("{error:?}"))),
+            }
+        }
+        Err(Failure::Unavailable("the provider changes all the time".to_owned()))
+    }
+}
+
+/// What is made in an account is called by its provider here, so that it is found again and two providers never share one.
+fn name(id: ProviderId) -> String {
+    format!("Trunkline {id}")
+}
+
+fn gone() -> Failure {
+    Failure::Refused("the provider is gone".to_owned())
+}
+
+/// A trouble in words for people.
+pub(crate) fn words(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Credentials => "the carrier does not accept the key".to_owned(),
+        Trouble::NotOwned => "the number is not in the account".to_owned(),
+        Trouble::Refused(words) => words.clone(),
+        Trouble::Unavailable(..) => "the carrier cannot be reached".to_owned(),
+    }
+}
+
+fn failure(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Unavailable(cause, _) => Failure::Unavailable(cause),
+        trouble @ (Trouble::Credentials | Trouble::NotOwned | Trouble::Refused(_)) => {
+            Failure::Refused(words(&trouble))
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Work at carriers: what was written down as an [`Intent`] is asked for, and its outcome is committed.
+//!
+//! The order is always the same, so that it does not matter where a process dies:
+//!
+//! 1. one commit: the number `pending`, its stock taken, its price charged, and the intent, open;
+//! 2. the carrier is asked; whatever it is asked again, it is first asked whether it was done already ([`ask`]);
+//! 3. one commit: the number active, or everything taken back, and the intent ended ([`outcome`]).
+//!
+//! Who wrote an intent hands it over ([`Carriage::settle`]) and waits a little. What it did not wait for, and what an earlier
+//! process left open, the loop takes up ([`follow`]), which also gives back what is nobody's ([`reconcile`]).
+
+mod accounts;
+mod ask;
+mod attach;
+mod outcome;
+mod reconcile;
+
+use domain::ids::IntentId;
+use domain::intent::Progress;
+use domain::{E164, Intent};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::Store;
+use tokio::sync::{Notify, Semaphore};
+
+pub(crate) use accounts::Accounts;
+pub(crate) use attach::{is_in_account, words};
+
+use crate::clock;
+use crate::live::Live;
+use crate::sim::SimCarrier;
+
+/// How long a request waits for a carrier before it answers that the number is pending.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10);
+/// The longest time between two looks at what is open.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often what carriers hold is compared with what is held here.
+const RECONCILE_EVERY: Duration = Duration::from_secs(600);
+/// How much open work one look takes up.
+const DUE_MAX: u32 = 256;
+/// How many carriers' answers are waited for at once.
+const ASKED_MAX: usize = 32;
+/// How often an outcome that lost a race is decided again.
+const RACES_MAX: usize = 16;
+
+/// See the module's head.
+pub(crate) struct Carriage {
+    store: Store,
+    live: Arc<Live>,
+    simulated: Arc<SimCarrier>,
+    accounts: Accounts,
+    /// What is being worked on in this process. Of one intent two tasks never ask the carrier at once.
+    claimed: Mutex<HashSet<IntentId>>,
+    asking: Semaphore,
+    wake: Notify,
+    /// Told whenever an intent is let go, for those who wait for one.
+    ended: Notify,
+}
+
+/// Holds an intent while it is worked on; lets it go also when the task dies.
+struct Claim<'a> {
+    carriage: &'a Carriage,
+    id: IntentId,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.carriage.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.carriage.ended.notify_waiters();
+    }
+}
+
+impl Carriage {
+    pub(crate) fn new(store: Store, live: Arc<Live>, simulated: Arc<SimCarrier>, accounts: Accounts) -> Self {
+        Self {
+            store,
+            live,
+            simulated,
+            accounts,
+            claimed: Mutex::default(),
+            asking: Semaphore::new(ASKED_MAX),
+            wake: Notify::new(),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Works on an intent until it has ended, or for as long as a request waits. The work goes on where the waiting ends, also
+    /// where whoever asked hangs up.
+    pub(crate) async fn settle(self: &Arc<Self>, id: IntentId) {
+        let carriage = Arc::clone(self);
+        let working = tokio::spawn(async move { carriage.work_and_wait(id).await });
+        if tokio::time::timeout(WAIT_MAX, working).await.is_err() {
+            tracing::info!(intent.id = %id, "a carrier takes its time; its answer is not waited for any longer");
+        }
+    }
+
+    /// Looks at the open work on a number at once, whenever its next look is due.
+    pub(crate) async fn settle_number(self: &Arc<Self>, e164: E164) {
+        if let Ok(Some(intent)) = self.store.intent_open(e164) {
+            self.settle(intent.id).await;
+        }
+    }
+
+    /// Wakes the loop: there is new work, or stock whose rest is over.
+    pub(crate) fn nudge(&self) {
+        self.wake.notify_one();
+    }
+
+    async fn work_and_wait(&self, id: IntentId) {
+        loop {
+            let ended = self.ended.notified();
+            if self.work(id).await {
+                return;
+            }
+            // Another task has it: it tells when it is done.
+            ended.await;
+            if !matches!(self.store.intent_get(id), Ok(Some(intent)) if intent.progress == Progress::Open) {
+                return;
+            }
+        }
+    }
+
+    /// Works on an intent once. False where another task does.
+    async fn work(&self, id: IntentId) -> bool {
+        if !self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
+            return false;
+        }
+        let _claim = Claim { carriage: self, id };
+        // The semaphore is never closed.
+        let Ok(_permit) = self.asking.acquire().await else { return true };
+        // Read under the claim: what another task ended is not asked for again.
+        let intent = match self.store.intent_get(id) {
+            Ok(Some(intent)) if intent.progress == Progress::Open => intent,
+            Ok(_) => return true,
+            Err(error) => {
+                tracing::error!(error = %error, intent.id = %id, "an intent could not be read");
+                return true;
+            }
+        };
+        let told = self.ask(&intent).await;
+        self.conclude(intent, told).await;
+        true
+    }
+
+    async fn look(self: &Arc<Self>) {
+        let now = clock::now();
+        self.release_rested(now).await;
+        let due: Vec<Intent> = match self.store.intents_due(now, DUE_MAX) {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(error = %error, "open work at carriers could not be read");
+                return;
+            }
+        };
+        let working: Vec<_> = due
+            .into_iter()
+            .map(|intent| {
+                let carriage = Arc::clone(self);
+                tokio::spawn(async move { carriage.work(intent.id).await })
+            })
+            .collect();
+        for task in working {
+            // A slow carrier does not hold up the loop: what is still being worked on is claimed, and passed over next time.
+            if tokio::time::timeout(LOOK_EVERY, task).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn until_next(&self) -> Duration {
+        let next = self.store.intent_next().ok().flatten();
+        let wait = next.map(|at| Duration::try_from(at.duration_since(clock::now())).unwrap_or_default());
+        // Not at once again, should what is due be in another task's hands.
+        wait.unwrap_or(LOOK_EVERY).clamp(Duration::from_millis(50), LOOK_EVERY)
+    }
+}
+
+/// Takes up what is open, and keeps what carriers hold and what is held here the same. Runs until it is aborted.
+pub(crate) async fn follow(carriage: Arc<Carriage>) {
+    let mut reconciled = None;
+    loop {
+        carriage.look().await;
+        let now = clock::now();
+        let since = reconciled.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+        if since.is_none_or(|since| since >= RECONCILE_EVERY) {
+            carriage.reconcile(now).await;
+            reconciled = Some(now);
+        }
+        tokio::select! {
+            () = clock::sleep(carriage.until_next()) => {}
+            () = carriage.wake.notified() => {}
+        }
+    }
+}

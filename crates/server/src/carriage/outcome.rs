@@ -1,0 +1,165 @@
+//! What a carrier's answer means for what is stored: one commit, whole or not at all.
+
+use carriers::{Failure, Told};
+use domain::event::Event;
+use domain::ids::EventId;
+use domain::intent::{Progress, Work};
+use domain::caller::Actor;
+use domain::number::Status;
+use domain::stock::StockState;
+use domain::{Bag, Change, Commit, Intent, Number, Posting, Timestamp};
+use store::{CommitError, StoreError};
+
+use super::{Carriage, RACES_MAX};
+use crate::clock;
+
+/// What became of an intent.
+enum Outcome {
+    Done,
+    Failed(String),
+    /// Not yet: what the carrier said.
+    Waiting(String),
+}
+
+impl Carriage {
+    /// Commits what a carrier said. What cannot be committed stays open, and is asked for again.
+    pub(super) async fn conclude(&self, mut intent: Intent, told: Result<Told, Failure>) {
+        let outcome = outcome_of(&intent, told);
+        for _ in 0..RACES_MAX {
+            let now = clock::now();
+            let commit = match self.commit_of(&intent, &outcome, now) {
+                Ok(commit) => commit,
+                Err(error) => {
+                    tracing::error!(error = %error, intent.id = %intent.id, "an outcome could not be prepared");
+                    return;
+                }
+            };
+            match self.store.commit(commit).await {
+                Ok(generation) => return self.live.follow(generation).await,
+                // The number or its stock moved between our read and our commit, or the money was given back already.
+                Err(CommitError::Stale(_) | CommitError::Exists(_)) => {}
+                Err(error) => {
+                    tracing::error!(error = ?error, intent.id = %intent.id, "an outcome was not committed");
+                    return;
+                }
+            }
+            match self.store.intent_get(intent.id) {
+                Ok(Some(current)) if current.progress == Progress::Open => intent = current,
+                _ => return,
+            }
+        }
+        tracing::error!(intent.id = %intent.id, "an outcome lost every race; it is asked for again later");
+    }
+
+    fn commit_of(&self, intent: &Intent, outcome: &Outcome, now: Timestamp) -> Result<Commit, StoreError> {
+        let mut changes = Vec::new();
+        let number = match intent.number_id {
+            Some(id) => self.store.number_get(intent.organization_id, id)?,
+            None => None,
+        };
+        if super::attach::is_in_account(intent) {
+            return Ok(attached(intent, number, outcome, now));
+        }
+        // A number that is not waiting any more is not touched: what its carrier holds of it is compared by the loop.
+        let waiting = number.filter(|n| intent.work == Work::Acquire && n.status == Status::Pending);
+        let ended = match outcome {
+            Outcome::Waiting(words) => intent.waiting(words, now),
+            Outcome::Done => {
+                if let Some(number) = waiting {
+                    changes.push(event(&number, "number.activated", "", now));
+                    changes.extend(number.acquired(now).map(|next| Change::Number(Box::new(next))));
+                }
+                intent.ended(Progress::Done, "", now)
+            }
+            Outcome::Failed(words) => {
+                if let Some(number) = waiting {
+                    changes.push(event(&number, "number.purchase_failed", words, now));
+                    self.take_back(&number, words, now, &mut changes)?;
+                } else {
+                    tracing::error!(intent.id = %intent.id, work = intent.work.as_str(), words, "a carrier refused");
+                }
+                intent.ended(Progress::Failed, words, now)
+            }
+        };
+        changes.push(Change::Intent(Box::new(ended)));
+        Ok(Commit { changes, ..Commit::default() })
+    }
+
+    /// The number was not to be had: it goes, its stock is on sale again, and all that was paid for it is given back.
+    fn take_back(
+        &self,
+        number: &Number,
+        words: &str,
+        now: Timestamp,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), StoreError> {
+        let Ok(gone) = number.not_acquired(now) else { return Ok(()) };
+        changes.push(Change::Number(Box::new(gone)));
+        if let Some(id) = number.stock_id
+            && let Some(stock) = self.store.stock_get(id)?
+            && stock.state == StockState::Sold(number.id)
+        {
+            changes.push(Change::Stock(stock.moved(StockState::Available, now)));
+        }
+        let paid = number.paid();
+        if paid > domain::Micros::ZERO {
+            let reason = format!("number {} not bought: {words}", number.e164);
+            changes.push(Change::Posting(Posting::refund(number, paid, reason, now)));
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of a number of an own account. One that could not be attached stays as it was: it is in the account, and its
+/// holder can have it tried again.
+fn attached(intent: &Intent, number: Option<Number>, outcome: &Outcome, now: Timestamp) -> Commit {
+    let mut changes = Vec::new();
+    let ended = match outcome {
+        Outcome::Waiting(words) => intent.waiting(words, now),
+        Outcome::Failed(words) => {
+            tracing::warn!(intent.id = %intent.id, work = intent.work.as_str(), words, "an account's carrier refused");
+            intent.ended(Progress::Failed, words, now)
+        }
+        Outcome::Done => {
+            let held = number.filter(|number| intent.work == Work::Acquire && number.status.is_held());
+            if let (Some(number), Some(provider)) = (held, intent.provider_id)
+                && let Ok(next) = number.attached(provider, now)
+                && next.version != number.version
+            {
+                let name = if number.status == Status::Pending { "number.activated" } else { "number.updated" };
+                changes.push(event(&number, name, "", now));
+                changes.push(Change::Number(Box::new(next)));
+            }
+            intent.ended(Progress::Done, "", now)
+        }
+    };
+    changes.push(Change::Intent(Box::new(ended)));
+    Commit { changes, ..Commit::default() }
+}
+
+fn outcome_of(intent: &Intent, told: Result<Told, Failure>) -> Outcome {
+    match (intent.work, told) {
+        (Work::Acquire, Ok(Told::Ours)) | (Work::Release, Ok(Told::NotOurs)) => Outcome::Done,
+        (_, Ok(Told::Pending)) => Outcome::Waiting("pending".to_owned()),
+        (Work::Release, Ok(Told::Ours)) => Outcome::Waiting("still ours".to_owned()),
+        (Work::Acquire, Ok(Told::NotOurs)) | (_, Ok(Told::Page(..))) => {
+            Outcome::Waiting("the carrier's answer does not fit the question".to_owned())
+        }
+        (_, Err(Failure::Refused(words))) => Outcome::Failed(words),
+        (_, Err(Failure::Unsupported(words))) => Outcome::Failed(words.to_owned()),
+        (_, Err(Failure::Unavailable(cause))) => {
+            tracing::warn!(cause, intent.id = %intent.id, "a carrier could not be asked");
+            Outcome::Waiting("the carrier cannot be reached".to_owned())
+        }
+    }
+}
+
+fn event(number: &Number, name: &'static str, words: &str, at: Timestamp) -> Change {
+    let mut data = Bag::new();
+    if !words.is_empty() {
+        data.insert("reason".to_owned(), words.into());
+    }
+    let (id, subject) = (EventId(clock::id()), number.id.to_string());
+    let organization_id = number.organization_id;
+    Change::Event(Event { id, organization_id, name, actor: Actor::Service, subject, data, at })
+}
