@@ -5,6 +5,7 @@ mod agent_calls;
 mod calls;
 mod changes;
 mod commits;
+mod intents;
 mod lifecycle;
 mod lists;
 mod money;
