@@ -9,6 +9,9 @@ use crate::e164::E164;
 use crate::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
 use crate::money::Micros;
 
+/// The event of a call that came; that of its end has the name of how it ended.
+pub const STARTED_EVENT: &str = "call.started";
+
 /// Which way a call goes, seen from the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -83,21 +86,57 @@ impl CallStatus {
     }
 }
 
-/// Which side did something.
+/// Who ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndedBy {
     /// Who called.
     Caller,
     /// Who was called.
     Callee,
+    /// Somebody asked the service to, through an API.
+    Api,
+    /// The service: it lasted as long as its organization allows.
+    MaxDuration,
+    /// The service: the balance was used up.
+    Balance,
     /// Nobody was seen ending it: closed at its last proof of life.
     Reaper,
 }
 
-impl EndedBy {
+/// One of the two sides of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Who called.
+    Caller,
+    /// Who was called.
+    Callee,
+}
+
+impl Side {
     /// The sides with their names.
-    pub const NAMES: [(Self, &'static str); 3] =
-        [(Self::Caller, "caller"), (Self::Callee, "callee"), (Self::Reaper, "reaper")];
+    pub const NAMES: [(Self, &'static str); 2] = [(Self::Caller, "caller"), (Self::Callee, "callee")];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+}
+
+impl EndedBy {
+    /// All with their names.
+    pub const NAMES: [(Self, &'static str); 6] = [
+        (Self::Caller, "caller"),
+        (Self::Callee, "callee"),
+        (Self::Api, "api"),
+        (Self::MaxDuration, "max_duration"),
+        (Self::Balance, "balance"),
+        (Self::Reaper, "reaper"),
+    ];
 
     /// The name.
     pub fn as_str(self) -> &'static str {
@@ -185,7 +224,7 @@ pub struct DialogParts {
     pub from: String,
     /// The callee's To, with its tag.
     pub to: String,
-    /// The caller's Contact.
+    /// The caller's Contact; empty where a process answered that did not see the call begin.
     pub caller_contact: String,
     /// The callee's Contact.
     pub callee_contact: String,
@@ -193,8 +232,14 @@ pub struct DialogParts {
     pub caller_routes: Vec<String>,
     /// Routes towards the callee, in order.
     pub callee_routes: Vec<String>,
-    /// The caller's last `CSeq` number.
+    /// Where the caller is, as `transport:address:port`; empty in records of earlier versions.
+    pub caller_hop: String,
+    /// Where the callee is.
+    pub callee_hop: String,
+    /// A number that no `CSeq` of the caller's known so far is above.
     pub cseq: u32,
+    /// The same of the callee; 0 while it sent no request with a high one.
+    pub callee_cseq: u32,
     /// The agreed session interval in seconds, if any (RFC 4028).
     pub session_expires: Option<u32>,
 }
@@ -208,12 +253,14 @@ pub struct Unanswered {
     pub status: CallStatus,
     /// In words.
     pub reason: String,
+    /// Who ended it, where the service did.
+    pub by: Option<EndedBy>,
 }
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Which side ended it.
+    /// Who ended it.
     pub by: EndedBy,
     /// The Reason header, if one came (RFC 3326).
     pub reason: Option<String>,
@@ -228,6 +275,9 @@ pub enum FactKind {
     Attempt(Attempt),
     /// It was answered. Without dialog parts where a process answered that did not see the call begin.
     Answered(Option<Box<DialogParts>>),
+    /// A side sent a request with a `CSeq` number of so many bits, more than before: a BYE of the service's own must be
+    /// numbered above it.
+    Step(Side, u8),
     /// It ended after an answer.
     Ended(Ended),
     /// It ended without one.
@@ -254,6 +304,7 @@ impl Fact {
             FactKind::Started(_) => "started".to_owned(),
             FactKind::Attempt(attempt) => format!("attempt.{}", attempt.n),
             FactKind::Answered(_) => "answered".to_owned(),
+            FactKind::Step(side, bits) => format!("step.{}.{bits}", side.as_str()),
             // A guess of the reaper's never stands in the way of the end that somebody saw.
             FactKind::Ended(Ended { by: EndedBy::Reaper, .. }) => "reaped".to_owned(),
             FactKind::Ended(_) => "ended".to_owned(),
@@ -275,6 +326,7 @@ impl Fact {
             }
             FactKind::Attempt(attempt) => attempt.target.clear(),
             FactKind::Answered(dialog) => *dialog = None,
+            FactKind::Step(..) => {}
             FactKind::Ended(ended) => ended.reason = None,
             FactKind::Unanswered(unanswered) => unanswered.reason.clear(),
         }
@@ -338,13 +390,27 @@ impl Call {
         let mut started = None;
         let (mut answered, mut ended, mut reaped, mut unanswered) = (None, None, None, None);
         let mut attempts: Vec<Attempt> = Vec::new();
+        let mut steps: [u32; 2] = [0; 2];
         for fact in facts {
             match &fact.kind {
                 FactKind::Started(s) => started = Some((fact.at, s.as_ref())),
                 FactKind::Attempt(attempt) => attempts.push(attempt.clone()),
                 FactKind::Answered(dialog) => answered = Some((fact.at, dialog.as_deref())),
+                FactKind::Step(side, bits) => {
+                    let highest = u32::MAX >> (32 - u32::from((*bits).clamp(1, 31)));
+                    let of_side = match side {
+                        Side::Caller => &mut steps[0],
+                        Side::Callee => &mut steps[1],
+                    };
+                    *of_side = highest.max(*of_side);
+                }
                 FactKind::Ended(e) if e.by == EndedBy::Reaper => reaped = Some((fact.at, e)),
-                FactKind::Ended(e) => ended = Some((fact.at, e)),
+                // Both sides may hang up at once, and the service with them: the first end stands.
+                FactKind::Ended(e) => {
+                    ended = ended
+                        .filter(|(at, _): &(Moment, &Ended)| at.wall <= fact.at.wall)
+                        .or(Some((fact.at, e)));
+                }
                 FactKind::Unanswered(u) => unanswered = Some((fact.at, u)),
             }
         }
@@ -355,6 +421,10 @@ impl Call {
             call.status = CallStatus::Answered;
             call.answered_at = Some(at.wall);
             call.dialog = dialog.cloned();
+            if let Some(dialog) = &mut call.dialog {
+                let [caller, callee] = steps;
+                (dialog.cseq, dialog.callee_cseq) = (dialog.cseq.max(caller), dialog.callee_cseq.max(callee));
+            }
         }
         match (answered, ended.or(reaped), unanswered) {
             (Some((from, _)), Some((to, how)), _) => {
@@ -378,6 +448,7 @@ impl Call {
                 call.status = how.status;
                 call.ended_at = Some(at.wall);
                 call.sip_status = Some(how.sip_status);
+                call.ended_by = how.by;
                 call.reason = Some(how.reason.clone());
             }
             (Some(_) | None, None, Some(_) | None) => {}
@@ -548,6 +619,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_end_stands_and_steps_are_kept() {
+        let by = |by| FactKind::Ended(Ended { by, reason: None });
+        let parts = DialogParts { cseq: 5, ..DialogParts::default() };
+        let mut facts = vec![
+            fact(1, 7, FactKind::Answered(Some(Box::new(parts)))),
+            fact(9, 7, by(EndedBy::Caller)),
+            fact(8, 7, by(EndedBy::Api)),
+            fact(3, 7, FactKind::Step(Side::Callee, 15)),
+            fact(4, 7, FactKind::Step(Side::Callee, 12)),
+        ];
+        for _ in 0..2 {
+            let call = Call::fold(&facts).unwrap();
+            assert_eq!((call.ended_by, call.duration_seconds), (Some(EndedBy::Api), 7));
+            let dialog = call.dialog.unwrap();
+            assert_eq!((dialog.cseq, dialog.callee_cseq), (5, 32_767));
+            facts.reverse();
+        }
+        assert_ne!(facts[0].key(), facts[1].key());
+    }
+
+    #[test]
     fn a_second_costs_a_sixtieth_rounded_up() {
         assert_eq!(charge(Micros(60), 1), Micros(1));
         assert_eq!(charge(Micros(61), 1), Micros(2));
@@ -557,7 +649,7 @@ mod tests {
     proptest! {
         #[test]
         fn facts_fold_alike_in_any_order(seed in any::<u64>()) {
-            let unanswered = Unanswered { sip_status: 487, status: CallStatus::Cancelled, reason: String::new() };
+            let unanswered = Unanswered { sip_status: 487, status: CallStatus::Cancelled, reason: String::new(), by: None };
             let mut facts = vec![fact(0, 1, FactKind::Unanswered(unanswered)), fact(1, 1, FactKind::Answered(None)), fact(9, 1, ended())];
             let whole = Call::fold(&facts);
             let len = facts.len();

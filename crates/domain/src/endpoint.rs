@@ -111,6 +111,8 @@ pub struct Endpoint {
     pub targets: Vec<Target>,
     /// Addresses it may place calls from without a password.
     pub source_addresses: Vec<AddressRule>,
+    /// Whether its agent may hand a call to somebody else; what counts is how it was when the call began.
+    pub allow_transfer: bool,
     /// What only one dialect knows, by the dialect's name: a free object for each. Nothing but its own dialect reads it.
     pub bags: Bag,
     /// When it was made.
@@ -144,6 +146,8 @@ pub struct EndpointPatch {
     pub targets: Option<Vec<Target>>,
     /// All source addresses.
     pub source_addresses: Option<Vec<AddressRule>>,
+    /// Whether its agent may hand a call to somebody else.
+    pub allow_transfer: Option<bool>,
     /// Fields of dialects' bags by the dialect's name, merged into what is there: null removes one.
     pub bags: Bag,
 }
@@ -176,6 +180,7 @@ impl Endpoint {
             is_default: false,
             targets: Vec::new(),
             source_addresses: Vec::new(),
+            allow_transfer: true,
             bags: Bag::new(),
             created_at: now,
             updated_at: now,
@@ -197,6 +202,7 @@ impl Endpoint {
             is_default,
             targets,
             source_addresses,
+            allow_transfer,
             bags,
         } = patch;
         let mut next = self.clone();
@@ -213,6 +219,7 @@ impl Endpoint {
         if let Some(addresses) = source_addresses {
             next.source_addresses = crate::provider::within_limit(addresses, "source_addresses")?;
         }
+        next.allow_transfer = allow_transfer.unwrap_or(next.allow_transfer);
         crate::bags::merge(&mut next.bags, bags, What::Endpoint)?;
         // Without an agent there is nothing to be the default of.
         next.is_default &= next.agent_id.is_some();

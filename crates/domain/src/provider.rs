@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::carrier_account::{AccountPatch, CarrierAccount};
 use crate::e164::{Country, E164};
 use crate::error::{Error, Kind, Result, What};
 use crate::ids::{OrganizationId, ProviderId};
@@ -16,11 +17,24 @@ pub enum ProviderKind {
     Managed,
     /// A SIP trunk of the organization, or of the operator.
     SipTrunk,
+    /// An account of the organization at the carrier of this name. Elsewhere in the rules it has no name: there is one kind
+    /// for each carrier, and [`CarrierAccount`] is what they share.
+    Twilio,
 }
 
 impl ProviderKind {
     /// The kinds with their names.
-    pub const NAMES: [(Self, &'static str); 2] = [(Self::Managed, "managed"), (Self::SipTrunk, "sip_trunk")];
+    pub const NAMES: [(Self, &'static str); 3] =
+        [(Self::Managed, "managed"), (Self::SipTrunk, "sip_trunk"), (Self::Twilio, "twilio")];
+
+    /// Whether it is an organization's account at a carrier.
+    pub fn is_account(self) -> bool {
+        match self {
+            Self::Twilio => true,
+            Self::Managed | Self::SipTrunk => false,
+        }
+    }
+
 
     /// The name.
     pub fn as_str(self) -> &'static str {
@@ -129,8 +143,8 @@ pub struct Credentials {
     pub password: Sealed,
 }
 
-/// Whether sound is encrypted on its way to and from a trunk. The edge hands the offer on as it is, so nothing can be
-/// required here.
+/// Whether sound is encrypted on its way to and from a trunk. The edge hands an offer on as it is, or refuses it: see
+/// [`MediaEncryption::refuses`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MediaEncryption {
     /// It is not asked for.
@@ -138,11 +152,44 @@ pub enum MediaEncryption {
     Disabled,
     /// The two ends may agree on it.
     Allowed,
+    /// It must be: what may end up plain is refused.
+    Required,
+}
+
+/// What a call's offer says of encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// There is none: the one who is called makes it (RFC 3261 section 13.2.1).
+    Absent,
+    /// It could not be read.
+    Unreadable,
+    /// Every stream may be plain.
+    Plain,
+    /// Every stream is encrypted.
+    Secure,
+    /// Some streams are encrypted, others may be plain.
+    Mixed,
+}
+
+impl Offer {
+    /// The offers that can be asked about, with their names.
+    pub const NAMES: [(Self, &'static str); 4] = [
+        (Self::Plain, "plain"),
+        (Self::Secure, "encrypted"),
+        (Self::Mixed, "mixed"),
+        (Self::Absent, "none"),
+    ];
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
 }
 
 impl MediaEncryption {
     /// The ways with their names.
-    pub const NAMES: [(Self, &'static str); 2] = [(Self::Disabled, "disabled"), (Self::Allowed, "allowed")];
+    pub const NAMES: [(Self, &'static str); 3] =
+        [(Self::Disabled, "disabled"), (Self::Allowed, "allowed"), (Self::Required, "required")];
 
     /// The name.
     pub fn as_str(self) -> &'static str {
@@ -152,6 +199,17 @@ impl MediaEncryption {
     /// By name.
     pub fn parse(text: &str) -> Option<Self> {
         crate::event::by_name(&Self::NAMES, text)
+    }
+
+    /// Whether an offer cannot be taken. `required` takes only what is encrypted whatever the other side answers, so it
+    /// refuses an offer that is not there or cannot be read: what would be agreed is seen by nobody in time. `disabled`
+    /// refuses only what cannot be answered plain.
+    pub fn refuses(self, offer: Offer) -> bool {
+        match self {
+            Self::Required => offer != Offer::Secure,
+            Self::Disabled => offer == Offer::Secure,
+            Self::Allowed => false,
+        }
     }
 }
 
@@ -210,6 +268,8 @@ pub struct Provider {
     pub inbound: Option<Inbound>,
     /// Where calls go out (trunks only).
     pub outbound: Option<Outbound>,
+    /// The account at the carrier (accounts only).
+    pub account: Option<CarrierAccount>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -227,6 +287,8 @@ pub struct ProviderPatch {
     pub inbound: Patch<Inbound>,
     /// Where calls go out.
     pub outbound: Patch<Outbound>,
+    /// The account at a carrier.
+    pub account: Option<AccountPatch>,
 }
 
 /// The most addresses of one trunk or endpoint.
@@ -267,6 +329,7 @@ impl Provider {
             label: String::new(),
             inbound: None,
             outbound: None,
+            account: None,
             created_at: now,
             updated_at: now,
             version: 0,
@@ -276,23 +339,24 @@ impl Provider {
 
     /// Applies a patch; the same provider back means that nothing changed.
     pub fn update(&self, patch: ProviderPatch, now: Timestamp) -> Result<Self> {
-        let ProviderPatch { label, inbound, outbound } = patch;
+        let ProviderPatch { label, inbound, outbound, account } = patch;
         let mut next = self.clone();
         if let Some(text) = label {
             next.label = crate::agent::text_within(What::Provider, "label", &text, crate::agent::NAME_MAX)?;
         }
         inbound.apply(&mut next.inbound);
         outbound.apply(&mut next.outbound);
+        next.set_account(account)?;
         match next.kind {
-            ProviderKind::Managed if next.inbound.is_some() || next.outbound.is_some() => {
-                let words = "A managed provider has no trunk of its own: leave `inbound` and `outbound` out.";
+            ProviderKind::Managed | ProviderKind::Twilio if next.inbound.is_some() || next.outbound.is_some() => {
+                let words = "Only a SIP trunk has `inbound` and `outbound`; leave them out.";
                 return Err(Error::invalid(What::Provider, "inbound", words));
             }
             ProviderKind::SipTrunk if next.inbound.is_none() && next.outbound.is_none() => {
                 let words = "A SIP trunk needs `inbound`, `outbound`, or both.";
                 return Err(Error::new(Kind::Missing, What::Provider, words).at("inbound"));
             }
-            ProviderKind::Managed | ProviderKind::SipTrunk => {}
+            ProviderKind::Managed | ProviderKind::SipTrunk | ProviderKind::Twilio => {}
         }
         if let Some(inbound) = &mut next.inbound {
             inbound.allowed_addresses =
@@ -313,6 +377,33 @@ impl Provider {
             next.updated_at = now;
         }
         Ok(next)
+    }
+
+    fn set_account(&mut self, patch: Option<AccountPatch>) -> Result<()> {
+        match (patch, &self.account) {
+            (Some(_), _) if !self.kind.is_account() => {
+                let words = "Only a provider that is an account at a carrier has one.";
+                return Err(Error::invalid(What::Provider, "account_id", words));
+            }
+            (None, None) if self.kind.is_account() => {
+                return Err(Error::missing(What::Provider, "account_id"));
+            }
+            (None, _) => {}
+            (Some(patch), before) => {
+                self.account = Some(CarrierAccount::patched(before.as_ref(), patch)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same with what was made in its account for our numbers.
+    #[must_use]
+    pub fn attached(&self, attachment: String, now: Timestamp) -> Self {
+        let account = self.account.as_ref().map(|account| account.attached(attachment));
+        if account == self.account {
+            return self.clone();
+        }
+        Self { account, version: self.version + 1, updated_at: now, ..self.clone() }
     }
 
     /// Whether a caller may call through this trunk; a caller without a number only where all may.
@@ -348,7 +439,7 @@ mod tests {
     fn a_trunk_admits_the_callers_it_names_or_all() {
         let trunk = |allowed_numbers: Vec<E164>| {
             let inbound = Patch::Set(Inbound { allowed_numbers, ..Inbound::default() });
-            let new = ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep };
+            let new = ProviderPatch { label: Some("t".into()), inbound, ..ProviderPatch::default() };
             let id = ProviderId(uuid::Uuid::nil());
             Provider::create(None, id, ProviderKind::SipTrunk, new, Timestamp::UNIX_EPOCH)
         };

@@ -18,14 +18,18 @@ pub enum Refusal {
     UnknownNumber,
     /// The number waits for its carrier or for the operator.
     Pending,
-    /// The number is switched off.
     /// The number is on its way in from another carrier.
     PortIn,
+    /// The number is switched off.
     Inactive,
-    /// The trunk takes calls of other callers only.
     /// The number is off because its rent is not paid.
     Unpaid,
+    /// The trunk takes calls of other callers only.
     CallerNotAllowed,
+    /// The trunk takes encrypted sound only, and the offer may end up plain.
+    MediaPlain,
+    /// The trunk takes no encrypted sound, and the offer allows nothing else.
+    MediaSecure,
     /// The number takes no calls.
     InboundOff,
     /// The balance is used up.
@@ -38,25 +42,30 @@ pub enum Refusal {
     EndpointNotSip,
     /// The endpoint has no target switched on.
     NoTarget,
+    /// The organization has as many calls in progress as it may have.
+    TooManyCalls,
 }
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownSource,
         Self::NotANumber,
         Self::UnknownNumber,
         Self::Pending,
+        Self::PortIn,
         Self::Inactive,
+        Self::Unpaid,
         Self::CallerNotAllowed,
+        Self::MediaPlain,
+        Self::MediaSecure,
         Self::InboundOff,
         Self::Balance,
         Self::NoEndpoint,
         Self::EndpointInactive,
         Self::EndpointNotSip,
-        Self::PortIn,
         Self::NoTarget,
-        Self::Unpaid,
+        Self::TooManyCalls,
     ];
 
     /// The SIP status (RFC 3261 section 21).
@@ -64,7 +73,9 @@ impl Refusal {
         match self {
             Self::UnknownSource | Self::CallerNotAllowed | Self::InboundOff => 403,
             Self::NotANumber | Self::UnknownNumber => 404,
+            Self::MediaPlain | Self::MediaSecure => 488,
             Self::Pending
+            | Self::PortIn
             | Self::Inactive
             | Self::NoEndpoint
             | Self::EndpointInactive
@@ -78,26 +89,28 @@ impl Refusal {
 
     /// A short name for records and metrics.
     pub fn code(self) -> &'static str {
-            | Self::PortIn
         match self {
             Self::UnknownSource => "unknown_source",
             Self::NotANumber => "not_a_number",
             Self::UnknownNumber => "unknown_number",
             Self::Pending => "number_pending",
+            Self::PortIn => "number_port_in",
             Self::Inactive => "number_inactive",
+            Self::Unpaid => "number_unpaid",
             Self::CallerNotAllowed => "caller_not_allowed",
+            Self::MediaPlain => "media_not_encrypted",
+            Self::MediaSecure => "media_encrypted",
             Self::InboundOff => "inbound_off",
             Self::Balance => "balance",
             Self::NoEndpoint => "no_endpoint",
             Self::EndpointInactive => "endpoint_inactive",
             Self::EndpointNotSip => "endpoint_not_sip",
             Self::NoTarget => "no_target",
+            Self::TooManyCalls => "too_many_calls",
         }
     }
 
-            Self::PortIn => "number_port_in",
     /// A sentence that says what to do next.
-            Self::Unpaid => "number_unpaid",
     pub fn words(self) -> &'static str {
         match self {
             Self::UnknownSource => {
@@ -110,9 +123,19 @@ impl Refusal {
                 "No organization holds this number, or not on the trunk that the call came from."
             }
             Self::Pending => "The number is pending: its carrier or the operator has not activated it yet.",
+            Self::PortIn => {
+                "The number is on its way in from another carrier (port_in). The operator activates it when it is here."
+            }
             Self::Inactive => "The number is inactive. Set its status to active.",
+            Self::Unpaid => "The number is inactive because its rent is unpaid. Add money to the ledger.",
             Self::CallerNotAllowed => {
                 "The trunk does not take calls of this caller. Add the caller to its `inbound.allowed_numbers`, or empty that list."
+            }
+            Self::MediaPlain => {
+                "The trunk requires encrypted sound and the call did not offer it. Have the carrier offer SRTP only, or set the trunk's `inbound.media_encryption` to allowed."
+            }
+            Self::MediaSecure => {
+                "The call offered encrypted sound only, which the trunk has disabled. Set its `inbound.media_encryption` to allowed, or have the carrier offer plain RTP."
             }
             Self::InboundOff => "The number does not accept calls. Set `allow_inbound` to true.",
             Self::Balance => "The organization's balance is used up. Add money to its ledger.",
@@ -124,12 +147,11 @@ impl Refusal {
             }
             Self::EndpointNotSip => {
                 "The number's endpoint is a webhook, which takes no calls by SIP. Give the number another endpoint."
-            Self::PortIn => {
-                "The number is on its way in from another carrier (port_in). The operator activates it when it is here."
             }
-            }
-            Self::Unpaid => "The number is inactive because its rent is unpaid. Add money to the ledger.",
             Self::NoTarget => "The number's endpoint has no target that is switched on.",
+            Self::TooManyCalls => {
+                "The organization has as many calls in progress as it may have. Wait until one ends, or have the operator raise the limit in its settings."
+            }
         }
     }
 }
@@ -143,10 +165,14 @@ pub struct NumberRoute {
     pub organization_id: OrganizationId,
     /// Its state.
     pub status: Status,
+    /// Whether it is inactive because its rent is not paid.
+    pub unpaid: bool,
     /// Whether calls may come in.
     pub allow_inbound: bool,
     /// Its own trunk; none: the operator's stock.
     pub trunk: Option<ProviderId>,
+    /// Which phone network it is part of.
+    pub network: Network,
     /// Where its calls go.
     pub endpoint_id: Option<EndpointId>,
 }
@@ -158,30 +184,6 @@ pub struct TrunkRoute {
     pub id: ProviderId,
     /// Whose it is; none: the operator's, which carries the stock's numbers of all.
     pub organization_id: Option<OrganizationId>,
-}
-
-/// A tenant as the call path knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrganizationRoute {
-    /// What it can spend.
-    pub balance: Micros,
-    /// The price of a call's minute.
-    /// Whether it is inactive because its rent is not paid.
-    pub unpaid: bool,
-    pub rate_per_minute: Micros,
-}
-
-    /// Which phone network it is part of.
-    pub network: Network,
-/// An endpoint as the rules know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EndpointRoute {
-    /// What stands behind it.
-    pub kind: EndpointKind,
-    /// Whether it is in use.
-    pub status: EndpointStatus,
-    /// How many of its targets are switched on.
-    pub targets_on: usize,
     /// Which phone network it brings calls from.
     pub network: Network,
 }
@@ -192,6 +194,28 @@ impl TrunkRoute {
         let network = if id == ProviderId::SIMULATED { Network::Simulated } else { Network::Public };
         Self { id, organization_id, network }
     }
+}
+
+/// A tenant as the call path knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrganizationRoute {
+    /// What it can spend.
+    pub balance: Micros,
+    /// The price of a call's minute.
+    pub rate_per_minute: Micros,
+    /// How many calls it may have in progress; none: no limit.
+    pub calls_max: Option<u32>,
+}
+
+/// An endpoint as the rules know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointRoute {
+    /// What stands behind it.
+    pub kind: EndpointKind,
+    /// Whether it is in use.
+    pub status: EndpointStatus,
+    /// How many of its targets are switched on.
+    pub targets_on: usize,
 }
 
 impl From<&Endpoint> for EndpointRoute {
@@ -207,10 +231,14 @@ pub trait Table {
     fn number(&self, e164: E164) -> Option<NumberRoute>;
     /// A tenant.
     fn organization(&self, id: OrganizationId) -> Option<OrganizationRoute>;
+    /// How many calls of a tenant are in progress, those that ring too.
+    fn calls(&self, organization: OrganizationId) -> u32;
     /// An endpoint, if there is one.
     fn endpoint(&self, id: EndpointId) -> Option<EndpointRoute>;
     /// Whether a trunk takes calls of a caller; `None` is one that shows no number.
     fn admits(&self, trunk: ProviderId, caller: Option<E164>) -> bool;
+    /// Whether the sound of calls from a trunk is encrypted.
+    fn media(&self, trunk: ProviderId) -> MediaEncryption;
 }
 
 /// What is asked.
@@ -222,6 +250,8 @@ pub struct CallIn<'a> {
     pub dialled: Option<E164>,
     /// Who calls.
     pub caller: CallerShown,
+    /// What the call's offer says of encryption; none: the question is not about one offer.
+    pub offer: Option<Offer>,
 }
 
 /// Who calls, as far as it is known.
@@ -312,6 +342,9 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
     let endpoint = number.endpoint_id.and_then(|id| table.endpoint(id).map(|e| (id, e)));
     let in_use = endpoint.is_some_and(|(_, e)| e.status == EndpointStatus::Active);
     let by_sip = endpoint.is_some_and(|(_, e)| e.kind != EndpointKind::Webhook);
+    let media = table.media(trunk.id);
+    let takes = call.offer.is_none_or(|offer| !media.refuses(offer));
+    let unfit = if media == MediaEncryption::Required { Refusal::MediaPlain } else { Refusal::MediaSecure };
     let passed = check("the trunk takes this caller", admitted, Refusal::CallerNotAllowed, &mut refused)
         && check("the trunk takes what was offered", takes, unfit, &mut refused)
         && check("the number is ready", !pending, why_pending, &mut refused)
@@ -325,6 +358,12 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
             "the endpoint has a target",
             endpoint.is_some_and(|(_, e)| e.targets_on > 0),
             Refusal::NoTarget,
+            &mut refused,
+        )
+        && check(
+            "there is room for another call",
+            organization.and_then(|o| o.calls_max).is_none_or(|most| table.calls(number.organization_id) < most),
+            Refusal::TooManyCalls,
             &mut refused,
         );
     match endpoint {

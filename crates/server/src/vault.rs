@@ -20,6 +20,7 @@ const ENVELOPE: u8 = 1;
 const NONCE: usize = 24;
 
 /// Holds the installation's secret key and the keys derived from it.
+#[derive(Clone)]
 pub(crate) struct Vault {
     cipher: XChaCha20Poly1305,
     keys: Hmac<Sha256>,

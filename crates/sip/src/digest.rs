@@ -23,17 +23,18 @@ const NONCES_MAX: usize = 65_536;
 const MAC: usize = 12;
 const NONCE: usize = 12 + MAC;
 
-/// An algorithm of RFC 7616, the stronger one first: the order of the challenges (RFC 8760 section 2.3).
+/// An algorithm of RFC 7616, in the order of the challenges. RFC 8760 section 2.3 has the stronger one first; but callers
+/// that look at the first challenge only and know nothing but MD5 are many, and they would never get in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// SHA-256.
-    Sha256,
     /// MD5, for those who know no other.
     Md5,
+    /// SHA-256.
+    Sha256,
 }
 
 impl Algorithm {
-    const ALL: [Self; 2] = [Self::Sha256, Self::Md5];
+    const ALL: [Self; 2] = [Self::Md5, Self::Sha256];
 
     const fn name(self) -> &'static str {
         match self {
@@ -391,7 +392,7 @@ mod tests {
         let now = origin();
         let mut nonces = Nonces::new([1; 32], now);
         let secret = Secret::new("line", b"pass: word");
-        for (challenge, name) in nonces.challenges(now, false).iter().zip(["SHA-256", "MD5"]) {
+        for (challenge, name) in nonces.challenges(now, false).iter().zip(["MD5", "SHA-256"]) {
             assert!(challenge.contains(&format!("algorithm={name}")) && !challenge.contains("stale"));
             let text = answer(challenge, "line", "pass: word", 1);
             let given = Credentials::read(&text).unwrap();
@@ -455,7 +456,7 @@ mod tests {
     fn what_answers_no_challenge_of_ours_is_not_read() {
         let now = origin();
         let mut nonces = Nonces::new([1; 32], now);
-        let good = answer(&nonces.challenges(now, true)[1], "u", "p", 1);
+        let good = answer(&nonces.challenges(now, true)[0], "u", "p", 1);
         assert!(Credentials::read(&good).is_some() && ours(good.as_bytes()));
         assert!(Credentials::read(&good.replace("algorithm=MD5, ", "")).is_some(), "MD5 is the default");
         for (from, to) in [

@@ -8,9 +8,11 @@ use domain::view::AgentCall;
 use domain::{Call, Op, Page, Paged, Start, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
 use super::read::{filled, page};
 use crate::Request;
+use crate::openapi::one_of_words;
 use crate::json::time;
 
 fn id(request: &Request<'_>) -> Result<CallId> {
@@ -41,6 +43,10 @@ pub(super) fn delete(request: &Request<'_>) -> Result<Op> {
     Ok(Op::AgentCallRedact(id(request)?))
 }
 
+pub(super) fn cancel(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::AgentCallHangup(id(request)?))
+}
+
 fn moment(request: &Request<'_>, name: &'static str) -> Result<Option<Timestamp>> {
     let read = |text: &str| {
         let words = format!("`{name}` must be a time, such as 2026-03-01T12:00:00Z.");
@@ -49,6 +55,13 @@ fn moment(request: &Request<'_>, name: &'static str) -> Result<Option<Timestamp>
         text.parse().or_else(|_| escaped.parse()).map_err(|_| Error::invalid(What::Request, name, words))
     };
     filled(request, name).map(read).transpose()
+}
+
+/// A call was cancelled.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CancelCallResponse)]
+pub(super) struct CancelledOut {
+    pub(super) cancelled: bool,
 }
 
 /// A page of calls.
@@ -78,9 +91,12 @@ pub(super) struct CallOut {
     #[schema(format = "date-time")]
     redacted_at: Option<String>,
     telephony_params: Option<TelephonyOut>,
+    #[schema(required = true, schema_with = account_words)]
     telephony_account_type: Option<&'static str>,
+    #[schema(schema_with = status_words)]
     status: &'static str,
     error_message: Option<String>,
+    #[schema(required = true, schema_with = end_words)]
     end_reason: Option<&'static str>,
 }
 
@@ -91,7 +107,38 @@ pub(super) struct TelephonyOut {
     to: String,
     from: String,
     direction: &'static str,
+    #[schema(schema_with = connection_words)]
     connection_type: &'static str,
+}
+
+const END_WORDS: [&str; 10] = [
+    "agent_hangup",
+    "client_hangup",
+    "api_cancelled",
+    "max_duration",
+    "inactivity",
+    "client_disconnected",
+    "dial_busy",
+    "dial_failed",
+    "dial_no_answer",
+    "error",
+];
+
+fn account_words() -> Object {
+    one_of_words(&["cartesia", "twilio", "sip_trunk"], true)
+}
+
+fn status_words() -> Object {
+    one_of_words(&["created", "started", "completed", "failed"], false)
+}
+
+fn connection_words() -> Object {
+    one_of_words(&["websocket", "phone"], false)
+}
+
+/// The contract's words; some of them no call here ends with.
+fn end_words() -> Object {
+    one_of_words(&END_WORDS, true)
 }
 
 impl CallsOut {
@@ -131,6 +178,9 @@ fn end_reason(call: &Call) -> Option<&'static str> {
         (CallStatus::Completed, Some(EndedBy::Callee), Direction::Inbound)
         | (CallStatus::Completed, Some(EndedBy::Caller), Direction::Outbound) => Some("agent_hangup"),
         (CallStatus::Completed, Some(EndedBy::Reaper) | None, _) => Some("client_disconnected"),
+        (CallStatus::Completed | CallStatus::Cancelled, Some(EndedBy::Api), _) => Some("api_cancelled"),
+        (CallStatus::Completed, Some(EndedBy::MaxDuration), _) => Some("max_duration"),
+        (CallStatus::Completed, Some(EndedBy::Balance), _) => Some("error"),
         (CallStatus::Completed | CallStatus::Cancelled, ..) => Some("client_hangup"),
     }
 }
@@ -160,6 +210,7 @@ impl From<AgentCall> for CallOut {
             telephony_account_type: provider.map(|kind| match kind {
                 ProviderKind::Managed => "cartesia",
                 ProviderKind::SipTrunk => "sip_trunk",
+                ProviderKind::Twilio => "twilio",
             }),
             status: status(call.status),
             end_reason: end_reason(&call),

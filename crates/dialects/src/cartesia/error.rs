@@ -15,7 +15,8 @@ pub(super) fn reply(context: &Context, error: &Error) -> Reply {
     let (status, title) = status_and_title(error);
     let error_code = (error.kind == Kind::Slots).then_some("quota_exceeded");
     let request_id = context.request_id.to_string();
-    let body = ErrorOut { error_code, title, message: error.public.clone(), request_id };
+    let unreachable_numbers = error.numbers.iter().map(ToString::to_string).collect();
+    let body = ErrorOut { error_code, title, message: error.public.clone(), request_id, unreachable_numbers };
     let reply = Reply::json(status, &body).with_retry_after(error);
     match error.kind {
         _ if status != StatusCode::CONFLICT => reply,
@@ -73,6 +74,8 @@ fn status_and_title(error: &Error) -> (StatusCode, &'static str) {
         Kind::Slots => (StatusCode::PAYMENT_REQUIRED, "Quota exceeded"),
         Kind::Limit => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
         Kind::CarrierRefused => (StatusCode::BAD_REQUEST, "Refused by the carrier"),
+        // A call that cannot be ended now.
+        Kind::Unavailable if error.what == What::Call => (StatusCode::BAD_GATEWAY, "Bad gateway"),
         Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
     }

@@ -262,13 +262,14 @@ fn state(status: CallStatus) -> &'static str {
     }
 }
 
-fn cause(call: &Call) -> Option<&'static str> {
+/// Why a call ended, in the vendor's words; none while it goes on.
+pub(super) fn cause(call: &Call) -> Option<&'static str> {
     match (call.status, call.ended_by) {
         (CallStatus::Ringing | CallStatus::Answered, _) => None,
-        (CallStatus::Completed, Some(EndedBy::Caller)) | (CallStatus::Cancelled, _) => Some("user_hangup"),
+        (CallStatus::Completed, Some(EndedBy::Caller)) | (CallStatus::Cancelled, None) => Some("user_hangup"),
         (CallStatus::Completed, Some(EndedBy::Callee)) => Some("agent_hangup"),
-        (CallStatus::Completed, Some(EndedBy::Reaper)) => Some("timeout"),
-        (CallStatus::Completed, None) => Some("normal_clearing"),
+        (CallStatus::Completed, Some(EndedBy::Reaper | EndedBy::MaxDuration)) => Some("timeout"),
+        (CallStatus::Completed, None | Some(EndedBy::Api | EndedBy::Balance)) | (CallStatus::Cancelled, _) => Some("normal_clearing"),
         (CallStatus::Busy, _) => Some("busy"),
         (CallStatus::NoAnswer, _) => Some("no_answer"),
         (CallStatus::Refused, _) => Some("rejected"),

@@ -31,6 +31,11 @@ pub(super) fn get(request: &Request<'_>) -> Result<Op> {
     Ok(Op::CallGet(path_id(request, What::Call, CallId::parse)?))
 }
 
+/// Ends a call.
+pub(super) fn hang_up(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::CallHangup(path_id(request, What::Call, CallId::parse)?))
+}
+
 /// How one target was tried.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Attempt)]

@@ -92,6 +92,7 @@ fn patch(body: &mut Body) -> Result<EndpointPatch> {
         is_default: body.unclearable("is_default", "true or false", boolean)?,
         targets: targets_in.map(targets).transpose()?,
         source_addresses: body.unclearable("source_addresses", ADDRESSES, addresses)?,
+        allow_transfer: body.unclearable("allow_transfer", "true or false", boolean)?,
         bags: Bag::new(),
     })
 }
@@ -173,6 +174,8 @@ pub(super) struct EndpointOut {
     targets: Vec<TargetOut>,
     /// Addresses it may place calls from without a password.
     source_addresses: Vec<String>,
+    /// Whether its agent may hand a call to somebody else (REFER); a call keeps what held when it began.
+    allow_transfer: bool,
     /// When it was made.
     #[schema(format = DateTime)]
     created_at: String,
@@ -203,6 +206,7 @@ impl From<&Endpoint> for EndpointOut {
             is_default,
             targets,
             source_addresses,
+            allow_transfer,
             bags: _,
             created_at,
             updated_at,
@@ -220,6 +224,7 @@ impl From<&Endpoint> for EndpointOut {
             is_default: *is_default,
             targets: targets.iter().map(TargetOut::from).collect(),
             source_addresses: source_addresses.iter().map(AddressRule::to_string).collect(),
+            allow_transfer: *allow_transfer,
             created_at: time(*created_at),
             updated_at: time(*updated_at),
         }

@@ -6,10 +6,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::filter;
-use super::words;
+use super::words::{self, one_of};
 use crate::Request;
 use domain::Op;
 use domain::error::Result;
+use domain::provider::Offer;
 use domain::routing::Rule;
 use domain::view::{Explanation, Outcome};
 
@@ -25,7 +26,8 @@ pub(super) fn explain(request: &Request<'_>) -> Result<Op> {
     let caller = filter(request, "caller", "the number that calls, such as +12125550100", |text| {
         (text.len() <= CALLER_MAX).then(|| text.to_owned())
     })?;
-    Ok(Op::NumberExplain(request.param("number").to_owned(), from, caller))
+    let media = filter(request, "media", one_of(&Offer::NAMES), Offer::parse)?;
+    Ok(Op::NumberExplain(request.param("number").to_owned(), from, caller, media))
 }
 
 /// One rule that was looked at.

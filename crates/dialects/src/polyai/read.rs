@@ -194,8 +194,8 @@ pub(super) fn connector_create(request: &Request<'_>) -> Result<Op> {
     let agent = agent(request)?;
     let mut body = json::body(request.body, What::Endpoint)?.null_is_absent();
     let name = body.required("name", "a text of 1 to 100 characters", text)?;
-    let mut fields = voice::changes(&mut body)?;
-    voice::handoff(&mut body, &mut fields)?;
+    let fields = voice::changes(&mut body)?;
+    let allow_transfer = voice::handoff(&mut body)?;
     let targets = match body.take("targets") {
         None | Some(Value::Null) => None,
         Some(value) => Some(targets(value)?),
@@ -205,6 +205,7 @@ pub(super) fn connector_create(request: &Request<'_>) -> Result<Op> {
         agent_id: Patch::Set(agent),
         environment: environment(&mut body)?,
         targets,
+        allow_transfer,
         bags: voice::bags(fields),
         ..EndpointPatch::default()
     }))

@@ -40,7 +40,7 @@ impl Voice {
             asr_lang_code: text(LANGUAGE),
             tts_lang_code: language_of(&name).unwrap_or_default().to_owned(),
             name,
-            disable_handoff: field(HANDOFF).and_then(Value::as_bool).unwrap_or_default(),
+            disable_handoff: !endpoint.allow_transfer,
         }
     }
 }
@@ -54,11 +54,9 @@ pub(super) fn changes(body: &mut Body) -> Result<Bag> {
     Ok(bag)
 }
 
-/// Reads what only a new connector may say.
-pub(super) fn handoff(body: &mut Body, bag: &mut Bag) -> Result<()> {
-    let flag = body.optional(HANDOFF, "true or false", boolean)?;
-    bag.extend(flag.filter(|flag| *flag).map(|flag| (HANDOFF.to_owned(), Value::Bool(flag))));
-    Ok(())
+/// Reads what only a new connector may say: whether its agent may hand a call over.
+pub(super) fn handoff(body: &mut Body) -> Result<Option<bool>> {
+    Ok(body.optional(HANDOFF, "true or false", boolean)?.map(|disabled| !disabled))
 }
 
 /// A connector that leaves its agent leaves the agent's variants, unless the change names one of its new agent's.

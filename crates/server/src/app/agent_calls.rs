@@ -52,6 +52,12 @@ impl App {
         self.agent_call_get(ask, id)
     }
 
+    /// Ends a call of an agent.
+    pub(super) async fn agent_call_hangup(&self, ask: Ask<'_>, id: CallId) -> Result<View> {
+        self.agent_call_row(ask, id)?;
+        self.call_hangup(ask, id).await
+    }
+
     fn agent_call_row(&self, ask: Ask<'_>, id: CallId) -> Result<AgentCallRow> {
         let found = self.store.agent_call_get(ask.organization()?, id).map_err(of_read)?;
         found.ok_or_else(|| Error::not_found(What::Call))
@@ -68,9 +74,12 @@ impl App {
             Some(id) => self.store.number_get(ask.organization()?, id).map_err(of_read)?,
             None => None,
         };
-        let kind = |n: domain::Number| {
-            if n.stock_id.is_some() { ProviderKind::Managed } else { ProviderKind::SipTrunk }
+        let provider = match number {
+            Some(number) if number.stock_id.is_some() => Some(ProviderKind::Managed),
+            Some(number) if self.is_owned(&number)? => Some(ProviderKind::Twilio),
+            Some(_) => Some(ProviderKind::SipTrunk),
+            None => None,
         };
-        Ok(AgentCall { call, agent_id, agent_name, provider: number.map(kind), redacted_at })
+        Ok(AgentCall { call, agent_id, agent_name, provider, redacted_at })
     }
 }

@@ -6,7 +6,7 @@ use domain::provider::Offer;
 use domain::routing::{CallIn, CallerShown, Refusal, TrunkRoute};
 use domain::view::{Explanation, Outcome};
 use domain::{E164, Result, View, target};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{App, Ask};
 
@@ -17,6 +17,7 @@ impl App {
         text: &str,
         from: Option<IpAddr>,
         caller: Option<&str>,
+        offer: Option<Offer>,
     ) -> Result<View> {
         let organization = ask.organization()?;
         let dialled = match NumberId::parse(text) {
@@ -26,7 +27,12 @@ impl App {
         // Another tenant's number is explained like one that nobody holds.
         let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
         let trunks = match from {
-            Some(address) => self.live.trunks_from(address),
+            Some(address) => {
+                let mut trunks = self.live.trunks_from(address);
+                let own = own.and(dialled);
+                trunks.extend(own.and_then(|e164| self.live.account_of(e164, SocketAddr::new(address, 0))));
+                trunks
+            }
             // No address named: assume the way that the number's calls come.
             None => vec![match own.and_then(|n| n.trunk).and_then(|id| self.live.trunk(id)) {
                 Some(trunk) => trunk,
@@ -45,7 +51,7 @@ impl App {
         let caller =
             caller.map_or(CallerShown::Anyone, |text| CallerShown::Number(E164::dialled(text, None)));
         let decided =
-            self.live.decide(CallIn { trunks: &trunks, dialled: asked, caller }, |rule| steps.push(rule));
+            self.live.decide(CallIn { trunks: &trunks, dialled: asked, caller, offer }, |rule| steps.push(rule));
         let explanation = match decided {
             Ok(route) => {
                 let order = target::order(&route.endpoint.targets, |_| 0);

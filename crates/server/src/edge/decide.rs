@@ -3,10 +3,11 @@
 
 use domain::call::{FactKind, Started};
 use domain::e164::E164;
-use domain::ids::OrganizationId;
-use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
+use domain::ids::{CallId, OrganizationId};
+use domain::provider::Offer;
+use domain::routing::{CallIn, CallerShown, Refusal, Refused};
 use domain::{Fact, Micros};
-use sip::{Ask, AskKind, CallIds, Transport, Verdict};
+use sip::{Ask, AskKind, CallIds, Media, Transport, Verdict};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -14,14 +15,17 @@ use uuid::Uuid;
 use super::facts;
 use super::gauge::Gauge;
 use super::plan::Plan;
+use super::proof::{Proofs, Shown};
 use super::resolve::Names;
 use super::wire::Work;
 use crate::clock;
 use crate::journal::Journal;
-use crate::live::{Live, Route};
+use crate::live::{Live, Route, Sources};
 
 /// Answers a second to INVITEs of unknown sources, and rows for them.
 const UNKNOWN_PER_SECOND: u32 = 10;
+/// Challenges a second, to all who are not taken by their address alone. A caller whose INVITE is passed over repeats it.
+const CHALLENGES_PER_SECOND: u32 = 100;
 /// Answers a second to requests of trunks that are refused for their form.
 const MALFORMED_PER_SECOND: u32 = 100;
 /// Seconds after which a caller may try again when this node cannot take the call.
@@ -37,6 +41,8 @@ pub(super) struct Decider {
     transports: Vec<Transport>,
     unknown: Bucket,
     malformed: Bucket,
+    challenges: Bucket,
+    proofs: Proofs,
 }
 
 /// An answer, or a call that waits for its targets' names.
@@ -57,15 +63,23 @@ pub(super) struct Around<'a> {
 
 impl Decider {
     pub(super) fn new(live: Arc<Live>, journal: Arc<Journal>, transports: Vec<Transport>) -> Self {
-        let (unknown, malformed) = (Bucket::new(UNKNOWN_PER_SECOND), Bucket::new(MALFORMED_PER_SECOND));
-        Self { live, journal, transports, unknown, malformed }
+        let bucket = Bucket::new;
+        Self {
+            live,
+            journal,
+            transports,
+            unknown: bucket(UNKNOWN_PER_SECOND),
+            malformed: bucket(MALFORMED_PER_SECOND),
+            challenges: bucket(CHALLENGES_PER_SECOND),
+            proofs: Proofs::new(),
+        }
     }
 
     pub(super) fn decide(&mut self, ask: &Ask, around: &mut Around<'_>) -> Step {
-        let trunks = self.live.trunks_from(ask.flow.remote.ip());
-        let known = !trunks.is_empty();
+        let sources = self.live.sources(ask.flow.remote);
+        let known = sources.known;
         let verdict = match ask.kind {
-            AskKind::Invite => return self.invite(ask, &trunks, around),
+            AskKind::Invite => return self.invite(ask, sources, around),
             AskKind::Options if known => {
                 Verdict::Answer { headers: vec![ALLOW.to_owned(), "Accept: application/sdp".to_owned()] }
             }
@@ -86,24 +100,46 @@ impl Decider {
         Step::Now(verdict)
     }
 
-    fn invite(&mut self, ask: &Ask, trunks: &[TrunkRoute], around: &mut Around<'_>) -> Step {
-        if trunks.is_empty() && !self.unknown.take(around.now) {
-            around.gauge.unknown_source.increment(1);
-            return Step::Now(Verdict::Drop);
+    fn invite(&mut self, ask: &Ask, sources: Sources, around: &mut Around<'_>) -> Step {
+        let Sources { open: mut trunks, known: _, asks } = sources;
+        let shown = if asks { self.proofs.read(ask, &self.live, around.now) } else { Shown::Nothing };
+        if let Shown::Proven(ids) = &shown {
+            trunks.extend(ids.iter().filter_map(|id| self.live.trunk(*id)));
+        }
+        if trunks.is_empty() {
+            if asks {
+                return Step::Now(self.challenge(&shown, around));
+            }
+            if !self.unknown.take(around.now) {
+                around.gauge.unknown_source.increment(1);
+                return Step::Now(Verdict::Drop);
+            }
         }
         if self.journal.full() {
             // A call whose record could not be kept is not begun.
             return Step::Now(refuse(503, "Call Records Cannot Be Kept"));
         }
         let dialled = dialled(ask);
+        trunks.extend(dialled.and_then(|e164| self.live.account_of(e164, ask.flow.remote)));
         let caller = CallerShown::Number(E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()));
-        match self.live.decide(CallIn { trunks, dialled, caller }, |_| {}) {
+        let offer = Some(offer(ask.media));
+        match self.live.decide(CallIn { trunks: &trunks, dialled, caller, offer }, |_| {}) {
+            // The number is on a trunk that asks: its carrier's other trunks do not reach it.
+            Err(Refused { why: Refusal::UnknownNumber, .. })
+                if asks
+                    && !matches!(shown, Shown::Proven(_))
+                    && dialled.is_some_and(|e164| self.live.asks_for(e164, ask.flow.remote.ip())) =>
+            {
+                Step::Now(self.challenge(&shown, around))
+            }
             Ok(route) => {
                 let ids = CallIds {
                     call: clock::id(),
                     organization: route.routed.number.organization_id.0,
                     number: route.routed.number.id.0,
                 };
+                // Counted under the edge's lock: whoever comes next finds it.
+                self.live.call_began(CallId(ids.call), route.routed.number.organization_id);
                 around.work.fact(started(ids, ask, dialled, &route));
                 let user = dialled.map_or_else(String::new, |e164| e164.to_string());
                 let mut plan = Plan::new(ask.id, ids, &route.endpoint, &user, &ask.call_id);
@@ -124,6 +160,16 @@ impl Decider {
                 Step::Now(refusal(refused.why))
             }
         }
+    }
+
+    /// Asks the caller for a password; silence where too many are asked already.
+    fn challenge(&mut self, shown: &Shown, around: &mut Around<'_>) -> Verdict {
+        if !self.challenges.take(around.now) {
+            around.gauge.unknown_source.increment(1);
+            return Verdict::Drop;
+        }
+        around.gauge.challenged.increment(1);
+        self.proofs.challenge(shown, around.now)
     }
 
     /// What a refused call leaves behind.
@@ -164,6 +210,17 @@ fn started(ids: CallIds, ask: &Ask, dialled: Option<E164>, route: &Route) -> Fac
     facts::about(ids, clock::moment(), FactKind::Started(Box::new(started)))
 }
 
+/// What the caller's offer says of encryption.
+fn offer(media: Media) -> Offer {
+    match media {
+        Media::Absent => Offer::Absent,
+        Media::Unreadable => Offer::Unreadable,
+        Media::Plain => Offer::Plain,
+        Media::Secure => Offer::Secure,
+        Media::Mixed => Offer::Mixed,
+    }
+}
+
 /// What the caller told of the call.
 fn told(ask: &Ask, dialled: Option<E164>) -> Started {
     let shown = |user: &str, uri: &str| facts::bounded(if user.is_empty() { uri } else { user }.to_owned());
@@ -194,6 +251,8 @@ fn refusal(why: Refusal) -> Verdict {
         402 => "Payment Required",
         403 => "Forbidden",
         404 => "Not Found",
+        486 => "Busy Here",
+        488 => "Not Acceptable Here",
         _ => "Temporarily Unavailable",
     };
     let words = why.words().replace(['"', '\\'], "'");

@@ -1,12 +1,14 @@
 //! What the edge tells, as facts of a call's record.
 
 use domain::call::{self, CallStatus, DialogParts, EndedBy, FactKind, Moment, Unanswered};
+use domain::CallEnd;
 use domain::ids::{CallId, OrganizationId};
 use domain::routing::Refusal;
 use domain::{Fact, Timestamp};
-use sip::{CallIds, Cause, Known, Side};
+use sip::{CallIds, Cause, Side};
 use std::time::Instant;
 
+use super::control::hop_text;
 use super::gauge::Gauge;
 use crate::clock;
 use crate::meter::Tally;
@@ -24,17 +26,15 @@ pub(super) fn read(fact: sip::Fact, now: Instant, gauge: &Gauge, tally: &Tally) 
     let at = clock::moment();
     let (ids, kind) = match fact {
         sip::Fact::Attempt(attempt) => (attempt.ids, FactKind::Attempt(tried(attempt, now, at.wall))),
-        sip::Fact::Answered { ids, dialog, known } => {
+        sip::Fact::Answered { ids, dialog, known: _ } => {
             if !dialog.record_routed {
                 gauge.not_record_routed.increment(1);
                 tracing::warn!(call.id = %ids.call, "a target dropped the Record-Route: the end of its call will not pass here");
             }
-            tally.answered(CallId(ids.call), &dialog.to_tag);
-            let parts = match known {
-                Known::Transaction => Some(Box::new(parts(*dialog))),
-                // Answered in another process's call: what is missing makes the rest useless.
-                Known::CookieOnly => None,
-            };
+            let whose = (OrganizationId(ids.organization), CallId(ids.call));
+            tally.answered(whose, &dialog.to_tag, dialog.cseq);
+            // Of a call that another process began, the caller's Contact is not known: the rest is enough to end it.
+            let parts = Some(Box::new(parts(*dialog)));
             (ids, FactKind::Answered(parts))
         }
         sip::Fact::Ended { ids, by, callee_tag, reason } => {
@@ -49,7 +49,23 @@ pub(super) fn read(fact: sip::Fact, now: Instant, gauge: &Gauge, tally: &Tally) 
             (ids, FactKind::Ended(call::Ended { by, reason: reason.map(bounded) }))
         }
         sip::Fact::Failed { ids, status, cause } => (ids, FactKind::Unanswered(unanswered(status, cause))),
-        sip::Fact::Refreshed { .. } | sip::Fact::HungUp { .. } | sip::Fact::Step { .. } => return None,
+        sip::Fact::HungUp { ids, mark } => {
+            let why = usize::try_from(mark).ok().and_then(|mark| CallEnd::ALL.get(mark).copied());
+            let why = why.unwrap_or(CallEnd::Api);
+            let reason = Some(why.words().to_owned());
+            (ids, FactKind::Ended(call::Ended { by: why.ended_by(), reason }))
+        }
+        sip::Fact::Step { ids, by, bits } => {
+            let side = match by {
+                Side::Caller => call::Side::Caller,
+                Side::Callee => call::Side::Callee,
+            };
+            if !tally.is_step(CallId(ids.call), side, bits) {
+                return None;
+            }
+            (ids, FactKind::Step(side, bits))
+        }
+        sip::Fact::Refreshed { .. } => return None,
     };
     Some(about(ids, at, kind))
 }
@@ -90,7 +106,7 @@ fn cause(cause: Cause, status: Option<u16>) -> &'static str {
 fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
     let (status, reason) = match (cause, sip_status) {
         (Cause::Cancelled, _) => (CallStatus::Cancelled, "The caller gave up before an answer."),
-        (Cause::Stopped, _) => (CallStatus::Cancelled, "The call was ended before an answer."),
+        (Cause::Stopped, _) => (CallStatus::Cancelled, CallEnd::Api.words()),
         (_, 486 | 600) => (CallStatus::Busy, "The agent was busy."),
         (_, 603) => (CallStatus::Busy, "The agent declined the call."),
         (Cause::Timeout, _) => (CallStatus::NoAnswer, "No target answered in time."),
@@ -103,13 +119,15 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
         (_, 401 | 403 | 407) => (CallStatus::Failed, "The target did not let the call in."),
         (Cause::Refused | Cause::Answered, _) => (CallStatus::Failed, "The target refused the call."),
     };
-    Unanswered { sip_status, status, reason: reason.to_owned() }
+    // Only an API ends a call that rings: what ends calls by time or money looks at answered ones.
+    let by = (cause == Cause::Stopped).then_some(EndedBy::Api);
+    Unanswered { sip_status, status, reason: reason.to_owned(), by }
 }
 
 /// A call that we refuse.
 pub(super) fn refused(why: Refusal) -> FactKind {
     let reason = why.words().to_owned();
-    FactKind::Unanswered(Unanswered { sip_status: why.sip_status(), status: CallStatus::Refused, reason })
+    FactKind::Unanswered(Unanswered { sip_status: why.sip_status(), status: CallStatus::Refused, reason, by: None })
 }
 
 fn parts(dialog: sip::Dialog) -> DialogParts {
@@ -125,7 +143,10 @@ fn parts(dialog: sip::Dialog) -> DialogParts {
         callee_contact: dialog.callee_contact.unwrap_or_default(),
         caller_routes: dialog.caller_routes,
         callee_routes: dialog.callee_routes,
+        caller_hop: hop_text(dialog.caller_hop),
+        callee_hop: hop_text(dialog.callee_hop),
         cseq: dialog.cseq,
+        callee_cseq: dialog.callee_cseq,
         session_expires,
     }
 }
@@ -144,6 +165,7 @@ mod tests {
     fn final_answers_mean_what_the_record_says() {
         for (status, why, meaning) in [
             (487, Cause::Cancelled, CallStatus::Cancelled),
+            (487, Cause::Stopped, CallStatus::Cancelled),
             (200, Cause::Cancelled, CallStatus::Cancelled),
             (486, Cause::Refused, CallStatus::Busy),
             (600, Cause::Refused, CallStatus::Busy),
@@ -157,6 +179,7 @@ mod tests {
         ] {
             let told = unanswered(status, why);
             assert_eq!((told.status, told.sip_status), (meaning, status), "{status} {why:?}");
+            assert_eq!(told.by, (why == Cause::Stopped).then_some(EndedBy::Api));
         }
     }
 

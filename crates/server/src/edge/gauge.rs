@@ -14,6 +14,7 @@ pub(super) struct Gauge {
     pub(super) connections: Counter,
     pub(super) send_failed: Counter,
     pub(super) not_record_routed: Counter,
+    pub(super) challenged: Counter,
 }
 
 impl Gauge {
@@ -23,6 +24,7 @@ impl Gauge {
             "trunkline_sip_dropped_total",
             "SIP messages that were not answered, by reason"
         );
+        metrics::describe_counter!("trunkline_sip_challenged_total", "Calls that were asked for a password");
         let messages = |direction: &'static str| {
             [Transport::Udp, Transport::Tcp, Transport::Tls].map(|transport| {
                 counter!("trunkline_sip_messages_total", "direction" => direction, "transport" => transport.param())
@@ -38,6 +40,7 @@ impl Gauge {
             connections: dropped("connections"),
             send_failed: dropped("send_failed"),
             not_record_routed: counter!("trunkline_sip_not_record_routed_total"),
+            challenged: counter!("trunkline_sip_challenged_total"),
         }
     }
 

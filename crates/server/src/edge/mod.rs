@@ -3,13 +3,16 @@
 //! One edge under one lock. Any thread takes any message: it locks, hands the bytes in, drains what comes out (deciding new
 //! calls from the live table on the way), unlocks, and then performs the outputs **in their order**: facts to the journal by
 //! a plain write before the sends that stand behind them. Nothing is handed to another thread, since a wake-up costs more
-//! than the work. Nothing here waits for the store. Files: `wire` the lock and the order, `decide` questions, `facts` call
+//! than the work. Nothing here waits for the store. Files: `wire` the lock and the order, `decide` questions, `control` ends
+//! of calls from outside, `facts` call
 //! records, `udp` and `tcp` sockets, `resolve` names of targets.
 
+mod control;
 mod decide;
 mod facts;
 mod gauge;
 mod plan;
+mod proof;
 mod resolve;
 mod tcp;
 mod udp;
@@ -26,6 +29,7 @@ use crate::clock;
 use crate::journal::Journal;
 use crate::live::Live;
 use crate::meter::Tally;
+pub(crate) use control::Control;
 use wire::Wire;
 
 /// A socket to listen on.
@@ -76,6 +80,11 @@ impl EdgeHandle {
     /// Where it listens, in the order of the settings.
     pub(crate) fn bound(&self) -> &[(Transport, SocketAddr)] {
         &self.bound
+    }
+
+    /// Ends calls.
+    pub(crate) fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.wire))
     }
 
     /// From now on new calls get 503; what is up goes on.

@@ -16,6 +16,7 @@ pub(super) struct Plan {
     pub(super) ask: AskId,
     ids: CallIds,
     pub(super) places: Vec<Place>,
+    transfer: Transfer,
 }
 
 /// One target.
@@ -44,7 +45,8 @@ impl Plan {
         let order = target::order(&endpoint.targets, &mut draw);
         let targets = order.into_iter().filter_map(|at| endpoint.targets.get(at));
         let places = targets.map(|target| Place::new(&target.uri, user)).collect();
-        Self { ask, ids, places }
+        let transfer = if endpoint.allow_transfer { Transfer::Allowed } else { Transfer::Refused };
+        Self { ask, ids, places, transfer }
     }
 
     /// Settles what needs no waiting: transports that no listener speaks, names looked up lately.
@@ -107,7 +109,7 @@ impl Plan {
             facts.push(facts::about(
                 self.ids,
                 at,
-                FactKind::Unanswered(Unanswered { sip_status: 503, status, reason }),
+                FactKind::Unanswered(Unanswered { sip_status: 503, status, reason, by: None }),
             ));
             let verdict = Verdict::Refuse {
                 status: 503,
@@ -124,7 +126,7 @@ impl Plan {
             target.tag = skipped;
         }
         let (call, direction, trust) = (self.ids, Direction::Inbound, Trust::Trusted);
-        (facts, Verdict::Route { call, direction, trust, transfer: Transfer::Allowed, targets })
+        (facts, Verdict::Route { call, direction, trust, transfer: self.transfer, targets })
     }
 }
 

@@ -74,6 +74,7 @@ pub(super) async fn finish(wire: Arc<Wire>, mut plan: Plan) {
     let (mut facts, verdict) = plan.verdict();
     for fact in &facts {
         wire.parts.tally.saw(fact);
+        wire.parts.live.saw(fact);
     }
     wire.parts.journal.append(&mut facts);
     wire.aside(Input::Verdict { ask, verdict });

@@ -43,7 +43,7 @@ fn table(targets: &[String]) -> Live {
     live.apply(Changed::Endpoint(Endpoint::create(OWNER, endpoint, patch, Environment::Live, now).unwrap()));
     let allowed_addresses = vec![AddressRule::parse("127.0.0.1").unwrap()];
     let inbound = Patch::Set(Inbound { allowed_addresses, ..Inbound::default() });
-    let patch = ProviderPatch { label: Some("carrier".into()), inbound, outbound: Patch::Keep };
+    let patch = ProviderPatch { label: Some("carrier".into()), inbound, outbound: Patch::Keep, ..ProviderPatch::default() };
     live.apply(Changed::Provider(
         Provider::create(Some(OWNER), trunk, ProviderKind::SipTrunk, patch, now).unwrap(),
     ));
@@ -52,6 +52,7 @@ fn table(targets: &[String]) -> Live {
         organization_id: OWNER,
         e164: E164::from_u64(NUMBER).unwrap(),
         status: Status::Active,
+        network: domain::number::Network::Public,
         unpaid: false,
         allow_inbound: true,
         provider_id: Some(trunk),

@@ -117,11 +117,25 @@ impl Wire {
         self.armed.notify_one();
     }
 
+    /// Does something to the edge that is no input of the network, and performs what came of it.
+    pub(super) fn act<T>(self: &Arc<Self>, act: impl FnOnce(&mut Edge, Instant) -> T) -> T {
+        let (done, open) = self.run(&mut Work::default(), act);
+        if open {
+            self.armed.notify_one();
+        }
+        done
+    }
+
     fn input(self: &Arc<Self>, input: Input<'_>, work: &mut Work) -> bool {
+        self.run(work, |edge, now| edge.handle(now, input)).1
+    }
+
+    /// One turn: work on the edge under its lock, then its outputs in their order. Gives whether something is open afterwards.
+    fn run<T>(self: &Arc<Self>, work: &mut Work, act: impl FnOnce(&mut Edge, Instant) -> T) -> (T, bool) {
         let mut core = self.lock();
         // Read under the lock: for the edge time never goes back.
         let now = clock::instant();
-        core.edge.handle(now, input);
+        let done = act(&mut core.edge, now);
         let mut open = self.collect(&mut core, now, work);
         drop(core);
         self.perform(work);
@@ -135,7 +149,7 @@ impl Wire {
             drop(core);
             self.perform(work);
         }
-        open
+        (done, open)
     }
 
     fn collect(&self, core: &mut Core, now: Instant, work: &mut Work) -> bool {
@@ -169,6 +183,7 @@ impl Wire {
             match action {
                 Action::Fact(fact) => {
                     self.parts.tally.saw(&fact);
+                    self.parts.live.saw(&fact);
                     work.facts.push(fact);
                     if work.facts.len() >= FACTS_MAX {
                         self.parts.journal.append(&mut work.facts);

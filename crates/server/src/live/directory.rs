@@ -1,6 +1,7 @@
 //! Everything in the live table but the numbers: tenants, endpoints, trunks, keys. Changed in place under one lock; a change
 //! costs the same whether there are ten of them or a million.
 
+use dialects::plan::Plan;
 use domain::ids::{EndpointId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
 use domain::organization::Settings;
@@ -9,9 +10,11 @@ use domain::routing::{OrganizationRoute, TrunkRoute};
 use domain::{Endpoint, Key, Micros, Organization};
 use hashbrown::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::guards::{Guard, Guards};
+use super::carriers::Carriers;
 use super::numbers::NONE;
 
 /// Gives small integers for ids. They are never reused, so a number that still names a thing that is gone finds nothing.
@@ -61,6 +64,19 @@ pub(crate) struct Tenant {
     pub(crate) route: OrganizationRoute,
     /// The longest call.
     pub(crate) max_call_seconds: u32,
+    /// Its plan in each vendor's API that has such.
+    pub(crate) plans: PlansHeld,
+}
+
+/// A plan by the name of its dialect, for each dialect that there is.
+type PlansHeld = [Option<(&'static str, &'static Plan)>; dialects::COUNT];
+
+/// The plans that an organization's settings name. Names were checked when they were written; one that is none sets no limit.
+fn plans_of(settings: &domain::Bag) -> PlansHeld {
+    dialects::all().map(|dialect| {
+        let plan = dialect.plans().and_then(|plans| plans.of(settings).ok().flatten());
+        plan.map(|plan| (dialect.name(), plan))
+    })
 }
 
 /// See the module's head.
@@ -73,6 +89,12 @@ pub(crate) struct Directory {
     addresses: HashMap<IpAddr, Vec<TrunkRoute>>,
     ranges: Vec<(AddressRule, TrunkRoute)>,
     keys: HashMap<KeyHash, Arc<Key>>,
+    /// Trunks whose callers are asked for a password.
+    pub(super) guards: Guards,
+    /// Sockets of this process's own from which the simulated network calls.
+    simulated: Vec<SocketAddr>,
+    /// Carriers at which organizations have accounts.
+    pub(super) carriers: Carriers,
 }
 
 impl Directory {
@@ -81,20 +103,19 @@ impl Directory {
         // Settings are checked when they are written; should a row predate a rule, its defaults hold.
         let settings =
             Settings::read(&organization.settings).or_else(|_| Settings::read(&domain::Bag::new()));
-        let (rate, max_call_seconds) =
-            settings.map_or((0, 14_400), |s| (s.rate_cents_per_minute, s.max_call_seconds));
+        let (rate, max_call_seconds, own_max) = settings.map_or((0, 14_400, None), |s| {
+            (s.rate_cents_per_minute, s.max_call_seconds, s.max_concurrent_calls)
+        });
         let rate_per_minute = Micros::from_cents(rate).unwrap_or_default();
-        let route = OrganizationRoute { balance, rate_per_minute };
-        self.organizations.put(organization.id, Some(Tenant { route, max_call_seconds }));
+        let plans = plans_of(&organization.settings);
+        let by_plan = plans.iter().flatten().filter_map(|(_, plan)| plan.calls);
+        // Of several limits the narrowest holds.
+        let calls_max = by_plan.chain(own_max).min();
+        let route = OrganizationRoute { balance, rate_per_minute, calls_max };
+        self.organizations.put(organization.id, Some(Tenant { route, max_call_seconds, plans }));
     }
 
     /// A tenant's money moved.
-    /// Trunks whose callers are asked for a password.
-    pub(super) guards: Guards,
-    /// Sockets of this process's own from which the simulated network calls.
-    simulated: Vec<SocketAddr>,
-    /// Carriers at which organizations have accounts.
-    pub(super) carriers: Carriers,
     pub(crate) fn put_balance(&mut self, id: OrganizationId, balance: Micros) {
         if let Some(mut tenant) = self.organizations.get(id).copied() {
             tenant.route.balance = balance;
@@ -108,15 +129,17 @@ impl Directory {
     }
 
     /// A provider was made, changed, or (`None`) went away.
-    pub(crate) fn put_provider(&mut self, id: ProviderId, provider: Option<Provider>) {
+    /// `guard` is what it asks of its callers.
+    pub(super) fn put_provider(&mut self, id: ProviderId, provider: Option<Provider>, guard: Option<Guard>) {
         self.addresses.retain(|_, trunks| {
             trunks.retain(|trunk| trunk.id != id);
             !trunks.is_empty()
         });
         self.ranges.retain(|(_, trunk)| trunk.id != id);
-        let trunk = provider.filter(|p| p.kind == ProviderKind::SipTrunk);
+        self.carriers.put(id, provider.as_ref().is_some_and(|p| p.kind.is_account()));
+        let trunk = provider.filter(|p| p.kind != ProviderKind::Managed);
         for rule in trunk.iter().filter_map(|t| t.inbound.as_ref()).flat_map(|i| &i.allowed_addresses) {
-            let route = TrunkRoute { id, organization_id: trunk.as_ref().and_then(|t| t.organization_id) };
+            let route = TrunkRoute::of(id, trunk.as_ref().and_then(|t| t.organization_id));
             let widest = if rule.network.is_ipv4() { 32 } else { 128 };
             if rule.prefix == widest {
                 self.addresses.entry(rule.network).or_default().push(route);
@@ -124,6 +147,7 @@ impl Directory {
                 self.ranges.push((*rule, route));
             }
         }
+        self.guards.put(id, guard.filter(|_| trunk.is_some()));
         self.trunks.put(id, trunk.map(Arc::new));
     }
 
@@ -164,30 +188,6 @@ impl Directory {
         found
     }
 
-    /// Whether an address range shares an address with a trunk's.
-    pub(crate) fn is_trunk_address(&self, rule: &AddressRule) -> bool {
-        let rules =
-            self.trunks.values().filter_map(|t| t.inbound.as_ref()).flat_map(|i| &i.allowed_addresses);
-        rules.into_iter().any(|other| other.overlaps(rule))
-    }
-
-    /// Whether an address range shares an address with an endpoint's source addresses.
-    pub(crate) fn is_endpoint_address(&self, rule: &AddressRule) -> bool {
-        self.endpoints.values().flat_map(|e| &e.source_addresses).any(|other| other.overlaps(rule))
-    }
-
-    /// The small integers of a number's references; what is none stays none.
-    pub(crate) fn indices(
-        &mut self,
-        organization: OrganizationId,
-        endpoint: Option<EndpointId>,
-        trunk: Option<ProviderId>,
-    ) -> (u32, u32, u32) {
-        let endpoint = endpoint.map_or(NONE, |id| self.endpoints.index(id));
-        let trunk = trunk.map_or(NONE, |id| self.trunks.index(id));
-        (self.organizations.index(organization), endpoint, trunk)
-    }
-
     /// The same for one socket: the simulated network is known by its own, not by an address that others share.
     pub(crate) fn trunks_of(&self, source: SocketAddr) -> Vec<TrunkRoute> {
         let mut found = self.trunks_from(source.ip());
@@ -213,6 +213,30 @@ impl Directory {
         if calls {
             self.simulated.push(source);
         }
+    }
+
+    /// Whether an address range shares an address with a trunk's.
+    pub(crate) fn is_trunk_address(&self, rule: &AddressRule) -> bool {
+        let rules =
+            self.trunks.values().filter_map(|t| t.inbound.as_ref()).flat_map(|i| &i.allowed_addresses);
+        rules.into_iter().any(|other| other.overlaps(rule))
+    }
+
+    /// Whether an address range shares an address with an endpoint's source addresses.
+    pub(crate) fn is_endpoint_address(&self, rule: &AddressRule) -> bool {
+        self.endpoints.values().flat_map(|e| &e.source_addresses).any(|other| other.overlaps(rule))
+    }
+
+    /// The small integers of a number's references; what is none stays none.
+    pub(crate) fn indices(
+        &mut self,
+        organization: OrganizationId,
+        endpoint: Option<EndpointId>,
+        trunk: Option<ProviderId>,
+    ) -> (u32, u32, u32) {
+        let endpoint = endpoint.map_or(NONE, |id| self.endpoints.index(id));
+        let trunk = trunk.map_or(NONE, |id| self.trunks.index(id));
+        (self.organizations.index(organization), endpoint, trunk)
     }
 
     /// The organization behind a small integer.

@@ -114,7 +114,7 @@ mod tests {
         let credentials = Some(Credentials { username: username.to_owned(), password });
         let allowed_addresses = rules.iter().map(|rule| AddressRule::parse(rule).unwrap()).collect();
         let inbound = Patch::Set(Inbound { allowed_addresses, credentials, ..Inbound::default() });
-        let patch = ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep };
+        let patch = ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep, ..ProviderPatch::default() };
         let now = Timestamp::UNIX_EPOCH;
         let trunk = Provider::create(None, id, ProviderKind::SipTrunk, patch, now).unwrap();
         Opener(Some(Vault::new([7; 32]))).guard(&trunk)

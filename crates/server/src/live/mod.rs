@@ -4,21 +4,29 @@
 //! anew give the same table (a property test says so). Writers wait, bounded, until their generation is applied here before
 //! they answer: after a 200 the next INVITE follows the change.
 
+mod calls;
+mod carriers;
 mod directory;
+mod guards;
 mod numbers;
 pub(crate) mod refresh;
 
+use domain::carrier_account::CarrierSources;
 use domain::e164::E164;
-use domain::ids::{EndpointId, OrganizationId, ProviderId};
+use dialects::plan::Plan;
+use domain::ids::{CallId, EndpointId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
-use domain::provider::AddressRule;
+use domain::provider::{AddressRule, MediaEncryption};
 use domain::routing::{self, CallIn, NumberRoute, OrganizationRoute, Refused, Routed, Rule, TrunkRoute};
-use domain::{Endpoint, Generation, Key};
-use std::net::IpAddr;
+use domain::{Endpoint, Fact, Generation, Key, Micros};
+use sip::digest::Secret;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
-use store::Changed;
+use store::{Changed, OpenCall};
 use tokio::sync::watch;
+
+use crate::vault::Vault;
 
 use directory::Directory;
 pub(crate) use numbers::Numbers;
@@ -32,10 +40,35 @@ const WAIT_MAX: Duration = Duration::from_millis(250);
 pub(crate) struct Live {
     numbers: Numbers,
     directory: RwLock<Directory>,
+    opener: guards::Opener,
+    calls: calls::Calls,
     /// The last generation applied. Readers of a call see at least this.
     applied: watch::Sender<Generation>,
     /// Wakes the refresher; carries nothing.
     nudge: tokio::sync::Notify,
+}
+
+/// The longest call of an organization that is not known.
+const CALL_MAX: u32 = 14_400;
+
+/// What bounds the calls of an organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// The longest call.
+    pub(crate) max_call_seconds: u32,
+    /// What is left to spend, without what calls in progress cost.
+    pub(crate) balance: Micros,
+}
+
+/// Who may call from a socket.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// The trunks that take calls from it without a password.
+    pub(crate) open: Vec<TrunkRoute>,
+    /// Whether it is the address of a trunk, of one that asks for a password too.
+    pub(crate) known: bool,
+    /// Whether a caller from it could prove to be some trunk's.
+    pub(crate) asks: bool,
 }
 
 /// Where a call goes, with what the edge needs to send it there.
@@ -49,6 +82,19 @@ pub(crate) struct Route {
     pub(crate) generation: Generation,
 }
 
+/// A socket from which the simulated network calls.
+#[derive(Debug)]
+pub(crate) struct Simulated {
+    live: Arc<Live>,
+    source: SocketAddr,
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        self.live.write().put_simulated(self.source, false);
+    }
+}
+
 impl Live {
     /// An empty table at generation 0.
     pub(crate) fn new() -> Self {
@@ -56,9 +102,16 @@ impl Live {
         Self {
             numbers: Numbers::new(),
             directory: RwLock::default(),
+            opener: guards::Opener::default(),
+            calls: calls::Calls::default(),
             applied,
             nudge: tokio::sync::Notify::new(),
         }
+    }
+
+    /// The same with the vault that trunks' passwords are sealed with: without it no caller can prove anything.
+    pub(crate) fn with_vault(vault: Vault) -> Self {
+        Self { opener: guards::Opener(Some(vault)), ..Self::new() }
     }
 
     // A panic under the lock could only come from memory running out; the directory is plain data either way.
@@ -80,21 +133,12 @@ impl Live {
             Changed::Key(key) => self.write().put_key(key),
             Changed::Endpoint(endpoint) => self.write().put_endpoint(endpoint.id, Some(endpoint)),
             Changed::EndpointGone(id) => self.write().put_endpoint(id, None),
-            Changed::Provider(provider) => self.write().put_provider(provider.id, Some(provider)),
-            Changed::ProviderGone(id) => self.write().put_provider(id, None),
-/// A socket from which the simulated network calls.
-#[derive(Debug)]
-pub(crate) struct Simulated {
-    live: Arc<Live>,
-    source: SocketAddr,
-}
-
-impl Drop for Simulated {
-    fn drop(&mut self) {
-        self.live.write().put_simulated(self.source, false);
-    }
-}
-
+            Changed::Provider(provider) => {
+                // Opened before the table is locked: calls do not wait for it.
+                let guard = self.opener.guard(&provider);
+                self.write().put_provider(provider.id, Some(provider), guard);
+            }
+            Changed::ProviderGone(id) => self.write().put_provider(id, None, None),
             Changed::Number(row) if !row.status.is_held() => self.numbers.remove(row.e164, row.id),
             Changed::Number(row) => {
                 let (organization, endpoint, trunk) =
@@ -121,6 +165,11 @@ impl Drop for Simulated {
         *self.applied.borrow()
     }
 
+    /// Wakes the refresher, for whoever has no reply to keep back.
+    pub(crate) fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
     /// Wakes the refresher and waits, bounded, until a generation is applied. A wait that runs out is not an error: the
     /// write is durable, and the refresher looks again by itself.
     pub(crate) async fn follow(&self, generation: Generation) {
@@ -142,55 +191,6 @@ impl Drop for Simulated {
         self.read().trunks_from(source)
     }
 
-    /// A trunk's route, if it is one.
-    pub(crate) fn trunk(&self, id: ProviderId) -> Option<TrunkRoute> {
-        self.read().trunk(id).map(|t| TrunkRoute { id, organization_id: t.organization_id })
-    }
-
-    /// Decides an inbound call. `see` is told each rule; the call path passes a function that does nothing.
-    pub(crate) fn decide(&self, call: CallIn<'_>, see: impl FnMut(Rule)) -> Result<Route, Refused> {
-        let generation = self.generation();
-        let directory = self.read();
-        let table = Reading { numbers: &self.numbers, directory: &directory };
-        let routed = routing::decide(&table, call, see)?;
-        let endpoint = directory.endpoint(routed.endpoint_id).cloned();
-        // `decide` has just found the endpoint under this same lock.
-        let endpoint = endpoint.ok_or(Refused {
-            why: routing::Refusal::NoEndpoint,
-            number: Some(routed.number),
-            trunk: Some(routed.trunk),
-        })?;
-        Ok(Route { routed, endpoint, generation })
-    }
-
-    /// Whether there is such an organization.
-    pub(crate) fn has_organization(&self, id: OrganizationId) -> bool {
-        self.read().organization(id).is_some()
-    }
-
-    /// The longest call of an organization, if there is such an organization.
-    pub(crate) fn max_call_seconds(&self, id: OrganizationId) -> Option<u32> {
-        self.read().organization(id).map(|tenant| tenant.max_call_seconds)
-    }
-
-    /// The number's route as the rules see it, for `explain`.
-    pub(crate) fn number(&self, e164: E164) -> Option<NumberRoute> {
-        let directory = self.read();
-    /// Wakes the refresher, for whoever has no reply to keep back.
-    pub(crate) fn nudge(&self) {
-        self.nudge.notify_one();
-    }
-
-        routing::Table::number(&Reading { numbers: &self.numbers, directory: &directory }, e164)
-    }
-
-    /// Whether an address range shares an address with a trunk's.
-    pub(crate) fn is_trunk_address(&self, rule: &AddressRule) -> bool {
-        self.read().is_trunk_address(rule)
-    }
-
-    /// Whether an address range shares an address with an endpoint's source addresses.
-    pub(crate) fn is_endpoint_address(&self, rule: &AddressRule) -> bool {
     /// Every trunk that a call from a socket may have come through.
     pub(crate) fn trunks_of(&self, source: SocketAddr) -> Vec<TrunkRoute> {
         self.read().trunks_of(source)
@@ -239,6 +239,81 @@ impl Drop for Simulated {
         self.read().guards.named(username, source)
     }
 
+    /// A trunk's route, if it is one.
+    pub(crate) fn trunk(&self, id: ProviderId) -> Option<TrunkRoute> {
+        self.read().trunk(id).map(|t| TrunkRoute::of(id, t.organization_id))
+    }
+
+    /// Decides an inbound call. `see` is told each rule; the call path passes a function that does nothing.
+    pub(crate) fn decide(&self, call: CallIn<'_>, see: impl FnMut(Rule)) -> Result<Route, Refused> {
+        let generation = self.generation();
+        let directory = self.read();
+        let table = Reading { numbers: &self.numbers, directory: &directory, calls: &self.calls };
+        let routed = routing::decide(&table, call, see)?;
+        let endpoint = directory.endpoint(routed.endpoint_id).cloned();
+        // `decide` has just found the endpoint under this same lock.
+        let endpoint = endpoint.ok_or(Refused {
+            why: routing::Refusal::NoEndpoint,
+            number: Some(routed.number),
+            trunk: Some(routed.trunk),
+        })?;
+        Ok(Route { routed, endpoint, generation })
+    }
+
+    /// Whether there is such an organization.
+    pub(crate) fn has_organization(&self, id: OrganizationId) -> bool {
+        self.read().organization(id).is_some()
+    }
+
+    /// What bounds the calls of an organization; of one that is not known, the defaults and no money.
+    pub(crate) fn bounds(&self, id: OrganizationId) -> Bounds {
+        let unknown = Bounds { max_call_seconds: CALL_MAX, balance: Micros::ZERO };
+        self.read().organization(id).map_or(unknown, |tenant| Bounds {
+            max_call_seconds: tenant.max_call_seconds,
+            balance: tenant.route.balance,
+        })
+    }
+
+    /// A call was let in: it is in progress from now on.
+    pub(crate) fn call_began(&self, call: CallId, organization: OrganizationId) {
+        self.calls.begin(call, organization);
+    }
+
+    /// A fact of a call is about to be written.
+    pub(crate) fn saw(&self, fact: &Fact) {
+        self.calls.saw(fact);
+    }
+
+    /// The calls that the store knows to be open; `all` says that there are no others.
+    pub(crate) fn reconcile_calls(&self, calls: &[OpenCall], all: bool) {
+        self.calls.reconcile(calls, all);
+    }
+
+    /// The plan of an organization in a vendor's API, where its settings name one.
+    pub(crate) fn plan(&self, id: OrganizationId, dialect: &str) -> Option<&'static Plan> {
+        let plans = self.read().organization(id)?.plans;
+        plans.into_iter().flatten().find(|(name, _)| *name == dialect).map(|(_, plan)| plan)
+    }
+
+    /// The longest call of an organization, if there is such an organization.
+    pub(crate) fn max_call_seconds(&self, id: OrganizationId) -> Option<u32> {
+        self.read().organization(id).map(|tenant| tenant.max_call_seconds)
+    }
+
+    /// The number's route as the rules see it, for `explain`.
+    pub(crate) fn number(&self, e164: E164) -> Option<NumberRoute> {
+        let directory = self.read();
+        let table = Reading { numbers: &self.numbers, directory: &directory, calls: &self.calls };
+        routing::Table::number(&table, e164)
+    }
+
+    /// Whether an address range shares an address with a trunk's.
+    pub(crate) fn is_trunk_address(&self, rule: &AddressRule) -> bool {
+        self.read().is_trunk_address(rule)
+    }
+
+    /// Whether an address range shares an address with an endpoint's source addresses.
+    pub(crate) fn is_endpoint_address(&self, rule: &AddressRule) -> bool {
         self.read().is_endpoint_address(rule)
     }
 
@@ -252,6 +327,7 @@ impl Drop for Simulated {
 struct Reading<'a> {
     numbers: &'a Numbers,
     directory: &'a Directory,
+    calls: &'a calls::Calls,
 }
 
 impl routing::Table for Reading<'_> {
@@ -261,14 +337,25 @@ impl routing::Table for Reading<'_> {
             id: slot.id(),
             organization_id: self.directory.organization_at(slot.organization)?,
             status: slot.status,
+            unpaid: slot.unpaid,
             allow_inbound: slot.allow_inbound,
             trunk: self.directory.trunk_at(slot.trunk),
+            network: slot.network,
             endpoint_id: self.directory.endpoint_at(slot.endpoint),
         })
     }
 
     fn organization(&self, id: OrganizationId) -> Option<OrganizationRoute> {
         self.directory.organization(id).map(|tenant| tenant.route)
+    }
+
+    fn calls(&self, organization: OrganizationId) -> u32 {
+        self.calls.of(organization)
+    }
+
+    fn media(&self, trunk: ProviderId) -> MediaEncryption {
+        let inbound = self.directory.trunk(trunk).and_then(|trunk| trunk.inbound.as_ref());
+        inbound.map_or(MediaEncryption::Allowed, |inbound| inbound.media_encryption)
     }
 
     fn admits(&self, trunk: ProviderId, caller: Option<E164>) -> bool {
@@ -282,5 +369,3 @@ impl routing::Table for Reading<'_> {
 
 #[cfg(test)]
 mod tests;
-            unpaid: slot.unpaid,
-            network: slot.network,

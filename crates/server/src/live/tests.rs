@@ -47,7 +47,7 @@ fn trunk(id: u128, own: Option<u128>, host: u8) -> Provider {
     let allowed_addresses = rules.iter().map(|r| AddressRule::parse(r).unwrap()).collect();
     let allowed_numbers = E164::from_u64(DIGITS).filter(|_| host == 2).into_iter().collect();
     let inbound = Patch::Set(Inbound { allowed_addresses, allowed_numbers, ..Inbound::default() });
-    let patch = ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep };
+    let patch = ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep, ..ProviderPatch::default() };
     let (own, id) = (own.map(|o| OrganizationId(Uuid::from_u128(o))), ProviderId(Uuid::from_u128(id)));
     Provider::create(own, id, ProviderKind::SipTrunk, patch, Timestamp::UNIX_EPOCH).unwrap()
 }
@@ -69,6 +69,7 @@ fn change() -> impl Strategy<Value = Changed> {
                 organization_id: OrganizationId(Uuid::from_u128(own)),
                 e164: E164::from_u64(DIGITS + digits).unwrap(),
                 status,
+                network: domain::number::Network::Public,
                 unpaid: id == 1,
                 allow_inbound,
                 provider_id: t.map(|t| ProviderId(Uuid::from_u128(t))),
@@ -134,6 +135,7 @@ fn answers(live: &Live) -> Vec<String> {
                         trunks: &trunks,
                         dialled: E164::from_u64(DIGITS + digits),
                         caller: CallerShown::Number(None),
+                        offer: None,
                     },
                     |_| {},
                 );

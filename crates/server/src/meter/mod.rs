@@ -3,6 +3,7 @@
 //! A fact leaves the journal when the store has it, in batches. While the store is away the journal keeps them, is synced
 //! instead, and the batch is tried again: facts are unique in the store, so that trying again is harmless.
 
+mod ends;
 mod reaper;
 mod tally;
 
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock;
+use crate::edge::Control;
 use crate::journal::{Batch, Journal};
 use crate::live::Live;
 pub(crate) use tally::Tally;
@@ -47,6 +49,7 @@ pub(crate) struct Meter {
     stop: watch::Sender<bool>,
     mover: JoinHandle<()>,
     reaper: JoinHandle<()>,
+    ends: Option<JoinHandle<()>>,
 }
 
 impl Meter {
@@ -66,6 +69,7 @@ impl Meter {
         let (stop, stopped) = watch::channel(false);
         let mover = Mover {
             store: store.clone(),
+            live: Arc::clone(&live),
             journal: Arc::clone(&journal),
             tally: Arc::clone(&tally),
             waiting: gauge!("trunkline_journal_bytes"),
@@ -79,7 +83,14 @@ impl Meter {
             stop,
             mover: tokio::spawn(mover.run(stopped)),
             reaper: tokio::spawn(reaper.run()),
+            ends: None,
         })
+    }
+
+    /// From now on calls are ended that have lasted or cost enough.
+    pub(crate) fn end_calls(&mut self, store: Store, live: Arc<Live>, control: Control) {
+        let ends = ends::Ends { store, live, tally: Arc::clone(&self.tally), control };
+        self.ends = Some(tokio::spawn(ends.run()));
     }
 
     /// Who counts calls.
@@ -90,6 +101,7 @@ impl Meter {
     /// Moves what is left, for as long as a stop may take. What cannot be moved stays in the journal.
     pub(crate) async fn stop(self) {
         self.reaper.abort();
+        self.ends.iter().for_each(JoinHandle::abort);
         self.stop.send_replace(true);
         if tokio::time::timeout(STOP_MAX, self.mover).await.is_err() {
             tracing::warn!(
@@ -110,6 +122,7 @@ impl Meter {
 #[derive(Debug)]
 struct Mover {
     store: Store,
+    live: Arc<Live>,
     journal: Arc<Journal>,
     tally: Arc<Tally>,
     waiting: Gauge,
@@ -188,7 +201,11 @@ impl Mover {
                 append.await
             }
         };
-        appended.map(drop)
+        // Where a call was paid, the next one is decided on what is left.
+        if appended?.generation.is_some() {
+            self.live.nudge();
+        }
+        Ok(())
     }
 
     #[expect(

@@ -51,9 +51,9 @@ impl Reaper {
                 return;
             }
         };
-        if open.len() < CALLS_MAX as usize {
-            self.tally.reconcile(&open);
-        }
+        let all = open.len() < CALLS_MAX as usize;
+        self.tally.reconcile(&open, all);
+        self.live.reconcile_calls(&open, all);
         let now = clock::now();
         let longest =
             |open: &OpenCall| self.live.max_call_seconds(open.call.organization_id).unwrap_or(CALL_MAX);
@@ -62,6 +62,7 @@ impl Reaper {
             tracing::info!(calls = facts.len(), "calls closed whose end nobody saw");
             for fact in &facts {
                 self.tally.saw(fact);
+                self.live.saw(fact);
             }
             self.journal.append(&mut facts);
         }
@@ -80,7 +81,7 @@ fn close(open: &OpenCall, now: Timestamp, call_max: u32) -> Option<Fact> {
         }
         (CallStatus::Ringing, _) if age(call.started_at) > RINGING_MAX => {
             let reason = "The call was still being set up when its process ended.".to_owned();
-            FactKind::Unanswered(Unanswered { sip_status: 408, status: CallStatus::NoAnswer, reason })
+            FactKind::Unanswered(Unanswered { sip_status: 408, status: CallStatus::NoAnswer, reason, by: None })
         }
         _ => return None,
     };

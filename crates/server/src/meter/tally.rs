@@ -1,9 +1,10 @@
-//! Calls in progress in this process, and how calls ended: for the metrics, and to tell a call's dialog from that of a
-//! target that answered too late. A cache: the records are in the store.
+//! Calls in progress in this process, and how calls ended: for the metrics, to tell a call's dialog from that of a target
+//! that answered too late, and to know which calls have lasted or cost enough. A cache: the records are in the store.
 
-use domain::Fact;
-use domain::call::{CallStatus, FactKind};
-use domain::ids::CallId;
+use domain::call::{CallStatus, FactKind, Side};
+use domain::call_end::InProgress;
+use domain::ids::{CallId, OrganizationId};
+use domain::{Fact, Micros};
 use hashbrown::{HashMap, HashSet};
 use metrics::{Counter, Gauge, counter, gauge};
 use std::hash::BuildHasher;
@@ -15,14 +16,23 @@ use crate::clock;
 
 /// A call younger than this may not be in the store yet.
 const YOUNG: Duration = Duration::from_mins(1);
+/// A call that rings longer was lost: the edge's own bound on setup is two minutes.
+const RINGING_MAX: Duration = Duration::from_mins(5);
 
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    up: Mutex<HashMap<CallId, Up>>,
+    state: Mutex<State>,
     hasher: foldhash::fast::RandomState,
     outcomes: Vec<(CallStatus, Counter)>,
     in_progress: Gauge,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    up: HashMap<CallId, Up>,
+    /// The price of a minute of calls that ring, of those that cost something.
+    ringing: HashMap<CallId, (Micros, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +40,20 @@ struct Up {
     /// Of the callee's tag; none where it is not known.
     tag: Option<u64>,
     since: Instant,
+    organization: OrganizationId,
+    call: InProgress,
+    /// How many bits the highest `CSeq` number of each side has that its record knows of.
+    steps: [u8; 2],
+    /// Neither side can be told of its end: it is left to the reaper.
+    stuck: bool,
+}
+
+/// A call in progress, with whose it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Running {
+    pub(super) id: CallId,
+    pub(super) organization: OrganizationId,
+    pub(super) call: InProgress,
 }
 
 impl Tally {
@@ -42,7 +66,7 @@ impl Tally {
             .map(|(status, name)| (*status, counter!("trunkline_calls_total", "outcome" => *name)))
             .collect();
         Self {
-            up: Mutex::default(),
+            state: Mutex::default(),
             hasher: foldhash::fast::RandomState::default(),
             outcomes,
             in_progress: gauge!("trunkline_calls_in_progress"),
@@ -50,50 +74,119 @@ impl Tally {
     }
 
     // Plain data: whole whatever happened under the lock.
-    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Up>> {
-        self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call was answered by the dialog with this tag of the callee.
-    pub(crate) fn answered(&self, call: CallId, callee_tag: &str) {
+    /// A call was answered now, by the dialog with this tag of the callee; `cseq` is the number of its INVITE.
+    pub(crate) fn answered(
+        &self,
+        (organization, call): (OrganizationId, CallId),
+        callee_tag: &str,
+        cseq: u32,
+    ) {
         let tag = Some(self.hasher.hash_one(callee_tag));
-        self.lock().entry(call).or_insert(Up { tag, since: clock::instant() });
+        let (since, answered_at) = (clock::instant(), clock::now());
+        let mut state = self.lock();
+        let rate_per_minute = state.ringing.remove(&call).map_or(Micros::ZERO, |(rate, _)| rate);
+        state.up.entry(call).or_insert(Up {
+            tag,
+            since,
+            organization,
+            call: InProgress { answered_at, rate_per_minute },
+            steps: [bits(cseq), 0],
+            stuck: false,
+        });
     }
 
     /// True when the call is known to be up in a dialog with another callee.
     pub(crate) fn other_dialog(&self, call: CallId, callee_tag: &str) -> bool {
-        let known = self.lock().get(&call).and_then(|up| up.tag);
+        let known = self.lock().up.get(&call).and_then(|up| up.tag);
         known.is_some_and(|tag| tag != self.hasher.hash_one(callee_tag))
+    }
+
+    /// True unless the record is known to have a `CSeq` number of as many bits of that side.
+    pub(crate) fn is_step(&self, call: CallId, side: Side, bits: u8) -> bool {
+        let mut state = self.lock();
+        let Some(up) = state.up.get_mut(&call) else { return true };
+        let [caller, callee] = &mut up.steps;
+        let known = match side {
+            Side::Caller => caller,
+            Side::Callee => callee,
+        };
+        let higher = bits > *known;
+        *known = bits.max(*known);
+        higher
+    }
+
+    /// How many bits the highest `CSeq` number of each side has, caller first: newer than the record in the store.
+    pub(crate) fn steps(&self, call: CallId) -> [u8; 2] {
+        self.lock().up.get(&call).map_or([0; 2], |up| up.steps)
     }
 
     /// A fact is about to be written.
     pub(crate) fn saw(&self, fact: &Fact) {
         match &fact.kind {
+            FactKind::Started(started) if started.rate_per_minute > Micros::ZERO => {
+                let rate = (started.rate_per_minute, clock::instant());
+                self.lock().ringing.insert(fact.call_id, rate);
+            }
             FactKind::Ended(_) => {
-                let known = self.lock().remove(&fact.call_id).is_some();
+                let known = self.lock().up.remove(&fact.call_id).is_some();
                 if known {
                     self.over(CallStatus::Completed);
                 }
             }
-            FactKind::Unanswered(unanswered) => self.over(unanswered.status),
-            FactKind::Started(_) | FactKind::Attempt(_) | FactKind::Answered(_) => {}
+            FactKind::Unanswered(unanswered) => {
+                self.lock().ringing.remove(&fact.call_id);
+                self.over(unanswered.status);
+            }
+            FactKind::Started(_) | FactKind::Attempt(_) | FactKind::Answered(_) | FactKind::Step(..) => {}
         }
     }
 
-    /// The calls that the store knows to be open, where `calls` is all of them.
-    pub(super) fn reconcile(&self, calls: &[OpenCall]) {
-        let now = clock::instant();
-        let open: HashSet<CallId> = calls.iter().map(|open| open.call.id).collect();
-        let mut up = self.lock();
-        up.retain(|id, up| open.contains(id) || now.saturating_duration_since(up.since) < YOUNG);
-        for call in calls.iter().map(|open| &open.call).filter(|call| call.status == CallStatus::Answered) {
-            let to = call.dialog.as_ref().map(|dialog| dialog.to.as_str());
-            let tag =
-                to.and_then(|to| to.split_once(";tag=")).map(|(_, tag)| tag.split(';').next().unwrap_or(tag));
-            let tag = tag.map(|tag| self.hasher.hash_one(tag));
-            up.entry(call.id).or_insert(Up { tag, since: now });
+    /// Calls in progress whose sides can be told of their end.
+    pub(super) fn running(&self) -> Vec<Running> {
+        let state = self.lock();
+        let one = |(id, up): (&CallId, &Up)| Running { id: *id, organization: up.organization, call: up.call };
+        state.up.iter().filter(|(_, up)| !up.stuck).map(one).collect()
+    }
+
+    /// Neither side of a call can be told of its end.
+    pub(super) fn stuck(&self, call: CallId) {
+        if let Some(up) = self.lock().up.get_mut(&call) {
+            up.stuck = true;
         }
-        drop(up);
+    }
+
+    /// The calls that the store knows to be open; `all` says that there are no others.
+    pub(super) fn reconcile(&self, calls: &[OpenCall], all: bool) {
+        let now = clock::instant();
+        let mut state = self.lock();
+        if all {
+            let open: HashSet<CallId> = calls.iter().map(|open| open.call.id).collect();
+            state
+                .up
+                .retain(|id, up| open.contains(id) || now.saturating_duration_since(up.since) < YOUNG);
+        }
+        state.ringing.retain(|_, (_, since)| now.saturating_duration_since(*since) < RINGING_MAX);
+        for OpenCall { call, rate_per_minute, last: _ } in calls {
+            let Some(answered_at) = call.answered_at.filter(|_| call.status == CallStatus::Answered) else {
+                continue;
+            };
+            let dialog = call.dialog.as_ref();
+            let tag = dialog.and_then(|dialog| dialog.to.split_once(";tag="));
+            let tag = tag.map(|(_, tag)| self.hasher.hash_one(tag.split(';').next().unwrap_or(tag)));
+            state.up.entry(call.id).or_insert(Up {
+                tag,
+                since: now,
+                organization: call.organization_id,
+                call: InProgress { answered_at, rate_per_minute: *rate_per_minute },
+                steps: dialog.map_or([0; 2], |d| [bits(d.cseq), bits(d.callee_cseq)]),
+                stuck: false,
+            });
+        }
+        drop(state);
         self.show();
     }
 
@@ -106,8 +199,13 @@ impl Tally {
     /// Brings the gauge up to date.
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; calls are fewer than 2^52")]
     pub(super) fn show(&self) {
-        self.in_progress.set(self.lock().len() as f64);
+        self.in_progress.set(self.lock().up.len() as f64);
     }
+}
+
+/// How many bits a number has.
+fn bits(number: u32) -> u8 {
+    u8::try_from(u32::BITS - number.leading_zeros()).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]
@@ -115,14 +213,27 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
+    const OWNER: OrganizationId = OrganizationId(Uuid::from_u128(9));
+
     #[test]
     fn the_end_of_another_dialog_is_not_the_end_of_the_call() {
         let tally = Tally::new();
         let call = CallId(Uuid::from_u128(1));
         assert!(!tally.other_dialog(call, "late"), "not known to be up: the end is believed");
-        tally.answered(call, "first");
-        tally.answered(call, "late");
+        tally.answered((OWNER, call), "first", 1);
+        tally.answered((OWNER, call), "late", 1);
         assert!(tally.other_dialog(call, "late"));
         assert!(!tally.other_dialog(call, "first"));
+    }
+
+    #[test]
+    fn a_side_steps_up_once_for_each_number_of_bits() {
+        let tally = Tally::new();
+        let call = CallId(Uuid::from_u128(1));
+        assert!(tally.is_step(call, Side::Callee, 12), "not known: the record may lack it");
+        tally.answered((OWNER, call), "t", 5_000);
+        assert!(!tally.is_step(call, Side::Caller, 13) && tally.is_step(call, Side::Caller, 14));
+        assert!(tally.is_step(call, Side::Callee, 12) && !tally.is_step(call, Side::Callee, 12));
+        assert_eq!(tally.steps(call), [14, 12]);
     }
 }

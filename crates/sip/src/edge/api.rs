@@ -231,7 +231,7 @@ pub enum Verdict {
     },
     /// 407, with these values of `Proxy-Authenticate`.
     Challenge {
-        /// Values, the preferred one first.
+        /// Values, in the order of their headers.
         values: [String; 2],
     },
     /// The call goes on to these targets, in this order.

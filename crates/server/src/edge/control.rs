@@ -1,0 +1,104 @@
+//! Ends of calls that are asked for from outside the call path: by an API, or because a call has lasted or cost enough.
+
+use domain::call::DialogParts;
+use domain::ids::CallId;
+use domain::{Call, CallEnd};
+use sip::{CallIds, Dialog, Hop, Transport};
+use std::sync::Arc;
+
+use super::wire::Wire;
+
+/// A handle on the running edge.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    wire: Arc<Wire>,
+}
+
+impl Control {
+    pub(super) fn new(wire: Arc<Wire>) -> Self {
+        Self { wire }
+    }
+
+    /// Ends a call that this process is setting up. False when it is not: it was answered, or is over, or its process is gone.
+    pub(crate) fn stop(&self, call: CallId) -> bool {
+        self.wire.act(|edge, now| edge.stop(now, call.0))
+    }
+
+    /// Ends an answered call, whichever process carried its INVITE: its end is in the journal, then a BYE leaves for each
+    /// side. False when its record tells neither side's place.
+    pub(crate) fn hang_up(&self, call: &Call, why: CallEnd) -> bool {
+        let Some(mut dialog) = call.dialog.as_ref().map(dialog) else { return false };
+        // What was seen within the moment is on its way to the record.
+        let [caller, callee] = self.wire.parts.tally.steps(call.id).map(highest);
+        (dialog.cseq, dialog.callee_cseq) = (dialog.cseq.max(caller), dialog.callee_cseq.max(callee));
+        let ids = CallIds {
+            call: call.id.0,
+            organization: call.organization_id.0,
+            number: call.number_id.map_or(uuid::Uuid::nil(), |id| id.0),
+        };
+        let mark = CallEnd::ALL.iter().position(|one| *one == why).unwrap_or_default() as u64;
+        self.wire.act(|edge, now| edge.hang_up(now, (ids, mark), &dialog, why.reason_header())) > 0
+    }
+}
+
+/// The highest number of so many bits.
+fn highest(bits: u8) -> u32 {
+    u32::MAX.checked_shr(u32::BITS - u32::from(bits.min(31))).unwrap_or(0)
+}
+
+/// The dialog as the call's record has it.
+fn dialog(parts: &DialogParts) -> Dialog {
+    let DialogParts {
+        call_id,
+        from,
+        to,
+        caller_contact,
+        callee_contact,
+        caller_routes,
+        callee_routes,
+        caller_hop,
+        callee_hop,
+        cseq,
+        callee_cseq,
+        session_expires: _,
+    } = parts.clone();
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    Dialog {
+        call_id,
+        from,
+        to,
+        caller_contact: some(caller_contact),
+        callee_contact: some(callee_contact),
+        caller_routes,
+        callee_routes,
+        caller_hop: hop(&caller_hop),
+        callee_hop: hop(&callee_hop),
+        cseq,
+        callee_cseq,
+        ..Dialog::default()
+    }
+}
+
+/// A hop as a record writes it: `udp:192.0.2.7:5060`.
+pub(super) fn hop_text(hop: Option<Hop>) -> String {
+    hop.map(|hop| format!("{}:{}", hop.transport.param(), hop.addr)).unwrap_or_default()
+}
+
+fn hop(text: &str) -> Option<Hop> {
+    let (transport, addr) = text.split_once(':')?;
+    Some(Hop { transport: Transport::read(transport.as_bytes())?, addr: addr.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops_are_written_and_read() {
+        for text in ["udp:192.0.2.7:5060", "tcp:[2001:db8::1]:5061"] {
+            assert_eq!(hop_text(hop(text)), text);
+        }
+        assert_eq!([0, 1, 10, 31, 99].map(highest), [0, 1, 1023, (1 << 31) - 1, (1 << 31) - 1]);
+        assert_eq!((hop(""), hop("udp:x"), hop_text(None)), (None, None, String::new()));
+    }
+}

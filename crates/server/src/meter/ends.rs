@@ -1,0 +1,114 @@
+//! Ends calls that have lasted as long as they may, or whose organization's balance is used up. The rule is
+//! [`domain::call_end`]; calls in progress are known from memory, and only what is to be ended is read from the store.
+//!
+//! Looks each second and whenever the clock is moved, by the wall clock: a process that was started during the call finds the
+//! same. What a call costs until then is counted against the balance without being posted: the ledger has it at its end.
+
+use domain::ids::OrganizationId;
+use domain::{CallEnd, Micros, Timestamp};
+use hashbrown::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+
+use super::Tally;
+use super::tally::Running;
+use crate::clock;
+use crate::edge::Control;
+use crate::live::{Bounds, Live};
+
+/// How often calls in progress are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) store: Store,
+    pub(super) live: Arc<Live>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) control: Control,
+}
+
+impl Ends {
+    pub(super) async fn run(self) {
+        let this = Arc::new(self);
+        loop {
+            let due = due(&this.tally.running(), clock::now(), |id| this.live.bounds(id));
+            if !due.is_empty() {
+                let ending = Arc::clone(&this);
+                if let Err(error) = tokio::task::spawn_blocking(move || ending.end(due)).await {
+                    tracing::error!(error = %error, "calls that are over were not ended");
+                }
+            }
+            clock::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn end(&self, due: Vec<(Running, CallEnd)>) {
+        for (Running { id, organization, .. }, why) in due {
+            let call = match self.store.call_get(organization, id) {
+                // Its answer is on its way to the store, or its end is: the next look tells.
+                Ok(call) => call.filter(|call| call.status == domain::call::CallStatus::Answered),
+                Err(error) => {
+                    tracing::warn!(error = %error, "a call that is over cannot be ended: its record cannot be read");
+                    return;
+                }
+            };
+            let Some(call) = call else { continue };
+            if self.control.hang_up(&call, why) {
+                tracing::info!(call.id = %id, by = why.ended_by().as_str(), "call ended");
+            } else {
+                self.tally.stuck(id);
+                tracing::warn!(call.id = %id, "a call that is over cannot be ended: its record tells neither side's place");
+            }
+        }
+    }
+}
+
+/// The calls that are to be ended now.
+fn due(
+    calls: &[Running],
+    now: Timestamp,
+    bounds: impl Fn(OrganizationId) -> Bounds,
+) -> Vec<(Running, CallEnd)> {
+    let mut known: HashMap<OrganizationId, (Bounds, Micros)> = HashMap::new();
+    for Running { organization, call, .. } in calls {
+        let (_, spent) =
+            known.entry(*organization).or_insert_with(|| (bounds(*organization), Micros::ZERO));
+        *spent = Micros(spent.0.saturating_add(call.cost(now).0));
+    }
+    let end = |running: &Running| {
+        let (Bounds { max_call_seconds, balance }, spent) = *known.get(&running.organization)?;
+        let why = running.call.end(max_call_seconds, (balance, spent), now)?;
+        Some((*running, why))
+    };
+    calls.iter().filter_map(end).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::call_end::InProgress;
+    use domain::ids::CallId;
+    use uuid::Uuid;
+
+    #[test]
+    fn calls_of_one_organization_share_its_balance_and_no_other() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let running = |id: u128, organization: u128, rate| Running {
+            id: CallId(Uuid::from_u128(id)),
+            organization: OrganizationId(Uuid::from_u128(organization)),
+            call: InProgress { answered_at: at(0), rate_per_minute: Micros(rate) },
+        };
+        let calls = [running(1, 1, 60), running(2, 1, 60), running(3, 1, 0), running(4, 2, 60)];
+        let ended = |seconds, max| {
+            let bounds = |_| Bounds { max_call_seconds: max, balance: Micros(100) };
+            let due = due(&calls, at(seconds), bounds);
+            due.iter().map(|(running, why)| (running.id.0.as_u128(), *why)).collect::<Vec<_>>()
+        };
+        assert_eq!(ended(49, 600), []);
+        assert_eq!(ended(50, 600), [(1, CallEnd::Balance), (2, CallEnd::Balance)]);
+        assert_eq!(ended(100, 600).len(), 3, "a call that costs nothing goes on");
+        assert_eq!(ended(600, 600).len(), 4);
+        assert!(ended(600, 600).iter().all(|(_, why)| *why == CallEnd::MaxDuration));
+    }
+}
