@@ -12,6 +12,7 @@ use crate::number::Number;
 use crate::organization::Organization;
 use crate::provider::Provider;
 use crate::stock::Stock;
+use crate::webhook::{Delivery, Webhook};
 
 /// Counts commits of the installation. Memory that has applied generation n has seen every commit up to n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +89,8 @@ pub enum Guard {
     EndpointFollowed(OrganizationId, EndpointId),
     /// No held number names this endpoint.
     EndpointUnused(OrganizationId, EndpointId),
+    /// The organization has at most this many webhooks.
+    WebhooksWithin(OrganizationId, u32),
     /// No held number names this provider.
     ProviderUnused(ProviderId),
 }

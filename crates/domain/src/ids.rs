@@ -42,6 +42,8 @@ id! {
     CallId,
     /// An entry of the audit log.
     EventId,
+    /// A place that events are sent to.
+    WebhookId,
     /// One movement of money: all its ledger entries together.
     PostingId,
 }

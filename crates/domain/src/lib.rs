@@ -34,6 +34,7 @@ pub mod routing;
 pub mod stock;
 pub mod target;
 pub mod view;
+pub mod webhook;
 
 pub use agent::Agent;
 pub use call::{Call, Fact};
@@ -56,6 +57,7 @@ pub use patch::Patch;
 pub use provider::Provider;
 pub use stock::Stock;
 pub use view::View;
+pub use webhook::{Delivery, Webhook};
 
 /// A free JSON object that is stored and given back unread.
 pub type Bag = serde_json::Map<String, serde_json::Value>;

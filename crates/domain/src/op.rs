@@ -8,7 +8,7 @@ use crate::call::{AgentCallQuery, CallQuery};
 use crate::e164::{Country, E164};
 use crate::endpoint::EndpointPatch;
 use crate::ids::{
-    AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, ProviderId, StockId,
+    AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, ProviderId, StockId, WebhookId,
 };
 use crate::key::{DialectName, KeyNew};
 use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
@@ -17,6 +17,7 @@ use crate::page::Page;
 use crate::provider::{AddressRule, MediaEncryption, ProviderKind};
 use crate::stock::{StockNew, StockPatch, StockQuery, StockRef};
 use crate::target::Transport;
+use crate::webhook::WebhookPatch;
 use crate::{Bag, Patch};
 
 /// The version that a write expects (If-Match); none: any.
@@ -287,6 +288,25 @@ pub enum Op {
     CallTrends(CallQuery),
     /// Removes the record of a call that has ended.
     CallDelete(CallId),
+    /// Hang up a call in progress, on both sides, or end one that rings.
+    CallHangup(CallId),
+    /// The same for a call of an agent.
+    AgentCallHangup(CallId),
+    /// Makes a webhook of one API; its secret is in the view.
+    WebhookCreate(DialectName, WebhookPatch),
+    /// Lists the webhooks of one API.
+    WebhookList(DialectName, Page<WebhookId>),
+    /// Reads a webhook of one API.
+    WebhookGet(DialectName, WebhookId),
+    /// Changes a webhook of one API.
+    WebhookUpdate(DialectName, WebhookId, WebhookPatch, Expect),
+    /// Removes a webhook of one API.
+    WebhookDelete(DialectName, WebhookId, Expect),
+    /// Lists what was sent to a webhook of one API, and what waits.
+    DeliveryList(DialectName, WebhookId, Page<EventId>),
+    /// Sends an event to a webhook of one API again.
+    DeliveryAgain(DialectName, WebhookId, EventId),
+
     /// Lists the audit log.
     EventList(Page<EventId>),
 }
@@ -330,6 +350,9 @@ impl Op {
                 | Self::CallPage(..)
                 | Self::CallStats(_)
                 | Self::CallTrends(_)
+                | Self::WebhookList(..)
+                | Self::WebhookGet(..)
+                | Self::DeliveryList(..)
                 | Self::EventList(_)
         )
     }

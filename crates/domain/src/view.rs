@@ -17,6 +17,7 @@ use crate::page::Paged;
 use crate::provider::{Provider, ProviderKind};
 use crate::routing::Rule;
 use crate::stock::Stock;
+use crate::webhook::{Delivery, Webhook};
 
 /// A number with what dialects show beside it.
 #[derive(Clone, Debug, PartialEq)]
@@ -233,6 +234,14 @@ pub struct Rung {
     CallStats(Vec<CallCount>),
     /// Calls by day; days without any are left out.
     CallTrends(Vec<CallDay>),
+    /// A webhook, with its secret where the caller may see it.
+    Webhook(Box<Webhook>, Option<crate::op::Secret>),
+    /// Webhooks.
+    Webhooks(Paged<Webhook>),
+    /// What was sent to a webhook, and what waits.
+    Deliveries(Paged<Delivery>),
+    /// One of them.
+    Delivery(Box<Delivery>),
     /// The audit log.
     Events(Paged<Event>),
     /// Done; nothing to show.

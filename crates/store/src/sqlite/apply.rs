@@ -2,7 +2,7 @@
 
 use domain::ids::{AgentId, OrganizationId, ProviderId};
 use domain::number::Environment;
-use domain::{Change, Commit, Generation, Guard, Micros, What};
+use domain::{Change, Commit, Event, Generation, Guard, Micros, What};
 use rusqlite::{Connection, params};
 
 use super::change_log::Topic;
@@ -81,18 +81,32 @@ pub(super) struct Tx<'a> {
     providers_gone: Vec<ProviderId>,
     /// The organization asked for last: a bulk of numbers asks for the same again and again.
     serial: Option<(OrganizationId, Option<u64>)>,
+    /// Events that were written, for the webhooks that want them.
+    events: Vec<Event>,
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(db: &'a Connection, group: &'a mut Group) -> Self {
         let Group { counters, index } = group;
         let (defaults, providers_gone) = (Vec::new(), Vec::new());
-        Self { db, counters, index, touched: false, defaults, providers_gone, serial: None }
+        Self { db, counters, index, touched: false, defaults, providers_gone, serial: None, events: Vec::new() }
     }
 
     /// Says that something was written.
     pub(super) fn touch(&mut self) {
         self.touched = true;
+    }
+
+    /// Says that an event was written. The operator's own have no webhooks.
+    pub(super) fn announce(&mut self, event: &Event) {
+        if event.organization_id != OrganizationId::NONE {
+            self.events.push(event.clone());
+        }
+    }
+
+    /// The events written so far, once.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
     }
 
     /// Says that something was written that memory follows.
@@ -153,6 +167,7 @@ pub(super) fn commit(db: &Connection, group: &mut Group, commit: &Commit) -> Res
     for change in changes {
         apply(&mut tx, change)?;
     }
+    delivery::announce(&mut tx)?;
     for agents_default in &tx.defaults {
         if endpoint::defaults_clash(db, agents_default)? {
             return Err(CommitError::Stale(What::Endpoint));
@@ -167,7 +182,6 @@ pub(super) fn commit(db: &Connection, group: &mut Group, commit: &Commit) -> Res
         if provider::in_use(db, *id)? {
             return Err(CommitError::Stale(What::Provider));
         }
-    delivery::announce(&mut tx)?;
     }
     if let Some(answer) = answer {
         answer::keep(db, answer)?;
@@ -194,6 +208,11 @@ fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
         Change::Posting(posting) => ledger::post(tx, posting),
         Change::CallRedact(organization, id, at) => call::agent::redact(tx, (*organization, *id), *at),
         Change::Event(event) => event::put(tx, event),
+        Change::Intent(intent) => intent::put(tx, intent),
+        Change::Webhook(webhook) => webhook::put(tx, webhook),
+        Change::WebhookDelete(organization, id, version) => webhook::delete(tx, *organization, *id, *version),
+        Change::Delivery(delivery) => delivery::put(tx, delivery),
+        Change::DeliveriesPrune(before, most) => delivery::prune(tx, *before, *most),
         Change::KeyUse(used) => key::used(tx, used),
         Change::CallDelete(organization, id) => call::delete(tx, *organization, *id),
     }
@@ -208,11 +227,6 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, StoreError> {
             number::rent::born(db, *organization, *since, u64::from(*most) + 1)? <= u64::from(*most)
         }
         Guard::HoldsWithin(organization, most, at) => {
-        Change::Intent(intent) => intent::put(tx, intent),
-        Change::Webhook(webhook) => webhook::put(tx, webhook),
-        Change::WebhookDelete(organization, id, version) => webhook::delete(tx, *organization, *id, *version),
-        Change::Delivery(delivery) => delivery::put(tx, delivery),
-        Change::DeliveriesPrune(before, most) => delivery::prune(tx, *before, *most),
             stock::holds(db, *organization, *at)?.len() <= usize::try_from(*most).unwrap_or(usize::MAX)
         }
         Guard::NumberUncalled(organization, id) => !number::rent::was_called(db, *organization, *id)?,

@@ -33,7 +33,7 @@ fn name_of(text: &str) -> &'static str {
     }
 }
 
-fn actor_text(actor: &Actor) -> String {
+pub(super) fn actor_text(actor: &Actor) -> String {
     match actor {
         Actor::Operator => "operator".to_owned(),
         Actor::Service => "service".to_owned(),
@@ -43,7 +43,7 @@ fn actor_text(actor: &Actor) -> String {
     }
 }
 
-fn actor_read(text: &str) -> Option<Actor> {
+pub(super) fn actor_read(text: &str) -> Option<Actor> {
     match text {
         "operator" => Some(Actor::Operator),
         "service" => Some(Actor::Service),
@@ -65,7 +65,15 @@ fn read(mut row: Columns<'_, '_>) -> Result<Event, StoreError> {
     Ok(Event { id, organization_id, name, actor, subject: row.get()?, data: row.json()?, at: row.time()? })
 }
 
+/// Writes an entry, and lets the webhooks know that want it.
 pub(super) fn put(tx: &mut Tx<'_>, event: &Event) -> Result<(), CommitError> {
+    write_down(tx, event)?;
+    tx.announce(event);
+    Ok(())
+}
+
+/// Writes an entry that nobody is sent.
+pub(super) fn write_down(tx: &mut Tx<'_>, event: &Event) -> Result<(), CommitError> {
     let Event { id, organization_id, name, actor, subject, data, at } = event;
     let sql = "INSERT INTO events (id, organization_id, name, actor, subject, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let row =

@@ -21,6 +21,7 @@ pub(crate) mod provider;
 mod search;
 mod sql;
 pub(crate) mod stock;
+pub(crate) mod webhook;
 mod writer;
 
 use domain::{Commit, Fact, Generation};

@@ -9,4 +9,5 @@ mod intents;
 mod lifecycle;
 mod lists;
 mod money;
+mod webhooks;
 mod world;

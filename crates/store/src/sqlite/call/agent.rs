@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::super::apply::Tx;
+use super::super::delivery;
 use super::super::list::{List, page_of_ids};
 use super::super::sql::{Columns, blob, corrupt, one, time, write};
 use super::facts_read;
@@ -80,5 +81,5 @@ pub(in super::super) fn redact(
     let row = params![clean, time(at), blob(organization), blob(id)];
     write(tx.db, sql, row).map_err(|f| f.about(What::Call, What::Call))?;
     tx.touch();
-    Ok(())
+    delivery::redact_call(tx, organization, id)
 }

@@ -6,6 +6,7 @@
 pub(crate) mod agent;
 pub(crate) mod query;
 mod settle;
+mod tell;
 
 use domain::call::CallQuery;
 use domain::ids::{AgentId, CallId, NumberId, OrganizationId};
@@ -14,12 +15,14 @@ use rusqlite::{Connection, params};
 use std::collections::HashSet;
 
 use super::apply::{Group, Tx};
+use super::delivery;
 use super::list::page_of_ids;
 use super::sql::{Columns, all, blob, blob_of, corrupt, e164, exists, int, one, time, time_of, write};
 use crate::error::{CommitError, StoreError};
 use crate::fact::{line_read, line_write};
 use crate::feed::{Appended, OpenCall};
 use settle::Settled;
+use tell::Told;
 
 const SELECT: &str = "SELECT organization_id, id, facts FROM calls WHERE true";
 
@@ -41,6 +44,7 @@ struct Kept {
     settled: Settled,
     agent_id: Option<AgentId>,
     redacted_at: Option<Timestamp>,
+    told: Told,
 }
 
 fn read(row: Columns<'_, '_>) -> Result<Call, StoreError> {
@@ -63,6 +67,7 @@ pub(super) fn append(db: &Connection, group: &mut Group, facts: Vec<Fact>) -> Re
     for group in groups {
         append_to_call(&mut tx, group, &mut appended)?;
     }
+    delivery::announce(&mut tx)?;
     appended.generation = tx.raise();
     Ok(appended)
 }
@@ -71,11 +76,12 @@ pub(super) fn append(db: &Connection, group: &mut Group, facts: Vec<Fact>) -> Re
 fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) -> Result<(), StoreError> {
     let Some(first) = facts.first() else { return Ok(()) };
     let (organization, id) = (first.organization_id, first.call_id);
-    let sql = "SELECT facts, settled, minutes, charged, agent_id, redacted_at FROM calls WHERE organization_id = $1 AND id = $2";
+    let sql = "SELECT facts, settled, minutes, charged, agent_id, redacted_at, told FROM calls WHERE organization_id = $1 AND id = $2";
     let stored = one(tx.db, sql, params![blob(organization), blob(id)], |mut row| {
         let text: String = row.get()?;
         let settled = Settled { ended: row.get()?, minutes: row.uint()?, charged: row.micros()? };
-        Ok((text, Kept { settled, agent_id: row.agent_of()?, redacted_at: row.time_of()? }))
+        let (agent_id, redacted_at) = (row.agent_of()?, row.time_of()?);
+        Ok((text, Kept { settled, agent_id, redacted_at, told: Told(row.get()?) }))
     })?;
     if stored.is_none() && is_gone(tx.db, organization, id)? {
         return Ok(());
@@ -102,6 +108,7 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
     let Some(call) = Call::fold(&known) else { return Ok(()) };
     let was_ended = kept.settled.ended;
     settle::settle(tx, &call, &mut kept.settled)?;
+    tell::tell(tx, &call, &known, &mut kept.told)?;
     appended.settled += usize::from(kept.settled.ended && !was_ended);
     if kept.agent_id.is_none() {
         kept.agent_id = agent_of(tx.db, &call)?;
@@ -124,6 +131,8 @@ pub(super) fn delete(tx: &mut Tx<'_>, organization: OrganizationId, id: CallId) 
         return Err(CommitError::Stale(domain::What::Call));
     }
     tx.touch();
+    // What was told of it goes too, as far as it is private.
+    delivery::redact_call(tx, organization, id)?;
     let sql = "INSERT INTO calls_gone (organization_id, id) VALUES ($1, $2)";
     write(tx.db, sql, row).map(|_| ()).map_err(about)
 }
@@ -161,16 +170,16 @@ fn row_put(db: &Connection, call: &Call, kept: &Kept, facts: &str) -> Result<(),
         cost,
         dialog: _,
     } = call;
-    let Kept { settled: Settled { ended, minutes, charged }, agent_id, redacted_at } = kept;
+    let Kept { settled: Settled { ended, minutes, charged }, agent_id, redacted_at, told } = kept;
     let sql = "INSERT INTO calls (organization_id, id, number_id, number, direction, status, open, started_at, answered_at, \
-               ended_at, duration_seconds, cost, settled, minutes, charged, facts, agent_id, redacted_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+               ended_at, duration_seconds, cost, settled, minutes, charged, facts, agent_id, redacted_at, told) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
                ON CONFLICT (organization_id, id) DO UPDATE SET number_id = excluded.number_id, number = excluded.number, \
                direction = excluded.direction, status = excluded.status, open = excluded.open, \
                started_at = excluded.started_at, answered_at = excluded.answered_at, ended_at = excluded.ended_at, \
                duration_seconds = excluded.duration_seconds, cost = excluded.cost, settled = excluded.settled, \
                minutes = excluded.minutes, charged = excluded.charged, facts = excluded.facts, \
-               agent_id = excluded.agent_id, redacted_at = excluded.redacted_at";
+               agent_id = excluded.agent_id, redacted_at = excluded.redacted_at, told = excluded.told";
     let row = params![
         blob(*organization_id),
         blob(*id),
@@ -189,7 +198,8 @@ fn row_put(db: &Connection, call: &Call, kept: &Kept, facts: &str) -> Result<(),
         charged.0,
         facts,
         agent_id.as_ref().map(AgentId::as_str),
-        time_of(*redacted_at)
+        time_of(*redacted_at),
+        told.0
     ];
     let failed = |f: super::sql::Failure| {
         StoreError::Database(f.about(domain::What::Call, domain::What::Call).to_string())

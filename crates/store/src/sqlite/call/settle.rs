@@ -35,7 +35,8 @@ pub(super) fn settle(tx: &mut Tx<'_>, call: &Call, settled: &mut Settled) -> Res
     }
     if !settled.ended {
         settled.ended = true;
-        event::put(tx, &ended(call))?;
+        // Webhooks are told by the call's own way, in `tell`.
+        event::write_down(tx, &ended(call))?;
     }
     let counted = minutes(call.duration_seconds);
     if let (Some(number), Some(answered)) = (call.number_id, call.answered_at)
@@ -69,7 +70,7 @@ fn month_of(at: Timestamp) -> Timestamp {
 }
 
 /// The terminal event. Its id is made of the call's, with the time of the end: one call, one event.
-fn ended(call: &Call) -> Event {
+pub(super) fn ended(call: &Call) -> Event {
     let at = call.ended_at.unwrap_or(call.started_at);
     let name = match call.status {
         CallStatus::Completed => "call.completed",
