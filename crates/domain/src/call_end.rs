@@ -2,7 +2,7 @@
 //! each second and whenever the clock is moved.
 
 use crate::Timestamp;
-use crate::call::{EndedBy, charge};
+use crate::call::EndedBy;
 use crate::money::Micros;
 
 /// Why the service ends a call that neither side hung up.
@@ -58,15 +58,11 @@ pub struct InProgress {
 }
 
 impl InProgress {
-    /// How long it has lasted, in whole seconds begun.
-    fn seconds(&self, now: Timestamp) -> u64 {
-        let micros = now.as_microsecond().saturating_sub(self.answered_at.as_microsecond());
-        u64::try_from(micros).unwrap_or(0).div_ceil(1_000_000)
-    }
-
-    /// What it costs if it ends now.
+    /// What it has cost so far, to the part of a second; at its end whole seconds are charged.
     pub fn cost(&self, now: Timestamp) -> Micros {
-        charge(self.rate_per_minute, self.seconds(now))
+        let micros = i128::from(now.as_microsecond().saturating_sub(self.answered_at.as_microsecond()).max(0));
+        let cost = i128::from(self.rate_per_minute.0) * micros / 60_000_000;
+        Micros(i64::try_from(cost).unwrap_or(i64::MAX))
     }
 
     /// Whether it has lasted as long as it may: by the wall clock, so that any process finds the same.
