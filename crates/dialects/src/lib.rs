@@ -5,8 +5,10 @@
 
 use domain::error::{Error, Kind, Result, What};
 use domain::key::{Mode, Scope};
+use domain::webhook::Happening;
 use domain::{Caller, Op, Timestamp, View};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use plan::Plans;
 use uuid::Uuid;
 
 pub mod cartesia;
@@ -15,6 +17,7 @@ pub mod krosai;
 pub mod native;
 pub mod neo;
 pub(crate) mod openapi;
+pub mod plan;
 pub mod polyai;
 
 /// The largest body of an operation that is not about many rows, in bytes.
@@ -204,14 +207,33 @@ pub trait Dialect: Sync + Send {
         BODY_MAX
     }
 
+    /// The body of a webhook's delivery; none where the API has no webhooks. The same event gives the same bytes.
+    fn hook_body(&self, _happening: &Happening) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The headers that sign such a body. `mac` is its HMAC-SHA256 with the webhook's secret, in hexadecimal digits.
+    fn hook_headers(&self, mac: &str) -> Vec<(HeaderName, HeaderValue)> {
+        let value = HeaderValue::from_str(&format!("sha256={mac}"));
+        value.into_iter().map(|value| (HeaderName::from_static("x-webhook-signature"), value)).collect()
+    }
+
+    /// The plans by which the vendor limits its customers, where it has such.
+    fn plans(&self) -> Option<&'static Plans> {
+        None
+    }
+
     /// How many requests of one tenant are served within how many seconds, where the vendor documents a limit for all.
     fn rate_limit(&self) -> Option<(u32, u32)> {
         None
     }
 }
 
+/// How many dialects there are.
+pub const COUNT: usize = 5;
+
 /// Every dialect. The order settles who refuses a path that two claim alike.
-pub fn all() -> [&'static dyn Dialect; 5] {
+pub fn all() -> [&'static dyn Dialect; COUNT] {
     [&native::Native, &polyai::PolyAi, &cartesia::Cartesia, &neo::Neo, &krosai::KrosAi]
 }
 

@@ -22,6 +22,17 @@ pub(super) fn reply(context: &Context, error: &Error) -> Reply {
     Reply::json(status, &body).with_retry_after(error)
 }
 
+/// Tells the limits, where a plan sets some.
+pub(super) fn limited(reply: Reply, context: &Context) -> Reply {
+    match context.limits {
+        None => reply,
+        Some(crate::Limits { limit, remaining, reset }) => reply
+            .with("x-ratelimit-limit", &limit.to_string())
+            .with("x-ratelimit-remaining", &remaining.to_string())
+            .with("x-ratelimit-reset", &reset.to_string()),
+    }
+}
+
 fn status_and_code(context: &Context, error: &Error) -> (StatusCode, &'static str) {
     match error.kind {
         Kind::Unauthenticated if error.field == Some("expires_at") => {
@@ -72,6 +83,8 @@ fn not_found(what: What) -> (StatusCode, &'static str) {
         What::Stock => (StatusCode::BAD_REQUEST, "NUMBER_NOT_AVAILABLE"),
         What::Call => (StatusCode::NOT_FOUND, "CALL_NOT_FOUND"),
         What::Endpoint => (StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
+        What::Webhook => (StatusCode::NOT_FOUND, "WEBHOOK_NOT_FOUND"),
+        What::Delivery => (StatusCode::NOT_FOUND, "DELIVERY_NOT_FOUND"),
         What::Organization
         | What::Key
         | What::Agent

@@ -1,4 +1,4 @@
-//! KrosAI's API: phone numbers, endpoints, calls and API keys under `/v1`, and the refusal of every other `/v1/…` path that
+//! KrosAI's API: phone numbers, endpoints, calls, webhooks and API keys under `/v1`, and the refusal of every other `/v1/…` path that
 //! PolyAI does not claim. Lists are bare arrays, but for calls; ids are UUIDs; output is in `snake_case`.
 
 mod calls;
@@ -6,7 +6,9 @@ mod endpoints;
 mod error;
 mod keys;
 mod openapi;
+mod plans;
 mod read;
+mod webhooks;
 mod wire;
 
 use domain::error::{Error, Result};
@@ -18,6 +20,7 @@ use crate::{Context, Dialect, Endpoint, Reply, Request, bearer_or_api_key, under
 use calls::{CallDetailOut, CallPageOut, CallStatsOut};
 use endpoints::EndpointOut;
 use keys::{KeyCreatedOut, KeyOut};
+use webhooks::{DeliveryOut, WebhookOut};
 use wire::{AvailableOut, NumberDetailOut, NumberOut, ReleasedOut};
 
 /// KrosAI's API.
@@ -40,6 +43,12 @@ const KEY_READ: Option<Scope> = Some(Scope::read(Area::Keys));
 const KEY_WRITE: Option<Scope> = Some(Scope::write(Area::Keys));
 const KEYS: &str = "/v1/api-keys";
 const KEY: &str = "/v1/api-keys/{key_id}";
+const HOOK_READ: Option<Scope> = Some(Scope::read(Area::Webhooks));
+const HOOK_WRITE: Option<Scope> = Some(Scope::write(Area::Webhooks));
+const HOOKS: &str = "/v1/webhooks";
+const HOOK: &str = "/v1/webhooks/{webhook_id}";
+const SENT: &str = "/v1/webhooks/{webhook_id}/deliveries";
+const AGAIN: &str = "/v1/webhooks/{webhook_id}/deliveries/{event_id}/retry";
 
 static ENDPOINTS: [Endpoint; 17] = [
     Endpoint { method: Method::GET, path: NUMBERS, verb: "number_list", scope: READ },
@@ -59,6 +68,13 @@ static ENDPOINTS: [Endpoint; 17] = [
     Endpoint { method: Method::POST, path: KEYS, verb: "key_create", scope: KEY_WRITE },
     Endpoint { method: Method::GET, path: KEY, verb: "key_get", scope: KEY_READ },
     Endpoint { method: Method::DELETE, path: KEY, verb: "key_delete", scope: KEY_WRITE },
+    Endpoint { method: Method::GET, path: HOOKS, verb: "webhook_list", scope: HOOK_READ },
+    Endpoint { method: Method::POST, path: HOOKS, verb: "webhook_create", scope: HOOK_WRITE },
+    Endpoint { method: Method::GET, path: HOOK, verb: "webhook_get", scope: HOOK_READ },
+    Endpoint { method: Method::PATCH, path: HOOK, verb: "webhook_update", scope: HOOK_WRITE },
+    Endpoint { method: Method::DELETE, path: HOOK, verb: "webhook_delete", scope: HOOK_WRITE },
+    Endpoint { method: Method::GET, path: SENT, verb: "webhook_deliveries", scope: HOOK_READ },
+    Endpoint { method: Method::POST, path: AGAIN, verb: "webhook_retry", scope: HOOK_WRITE },
 ];
 
 impl Dialect for KrosAi {
@@ -84,12 +100,15 @@ impl Dialect for KrosAi {
 
     fn deviations(&self) -> &'static [&'static str] {
         &[
-            "Operations: phone numbers, endpoints, calls and API keys. Outbound calls, webhooks, port requests and recordings are not served yet.",
+            "Operations: phone numbers, endpoints, calls, webhooks and API keys. Outbound calls, port requests and recordings are not served yet.",
             "Endpoints, calls and keys follow the vendor's reference pages (generation A). Shapes that no page shows are ours: `action=stats` is `{total, total_duration, by_status}`, `action=trends` a bare array of `{date, count}` with each day (UTC) of the time asked about, the last 30 days where it is not said, at most 366; both need `analytics:read` besides `calls:read`. Removals are 204.",
             "Endpoints: `url` reads as the endpoint's own, else as the SIP address made of `provider_config`: `vapi` by `assistant_id` or `credential_id`, `retell` by `agent_id`, `elevenlabs` by `elevenlabs_agent_id`, `livekit` by `livekit_sip_uri`, `agent` by its `provider`. A `url` that is set takes the place of that address. An endpoint without any takes no calls, nor does a `webhook`: its numbers refuse with 480 and say so. No signing secret is made, since nothing is sent to a webhook endpoint.",
             "Endpoints: `status` is `active` or `inactive`, never `error`; the numbers of an inactive one refuse calls with 480. `type` cannot be changed. Plain SIP of the native API shows as `custom_sip`. Lists take `limit` (100) and `offset`.",
             "Calls: `answered` in a filter means `in_progress`; refused calls read `failed`, cancelled ones `no_answer`; no call is `initiated`. `recording_url` and `transcript` are null, since sound does not pass through the service. A call in progress cannot be removed; minutes, money and the audit log outlive the record.",
             "API keys: only those of this API are seen. A key has its maker's role and mode and no more than its maker's scopes, addresses and time. `allowed_ips` is held against the connection's other end, never a header. `requests_24h` and `requests_30d` count by whole hours; up to five seconds of them are lost with a killed process.",
+            "Webhooks: the events are those of the vendor's OpenAPI document, and `balance.low` of its page of events; no wildcards. `call.recording.ready` and `transcription.completed` are taken and never sent, since sound does not pass through the service. Without `events` a webhook gets all. `call.failed` stands for every call that was not answered or not let in; a call that reached no number of the organization's makes no event. `number.released` is told of releases and of removals. `metadata` is always `{}`.",
+            "Webhooks: only those of this API are seen, at most 20 of an organization with those of the native API. `secret` is shown at creation, and to owners and admins where one webhook is read or changed; lists leave it out. `GET …/deliveries` and `POST …/deliveries/{event_id}/retry` are ours. An address inside the operator's own network is refused or not connected to, as the operator's settings say.",
+            "Rate limits: the vendor's per-plan figures hold once the organization's `settings.krosai_plan` names a plan. `Retry-After` is in whole seconds, `retry_after` the same. What is told in `X-RateLimit-…` is the limit of a second, or that of the day (UTC) where less is left of it. Counts are in memory and per process. The limit on calls at a time counts every call of the organization that rings or is answered; one more is refused with 486. The vendor's limits per route are not held.",
             "`action=available`: the items carry `id` (the `inventory_id` to buy), `status` `inactive` and `inventory` with costs and capabilities; they have no `organization_id` and no `sip_uri`.",
             "Field names are taken in camelCase and snake_case; both at once with different values are 400.",
             "Prices are ours: cost fields that differ are refused.",
@@ -119,11 +138,40 @@ impl Dialect for KrosAi {
             "key_create" => keys::create(request),
             "key_get" => keys::get(request),
             "key_delete" => keys::delete(request),
+            "webhook_list" => webhooks::list(request),
+            "webhook_create" => webhooks::create(request),
+            "webhook_get" => webhooks::get(request),
+            "webhook_update" => webhooks::update(request),
+            "webhook_delete" => webhooks::delete(request),
+            "webhook_deliveries" => webhooks::deliveries(request),
+            "webhook_retry" => webhooks::again(request),
             verb => Err(Error::internal(format!("krosai has no verb {verb}"))),
         }
     }
 
     fn encode(&self, request: &Request<'_>, view: View) -> Reply {
+        error::limited(self.encoded(request, view), request.context)
+    }
+
+    fn hook_body(&self, happening: &domain::webhook::Happening) -> Option<Vec<u8>> {
+        Some(webhooks::body(happening))
+    }
+
+    fn plans(&self) -> Option<&'static crate::plan::Plans> {
+        Some(&plans::PLANS)
+    }
+
+    fn refuse(&self, context: &Context, error: &Error) -> Reply {
+        error::limited(error::reply(context, error), context)
+    }
+
+    fn openapi(&self) -> serde_json::Value {
+        openapi::document(&ENDPOINTS)
+    }
+}
+
+impl KrosAi {
+    fn encoded(&self, request: &Request<'_>, view: View) -> Reply {
         if !request.endpoint.verb.starts_with("number_") {
             return self.encode_wider(request, view);
         }
@@ -149,16 +197,6 @@ impl Dialect for KrosAi {
         }
     }
 
-    fn refuse(&self, context: &Context, error: &Error) -> Reply {
-        error::reply(context, error)
-    }
-
-    fn openapi(&self) -> serde_json::Value {
-        openapi::document(&ENDPOINTS)
-    }
-}
-
-impl KrosAi {
     /// What is not about numbers.
     fn encode_wider(&self, request: &Request<'_>, view: View) -> Reply {
         match (request.endpoint.verb, view) {
@@ -194,7 +232,26 @@ impl KrosAi {
                 Reply::json(StatusCode::CREATED, &KeyCreatedOut::new(&key, secret))
                     .with("cache-control", "no-store")
             }
-            ("endpoint_delete" | "call_delete" | "key_delete", View::Done) => {
+            ("webhook_list", View::Webhooks(page)) => {
+                let items: Vec<_> = page.items.iter().map(|webhook| WebhookOut::new(webhook, None)).collect();
+                Reply::json(StatusCode::OK, &items)
+            }
+            ("webhook_create", View::Webhook(webhook, secret)) => {
+                Reply::json(StatusCode::CREATED, &WebhookOut::new(&webhook, secret))
+                    .with("cache-control", "no-store")
+            }
+            ("webhook_get" | "webhook_update", View::Webhook(webhook, secret)) => {
+                Reply::json(StatusCode::OK, &WebhookOut::new(&webhook, secret))
+                    .with("cache-control", "no-store")
+            }
+            ("webhook_deliveries", View::Deliveries(page)) => {
+                let items: Vec<_> = page.items.iter().map(DeliveryOut::from).collect();
+                Reply::json(StatusCode::OK, &items)
+            }
+            ("webhook_retry", View::Delivery(delivery)) => {
+                Reply::json(StatusCode::ACCEPTED, &DeliveryOut::from(delivery.as_ref()))
+            }
+            ("endpoint_delete" | "call_delete" | "key_delete" | "webhook_delete", View::Done) => {
                 Reply::empty(StatusCode::NO_CONTENT)
             }
             (verb, _) => {

@@ -9,6 +9,7 @@ use super::keys::{KeyCreatedOut, KeyIn, KeyOut};
 use super::wire::{
     AvailableOut, ErrorOut, NumberDetailOut, NumberOut, NumberPatchIn, PurchaseIn, ReleasedOut,
 };
+use super::webhooks::{DeliveryOut, WebhookIn, WebhookOut, WebhookPatchIn};
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
 
@@ -27,6 +28,8 @@ pub(super) fn document(endpoints: &'static [Endpoint]) -> Value {
         .path_parameter("endpoint_id", "The endpoint.", uuid())
         .path_parameter("call_id", "The call.", uuid())
         .path_parameter("key_id", "The key.", uuid())
+        .path_parameter("webhook_id", "The webhook.", uuid())
+        .path_parameter("event_id", "The event.", uuid())
         .refusal("application/json", Shape::of::<ErrorOut>());
     for endpoint in endpoints {
         let words = "The key's own organization; any other is refused.";
@@ -41,6 +44,7 @@ fn tag(verb: &str) -> &'static str {
         Some("endpoint") => "Endpoints",
         Some("call") => "Calls",
         Some("key") => "API Keys",
+        Some("webhook") => "Webhooks",
         _ => "Phone Numbers",
     }
 }
@@ -74,6 +78,19 @@ fn wider(verb: &str) -> Operation {
             .answer_empty(204, "Removed.")
             .refuses(&WRITE_ONE),
         "call_list" => call_list(),
+        "webhook_list" => listed(Operation::new("Lists webhooks.").answer(
+            200,
+            "The webhooks, without their secrets.",
+            Shape::list_of::<WebhookOut>(),
+        )),
+        "webhook_deliveries" => listed(Operation::new("Lists what was sent to a webhook in the last 30 days.").answer(
+            200,
+            "The deliveries, the newest event first.",
+            Shape::list_of::<DeliveryOut>(),
+        ))
+        .refuses(&[404])
+        .extension(),
+        verb if verb.starts_with("webhook_") => of_webhook(verb),
         "call_get" => Operation::new("Reads a call with its events.")
             .answer(200, "The call.", Shape::of::<CallDetailOut>())
             .refuses(&READ_ONE),
@@ -93,6 +110,29 @@ fn wider(verb: &str) -> Operation {
         _ => Operation::new("Reads an API key.")
             .answer(200, "The key.", Shape::of::<KeyOut>())
             .refuses(&READ_ONE),
+    }
+}
+
+fn of_webhook(verb: &str) -> Operation {
+    let webhook = Shape::of::<WebhookOut>;
+    match verb {
+        "webhook_create" => Operation::new("Makes a webhook; its signing secret is in the answer.")
+            .body(Shape::of::<WebhookIn>())
+            .answer(201, "Made.", webhook())
+            .refuses(&WRITE_ONE),
+        "webhook_update" => Operation::new("Changes a webhook.")
+            .body(Shape::of::<WebhookPatchIn>())
+            .body_optional()
+            .answer(200, "The webhook after the change.", webhook())
+            .refuses(&WRITE_ONE),
+        "webhook_delete" => Operation::new("Removes a webhook, with what waits for it.")
+            .answer_empty(204, "Removed.")
+            .refuses(&WRITE_ONE),
+        "webhook_retry" => Operation::new("Sends an event to a webhook again.")
+            .answer(202, "It will be sent at once.", Shape::of::<DeliveryOut>())
+            .refuses(&WRITE_ONE)
+            .extension(),
+        _ => Operation::new("Reads a webhook.").answer(200, "The webhook.", webhook()).refuses(&READ_ONE),
     }
 }
 

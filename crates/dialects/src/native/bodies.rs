@@ -60,6 +60,36 @@ pub(super) struct KeyCreate {
     mode: String,
 }
 
+/// A new webhook.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookCreate {
+    /// Where events are sent: `https://…` or `http://…`, without a user, a password or a fragment.
+    #[schema(max_length = 2048)]
+    url: String,
+    /// What it wants; `*` is every event.
+    #[schema(schema_with = words::wanted_events)]
+    events: Vec<String>,
+    /// Whether events are sent.
+    #[schema(required = false, default = true)]
+    active: bool,
+}
+
+/// A change of a webhook.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookUpdate {
+    /// Where events are sent.
+    #[schema(required = false, max_length = 2048)]
+    url: String,
+    /// What it wants; takes the place of the whole.
+    #[schema(schema_with = words::wanted_events, required = false)]
+    events: Vec<String>,
+    /// Whether events are sent.
+    #[schema(required = false)]
+    active: bool,
+}
+
 /// Money in, or, negative, out.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +153,14 @@ pub(super) struct EndpointCreate {
     /// What stands behind it; absent: `sip`.
     #[schema(schema_with = words::endpoint_kind, required = false)]
     kind: String,
+    /// Whether it is in use; calls to the numbers of an inactive one are refused.
+    #[schema(schema_with = words::endpoint_status, required = false)]
+    status: String,
+    /// Its own address: of a webhook by HTTP, of any other kind by SIP (of plain SIP its one target).
+    url: Option<String>,
+    /// What its platform needs to know, such as `elevenlabs_agent_id`.
+    #[schema(required = false, value_type = Object)]
+    config: Bag,
     /// The agent that answers here.
     agent_id: Option<String>,
     /// Where in the agent's life; absent: by the key's mode.
@@ -149,6 +187,14 @@ pub(super) struct EndpointUpdate {
     /// What stands behind it.
     #[schema(schema_with = words::endpoint_kind, required = false)]
     kind: String,
+    /// Whether it is in use; calls to the numbers of an inactive one are refused.
+    #[schema(schema_with = words::endpoint_status, required = false)]
+    status: String,
+    /// Its own address: of a webhook by HTTP, of any other kind by SIP (of plain SIP its one target); null: none of its own.
+    url: Option<String>,
+    /// All that its platform needs to know, such as `elevenlabs_agent_id`.
+    #[schema(required = false, value_type = Object)]
+    config: Bag,
     /// The agent that answers here; null: none.
     agent_id: Option<String>,
     /// Where in the agent's life.

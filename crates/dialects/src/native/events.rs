@@ -60,6 +60,17 @@ impl From<Person> for PersonOut {
     }
 }
 
+/// Who acts, in a word.
+pub(super) fn actor(actor: &Actor) -> &'static str {
+    let [operator, key, service, person] = words::ACTORS;
+    match actor {
+        Actor::Operator => operator,
+        Actor::Key(_) => key,
+        Actor::Service => service,
+        Actor::Person(_) => person,
+    }
+}
+
 impl From<Event> for EventOut {
     fn from(event: Event) -> Self {
         let Event { id, organization_id: _, name, actor, subject, data, at } = event;

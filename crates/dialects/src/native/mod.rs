@@ -27,6 +27,7 @@ mod read;
 mod reply;
 mod stock;
 mod table;
+mod webhooks;
 mod words;
 
 /// The native API.
@@ -115,6 +116,14 @@ impl Dialect for Native {
             "number_ring" => ring::ring(request),
             "call_list" => calls::list(request),
             "call_get" => calls::get(request),
+            "call_hangup" => calls::hang_up(request),
+            "webhook_create" => webhooks::create(request),
+            "webhook_list" => webhooks::list(request),
+            "webhook_get" => webhooks::get(request),
+            "webhook_update" => webhooks::update(request),
+            "webhook_delete" => webhooks::delete(request),
+            "webhook_deliveries" => webhooks::deliveries(request),
+            "webhook_retry" => webhooks::again(request),
             "event_list" => events::list(request),
             verb => Err(Error::internal(format!("the native table has no operation {verb}"))),
         }
@@ -126,6 +135,10 @@ impl Dialect for Native {
 
     fn refuse(&self, context: &Context, error: &Error) -> Reply {
         error::refuse(context, error)
+    }
+
+    fn hook_body(&self, happening: &domain::webhook::Happening) -> Option<Vec<u8>> {
+        Some(webhooks::body(happening))
     }
 
     fn openapi(&self) -> serde_json::Value {

@@ -9,7 +9,7 @@ use super::error::ProblemOut;
 use super::page::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::words::names;
 use super::{
-    agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, providers, stock, table,
+    agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, providers, ring, stock, table, webhooks,
 };
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
@@ -31,6 +31,7 @@ pub(super) fn document() -> Value {
         // An agent's id can be one that a client chose.
         .path_parameter("id", "The id of the resource.", Shape::text())
         .path_parameter("key_id", "The id of the key.", uuid())
+        .path_parameter("event_id", "The id of the event.", uuid())
         .path_parameter("number", "The id of the number, or the number in E.164 form.", Shape::text());
     let full = table::ENDPOINTS
         .iter()
@@ -72,7 +73,7 @@ fn whole(endpoint: &'static Endpoint) -> Operation {
 
 fn has_version(verb: &str) -> bool {
     let noun = verb.split('_').next().unwrap_or("");
-    let versioned = matches!(noun, "organization" | "agent" | "endpoint" | "provider" | "stock" | "number");
+    let versioned = matches!(noun, "organization" | "agent" | "endpoint" | "provider" | "stock" | "number" | "webhook");
     versioned && (verb.ends_with("_create") || verb.ends_with("_get") || verb.ends_with("_update"))
 }
 
@@ -158,6 +159,7 @@ fn operation(verb: &str) -> Operation {
         "agent" | "endpoint" | "provider" => of_wiring(verb),
         "stock" | "number" => of_numbers(verb),
         "call" | "event" => of_records(verb),
+        "webhook" => of_webhooks(verb),
         _ => Operation::default(),
     }
 }
@@ -256,10 +258,6 @@ fn of_numbers(verb: &str) -> Operation {
         "number_restore" => shown::<NumberOut>("Take a released number back")
             .body(Shape::of::<bodies::Nothing>())
             .body_optional(),
-        "number_credentials" => shown::<numbers::CredentialsOut>("Replace a number's SIP credentials")
-            .body(Shape::of::<bodies::Nothing>())
-            .body_optional(),
-        "number_explain" => shown::<explain::ExplanationOut>("Say where a call would go, and why"),
         "number_port_out" => {
             shown::<NumberOut>("Say that a number goes to another carrier; it takes calls until it is deleted")
                 .body(Shape::of::<bodies::Nothing>())

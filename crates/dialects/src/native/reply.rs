@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::page::ListOut;
 use super::{
-    agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, stock,
+    agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, ring, stock, webhooks,
 };
 use crate::{Reply, Request};
 use domain::{Error, View};
@@ -70,6 +70,16 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::from(*call)),
         View::Calls(page) => list(&ListOut::of(page, |c| c.id.to_string(), calls::CallOut::from)),
         View::Events(page) => list(&ListOut::of(page, |e| e.id.to_string(), events::EventOut::from)),
+        View::Webhook(w, secret) => webhooks::reply(request, &w, secret),
+        View::Webhooks(page) => {
+            list(&ListOut::of(page, |w| w.id.to_string(), |w| webhooks::WebhookOut::new(&w, None)))
+        }
+        View::Deliveries(page) => {
+            list(&ListOut::of(page, |d| d.happening.id.to_string(), |d| webhooks::DeliveryOut::from(&d)))
+        }
+        View::Delivery(delivery) => {
+            Reply::json(StatusCode::ACCEPTED, &webhooks::DeliveryOut::from(delivery.as_ref()))
+        }
         View::CallStats(_)
         | View::CallTrends(_)
         | View::CallPage(..)

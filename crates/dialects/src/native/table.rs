@@ -71,6 +71,14 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     post("/api/v1/numbers/{number}/simulate-call", "number_ring", Area::Numbers),
     get("/api/v1/calls", "call_list", Area::Calls),
     get("/api/v1/calls/{id}", "call_get", Area::Calls),
+    post("/api/v1/calls/{id}/hangup", "call_hangup", Area::Calls),
+    post("/api/v1/webhooks", "webhook_create", Area::Webhooks),
+    get("/api/v1/webhooks", "webhook_list", Area::Webhooks),
+    get("/api/v1/webhooks/{id}", "webhook_get", Area::Webhooks),
+    patch("/api/v1/webhooks/{id}", "webhook_update", Area::Webhooks),
+    delete("/api/v1/webhooks/{id}", "webhook_delete", Area::Webhooks),
+    get("/api/v1/webhooks/{id}/deliveries", "webhook_deliveries", Area::Webhooks),
+    post("/api/v1/webhooks/{id}/deliveries/{event_id}/retry", "webhook_retry", Area::Webhooks),
     get("/api/v1/events", "event_list", Area::Events),
 ];
 
@@ -78,7 +86,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
 pub(super) fn parameters(verb: &str) -> &'static [&'static str] {
     match verb {
         "organization_list" | "key_list" | "ledger_list" | "agent_list" | "endpoint_list"
-        | "provider_list" | "event_list" => &["limit", "cursor"],
+        | "provider_list" | "webhook_list" | "webhook_deliveries" | "event_list" => &["limit", "cursor"],
         "stock_list" => &["limit", "cursor", "q", "country", "type", "available"],
         "number_list" => &[
             "limit",

@@ -45,6 +45,7 @@ schemas! {
     currency: ["USD"];
     dialect: crate::all().map(crate::Dialect::name);
     endpoint_status: names(&domain::endpoint::EndpointStatus::NAMES);
+    delivery_status: DELIVERY_STATES;
     direction: names(&Direction::NAMES);
     endpoint_kind: names(&EndpointKind::NAMES);
     environment: names(&Environment::NAMES);
