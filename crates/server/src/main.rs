@@ -17,6 +17,7 @@ mod rental;
 mod settings;
 mod sim;
 mod vault;
+mod webhooks;
 
 use std::process::ExitCode;
 

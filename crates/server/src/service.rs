@@ -111,6 +111,9 @@ impl Service {
             public,
             provisions: tokio::sync::Mutex::new(()),
             uses: Arc::clone(&uses),
+            rents: Arc::clone(&rents),
+            outgoing: Guarded::new(settings.outgoing_private)?,
+            control: edge.control(),
         });
         let identity = Identity::open(settings.issuers)?;
         let following: Vec<_> = identity.follow().map(tokio::spawn).collect();
@@ -124,9 +127,6 @@ impl Service {
         let router = http::router(front, Arc::clone(&health), sim);
         let (stop_http, stopped) = oneshot::channel::<()>();
         let http = listener.local_addr()?;
-            rents: Arc::clone(&rents),
-            outgoing: Guarded::new(settings.outgoing_private)?,
-            control: edge.control(),
         let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(async {
                 // A sender that is dropped means the same as one that speaks: stop.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::outgoing::Private;
 use crate::identity::settings::{self as identity, IssuerArgs, IssuerSettings};
 
 /// The flags of `trunkline serve`. Each can be set in the environment, or in the file under its own name with `_` for `-`.
@@ -44,6 +45,9 @@ pub(crate) struct ServeArgs {
     issuer: Option<String>,
     #[arg(skip)]
     issuers: Vec<IssuerArgs>,
+    /// Whether webhooks may be at addresses that are not public: allow, deny [default: allow where --http is on loopback]
+    #[arg(long, env = "TRUNKLINE_OUTGOING_PRIVATE", value_name = "allow|deny")]
+    outgoing_private: Option<String>,
     /// How long a stop waits for open transactions [default: 10]
     #[arg(long, env = "TRUNKLINE_DRAIN_SECONDS", value_name = "SECONDS")]
     drain_seconds: Option<u64>,
@@ -87,6 +91,8 @@ pub(crate) struct Settings {
     pub(crate) secret_key: Option<String>,
     pub(crate) admin_key: Option<String>,
     pub(crate) drain: Duration,
+    /// Whether what tenants name may be in our own network.
+    pub(crate) outgoing_private: Private,
     /// Identity providers whose tokens are accepted.
     pub(crate) issuers: Vec<IssuerSettings>,
     /// Where Twilio's APIs are, if not where it says.
@@ -96,8 +102,6 @@ pub(crate) struct Settings {
     /// Whether this is a simulation, and which.
     pub(crate) sim: bool,
 }
-    /// Whether what tenants name may be in our own network.
-    pub(crate) outgoing_private: Private,
 
 impl ServeArgs {
     /// Arguments for a service of this program's own, on loopback.
@@ -125,7 +129,12 @@ impl ServeArgs {
         let mut issuers = file.issuers;
         issuers.extend(self.issuers);
         issuers.extend(self.issuer.as_deref().map(identity::from_json).transpose()?);
+        let private = self.outgoing_private.or(file.outgoing_private);
+        let sources = self.twilio_sources.or(file.twilio_sources);
         Ok(Settings {
+            twilio_url: self.twilio_url.or(file.twilio_url).map(url_of).transpose()?,
+            twilio_sources: sources.map(|texts| rules_of(&texts)).transpose()?,
+            outgoing_private: private_of(private.as_deref(), http)?,
             http,
             issuers: identity::check(issuers)?,
             sip,
@@ -137,6 +146,29 @@ impl ServeArgs {
             drain: Duration::from_secs(self.drain_seconds.or(file.drain_seconds).unwrap_or(10)),
         })
     }
+}
+
+/// What was said, else by where HTTP listens: a service that only this machine reaches is used by its operator alone.
+fn private_of(said: Option<&str>, http: SocketAddr) -> anyhow::Result<Private> {
+    let Some(said) = said else {
+        return Ok(if http.ip().is_loopback() { Private::Allowed } else { Private::Denied });
+    };
+    let named = Private::NAMES.iter().find(|(_, name)| *name == said);
+    named.map(|(private, _)| *private).with_context(|| format!("--outgoing-private {said}: must be allow or deny"))
+}
+
+fn url_of(text: String) -> anyhow::Result<String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(text);
+    }
+    bail!("--twilio-url {text}: begin with http:// or https://")
+}
+
+fn rules_of(texts: &[String]) -> anyhow::Result<Vec<AddressRule>> {
+    let read = |text: &String| {
+        AddressRule::parse(text).with_context(|| format!("--twilio-sources {text}: not an address or a range"))
+    };
+    texts.iter().map(read).collect()
 }
 
 fn from_file(path: &Path) -> anyhow::Result<ServeArgs> {
@@ -245,6 +277,18 @@ mod tests {
         assert!(error.contains("--http") && error.contains("--sim-exposed"), "{error}");
         assert!(with("sim = true\nsip = [\"udp:192.0.2.1:5060\"]").is_err());
         assert!(with(&format!("sim = true\nsim_exposed = true\n{outside}")).unwrap().sim);
+    }
+
+    #[test]
+    fn what_tenants_name_may_be_private_only_where_we_are() {
+        let of = |said, http: &str| private_of(said, http.parse().unwrap());
+        assert_eq!(of(None, "127.0.0.1:1").unwrap(), Private::Allowed);
+        assert_eq!(of(None, "[::1]:1").unwrap(), Private::Allowed);
+        assert_eq!(of(None, "0.0.0.0:1").unwrap(), Private::Denied);
+        assert_eq!(of(None, "192.0.2.1:1").unwrap(), Private::Denied);
+        assert_eq!(of(Some("allow"), "0.0.0.0:1").unwrap(), Private::Allowed);
+        assert_eq!(of(Some("deny"), "127.0.0.1:1").unwrap(), Private::Denied);
+        assert!(of(Some("maybe"), "127.0.0.1:1").is_err());
     }
 
     #[test]

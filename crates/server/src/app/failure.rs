@@ -53,6 +53,10 @@ pub(crate) fn of_commit(error: CommitError) -> Error {
                 "The endpoint got a number at the same moment; try again.",
             )
         }
+        CommitError::Guard(Guard::WebhooksWithin(_, max)) => {
+            let words = format!("An organization has at most {max} webhooks; remove one first.");
+            Error::new(Kind::Conflict, What::Webhook, words)
+        }
         CommitError::Guard(Guard::ProviderUnused(_)) => {
             Error::new(Kind::Conflict, What::Provider, "The provider still has numbers; release them first.")
         }

@@ -23,6 +23,7 @@ mod purchase;
 mod stock;
 mod trunks;
 mod views;
+mod webhooks;
 
 mod test_stock;
 use domain::change::KeptAnswer;
@@ -37,14 +38,14 @@ use domain::intent::Slot;
 use crate::clock;
 use crate::key_uses::KeyUses;
 use crate::live::Live;
+use crate::sim::{SimCarrier, SimNetwork};
+use crate::outgoing::Guarded;
 use crate::vault::Vault;
 use crate::carriage::Carriage;
 
 /// How often a write that lost a race is decided again before its caller is told to try later.
 const RACES_MAX: usize = 16;
 
-use crate::sim::{SimCarrier, SimNetwork};
-use crate::outgoing::Guarded;
 /// Where SIP reaches us, as told to users.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicSip {
@@ -218,6 +219,17 @@ impl App {
             Op::CallStats(query) => return self.call_stats(ask, &query),
             Op::CallTrends(query) => return self.call_trends(ask, &query),
             Op::CallDelete(id) => Box::pin(self.call_delete(ask, id)),
+            Op::CallHangup(id) => Box::pin(self.call_hangup(ask, id)),
+            Op::AgentCallHangup(id) => Box::pin(self.agent_call_hangup(ask, id)),
+            Op::WebhookCreate(dialect, new) => Box::pin(self.webhook_create(ask, dialect, new)),
+            Op::WebhookList(dialect, page) => return self.webhook_list(ask, &dialect, &page),
+            Op::WebhookGet(dialect, id) => return self.webhook_get(ask, &dialect, id),
+            Op::WebhookUpdate(dialect, id, patch, expect) => {
+                Box::pin(self.webhook_update(ask, (dialect, id), patch, expect))
+            }
+            Op::WebhookDelete(dialect, id, expect) => Box::pin(self.webhook_delete(ask, (dialect, id), expect)),
+            Op::DeliveryList(dialect, id, page) => return self.delivery_list(ask, (&dialect, id), &page),
+            Op::DeliveryAgain(dialect, id, event) => Box::pin(self.delivery_again(ask, (dialect, id), event)),
             Op::EventList(page) => return self.event_list(ask, &page),
         };
         write.await

@@ -38,6 +38,7 @@ impl App {
         let patch =
             OrganizationPatch { name: Some(name), settings: Some(settings), ..OrganizationPatch::default() };
         let organization = blank.update(patch, ask.now)?;
+        plans_named(&organization)?;
         let event = ask.event(organization.id, "organization.created", organization.id);
         let changes = vec![Change::Organization(organization.clone()), event];
         self.commit(ask, Commit { changes, ..Commit::default() }, View::Organization(organization)).await
@@ -76,6 +77,7 @@ impl App {
             let before = self.organization_get(ask, id)?;
             expect(expected, before.version, What::Organization)?;
             let next = before.update(patch.clone(), ask.now)?;
+            plans_named(&next)?;
             let event = ask.event(id, "organization.updated", id);
             let commit = one(before.version, next.clone(), next.version, Change::Organization, event);
             self.commit(ask, commit, View::Organization(next)).await
@@ -209,6 +211,12 @@ impl App {
             outcome => outcome.map(|_| ()),
         }
     }
+}
+
+/// Checks the settings that name an organization's plan in a vendor's API: which plans there are is known to the dialects.
+fn plans_named(organization: &Organization) -> Result<()> {
+    let mut plans = dialects::all().into_iter().filter_map(dialects::Dialect::plans);
+    plans.try_for_each(|plans| plans.of(&organization.settings).map(drop))
 }
 
 /// Whether an entry is young enough for a repeat of its request to mean it.

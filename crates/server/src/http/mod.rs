@@ -195,7 +195,8 @@ impl Front {
     ) -> domain::Result<(Caller, &'static Endpoint)> {
         self.limits.announce(dialect, context);
         let caller = self.admission.caller(&self.app, dialect, context, incoming.from).await?;
-        self.limits.take(dialect, &caller, context)?;
+        let plan = caller.organization_id.and_then(|id| self.app.live.plan(id, dialect.name()));
+        self.limits.take(dialect, &caller, plan, context)?;
         let endpoint = endpoint.ok_or_else(|| {
             let (kind, words) = if incoming.other_methods {
                 (Kind::MethodNotAllowed, "This path does not take that method.")

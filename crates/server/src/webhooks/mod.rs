@@ -1,0 +1,193 @@
+//! Sends events to webhooks.
+//!
+//! What is to be sent stands in the store, written with the event itself; this takes what is due, sends it, and writes what became
+//! of it. A process that is killed between the two sends once more: at least once, never less, and the event's id tells a repeat.
+//! Each webhook gets one delivery at a time, by the time it is due, so a receiver sees events in order unless it failed one. A
+//! slow receiver holds up its own webhook alone, and those of one organization take a few places among all.
+
+mod request;
+
+use domain::ids::{OrganizationId, WebhookId};
+use domain::webhook::{DeliveryState, KEPT_DAYS};
+use domain::{Change, Commit, Timestamp};
+use jiff::SignedDuration;
+use metrics::{Counter, Gauge, counter, gauge};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use store::CommitError;
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::clock;
+
+/// How often the store is asked what is due: one look-up by an index.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Deliveries under way at once.
+const SENDING_MAX: usize = 64;
+/// Those of one organization.
+const SENDING_OF_ONE_MAX: usize = 4;
+/// Webhooks looked at at once: more than can be under way, since some may not be sent to yet.
+const DUE_MAX: u32 = 1_000;
+/// How long a delivery rests whose outcome could not be written: it was sent, and would be sent again at once.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
+/// How often it is looked whether there is something to remove.
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// Deliveries removed in one transaction.
+const PRUNE_MAX: u32 = 1_000;
+
+type Place = (OrganizationId, WebhookId);
+
+struct Sender {
+    app: Arc<App>,
+    counts: Arc<Counts>,
+    under_way: JoinSet<Place>,
+    busy: HashSet<Place>,
+    by_organization: HashMap<OrganizationId, usize>,
+}
+
+struct Counts {
+    delivered: Counter,
+    failed: Counter,
+    given_up: Counter,
+    waiting_seconds: Gauge,
+}
+
+/// Sends what is due, until the task is dropped.
+pub(crate) async fn follow(app: Arc<App>) {
+    let counts = Arc::new(Counts::new());
+    let (under_way, busy, by_organization) = (JoinSet::new(), HashSet::new(), HashMap::new());
+    let mut sender = Sender { app, counts, under_way, busy, by_organization };
+    loop {
+        sender.look();
+        tokio::select! {
+            Some(ended) = sender.under_way.join_next_with_id(), if !sender.under_way.is_empty() => {
+                match ended {
+                    Ok((_, place)) => sender.free(place),
+                    // Which one it was is not known; the others end by themselves.
+                    Err(error) => {
+                        tracing::error!(error = %error, "a delivery ended in a fault of ours");
+                        sender.free_all().await;
+                    }
+                }
+            }
+            () = clock::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+impl Sender {
+    /// Begins what is due, as far as there is room.
+    fn look(&mut self) {
+        let now = clock::now();
+        self.counts.measure(&self.app, now);
+        if self.under_way.len() >= SENDING_MAX {
+            return;
+        }
+        let due = match self.app.store.webhooks_due(now, DUE_MAX) {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::debug!(error = %error, "what is due to webhooks cannot be read");
+                return;
+            }
+        };
+        for place in due {
+            let of_one = self.by_organization.entry(place.0).or_insert(0);
+            if self.under_way.len() < SENDING_MAX && *of_one < SENDING_OF_ONE_MAX && self.busy.insert(place) {
+                *of_one += 1;
+                self.under_way.spawn(turn(Arc::clone(&self.app), Arc::clone(&self.counts), place));
+            }
+        }
+        self.by_organization.retain(|_, count| *count > 0);
+    }
+
+    fn free(&mut self, place: Place) {
+        self.busy.remove(&place);
+        if let Some(count) = self.by_organization.get_mut(&place.0) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Waits for all that is under way: each ends within its deadline.
+    async fn free_all(&mut self) {
+        while self.under_way.join_next().await.is_some() {}
+        self.busy.clear();
+        self.by_organization.clear();
+    }
+}
+
+/// Sends the webhook's next delivery and writes what became of it. Until it has ended, nobody else takes a delivery of this
+/// webhook in this process.
+async fn turn(app: Arc<App>, counts: Arc<Counts>, place: Place) -> Place {
+    let (organization, id) = place;
+    let (webhook, delivery) = match app.store.delivery_next(organization, id, clock::now()) {
+        Ok(Some(next)) => next,
+        // Switched off or removed since it was found due.
+        Ok(None) => return place,
+        Err(error) => {
+            tracing::debug!(error = %error, "a delivery cannot be read");
+            clock::sleep(STORE_PAUSE).await;
+            return place;
+        }
+    };
+    let answer = request::send(&app, &webhook, &delivery.happening).await;
+    let next = delivery.tried(answer, clock::now());
+    let state = next.state;
+    let changes = vec![Change::Delivery(Box::new(next))];
+    match app.store.commit(Commit { changes, ..Commit::default() }).await {
+        Ok(_) => counts.count(state),
+        // It made room for others meanwhile, or was asked for again: what stands there counts.
+        Err(CommitError::Stale(_)) => {}
+        Err(error) => {
+            tracing::warn!(webhook.id = %id, error = %error, "what became of a delivery was not written; it is sent again");
+            clock::sleep(STORE_PAUSE).await;
+        }
+    }
+    place
+}
+
+impl Counts {
+    fn new() -> Self {
+        let (name, waiting) = ("trunkline_webhook_attempts_total", "trunkline_webhook_oldest_seconds");
+        metrics::describe_counter!(name, "Attempts to deliver an event, by outcome");
+        metrics::describe_gauge!(waiting, "Age of the oldest event that waits for a webhook");
+        Self {
+            delivered: counter!(name, "outcome" => "delivered"),
+            failed: counter!(name, "outcome" => "failed"),
+            given_up: counter!(name, "outcome" => "given_up"),
+            waiting_seconds: gauge!(waiting),
+        }
+    }
+
+    fn count(&self, state: DeliveryState) {
+        match state {
+            DeliveryState::Delivered(_) => self.delivered.increment(1),
+            DeliveryState::Waiting(_) => self.failed.increment(1),
+            DeliveryState::GivenUp(_) => self.given_up.increment(1),
+        }
+    }
+
+    fn measure(&self, app: &App, now: Timestamp) {
+        if let Ok(oldest) = app.store.delivery_oldest() {
+            let age = oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64());
+            self.waiting_seconds.set(age.max(0.0));
+        }
+    }
+}
+
+/// Removes deliveries that nobody will ask for any more, a bounded number at a time.
+pub(crate) async fn prune(app: Arc<App>) {
+    loop {
+        clock::sleep(PRUNE_EVERY).await;
+        let kept = SignedDuration::from_hours(24 * KEPT_DAYS);
+        let Ok(before) = clock::now().checked_sub(kept) else { continue };
+        while let Ok(true) = app.store.deliveries_prunable(before) {
+            let changes = vec![Change::DeliveriesPrune(before, PRUNE_MAX)];
+            // Others' writes come between two of these.
+            if let Err(error) = app.store.commit(Commit { changes, ..Commit::default() }).await {
+                tracing::warn!(error = %error, "old deliveries were not removed; it is tried again");
+                break;
+            }
+        }
+    }
+}
