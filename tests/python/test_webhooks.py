@@ -1,0 +1,637 @@
+"""Webhooks through both APIs that have them, against a real receiver: what is sent, signed, sent again, and what is not sent."""
+
+import re
+import threading
+import uuid
+from datetime import datetime
+
+import pytest
+from harness import Server, ok, wait_for
+from receiver import Receiver
+from sip import Agent, Caller
+
+NOBODY = "0190b5b0-1111-7222-8333-444455556666"
+MINUTE = 60
+#: How long each attempt waits after the one before it, in seconds.
+WAITS = [MINUTE, 5 * MINUTE, 30 * MINUTE, 120 * MINUTE]
+EVENTS = {
+    "call.started", "call.completed", "call.failed", "call.recording.ready", "transcription.completed", "number.provisioned",
+    "number.released", "balance.low",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def carrier(tenant):
+    """The tenant, with a trunk that 127.0.0.1 may use."""
+    tenant.its_trunk = tenant.trunk("127.0.0.1")
+    return tenant
+
+
+@pytest.fixture(scope="module")
+def other(server):
+    return server.tenant("other")
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """A server whose clock can be moved."""
+    running = Server(tmp_path_factory.mktemp("sim"), arguments=["--sim"])
+    try:
+        yield running.start()
+        running.assert_up()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as party:
+        yield party
+
+
+def advance(server, seconds):
+    ok(server.admin.post("/sim/clock", json={"advance_seconds": seconds}), 200)
+
+
+def krosai_hook(tenant, url, *events, **fields):
+    body = {"url": url} | ({"events": list(events)} if events else {}) | fields
+    return ok(tenant.krosai.post("/v1/webhooks", json=body), 201)
+
+
+def native_hook(tenant, url, *events, **fields):
+    return ok(tenant.native.post("/api/v1/webhooks", json={"url": url, "events": list(events) or ["*"]} | fields), 201)
+
+
+def log_of(tenant, hook):
+    """What was sent to a webhook of the native API, the oldest first."""
+    return tenant.pages(f"/api/v1/webhooks/{hook['id']}/deliveries")[::-1]
+
+
+def gone(tenant, hook):
+    path = "/api/v1/webhooks" if "organization_id" not in hook else "/v1/webhooks"
+    client = tenant.native if path.startswith("/api") else tenant.krosai
+    assert client.delete(f"{path}/{hook['id']}").status_code == 204
+
+
+def refused(response, status, code=None):
+    assert response.status_code == status, f"{response.status_code}, not {status}: {response.text[:400]}"
+    body = response.json()
+    assert code is None or body["code"] == code, body
+    return body
+
+
+# --- What is sent ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_purchase_and_a_release_are_told_in_the_vendors_form(carrier, receiver):
+    hook = krosai_hook(carrier, receiver.url, "number.provisioned", "number.released")
+    number = carrier.number()
+    [told] = receiver.wait(1)
+    told.assert_signed(hook["secret"])
+    body = told.json
+    assert set(body) == {"id", "event", "timestamp", "data"} and body["event"] == "number.provisioned"
+    uuid.UUID(body["id"])
+    assert datetime.fromisoformat(body["timestamp"]).tzinfo
+    assert body["data"]["phone_number_id"] == number["id"] and body["data"]["e164"] == number["e164"]
+    ok(carrier.krosai.delete(f"/v1/phone-numbers/{number['id']}", params={"action": "release"}), 200)
+    assert receiver.wait(2)[1].json["event"] == "number.released"
+    [last, first] = ok(carrier.krosai.get(f"/v1/webhooks/{hook['id']}/deliveries"), 200)
+    assert (first["id"], first["event"], first["status"], first["attempts"]) == (body["id"], "number.provisioned", "delivered", 1)
+    assert first["response_status"] == 200 and first["error"] is None and first["next_attempt_at"] is None
+    assert last["event"] == "number.released"
+    gone(carrier, hook)
+
+
+def test_the_native_api_tells_every_event_of_the_log(carrier, receiver):
+    hook = native_hook(carrier, receiver.url)
+    agent = ok(carrier.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+    number = ok(carrier.native.post("/api/v1/numbers", json={"stock_id": carrier.server.stock()["id"]}), 201)
+    ok(carrier.native.patch(f"/api/v1/numbers/{number['id']}", json={"label": "front"}), 200)
+    told = receiver.wait(4)
+    for one in told:
+        one.assert_signed(hook["secret"])
+    # The first thing that one which wants everything hears of is its own making.
+    assert [t.json["event"] for t in told] == ["webhook.created", "agent.created", "number.purchased", "number.updated"]
+    made = next(t.json for t in told if t.json["event"] == "agent.created")
+    assert made["data"]["subject"] == agent["id"] and made["data"]["actor"] == "key" and made["data"]["number"] is None
+    bought = next(t.json for t in told if t.json["event"] == "number.purchased")["data"]
+    assert bought["number"]["e164"] == number["e164"] and bought["organization_id"] == carrier.id
+    logged = {e["id"]: e["name"] for e in carrier.pages("/api/v1/events")}
+    for one in told:
+        assert logged[one.json["id"]] == one.json["event"], "an event is sent under the id that it has in the log"
+    gone(carrier, hook)
+
+
+@pytest.mark.parametrize("how", ["answer", "busy"])
+def test_a_call_is_told_to_begin_and_to_end_once(carrier, receiver, how):
+    hooks = [krosai_hook(carrier, receiver.url + "/krosai"), native_hook(carrier, receiver.url + "/native", "call.started", "call.completed", "call.busy")]
+    with Agent(how) as agent, Caller(carrier.server.sip) as caller:
+        number = carrier.number(trunk=carrier.its_trunk, endpoint_id=carrier.endpoint(agent.uri)["id"])
+        call = caller.invite(number["e164"])
+        status = call.final().status
+        if how == "answer":
+            assert status == 200
+            receiver.wait(2, event="call.started")
+            call.bye()
+        else:
+            assert status == 486
+    row = carrier.call_with(number["e164"], "completed" if how == "answer" else "busy")
+    receiver.wait(5)
+    calls = [r for r in receiver.quiet() if r.json["event"].startswith("call.")]
+    by_path = {path: [r.json for r in calls if r.path == f"/hook/{path}"] for path in ("krosai", "native")}
+    end = "call.completed" if how == "answer" else "call.failed"
+    assert [b["event"] for b in by_path["krosai"]] == ["call.started", end]
+    started, ended = (b["data"] for b in by_path["krosai"])
+    assert set(ended) >= {
+        "call_id", "direction", "from_number", "to_number", "duration", "cost_cents", "hangup_cause", "recording_url", "transcript", "metadata",
+    }  # fmt: skip
+    assert started["call_id"] == ended["call_id"] == row["id"] and started["hangup_cause"] is None
+    assert ended["hangup_cause"] == ("user_hangup" if how == "answer" else "busy")
+    assert ended["to_number"] == number["e164"] and "+12125550100" in ended["from_number"]
+    assert ended["recording_url"] is None and ended["transcript"] is None
+    assert [b["event"] for b in by_path["native"]] == ["call.started", "call.completed" if how == "answer" else "call.busy"]
+    told = by_path["native"][1]["data"]["call"]
+    assert told["id"] == row["id"] and told["status"] == row["status"] and told["duration_seconds"] == row["duration_seconds"]
+    assert {b["id"] for b in by_path["native"]} == {b["id"] for b in by_path["krosai"]}, "one event, one id"
+    for hook in hooks:
+        gone(carrier, hook)
+
+
+def test_a_call_that_reached_no_number_is_told_to_nobody(carrier, receiver):
+    hook = native_hook(carrier, receiver.url, "call.started", "call.refused")
+    with Caller(carrier.server.sip) as caller:
+        assert caller.invite("+14155559999").final().status == 404
+        number = carrier.number(trunk=carrier.its_trunk)
+        assert caller.invite(number["e164"]).final().status == 480
+    told = receiver.wait(2)
+    told = receiver.quiet()
+    assert [(t.json["event"], t.json["data"]["call"]["number"]) for t in told] == [
+        ("call.started", number["e164"]), ("call.refused", number["e164"]),
+    ]  # fmt: skip
+    gone(carrier, hook)
+
+
+def test_only_what_is_wanted_is_sent_and_nothing_while_it_is_off(carrier, receiver):
+    hook = native_hook(carrier, receiver.url, "agent.deleted", active=False)
+    path = f"/api/v1/webhooks/{hook['id']}"
+
+    def dissolved():
+        agent = ok(carrier.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+        assert carrier.native.delete(f"/api/v1/agents/{agent['id']}").status_code == 204
+        return agent["id"]
+
+    dissolved()
+    assert ok(carrier.native.patch(path, json={"active": True}), 200)["active"] is True
+    seen = dissolved()
+    assert [t.json["data"]["subject"] for t in receiver.wait(1)] == [seen]
+    ok(carrier.native.patch(path, json={"events": ["agent.created"]}), 200)
+    dissolved()
+    assert [t.json["event"] for t in receiver.wait(2)][1] == "agent.created"
+    assert len(receiver.quiet()) == 2
+    gone(carrier, hook)
+    dissolved()
+    assert len(receiver.quiet()) == 2
+
+
+def test_a_low_balance_is_told(server, receiver):
+    tenant = server.tenant("poor", cents=1_000)
+    tenant.settings(balance_low_cents=500)
+    hook = krosai_hook(tenant, receiver.url, "balance.low")
+    ok(tenant.admin.post("/api/v1/numbers", json={"stock_id": server.stock(setup=400, monthly=300)["id"]}), 201)
+    [told] = receiver.wait(1)
+    told.assert_signed(hook["secret"])
+    assert told.json["event"] == "balance.low" and told.json["data"]["balance_cents"] == 300
+
+
+# --- Sent again --------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_refused_is_sent_again_by_the_schedule_and_then_given_up(simulated):
+    tenant = simulated.tenant("patient")
+    with Receiver(500) as receiver:
+        hook = native_hook(tenant, receiver.url, "agent.created")
+        ok(tenant.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+        for count, wait in enumerate(WAITS, start=1):
+            receiver.wait(count)
+            waiting = wait_for(lambda c=count: log_of(tenant, hook)[0]["attempts"] == c and log_of(tenant, hook)[0], "it is written")
+            assert waiting["status"] == "waiting" and waiting["response_status"] == 500
+            assert waiting["error"] == "the receiver said no"
+            due, last = (datetime.fromisoformat(waiting[f]) for f in ("next_attempt_at", "last_attempt_at"))
+            assert (due - last).total_seconds() == wait
+            advance(simulated, wait - 5)
+            assert len(receiver.quiet()) == count, "too early"
+            advance(simulated, 6)
+        receiver.wait(5)
+        over = wait_for(lambda: log_of(tenant, hook)[0]["status"] == "given_up" and log_of(tenant, hook)[0], "it is given up")
+        assert (over["attempts"], over["next_attempt_at"]) == (5, None) and over["over_at"]
+        advance(simulated, 24 * 60 * MINUTE)
+        told = receiver.quiet()
+        assert len(told) == 5 and len({t.body for t in told}) == 1, "the same body each time"
+        # Asked for again, it goes at once, under the same id.
+        receiver.answer = 204
+        again = ok(tenant.native.post(f"/api/v1/webhooks/{hook['id']}/deliveries/{over['id']}/retry"), 202)
+        assert again["status"] == "waiting" and again["attempts"] == 0
+        assert receiver.wait(6)[5].body == told[0].body
+        wait_for(lambda: log_of(tenant, hook)[0]["status"] == "delivered", "it is delivered")
+
+
+def test_what_was_sent_is_kept_for_thirty_days(simulated):
+    tenant = simulated.tenant("old")
+    with Receiver() as receiver:
+        hook = native_hook(tenant, receiver.url, "agent.created")
+        ok(tenant.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+        wait_for(lambda: [d["status"] for d in log_of(tenant, hook)] == ["delivered"], "it is delivered")
+        advance(simulated, 29 * 24 * 60 * MINUTE)
+        ok(tenant.native.post("/api/v1/agents", json={"name": "Eve"}), 201)
+        wait_for(lambda: [d["status"] for d in log_of(tenant, hook)] == ["delivered"] * 2, "both are there")
+        advance(simulated, 24 * 60 * MINUTE + 61)
+        wait_for(lambda: len(log_of(tenant, hook)) == 1, "the first is gone, the second is not")
+
+
+def test_nothing_is_lost_when_the_process_is_killed(tmp_path):
+    server = Server(tmp_path, arguments=["--sim"]).start()
+    try:
+        tenant = server.tenant()
+        with Receiver(503) as receiver:
+            hook = native_hook(tenant, receiver.url, "agent.created")
+            ok(tenant.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+            receiver.wait(1)
+            wait_for(lambda: log_of(tenant, hook)[0]["attempts"] == 1, "the attempt is written")
+        # Now nobody listens, and the process is killed between two attempts, and with an event that was not tried.
+        ok(tenant.native.post("/api/v1/agents", json={"name": "Eve"}), 201)
+        server.kill()
+        server.start()
+        with Receiver(port=receiver.port) as receiver:
+            advance(server, 2 * MINUTE)
+            told = receiver.wait(2)
+            assert {t.json["data"]["subject"] for t in told} == {a["id"] for a in tenant.pages("/api/v1/agents")}
+            for one in told:
+                one.assert_signed(hook["secret"])
+            wait_for(lambda: {d["status"] for d in log_of(tenant, hook)} == {"delivered"}, "both are delivered")
+            assert len(receiver.quiet()) == 2
+    finally:
+        server.stop()
+
+
+def test_killed_while_it_sends_it_sends_again_under_the_same_id(tmp_path):
+    server = Server(tmp_path).start()
+    try:
+        tenant = server.tenant()
+        with Receiver(lambda _: None) as receiver:
+            native_hook(tenant, receiver.url, "agent.created")
+            ok(tenant.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+            [first] = receiver.wait(1)
+            server.kill()
+        with Receiver(port=receiver.port) as receiver:
+            server.start()
+            [second] = receiver.wait(1)
+            assert second.body == first.body
+            assert len(receiver.quiet()) == 1
+    finally:
+        server.stop()
+
+
+def test_a_slow_receiver_holds_up_nobody_else(carrier, other):
+    with Receiver(lambda _: None) as slow, Receiver() as quick:
+        slow_hooks = [native_hook(carrier, slow.url, "agent.created") for _ in range(6)]
+        quick_hook = native_hook(other, quick.url, "agent.created")
+        ok(carrier.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+        slow.wait(4)
+        ok(other.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+        assert quick.wait(1, seconds=3)
+        # Of one organization's only a few are under way, so that others have room.
+        assert len(slow.quiet()) == 4
+        failed = wait_for(lambda: next((d for h in slow_hooks for d in log_of(carrier, h) if d["attempts"]), None), "the deadline", 14)
+        assert failed["status"] == "waiting" and failed["response_status"] is None and "10 s" in failed["error"]
+        for hook in slow_hooks:
+            gone(carrier, hook)
+        gone(other, quick_hook)
+
+
+def test_a_redirect_is_not_followed(carrier, receiver):
+    with Receiver(lambda _: (302, {"location": receiver.url})) as elsewhere:
+        hook = native_hook(carrier, elsewhere.url, "agent.created")
+        ok(carrier.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+        elsewhere.wait(1)
+        failed = wait_for(lambda: next((d for d in log_of(carrier, hook) if d["attempts"]), None), "the attempt is written")
+        assert (failed["status"], failed["response_status"]) == ("waiting", 302)
+        assert receiver.quiet() == []
+        gone(carrier, hook)
+
+
+def test_nobody_listening_is_told_in_the_log(carrier):
+    from harness import free_port
+
+    hook = native_hook(carrier, f"http://127.0.0.1:{free_port()}/", "agent.created")
+    ok(carrier.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+    failed = wait_for(lambda: next((d for d in log_of(carrier, hook) if d["attempts"]), None), "the attempt is written")
+    assert failed["status"] == "waiting" and failed["error"].startswith("No connection")
+    gone(carrier, hook)
+
+
+# --- Where to ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tenant_does_not_reach_the_operators_own_network(tmp_path):
+    server = Server(tmp_path).start()
+    try:
+        tenant = server.tenant()
+        with Receiver() as receiver:
+            hook = native_hook(tenant, receiver.url, "agent.created")
+            server.stop()
+            server.environment = {"TRUNKLINE_OUTGOING_PRIVATE": "deny"}
+            server.start()
+            # One that was made before is held against the rule when something is sent.
+            ok(tenant.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+            failed = wait_for(lambda: next((d for d in log_of(tenant, hook) if d["attempts"]), None), "the attempt is written")
+            assert failed["response_status"] is None and "public address" in failed["error"]
+            for url in (
+                receiver.url, f"http://localhost:{receiver.port}/", f"http://[::1]:{receiver.port}/", "http://10.0.0.1/",
+                f"http://[::ffff:127.0.0.1]:{receiver.port}/", f"http://2130706433:{receiver.port}/", "http://169.254.169.254/latest/meta-data",
+                f"http://127.1:{receiver.port}/", f"http://0x7f000001:{receiver.port}/",
+            ):  # fmt: skip
+                body = refused(tenant.native.post("/api/v1/webhooks", json={"url": url, "events": ["*"]}), 422, "invalid")
+                assert body["field"] == "url", url
+                refused(tenant.krosai.post("/v1/webhooks", json={"url": url}), 400, "INVALID_PARAMETER")
+                refused(tenant.native.patch(f"/api/v1/webhooks/{hook['id']}", json={"url": url}), 422, "invalid")
+            assert receiver.quiet() == []
+            native_hook(tenant, "https://example.com/hook", "agent.updated")
+    finally:
+        server.stop()
+
+
+def test_secrets_and_callers_are_in_no_log_and_in_no_other_answer(fresh):
+    fresh.environment = {"RUST_LOG": "debug,hyper=info,h2=info,reqwest=debug"}
+    fresh.start()
+    tenant = fresh.tenant()
+    tenant.its_trunk = tenant.trunk("127.0.0.1")
+    with Receiver(500) as receiver, Agent() as agent, Caller(fresh.sip) as caller:
+        url = receiver.url + "/token-in-the-path"
+        hook = krosai_hook(tenant, url)
+        number = tenant.number(trunk=tenant.its_trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])
+        call = caller.invite(number["e164"])
+        assert call.final().status == 200
+        call.bye()
+        receiver.wait(2)
+        assert hook["secret"].startswith("whsec_") and len(hook["secret"]) > 40
+        # Shown to owners and admins, one at a time; to nobody else.
+        path = f"/v1/webhooks/{hook['id']}"
+        for role in ("owner", "admin"):
+            assert ok(tenant.client("krosai", role).get(path), 200)["secret"] == hook["secret"]
+        for role in ("member", "viewer"):
+            assert "secret" not in ok(tenant.client("krosai", role).get(path), 200)
+        for answer in (tenant.krosai.get("/v1/webhooks"), tenant.admin.get("/api/v1/events"), tenant.krosai.get(path + "/deliveries")):
+            assert hook["secret"] not in answer.text
+    fresh.stop()
+    log = fresh.log.read_text(errors="replace")
+    assert "whsec_" not in log and "token-in-the-path" not in log and "+12125550100" not in log
+    assert hook["secret"].encode() not in fresh.store.read_bytes(), "the secret is sealed in the store"
+
+
+# --- The contracts -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_webhook_of_krosai_is_made_read_changed_and_removed(carrier):
+    made = krosai_hook(carrier, "https://example.com/hook", "call.completed", "call.recording.ready")
+    assert set(made) == {"id", "url", "secret", "events", "active", "organization_id", "created_at", "updated_at"}
+    assert made["active"] is True and made["organization_id"] == carrier.id
+    assert made["events"] == ["call.completed", "call.recording.ready"]
+    path = f"/v1/webhooks/{made['id']}"
+    assert ok(carrier.krosai.get(path), 200) == made
+    listed = {k: v for k, v in made.items() if k != "secret"}
+    assert listed in ok(carrier.krosai.get("/v1/webhooks"), 200)
+    assert ok(carrier.krosai.patch(path, json={k: made[k] for k in ("url", "events", "active")}), 200) == made
+    changed = ok(carrier.krosai.patch(path, json={"active": False, "url": "https://example.com/b", "events": ["balance.low"]}), 200)
+    assert (changed["active"], changed["url"], changed["events"]) == (False, "https://example.com/b", ["balance.low"])
+    assert changed["secret"] == made["secret"] and changed["updated_at"] > made["updated_at"]
+    assert set(krosai_hook(carrier, "https://example.com/all")["events"]) == EVENTS
+    # The native API has its own.
+    assert carrier.native.get(f"/api/v1/webhooks/{made['id']}").status_code == 404
+    assert made["id"] not in carrier.native.get("/api/v1/webhooks").text
+    assert carrier.krosai.delete(path).status_code == 204
+    refused(carrier.krosai.get(path), 404, "WEBHOOK_NOT_FOUND")
+    refused(carrier.krosai.delete(path), 404, "WEBHOOK_NOT_FOUND")
+    refused(carrier.krosai.get(path + "/deliveries"), 404, "WEBHOOK_NOT_FOUND")
+    for hook in ok(carrier.krosai.get("/v1/webhooks"), 200):
+        gone(carrier, hook)
+
+
+def test_lists_of_krosai_page_by_limit_and_offset(other):
+    made = [krosai_hook(other, f"https://example.com/{n}")["id"] for n in range(3)]
+    ids = lambda **query: [h["id"] for h in ok(other.krosai.get("/v1/webhooks", params=query), 200)]
+    assert ids() == made[::-1] and ids(limit=1) == made[:1:-1] and ids(limit=2, offset=1) == made[1::-1] and ids(offset=9) == []
+    for wrong in ({"limit": 0}, {"limit": 101}, {"offset": -1}, {"limit": "x"}):
+        refused(other.krosai.get("/v1/webhooks", params=wrong), 400, "INVALID_PARAMETER")
+    for hook in ok(other.krosai.get("/v1/webhooks"), 200):
+        gone(other, hook)
+
+
+def test_a_native_webhook_has_a_version(carrier):
+    answer = carrier.native.post("/api/v1/webhooks", json={"url": "https://example.com/hook", "events": ["*"]})
+    made, tag = ok(answer, 201), answer.headers["etag"]
+    assert answer.headers["location"] == f"/api/v1/webhooks/{made['id']}" and answer.headers["cache-control"] == "no-store"
+    path = f"/api/v1/webhooks/{made['id']}"
+    changed = carrier.native.patch(path, json={"active": False}, headers={"if-match": tag})
+    assert ok(changed, 200)["active"] is False and changed.headers["etag"] != tag
+    refused(carrier.native.patch(path, json={"active": True}, headers={"if-match": tag}), 412, "stale")
+    refused(carrier.native.delete(path, headers={"if-match": tag}), 412, "stale")
+    same = carrier.native.patch(path, json={"active": False})
+    assert same.headers["etag"] == changed.headers["etag"], "nothing changed"
+    assert carrier.native.delete(path, headers={"if-match": changed.headers["etag"]}).status_code == 204
+    # The operator acts for an organization that it names, and for none otherwise.
+    body = refused(carrier.server.admin.get("/api/v1/webhooks"), 422, "missing")
+    assert "x-organization-id" in body["detail"]
+    refused(carrier.server.admin.post("/api/v1/webhooks", json={"url": "https://a.b", "events": ["*"]}), 422, "missing")
+    assert ok(carrier.admin.get("/api/v1/webhooks"), 200)["data"] == ok(carrier.native.get("/api/v1/webhooks"), 200)["data"]
+
+
+@pytest.mark.parametrize("api", ["krosai", "native"])
+def test_each_field_of_a_change_is_absent_null_valid_or_wrong(carrier, api):
+    make, base = (krosai_hook, "/v1/webhooks") if api == "krosai" else (native_hook, "/api/v1/webhooks")
+    client, status = carrier.client(api), 400 if api == "krosai" else 422
+    hook = make(carrier, "https://example.com/a", "call.completed")
+    path = f"{base}/{hook['id']}"
+    assert ok(client.patch(path, json={}), 200) == hook
+    for field, valid, wrong in (
+        ("url", "https://example.com/b", [7, "", "ftp://a.b", "https://u:p@a.b", "x" * 3_000, "https://a.b/#c"]),
+        ("events", ["call.started"], ["call.started", [], ["call.ringing"], [7], {"a": 1}]),
+        ("active", False, ["no", 1, {}]),
+    ):  # fmt: skip
+        for bad in [*wrong, None]:
+            refused(client.patch(path, json={field: bad}), status)
+        assert ok(client.patch(path, json={field: valid}), 200)[field] == valid
+    gone(carrier, hook)
+    for missing in ({}, {"events": ["call.started"]}, {"url": None, "events": ["call.started"]}):
+        refused(client.post(base, json=missing), status, "MISSING_FIELDS" if api == "krosai" else "missing")
+
+
+def test_webhooks_are_the_tenants_own_and_need_the_right(carrier, other):
+    for api, make, base in (("krosai", krosai_hook, "/v1/webhooks"), ("native", native_hook, "/api/v1/webhooks")):
+        hook = make(carrier, "https://example.com/hook", "call.completed")
+        path = f"{base}/{hook['id']}"
+        theirs = other.client(api)
+        for send in (theirs.get, theirs.delete, lambda p, c=theirs: c.patch(p, json={"active": False})):
+            answer = send(path)
+            assert answer.status_code == 404, answer.text
+        assert theirs.get(path + "/deliveries").status_code == 404
+        assert theirs.post(f"{path}/deliveries/{NOBODY}/retry").status_code == 404
+        assert carrier.client(api).post(f"{path}/deliveries/{NOBODY}/retry").status_code == 404
+        viewer = carrier.client(api, "viewer")
+        assert viewer.get(path).status_code == 200
+        reader = carrier.server.api({"authorization": f"Bearer {carrier.key(api, scopes=['webhooks:read'])}"})
+        for client in (viewer, reader):
+            assert client.get(path + "/deliveries").status_code == 200
+            for answer in (
+                client.delete(path), client.patch(path, json={"active": False}), client.post(f"{path}/deliveries/{NOBODY}/retry"),
+                client.post(base, json={"url": "https://a.b", "events": ["call.completed"]}),
+            ):  # fmt: skip
+                assert answer.status_code == 403, answer.text
+        stranger = carrier.server.api({"authorization": f"Bearer {carrier.key(api, scopes=['numbers:write'])}"})
+        assert stranger.get(base).status_code == 403
+        assert carrier.server.anonymous.get(path).status_code == 401
+        gone(carrier, hook)
+
+
+def test_an_organization_has_at_most_twenty(server):
+    tenant = server.tenant("many")
+    for n in range(20):
+        (krosai_hook if n % 2 else native_hook)(tenant, "https://example.com/hook", "call.completed")
+    body = refused(tenant.native.post("/api/v1/webhooks", json={"url": "https://a.b", "events": ["*"]}), 409, "conflict")
+    assert "20" in body["detail"]
+    refused(tenant.krosai.post("/v1/webhooks", json={"url": "https://a.b"}), 400, "CONFLICT")
+    [hook, *_] = ok(tenant.krosai.get("/v1/webhooks"), 200)
+    gone(tenant, hook)
+    native_hook(tenant, "https://example.com/hook")
+
+
+def test_a_repeat_of_a_creation_makes_one_webhook(carrier):
+    key = {"idempotency-key": uuid.uuid4().hex}
+    body = {"url": "https://example.com/once", "events": ["call.completed"]}
+    first, second = (carrier.krosai.post("/v1/webhooks", json=body, headers=key) for _ in range(2))
+    assert ok(first, 201) == ok(second, 201)
+    assert len([h for h in ok(carrier.krosai.get("/v1/webhooks"), 200) if h["url"] == body["url"]]) == 1
+    gone(carrier, first.json())
+
+
+def test_attempts_are_counted_by_outcome(carrier, receiver):
+    def counted():
+        text = carrier.server.anonymous.get("/metrics").text
+        found = dict(re.findall(r'trunkline_webhook_attempts_total\{outcome="(\w+)"\} (\d+)', text))
+        assert "trunkline_webhook_oldest_seconds" in text
+        return int(found.get("delivered", 0))
+
+    hook, before = native_hook(carrier, receiver.url, "agent.created"), counted()
+    ok(carrier.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
+    receiver.wait(1)
+    wait_for(lambda: counted() == before + 1, "the delivery is counted")
+    gone(carrier, hook)
+
+
+# --- Plans -------------------------------------------------------------------------------------------------------------------
+
+
+def burst(client, count, path="/v1/webhooks"):
+    """Many requests at once; their answers."""
+    answers, lock = [], threading.Lock()
+
+    def send():
+        for _ in range(count // 8):
+            answer = client.get(path)
+            with lock:
+                answers.append(answer)
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def test_a_plan_limits_requests_from_the_next_one_on(simulated):
+    tenant, beside = simulated.tenant("planned"), simulated.tenant("beside")
+    answers = burst(tenant.krosai, 80)
+    assert {a.status_code for a in answers} == {200}, "no limit until a plan is set"
+    assert not any(name.startswith("x-ratelimit") for a in answers for name in a.headers)
+    tenant.settings(krosai_plan="free")
+    answers = burst(tenant.krosai, 160)
+    limited = [a for a in answers if a.status_code == 429]
+    assert limited and {a.status_code for a in answers} == {200, 429}
+    for answer in answers:
+        assert answer.headers["x-ratelimit-limit"] == "10" and int(answer.headers["x-ratelimit-remaining"]) < 10
+        assert int(answer.headers["x-ratelimit-reset"]) > 1_700_000_000
+    for answer in limited:
+        body = refused(answer, 429, "RATE_LIMIT_EXCEEDED")
+        assert body["retry_after"] == int(answer.headers["retry-after"]) >= 1
+        assert answer.headers["x-ratelimit-remaining"] == "0"
+    assert {a.status_code for a in burst(beside.krosai, 80)} == {200}, "another tenant's requests are its own"
+    assert tenant.native.get("/api/v1/webhooks").status_code == 200, "nor are those of another API counted"
+    tenant.settings(krosai_plan="enterprise")
+    assert {a.status_code for a in burst(tenant.krosai, 160)} == {200}
+    tenant.settings(krosai_plan=None)
+    assert not any(name.startswith("x-ratelimit") for name in tenant.krosai.get("/v1/webhooks").headers)
+
+
+def test_a_name_of_no_plan_is_refused(server):
+    tenant = server.tenant("misnamed")
+    for wrong in ("gold", 7, "", ["free"]):
+        body = refused(server.admin.patch(f"/api/v1/organizations/{tenant.id}", json={"settings": {"krosai_plan": wrong}}), 422, "invalid")
+        assert body["field"] == "settings" and "enterprise" in body["detail"]
+        refused(server.admin.post("/api/v1/organizations", json={"name": "x", "settings": {"krosai_plan": wrong}}), 422, "invalid")
+    refused(server.admin.patch(f"/api/v1/organizations/{tenant.id}", json={"settings": {"max_concurrent_calls": -1}}), 422, "invalid")
+
+
+@pytest.mark.parametrize("settings", [{"krosai_plan": "free"}, {"max_concurrent_calls": 1}, {"krosai_plan": "pro", "max_concurrent_calls": 1}])
+def test_a_second_call_finds_no_room_until_the_first_has_ended(server, settings):
+    tenant = server.tenant("busy")
+    trunk = tenant.trunk(f"127.0.0.{50 + len(str(settings))}")
+    host = trunk["inbound"]["allowed_addresses"][0].split("/")[0]
+    with Agent() as agent, Agent("ring") as ringing, Caller(server.sip, host=host) as one, Caller(server.sip, host=host) as two:
+        number = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])
+        rings = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(ringing.uri)["id"])
+        first, unlimited = one.invite(number["e164"]), two.invite(number["e164"])
+        assert (first.final().status, unlimited.final().status) == (200, 200), "no limit until one is set"
+        unlimited.bye()
+        tenant.settings(**settings)
+        # One is up: the next finds no room, and is told why.
+        refusal = two.invite(number["e164"]).final()
+        assert refusal.status == 486 and "too" not in refusal.get("reason").lower() and "calls in progress" in refusal.get("reason")
+        told = tenant.explain(number)
+        assert (told["outcome"], told["sip_status"]) == ("refuse", 486) and told["steps"][-1]["passed"] is False
+        row = tenant.call_with(number["e164"], "refused")
+        assert row["sip_status"] == 486 and "calls in progress" in row["reason"]
+        # More room holds for the next call; so does less.
+        tenant.settings(krosai_plan="pro", max_concurrent_calls=None)
+        assert tenant.explain(number)["outcome"] == "route"
+        waiting = two.invite(rings["e164"])
+        waiting.response(lambda m: m.status == 180)
+        first.bye()
+        tenant.call_with(number["e164"], "refused")
+        tenant.settings(**settings)
+        assert one.invite(number["e164"]).final().status == 486, "one that rings counts"
+        waiting.cancel()
+        waiting.final()
+        wait_for(lambda: tenant.explain(number)["outcome"] == "route", "there is room again")
+        last = one.invite(number["e164"])
+        assert last.final().status == 200
+        last.bye()
+
+
+def test_calls_of_a_killed_process_still_count(fresh):
+    fresh.start()
+    tenant = fresh.tenant()
+    trunk = tenant.trunk("127.0.0.1")
+    tenant.settings(max_concurrent_calls=1)
+    with Agent() as agent, Caller(fresh.sip) as one, Caller(fresh.sip) as two:
+        number = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])
+        first = one.invite(number["e164"])
+        assert first.final().status == 200
+        fresh.kill()
+        fresh.start()
+        wait_for(lambda: tenant.explain(number)["outcome"] == "refuse", "the call is counted")
+        assert two.invite(number["e164"]).final().status == 486
+        first.bye()
+        wait_for(lambda: tenant.explain(number)["outcome"] == "route", "its end is counted")
+        last = two.invite(number["e164"])
+        assert last.final().status == 200
+        last.bye()
