@@ -1,0 +1,154 @@
+"""Test keys, on a server without a simulation: numbers of their own, which cost nothing and which only the simulated network calls."""
+
+import pytest
+from harness import credential, new_number, ok, wait_for
+from sip import Agent, Caller
+
+STOCK, NUMBERS = "/api/v1/stock", "/api/v1/numbers"
+
+
+class Trial:
+    """A tenant that nobody knows and that has no money, with a test key for each API."""
+
+    def __init__(self, server, name):
+        self.tenant = server.tenant(name, kyc=None, cents=0)
+        self.server = server
+
+    def __getattr__(self, dialect):
+        return self.server.api(credential(dialect, self.tenant.key(dialect, mode="test")))
+
+    def buy(self, **fields):
+        row = ok(self.native.get(STOCK, params={"country": "US", "limit": 1}), 200)["data"][0]
+        return ok(self.native.post(NUMBERS, json={"stock_id": row["id"]} | fields), 201)
+
+    def ring(self, number, **body):
+        return self.native.post(f"{NUMBERS}/{number['id']}/simulate-call", json=body)
+
+
+@pytest.fixture
+def tester(server, request):
+    return Trial(server, request.node.name)
+
+
+def test_each_mode_sees_and_buys_its_own(server, tester):
+    real = server.stock()
+    seen = ok(tester.native.get(STOCK, params={"limit": 1000}), 200)["data"]
+    assert seen and {row["network"] for row in seen} == {"test"}
+    assert {row["setup_cost_cents"] + row["monthly_cost_cents"] for row in seen} == {0}
+    assert {"US", "CA", "GB", "DE", "FR", "AU"} == {row["country"] for row in seen}
+    known = server.tenant("known")
+    live = ok(known.native.get(STOCK, params={"limit": 1000}), 200)["data"]
+    assert real["id"] in {row["id"] for row in live} and "test" not in {row["network"] for row in live}
+    # By id as by search: the other mode's is not available, also where money would be there.
+    for client, row in ((tester.native, real), (known.native, seen[0])):
+        assert client.post(NUMBERS, json={"stock_id": row["id"]}).status_code == 409
+    rich = Trial(server, "rich")
+    rich.tenant.set_kyc("approved")
+    rich.tenant.credit(100_000)
+    assert rich.native.post(NUMBERS, json={"stock_id": real["id"]}).status_code == 409
+    assert rich.tenant.balance() == 100_000
+    shown = ok(server.admin.get(STOCK, params={"limit": 1000}), 200)["data"]
+    assert {"test", "public"} <= {row["network"] for row in shown}, "the operator sees all"
+
+
+def test_a_kros_test_key_from_search_to_release(tester):
+    key = tester.tenant.key("krosai", mode="test")
+    assert key.startswith("kros_test_")
+    query = {"action": "available", "country": "GB", "type": "local"}
+    found = ok(tester.krosai.get("/v1/phone-numbers", params=query), 200)
+    bought = ok(tester.krosai.post("/v1/phone-numbers", json={"inventory_id": found[0]["id"]}), 201)
+    assert bought["status"] == "active" and bought["e164"].startswith("+44")
+    native = tester.tenant.read(bought)
+    assert (native["network"], native["environment"]) == ("test", "sandbox")
+    ok(tester.krosai.delete(f"/v1/phone-numbers/{bought['id']}"))
+    again = ok(tester.krosai.get("/v1/phone-numbers", params=query | {"limit": 100}), 200)
+    assert bought["e164"] in {row["e164"] for row in again}, "it does not rest"
+    assert tester.tenant.balance() == 0 and not tester.tenant.pages(f"/api/v1/organizations/{tester.tenant.id}/ledger")
+
+
+def test_cartesia_provisions_a_number_for_tests(tester):
+    ok(tester.server.admin.patch(f"/api/v1/organizations/{tester.tenant.id}", json={"number_slots": 0}), 200)
+    made = ok(tester.cartesia.post("/agents/phone-numbers/provision", json={"label": "try"}), 201)
+    assert tester.tenant.read({"id": made["id"].removeprefix("pn_")})["network"] == "test"
+    live = tester.tenant.cartesia.post("/agents/phone-numbers/provision", json={"label": "real"})
+    assert live.status_code in (402, 403), live.text
+
+
+def test_only_the_simulated_network_calls_a_number_for_tests(server, tester):
+    server.operator_trunk("127.0.0.1")
+    with Agent() as agent:
+        endpoint = tester.tenant.endpoint(agent.uri, environment="sandbox")
+        number = tester.buy(endpoint_id=endpoint["id"])
+        with Caller(server.sip) as caller:
+            refused = caller.invite(number["e164"])
+            assert refused.final(8).status == 404
+        told = ok(tester.ring(number, hold_seconds=1), 200)
+        assert (told["outcome"], told["sip_status"], told["talked_seconds"]) == ("completed", 200, 1), told
+        assert any("INVITE" in line for line in told["timeline"])
+        call = tester.tenant.call_with(number["e164"], "completed")
+        assert call["from"] == "+12125550199" and call["duration_seconds"] >= 1
+        explained = tester.tenant.explain(number)
+        assert explained["outcome"] == "route"
+        real = ok(server.admin.get(f"{NUMBERS}/{number['e164']}/explain?from=127.0.0.1", headers={"x-organization-id": tester.tenant.id}))
+        assert real["sip_status"] == 404
+
+
+def test_a_simulated_call_says_why_it_was_refused(tester):
+    number = tester.buy()
+    told = ok(tester.ring(number), 200)
+    assert (told["outcome"], told["sip_status"]) == ("refused", 480) and "endpoint" in told["reason"]
+    for wrong in ({"hold_seconds": 61}, {"ring_seconds": 0}, {"from": "a b"}, {"to": "+1"}, {"hold_seconds": "1"}):
+        assert tester.ring(number, **wrong).status_code == 422, wrong
+    other = Trial(tester.server, "somebody else")
+    assert other.ring(number).status_code == 404
+
+
+def test_real_numbers_are_not_rung(server):
+    tenant = server.tenant("real")
+    number = tenant.number()
+    refused = tenant.native.post(f"{NUMBERS}/{number['id']}/simulate-call", json={})
+    assert refused.status_code == 409 and refused.json()["code"] == "conflict"
+
+
+def test_an_organization_holds_at_most_twenty(tester):
+    held = [tester.buy() for _ in range(20)]
+    row = ok(tester.native.get(STOCK, params={"country": "US", "limit": 1}), 200)["data"][0]
+    refused = tester.native.post(NUMBERS, json={"stock_id": row["id"]})
+    assert refused.status_code == 402 and "20" in refused.json()["detail"], refused.text
+    ok(tester.native.delete(f"{NUMBERS}/{held[0]['id']}"), 200)
+    tester.buy()
+    # There are always some left for others.
+    assert len(ok(tester.native.get(STOCK, params={"country": "US"}), 200)["data"]) >= 10
+
+
+def test_numbers_for_tests_stay_free_and_take_no_place(server, tester):
+    tester.tenant.settings(rate_cents_per_minute=0, number_churn_max=1)
+    tester.buy(), tester.buy()
+    tester.tenant.set_kyc("approved")
+    tester.tenant.credit(1_000)
+    ok(server.admin.patch(f"/api/v1/organizations/{tester.tenant.id}", json={"number_slots": 1}), 200)
+    row = server.stock(setup=100, monthly=100)
+    ok(tester.tenant.native.post(NUMBERS, json={"stock_id": row["id"]}), 201)
+    assert tester.tenant.balance() == 800
+    more = tester.tenant.native.post(NUMBERS, json={"stock_id": server.stock()["id"]})
+    assert more.status_code in (402, 429)
+
+
+def test_numbers_for_tests_cannot_be_brought_in_by_others(server, tester):
+    taken = ok(tester.native.get(STOCK, params={"country": "GB", "limit": 1}), 200)["data"][0]["e164"]
+    tenant = server.tenant("importer")
+    trunk = tenant.trunk("198.51.100.9")
+    refused = tenant.admin.post(NUMBERS, json={"e164": taken, "provider_id": trunk["id"]})
+    assert refused.status_code == 409
+    ok(tenant.admin.post(NUMBERS, json={"e164": new_number(), "provider_id": trunk["id"]}), 201)
+
+
+def test_they_outlive_a_restart(fresh):
+    fresh.start()
+    tester = Trial(fresh, "lasting")
+    number = tester.buy()
+    fresh.kill()
+    fresh.start()
+    wait_for(lambda: tester.tenant.read(number)["status"] == "active", "the number is there")
+    ok(tester.native.delete(f"{NUMBERS}/{number['id']}"), 200)
+    assert tester.buy()["network"] == "test"
