@@ -74,7 +74,7 @@ def real(operation, owner, dialect):
         if part.startswith("{"):
             name = part[1:-1]
             kind = "phoneNumber" if name == "phoneNumber" else collection(operation.path, name)
-            value = owner.keys[dialect] if kind in ("keys", "api-keys") else NOBODY if kind in NOBODYS else owner.ids.get(kind, NOBODY)
+            value = NOBODY if kind in NOBODYS else owner.id_of(dialect, kind) or NOBODY
             ids[name] = f"pn_{value}" if (dialect, kind, name) == ("cartesia", "phone-numbers", "id") else value
     return ids
 

@@ -8,9 +8,18 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
-use utoipa::openapi::{RefOr, schema::Schema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
 use crate::Endpoint;
+
+/// The schema of a text that is one of these words; of a field that may also be null.
+pub(crate) fn one_of_words(words: &[&'static str], null: bool) -> Object {
+    let types = if null { SchemaType::from_iter([Type::String, Type::Null]) } else { Type::String.into() };
+    let null = null.then_some(Value::Null);
+    let words = words.iter().map(|word| Value::from(*word)).chain(null);
+    ObjectBuilder::new().schema_type(types).enum_values(Some(words)).build()
+}
 
 /// The schema of a body or a parameter, with the named schemas that it refers to.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct Person(Arc<(String, String)>);
 
 impl Person {
-    /// The longest issuer and the longest subject, in characters (OpenID Connect Core 1.0, section 2, bounds the subject so).
+    /// The longest issuer and the longest subject, in characters (`OpenID` Connect Core 1.0, section 2, bounds the subject so).
     pub const PART_MAX: usize = 255;
 
     /// A person by issuer and subject; none where either is empty, too long, or holds what does not belong into a log.

@@ -8,6 +8,7 @@ use domain::view::NumberView;
 use domain::{Agent, Endpoint};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::voice::Voice;
 use crate::json::time;
@@ -188,6 +189,10 @@ pub(super) struct DeploymentOut {
     created_at: String,
 }
 
+fn null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
+}
+
 /// A refusal.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
@@ -200,7 +205,7 @@ pub(super) struct ErrorOut {
     pub(super) error_code: &'static str,
     pub(super) error_message: String,
     /// Always null.
-    #[schema(required = true, value_type = Option<Object>)]
+    #[schema(required = true, schema_with = null)]
     pub(super) data: Option<()>,
 }
 

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a fixture: what fails here fails the test")]
 
 use dialects::{Context, Dialect, Endpoint, Reply, Request};
-use domain::caller::Actor;
+use domain::caller::{Actor, Person};
 use domain::e164::NumberType;
 use domain::error::{Error, Kind, Result, What};
 use domain::ids::{AgentId, EndpointId, KeyId, NumberId, OrganizationId, ProviderId, StockId};
@@ -62,6 +62,7 @@ pub(crate) fn number() -> NumberView {
         updated_at: now(),
         released_at: None,
         quarantined_until: None,
+        network: domain::number::Network::Public,
         rented_until: Some(now()),
         unpaid: false,
         version: 1,
@@ -92,6 +93,7 @@ pub(crate) fn stock() -> Stock {
         capabilities: Capabilities::default(),
         state: StockState::Available,
         hold: None,
+        network: domain::number::Network::Public,
         created_at: now(),
         updated_at: now(),
         version: 1,
@@ -129,12 +131,22 @@ pub(crate) fn context(headers: &[(&str, &str)]) -> Context {
     Context { request_id: uuid(REQUEST), headers: map, limits: None }
 }
 
+fn caller(actor: Actor, role: Role) -> Caller {
+    let organization_id = OrganizationId::parse(ORGANIZATION);
+    Caller { actor, organization_id, role, scopes: None, mode: Mode::Live }
+}
+
 /// A request as text: `METHOD /path?query`, headers, an empty line, the body.
 pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl Text<'_> {
     /// Hands the request to `then`.
     fn with<T>(&self, dialect: &dyn Dialect, then: impl FnOnce(&Request<'_>) -> T) -> T {
+        self.by(&caller(Actor::Key(KeyId(uuid(OTHER))), Role::Owner), dialect, then)
+    }
+
+    /// The same, asked by somebody.
+    fn by<T>(&self, caller: &Caller, dialect: &dyn Dialect, then: impl FnOnce(&Request<'_>) -> T) -> T {
         let (head, body) = self.0.split_once("\n\n").unwrap_or((self.0, ""));
         let mut lines = head.lines();
         let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
@@ -146,19 +158,18 @@ impl Text<'_> {
             (plain(name), plain(value))
         });
         let (endpoint, path) = row(dialect, method, path);
-        let caller = Caller {
-            actor: Actor::Key(KeyId(uuid(OTHER))),
-            organization_id: OrganizationId::parse(ORGANIZATION),
-            role: Role::Owner,
-            scopes: None,
-            mode: Mode::Live,
-        };
         let (query, context, body) = (query.collect(), context(&headers), body.trim().as_bytes());
-        then(&Request { endpoint, path, query, body, caller: &caller, now: now(), context: &context })
+        then(&Request { endpoint, path, query, body, caller, now: now(), context: &context })
     }
 
     pub(crate) fn decode(&self, dialect: &dyn Dialect) -> Result<Op> {
         self.with(dialect, |request| dialect.decode(request))
+    }
+
+    /// Decodes what a person with a role asks, who has signed in.
+    pub(crate) fn decode_of_person(&self, role: Role, dialect: &dyn Dialect) -> Result<Op> {
+        let person = Person::new("https://issuer.example", "ada").unwrap();
+        self.by(&caller(Actor::Person(person), role), dialect, |request| dialect.decode(request))
     }
 
     pub(crate) fn encode(&self, dialect: &dyn Dialect, view: View) -> Reply {

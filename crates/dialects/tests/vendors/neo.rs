@@ -4,14 +4,19 @@ use dialects::neo::Neo;
 use dialects::{Context, Dialect, Limits};
 use domain::e164::E164;
 use domain::error::{Error, Kind, What};
-use domain::key::Mode;
+use domain::ids::{KeyId, OrganizationId};
+use domain::key::{DialectName, KeyHash, KeyNew, Mode, Role};
 use domain::number::Status;
+use domain::op::Secret;
 use domain::view::NumberView;
-use domain::{Paged, View};
+use domain::{Key, Op, Paged, View};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::kit::{Text, body, column, context, contract, hold, hold_refusals, number, print};
+use crate::kit::{
+    ORGANIZATION, OTHER, REQUEST, Text, body, column, context, contract, hold, hold_refusals, now, number,
+    print,
+};
 
 const PATH: &str = "/public-api/phone/numbers";
 const OPERATION: (&str, &str) = ("get", PATH);
@@ -181,4 +186,100 @@ fn keys_are_bearers_only() {
     let read = |headers: &[(&str, &str)]| Neo.credential(&context(headers).headers).unwrap();
     assert_eq!(read(&[("authorization", "bearer neo_sk_prod_s")]), Some("neo_sk_prod_s".into()));
     assert_eq!(read(&[("x-api-key", "neo_sk_prod_s")]), None);
+}
+
+const KEYS: &str = "/public-api/api-keys";
+
+#[test]
+fn people_who_administer_make_and_rotate_keys_and_nobody_else_does() {
+    let create = format!("POST {KEYS}\n\n{{\"name\": \"Phones\", \"expires_at\": \"2030-01-31T12:00:00Z\"}}");
+    let rotate = format!("POST {KEYS}/{OTHER}/rotate");
+    for request in [&create, &rotate] {
+        let refused = Text(request).refusal(&Neo);
+        assert_eq!((refused.status.as_u16(), &body(&refused)["error"]["code"]), (403, &json!("FORBIDDEN")));
+        for role in [Role::Viewer, Role::Member] {
+            assert_eq!(Text(request).decode_of_person(role, &Neo).unwrap_err().kind, Kind::Forbidden);
+        }
+    }
+    let made = Text(&create).decode_of_person(Role::Admin, &Neo).unwrap();
+    let Op::KeyCreate(_, new) = made else { panic!("{made:?}") };
+    assert_eq!((new.name.as_str(), new.dialect.0.as_str(), new.role), ("Phones", "neo", Role::Member));
+    assert_eq!(new.expires_at, Some("2030-01-31T12:00:00Z".parse().unwrap()));
+    let rotated = Text(&rotate).decode_of_person(Role::Owner, &Neo).unwrap();
+    assert!(
+        matches!(rotated, Op::KeyRotate(_, dialect, id) if dialect.0 == "neo" && id.to_string() == OTHER)
+    );
+}
+
+#[test]
+fn a_new_keys_fields_are_checked_one_by_one() {
+    let long = format!(r#"{{"name": "{}"}}"#, "n".repeat(201));
+    for (sent, kind, field) in [
+        ("{}", Kind::Missing, Some("name")),
+        (r#"{"name": null}"#, Kind::Missing, Some("name")),
+        (r#"{"name": ""}"#, Kind::Invalid, Some("name")),
+        (r#"{"name": 7}"#, Kind::Invalid, Some("name")),
+        (long.as_str(), Kind::Invalid, Some("name")),
+        (r#"{"name": "a", "expires_at": "soon"}"#, Kind::Invalid, Some("expires_at")),
+        (r#"{"name": "a", "expires_at": 7}"#, Kind::Invalid, Some("expires_at")),
+        ("[]", Kind::Malformed, None),
+    ] {
+        let request = format!("POST {KEYS}\n\n{sent}");
+        let error = Text(&request).decode_of_person(Role::Admin, &Neo).unwrap_err();
+        assert_eq!((error.kind, error.field), (kind, field), "{sent}");
+    }
+    for open in [r#"{"name": "a"}"#, r#"{"name": "a", "expires_at": null}"#] {
+        let request = format!("POST {KEYS}\n\n{open}");
+        let made = Text(&request).decode_of_person(Role::Admin, &Neo).unwrap();
+        assert!(matches!(made, Op::KeyCreate(_, KeyNew { expires_at: None, .. })), "{open}");
+    }
+}
+
+#[test]
+fn a_new_key_is_shown_once_in_an_envelope() {
+    let key = Key {
+        id: KeyId::parse(OTHER).unwrap(),
+        organization_id: OrganizationId::parse(ORGANIZATION).unwrap(),
+        name: "Phones".into(),
+        dialect: DialectName("neo".into()),
+        role: Role::Member,
+        scopes: None,
+        mode: Mode::Live,
+        allowed_addresses: Vec::new(),
+        expires_at: None,
+        prefix: "neo_sk_prod_".into(),
+        hash: KeyHash([0; 32]),
+        created_at: now(),
+        revoked_at: None,
+        version: 1,
+    };
+    for (request, path, status) in [
+        (KEYS.to_owned(), KEYS, 201),
+        (format!("{KEYS}/{OTHER}/rotate"), "/public-api/api-keys/{key_id}/rotate", 200),
+    ] {
+        let view = View::KeyCreated(key.clone(), Secret("neo_sk_prod_s".into()));
+        let reply = Text(&format!("POST {request}")).encode(&Neo, view);
+        assert_eq!(reply.status.as_u16(), status);
+        hold(&Neo.openapi(), ("post", path), &reply, None);
+        assert!(reply.headers.iter().any(|(name, value)| name == "cache-control" && value == "no-store"));
+        let expected = json!({
+            "data": {
+                "id": OTHER, "name": "Phones", "key": "neo_sk_prod_s",
+                "created_at": "2026-03-01T12:00:00.123Z", "expires_at": null,
+            },
+            "meta": {"request_id": REQUEST, "timings_ms": {}},
+        });
+        assert_eq!(body(&reply), expected);
+    }
+}
+
+#[test]
+fn the_document_is_for_everybody_and_nothing_else_is() {
+    for endpoint in Neo.endpoints() {
+        let answer = Neo.open(endpoint, &context(&[]));
+        assert_eq!(answer.is_some(), endpoint.path == "/public-api/openapi.json");
+        if let Some(reply) = answer {
+            assert_eq!(body(&reply), Neo.openapi());
+        }
+    }
 }

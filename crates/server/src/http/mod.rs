@@ -19,6 +19,7 @@ use axum::response::Response;
 use dialects::{Context, Dialect, Endpoint, Reply};
 use domain::{Caller, Error, Kind, What};
 use http::{HeaderValue, header};
+use http_body_util::BodyExt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub(crate) use service::{Health, Phase};
 
 /// How long a client may take to send a body.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How much of the body of a refused request is read away, in bytes.
+const DISCARD_MAX: usize = 16 << 20;
 /// How long the body of a refused request is waited for.
 const DISCARD_WAIT_MAX: Duration = Duration::from_secs(2);
 /// The longest query string that is read, in bytes.
@@ -259,9 +262,15 @@ impl Front {
 
 /// Reads away the body of a request that is refused for other reasons, as far as an ordinary one goes: a connection with an
 /// unread body can only be closed, which a client that keeps it for its next request sees as a fault.
-async fn discard(body: Body) {
-    let read = tokio::time::timeout(DISCARD_WAIT_MAX, to_bytes(body, dialects::BODY_MAX)).await;
-    if !matches!(read, Ok(Ok(_))) {
+async fn discard(mut body: Body) {
+    let read = async {
+        let mut left = DISCARD_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len))?;
+        }
+        Some(())
+    };
+    if !matches!(tokio::time::timeout(DISCARD_WAIT_MAX, read).await, Ok(Some(()))) {
         tracing::debug!("the body of a refused request was not read to its end");
     }
 }
@@ -272,6 +281,7 @@ async fn read_body(body: Body, max: usize) -> domain::Result<Vec<u8>> {
         Error::new(Kind::TooLarge, What::Request, words)
     };
     if http_body::Body::size_hint(&body).lower() > max as u64 {
+        discard(body).await;
         return Err(too_large());
     }
     match tokio::time::timeout(BODY_WAIT_MAX, to_bytes(body, max)).await {

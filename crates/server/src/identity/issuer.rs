@@ -109,8 +109,8 @@ impl Issuer {
     async fn read(&self) -> bool {
         let (name, before) = (&self.settings.name, self.keys());
         let text = match &self.settings.source {
-            Source::File(path) => from_file(path).await,
-            Source::Url(url) => self.from_url(url.clone()).await,
+            Source::File(path) => text_of(path).await,
+            Source::Url(url) => self.text_at(url.clone()).await,
         };
         let generation = before.as_ref().map_or(1, |keys| keys.generation + 1);
         let read = text.and_then(|text| match &before {
@@ -143,7 +143,7 @@ impl Issuer {
         }
     }
 
-    async fn from_url(&self, url: reqwest::Url) -> Result<Vec<u8>, String> {
+    async fn text_at(&self, url: reqwest::Url) -> Result<Vec<u8>, String> {
         let exchange = async {
             let mut response = self.client.get(url).send().await.map_err(|error| told(&error))?;
             if response.status() != http::StatusCode::OK {
@@ -171,7 +171,7 @@ fn told(error: &reqwest::Error) -> String {
     words
 }
 
-async fn from_file(path: &Path) -> Result<Vec<u8>, String> {
+async fn text_of(path: &Path) -> Result<Vec<u8>, String> {
     tokio::fs::read(path).await.map_err(|error| error.to_string()).and_then(within_size)
 }
 

@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn an_issuer_is_read_with_its_defaults() {
         let [issuer] = checked(&[good()]).unwrap().try_into().unwrap();
-        assert_eq!((issuer.leeway, issuer.refresh), (60, Duration::from_secs(300)));
+        assert_eq!((issuer.leeway, issuer.refresh), (60, Duration::from_mins(5)));
         assert_eq!(issuer.algorithms.len(), ALGORITHMS.len());
         assert!(matches!(issuer.source, Source::Url(_)));
         let file = checked(&[with("jwks", json!("/etc/keys.json"))]).unwrap();
