@@ -17,6 +17,7 @@ use domain::provider::{
 use domain::stock::{Capabilities, Stock, StockNew};
 use domain::target::{Target, TargetUri, Transport};
 use domain::view::{AgentBrief, NumberView, SipAccess};
+use domain::webhook::{About, Answer, Delivery, DeliveryState, Happening, Wanted, Webhook, WebhookPatch};
 use domain::{Bag, E164, Generation, Micros, Patch};
 use serde_json::json;
 

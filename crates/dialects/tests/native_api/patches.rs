@@ -68,6 +68,15 @@ fn changes() -> Vec<(&'static str, String, Vec<Field>)> {
             ],
         ),
         (
+            "WebhookUpdate",
+            at("webhooks"),
+            vec![
+                ("url", IsRefused, json!("https://a.b")),
+                ("events", IsRefused, json!(["*"])),
+                ("active", IsRefused, json!(false)),
+            ],
+        ),
+        (
             "NumberUpdate",
             at("numbers"),
             vec![
@@ -154,6 +163,7 @@ fn the_description_of_each_new_thing_is_what_is_read() {
         ("StockCreate", "/api/v1/stock".to_owned()),
         ("NumberCreate", "/api/v1/numbers".to_owned()),
         ("NumberImport", "/api/v1/numbers/import".to_owned()),
+        ("WebhookCreate", "/api/v1/webhooks".to_owned()),
     ];
     for (name, path) in makes {
         let schema = &document["components"]["schemas"][name];
@@ -194,6 +204,7 @@ fn valid(name: &str) -> Value {
         "ProviderCreate" => json!({ "kind": "managed", "label": "p" }),
         "StockCreate" => json!({ "e164": "+14155550100", "setup_cost_cents": 0, "monthly_cost_cents": 0 }),
         "NumberCreate" => json!({ "stock_id": id(6) }),
+        "WebhookCreate" => json!({ "url": "https://a.b", "events": ["call.completed"] }),
         "NumberImport" => json!({ "provider_id": id(5), "numbers": [] }),
         _ => panic!("{name}"),
     }

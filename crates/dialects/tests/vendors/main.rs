@@ -4,6 +4,7 @@ mod cartesia;
 mod cartesia_wide;
 mod kit;
 mod krosai;
+mod krosai_webhooks;
 mod krosai_wide;
 mod neo;
 mod polyai;

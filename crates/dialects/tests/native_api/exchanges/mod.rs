@@ -2,6 +2,7 @@
 
 mod account;
 mod telephony;
+mod webhooks;
 
 use dialects::Dialect as _;
 use dialects::native::Native;
@@ -25,6 +26,8 @@ const PROVIDER: &str = "55555555-5555-5555-5555-555555555555";
 const STOCK: &str = "66666666-6666-6666-6666-666666666666";
 const NUMBER: &str = "77777777-7777-7777-7777-777777777777";
 const CALL: &str = "88888888-8888-8888-8888-888888888888";
+const EVENT: &str = "99999999-9999-9999-9999-999999999999";
+const WEBHOOK: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 
 fn of_organizations() -> Vec<(Ask, View)> {
     let at = |rest: &str| format!("/api/v1/organizations/{ORGANIZATION}{rest}");
@@ -162,6 +165,26 @@ fn of_records() -> Vec<(Ask, View)> {
     ]
 }
 
+fn of_webhooks() -> Vec<(Ask, View)> {
+    let body = json!({ "url": "https://example.com/hook", "events": ["call.completed", "number.purchased"], "active": true });
+    let at = |rest: &str| format!("/api/v1/webhooks/{WEBHOOK}{rest}");
+    let view = |secret: Option<&str>| {
+        View::Webhook(Box::new(webhook()), secret.map(|text| Secret(text.into())))
+    };
+    vec![
+        (ask("POST /api/v1/webhooks").json(&body), view(Some("whsec_abcdef"))),
+        (ask("GET /api/v1/webhooks?limit=7"), View::Webhooks(page(webhook()))),
+        (ask(&format!("GET {}", at(""))), view(None)),
+        (
+            ask(&format!("PATCH {}", at(""))).json(&json!({ "events": ["*"] })).header("if-match", "\"1\""),
+            view(None),
+        ),
+        (ask(&format!("DELETE {}", at(""))).header("if-match", "\"1\""), View::Done),
+        (ask(&format!("GET {}", at("/deliveries?limit=7"))), View::Deliveries(page(delivery()))),
+        (ask(&format!("POST {}", at(&format!("/deliveries/{EVENT}/retry")))), View::Delivery(Box::new(delivery()))),
+    ]
+}
+
 fn text(exchanges: Vec<(Ask, View)>) -> String {
     let mut shown = Vec::new();
     let texts: Vec<_> = exchanges.into_iter().map(|(ask, view)| ask.exchange(view, &mut shown)).collect();
@@ -178,6 +201,7 @@ fn every_row_of_the_table_has_an_exchange() {
         of_stock(),
         of_numbers(),
         of_records(),
+        of_webhooks(),
     ];
     let asked: Vec<_> = all.iter().flatten().map(|(ask, _)| ask.verb()).collect();
     for endpoint in Native.endpoints() {
