@@ -42,3 +42,69 @@ impl Number {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{NumberId, OrganizationId, StockId};
+    use crate::number::{Birth, Environment, Network, NumberPatch, NumberSetup, Switch, Trust, Wiring};
+    use crate::organization::Settings;
+    use crate::provider::{Credentials, Sealed};
+    use crate::stock::{Capabilities, StockNew};
+    use crate::{Bag, Stock};
+    use uuid::Uuid;
+
+    fn ordered(network: Network, now: Timestamp) -> Number {
+        let new = StockNew {
+            e164: "+14155550100".into(),
+            country: None,
+            kind: None,
+            setup_cost_cents: 100,
+            monthly_cost_cents: 200,
+            capabilities: Capabilities::default(),
+        };
+        let stock = Stock::create(StockId(Uuid::nil()), new, now).unwrap().of_network(network);
+        let sip_credentials = Credentials { username: String::new(), password: Sealed(Vec::new()) };
+        let birth = Birth { now, id: NumberId(Uuid::nil()), sip_credentials, environment: Environment::Live };
+        let parts = (NumberSetup::default(), Wiring::default());
+        Number::buy(OrganizationId(Uuid::nil()), &stock, None, parts, birth).unwrap().0
+    }
+
+    #[test]
+    fn only_its_carrier_ends_the_waiting() {
+        let now = Timestamp::UNIX_EPOCH;
+        let number = ordered(Network::Simulated, now);
+        for switch in [Switch::Active, Switch::Inactive] {
+            let patch = NumberPatch { status: Some(switch), ..NumberPatch::default() };
+            let refused = number.update(patch, Wiring::default(), Trust::Operator, now).unwrap_err();
+            assert_eq!((refused.kind, refused.field), (Kind::Conflict, Some("status")));
+        }
+        let active = number.acquired(now).unwrap();
+        assert_eq!((active.status, active.version), (Status::Active, 2));
+        let gone = number.not_acquired(now).unwrap();
+        assert_eq!((gone.status, gone.quarantined_until), (Status::Deleted, None));
+        assert!(gone.acquired(now).is_err() && gone.not_acquired(now).is_err());
+    }
+
+    #[test]
+    fn all_that_was_paid_is_known_also_after_months_of_waiting() {
+        let now = Timestamp::UNIX_EPOCH;
+        let number = ordered(Network::Simulated, now);
+        let cents = |number: &Number| number.paid().cents_floor();
+        assert_eq!(cents(&number), 300);
+        let (later, postings) = number.rent(now + jiff::SignedDuration::from_hours(24 * 70), 9);
+        assert_eq!((postings.len(), cents(&later)), (2, 700));
+        assert_eq!(cents(&ordered(Network::Test, now)), 0);
+    }
+
+    #[test]
+    fn a_number_for_tests_does_not_rest() {
+        let now = Timestamp::UNIX_EPOCH;
+        let settings = Settings::read(&Bag::new()).unwrap();
+        for (network, rests) in [(Network::Simulated, true), (Network::Public, true), (Network::Test, false)]
+        {
+            let number = ordered(network, now).acquired(now).unwrap();
+            assert_eq!(number.release(&settings, now).unwrap().quarantined_until.is_some(), rests);
+        }
+    }
+}
