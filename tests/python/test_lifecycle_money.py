@@ -51,7 +51,8 @@ def ledger(tenant):
     entries = tenant.pages(f"/api/v1/organizations/{tenant.id}/ledger")
     assert sum(entry["amount_micros"] for entry in entries) == 0
     own = [entry for entry in reversed(entries) if entry["account"] == "wallet"]
-    assert sum(entry["amount_cents"] for entry in own) == tenant.balance()
+    # Not the balance asked for beside: rents may be posted in between.
+    assert sum(entry["amount_cents"] for entry in own) == own[-1]["balance_after_cents"]
     return own
 
 
@@ -387,7 +388,7 @@ def test_so_many_numbers_in_thirty_days_and_no_more(simulated):
         "native": tenant.native.post("/api/v1/numbers", json={"stock_id": simulated.stock()["id"]}),
         "native import": tenant.native.post("/api/v1/numbers", json=import_one),
         "krosai": tenant.krosai.post("/v1/phone-numbers", json={"inventory_id": simulated.stock()["id"]}),
-        "cartesia": tenant.cartesia.post("/agents/phone-numbers/provision", json={"country": "US"}),
+        "cartesia": tenant.cartesia.post("/agents/phone-numbers/provision", json={"label": "cheapest"}),
     }
     for who, refused in asks.items():
         assert refused.status_code == 429, (who, refused.text)
@@ -481,5 +482,5 @@ def test_ninety_days_rest_then_somebody_elses(simulated):
     assert first.native.post("/api/v1/numbers", json={"stock_id": row["id"]}).status_code == 409
     again = ok(second.krosai.post("/v1/phone-numbers", json={"inventory_id": row["id"]}), 201)
     assert again["e164"] == row["e164"] and again["id"] != number["id"]
-    assert first.native.get(f"/api/v1/numbers/{row['e164']}").status_code == 404
-    assert first.native.get(f"/api/v1/numbers/{number['id']}").status_code == 200, "kept for its history"
+    history = ok(first.native.get(f"/api/v1/numbers/{row['e164']}"), 200)
+    assert (history["id"], history["status"]) == (number["id"], "released"), "its own, kept for its history"

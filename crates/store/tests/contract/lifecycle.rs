@@ -276,6 +276,14 @@ async fn an_answered_call_is_known_even_when_its_record_was_removed() {
     world.store.facts_append(call(id, call_id, Some(&number), &[EndedBy::Caller])).await.unwrap();
     world.commit(vec![Change::CallDelete(id, call_id)]).await.unwrap();
     assert!(world.store.number_was_called(id, number.id).unwrap());
+    // One of no time at all, too.
+    let short = bought(&world, id, 14_155_550_102, time(0)).await;
+    let short_id = world.call_id();
+    let mut facts = call(id, short_id, Some(&short), &[EndedBy::Caller]);
+    facts[2].at = facts[1].at;
+    world.store.facts_append(facts).await.unwrap();
+    world.commit(vec![Change::CallDelete(id, short_id)]).await.unwrap();
+    assert!(world.store.number_was_called(id, short.id).unwrap());
     let refused = world.guarded(vec![world.funding(id, 1)], Guard::NumberUncalled(id, number.id)).await;
     assert!(matches!(refused, Err(CommitError::Guard(Guard::NumberUncalled(..)))));
 }

@@ -106,8 +106,12 @@ fn organizations_keys_and_money() {
       "amount_micros": -15001,
       "balance_after_cents": 98,
       "balance_after_micros": 984999,
+      "call_id": null,
       "created_at": "2026-03-01T12:00:00.250000Z",
       "id": 9,
+      "kind": "rental",
+      "number_id": "77777777-7777-7777-7777-777777777777",
+      "period": 3,
       "posting_id": "33333333-3333-3333-3333-333333333333",
       "reason": "call"
     }

@@ -136,6 +136,7 @@ fn of_numbers() -> Vec<(Ask, View)> {
     );
     vec![
         (ask("POST /api/v1/numbers").json(&buy), view()),
+        (ask("POST /api/v1/numbers").json(&json!({ "e164": "+14155550100", "provider_id": PROVIDER, "port_in": true })), view()),
         (ask(&format!("GET /api/v1/numbers?{filters}")), View::Numbers(page(number()))),
         (ask("POST /api/v1/numbers/import").json(&import), View::Imported(Vec::new())),
         (ask("GET /api/v1/numbers/+14155550100"), view()),
@@ -147,10 +148,10 @@ fn of_numbers() -> Vec<(Ask, View)> {
         (ask(&format!("DELETE /api/v1/numbers/{NUMBER}")), view()),
         (ask(&format!("DELETE /api/v1/numbers/{NUMBER}?permanent=true")), View::Done),
         (ask(&format!("POST /api/v1/numbers/{NUMBER}/restore")), view()),
+        (ask(&format!("POST /api/v1/numbers/{NUMBER}/port-out")).header("if-match", "\"1\""), view()),
         (ask("POST /api/v1/numbers/14155550100/sip-credentials"), View::Number(Box::new(shown))),
         (ask("GET /api/v1/numbers/anything/explain?from=[::1]:5060"), View::Explanation(explanation)),
     ]
-        (ask(&format!("POST /api/v1/numbers/{NUMBER}/port-out")).header("if-match", "\"1\""), view()),
 }
 
 fn of_records() -> Vec<(Ask, View)> {

@@ -20,8 +20,10 @@ fn stock_for_sale() {
       "country": "US",
       "created_at": "2026-03-01T12:00:00.250000Z",
       "e164": "+14155550100",
+      "held_until": null,
       "id": "66666666-6666-6666-6666-666666666666",
       "monthly_cost_cents": 200,
+      "network": "public",
       "quarantined_until": null,
       "setup_cost_cents": 100,
       "status": "available",
@@ -30,7 +32,7 @@ fn stock_for_sale() {
     }
 
     GET /api/v1/stock?country=us&type=local&q=415
-    → StockList(StockQuery { country: Some(Country([85, 83, 0], 2)), kind: Some(Local), available_at: Some(2026-03-01T12:00:00.25Z), q: Some("415") }, Page { limit: 100, start: First })
+    → StockList(StockQuery { country: Some(Country([85, 83, 0], 2)), kind: Some(Local), available_at: Some(2026-03-01T12:00:00.25Z), buyer: None, mode: None, q: Some("415") }, Page { limit: 100, start: First })
     ← 200
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {"data":["as above"],"next_cursor":"NjY2NjY2NjYtNjY2Ni02NjY2LTY2NjYtNjY2NjY2NjY2NjY2"}
@@ -44,6 +46,36 @@ fn stock_for_sale() {
 
     DELETE /api/v1/stock/66666666-6666-6666-6666-666666666666
     → StockDelete(StockId(66666666-6666-6666-6666-666666666666), None)
+    ← 204
+    x-request-id: 00000000-0000-0000-0000-000000000000
+
+    POST /api/v1/stock/66666666-6666-6666-6666-666666666666/hold
+    → StockHold(StockId(66666666-6666-6666-6666-666666666666))
+    ← 200
+    etag: "2"
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "capabilities": {
+        "fax": false,
+        "sms": false,
+        "voice": true
+      },
+      "country": "US",
+      "created_at": "2026-03-01T12:00:00.250000Z",
+      "e164": "+14155550100",
+      "held_until": "2026-03-01T12:30:00.250000Z",
+      "id": "66666666-6666-6666-6666-666666666666",
+      "monthly_cost_cents": 200,
+      "network": "public",
+      "quarantined_until": null,
+      "setup_cost_cents": 100,
+      "status": "held",
+      "type": "local",
+      "updated_at": "2026-03-01T12:00:00.250000Z"
+    }
+
+    DELETE /api/v1/stock/66666666-6666-6666-6666-666666666666/hold
+    → StockUnhold(StockId(66666666-6666-6666-6666-666666666666))
     ← 204
     x-request-id: 00000000-0000-0000-0000-000000000000
     "#);
@@ -76,18 +108,29 @@ fn numbers() {
       "id": "77777777-7777-7777-7777-777777777777",
       "label": "front desk",
       "monthly_cost_cents": 200,
+      "network": "public",
       "provider_id": null,
       "psa_settings": {},
       "quarantined_until": null,
       "released_at": null,
+      "rented_until": "2026-04-01T12:00:00.250000Z",
       "setup_cost_cents": 100,
       "sip_uri": "sip:+14155550100@sip.example.com:5060",
       "sip_username": "u7",
       "status": "active",
       "stock_id": "66666666-6666-6666-6666-666666666666",
       "type": "local",
+      "unpaid": false,
       "updated_at": "2026-03-01T12:00:00.250000Z"
     }
+
+    POST /api/v1/numbers {"e164":"+14155550100","port_in":true,"provider_id":"55555555-5555-5555-5555-555555555555"}
+    → NumberPortIn(ProviderId(55555555-5555-5555-5555-555555555555), Import { e164: "+14155550100", setup: NumberSetup { endpoint_id: None, agent_id: None, label: None, environment: None } })
+    ← 201
+    etag: "1"
+    location: /api/v1/numbers/77777777-7777-7777-7777-777777777777
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
 
     GET /api/v1/numbers?q=415&agent_id=ada&endpoint_id=44444444-4444-4444-4444-444444444444&status=active&country=US&type=local&environment=live
     → NumberList(NumberQuery { q: Some("415"), agent_id: Some(AgentId("ada")), endpoint_id: Some(EndpointId(44444444-4444-4444-4444-444444444444)), provider_id: None, provider_kind: None, country: Some(Country([85, 83, 0], 2)), kind: Some(Local), status: Some(Active), environment: Some(Live), with_minutes: false }, Page { limit: 100, start: First })
@@ -138,6 +181,13 @@ fn numbers() {
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: "as above"
 
+    POST /api/v1/numbers/77777777-7777-7777-7777-777777777777/port-out
+    → NumberPortOut(Id(NumberId(77777777-7777-7777-7777-777777777777)), Some(1))
+    ← 200
+    etag: "1"
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
+
     POST /api/v1/numbers/14155550100/sip-credentials
     → NumberCredentials(E164(E164(+1••••••••00)))
     ← 200
@@ -152,7 +202,7 @@ fn numbers() {
     }
 
     GET /api/v1/numbers/anything/explain?from=[::1]:5060
-    → NumberExplain("anything", Some(::1), None)
+    → NumberExplain("anything", Some(::1), None, None)
     ← 200
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {

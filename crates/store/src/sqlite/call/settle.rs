@@ -39,11 +39,10 @@ pub(super) fn settle(tx: &mut Tx<'_>, call: &Call, settled: &mut Settled) -> Res
         event::write_down(tx, &ended(call))?;
     }
     let counted = minutes(call.duration_seconds);
-    if let (Some(number), Some(answered)) = (call.number_id, call.answered_at)
-        && counted > settled.minutes
-    {
-        let more = counted - settled.minutes;
-        settled.minutes = counted;
+    if let (Some(number), Some(answered)) = (call.number_id, call.answered_at) {
+        // A call of no time leaves its month behind as well: that the number was called outlasts the call's record.
+        let more = counted.saturating_sub(settled.minutes);
+        settled.minutes += more;
         let sql = "INSERT INTO usage (organization_id, number_id, month, minutes) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT (organization_id, number_id, month) DO UPDATE SET minutes = usage.minutes + excluded.minutes";
         let row = params![blob(call.organization_id), blob(number), time(month_of(answered)), int(more)];

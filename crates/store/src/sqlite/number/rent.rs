@@ -54,13 +54,13 @@ pub(crate) fn last_born(
     one(db, sql, params![blob(organization), behind], |mut row| row.time())
 }
 
-/// Whether a call to the number was answered. Minutes outlast the record of a call that was removed.
+/// Whether a call to the number was answered. The months that are counted outlast the record of a call that was removed.
 pub(crate) fn was_called(
     db: &Connection,
     organization: OrganizationId,
     id: NumberId,
 ) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM usage WHERE organization_id = $1 AND number_id = $2 AND minutes > 0 LIMIT 1";
+    let sql = "SELECT 1 FROM usage WHERE organization_id = $1 AND number_id = $2 LIMIT 1";
     if exists(db, sql, params![blob(organization), blob(id)])? {
         return Ok(true);
     }
