@@ -12,6 +12,7 @@ use plan::Plans;
 use uuid::Uuid;
 
 pub mod cartesia;
+mod account;
 mod json;
 pub mod krosai;
 pub mod native;

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::e164::E164;
+
 /// What went wrong, as a state of the world. Adding a kind, 1 of 2: here; 2 of 2: each dialect's `error.rs` (the build says where).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -153,6 +155,8 @@ pub struct Error {
     pub public: String,
     /// When to try again.
     pub retry_after: Option<Duration>,
+    /// The numbers that stand in the way, where the sentence is not enough.
+    pub numbers: Vec<E164>,
     cause: Option<String>,
 }
 
@@ -162,7 +166,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` about `what`, with a sentence for the caller.
     pub fn new(kind: Kind, what: What, public: impl Into<String>) -> Self {
-        Self { kind, what, field: None, public: public.into(), retry_after: None, cause: None }
+        Self { kind, what, field: None, public: public.into(), retry_after: None, numbers: Vec::new(), cause: None }
     }
 
     /// No such thing, or not the caller's.
@@ -209,6 +213,13 @@ impl Error {
     #[must_use]
     pub fn because(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
+        self
+    }
+
+    /// Names the numbers that stand in the way.
+    #[must_use]
+    pub fn listing(mut self, numbers: Vec<E164>) -> Self {
+        self.numbers = numbers;
         self
     }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::agent::AgentPatch;
 use crate::agent_op::AgentOp;
+use crate::carrier_account::AccountRef;
 use crate::call::{AgentCallQuery, CallQuery};
 use crate::e164::{Country, E164};
 use crate::endpoint::EndpointPatch;
@@ -14,7 +15,7 @@ use crate::key::{DialectName, KeyNew};
 use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
 use crate::organization::{Kyc, OrganizationPatch};
 use crate::page::Page;
-use crate::provider::{AddressRule, MediaEncryption, ProviderKind};
+use crate::provider::{AddressRule, MediaEncryption, Offer, ProviderKind};
 use crate::stock::{StockNew, StockPatch, StockQuery, StockRef};
 use crate::target::Transport;
 use crate::webhook::WebhookPatch;
@@ -91,6 +92,30 @@ pub struct ProviderIn {
     pub inbound: Patch<InboundIn>,
     /// Where calls go out.
     pub outbound: Patch<OutboundIn>,
+    /// The account at a carrier.
+    pub account: Option<AccountIn>,
+}
+
+/// An account at a carrier on its way in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountIn {
+    /// The carrier's id of the account; absent keeps what is there.
+    pub id: Option<String>,
+    /// The id of the key; absent keeps what is there.
+    pub key_id: Option<String>,
+    /// The key's secret; absent keeps what is there.
+    pub key_secret: Option<Secret>,
+    /// The region; absent keeps what is there.
+    pub region: Option<String>,
+}
+
+/// Which of the tenant's own providers are wanted: SIP trunks and accounts at carriers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrunkQuery {
+    /// Only of this kind.
+    pub kind: Option<ProviderKind>,
+    /// Only of the account of this id.
+    pub account_id: Option<String>,
 }
 
 /// A new organization.
@@ -213,13 +238,13 @@ pub enum Op {
     ProviderUpdate(ProviderId, ProviderIn, Expect),
     /// Removes a provider that has no numbers.
     ProviderDelete(ProviderId, Expect),
-    /// Lists the providers that are SIP trunks.
-    TrunkList(Page<ProviderId>),
-    /// Reads a provider that is a SIP trunk.
+    /// Lists the providers that are the tenant's own: SIP trunks and accounts at carriers.
+    TrunkList(TrunkQuery, Page<ProviderId>),
+    /// Reads one of them.
     TrunkGet(ProviderId),
-    /// Changes a provider that is a SIP trunk.
-    TrunkUpdate(ProviderId, ProviderIn),
-    /// Removes a provider that is a SIP trunk and has no numbers.
+    /// Changes one of them, which must be of this kind.
+    TrunkUpdate(ProviderId, ProviderKind, ProviderIn),
+    /// Removes one of them that has no numbers.
     TrunkDelete(ProviderId),
 
     /// Puts numbers in stock (operator): a result per row.
@@ -230,11 +255,11 @@ pub enum Op {
     StockList(StockQuery, Page<StockId>),
     /// Changes a number in stock (operator).
     StockUpdate(StockId, StockPatch, Expect),
-    /// Takes a number out of stock (operator).
     /// Reserves a number of the stock for the tenant.
     StockHold(StockId),
     /// Ends the tenant's reservation of a number of the stock.
     StockUnhold(StockId),
+    /// Takes a number out of stock (operator).
     StockDelete(StockId, Expect),
 
     /// Buys a number.
@@ -243,9 +268,11 @@ pub enum Op {
     NumberProvision(Country, NumberSetup),
     /// Brings one number in on a trunk.
     NumberImport(ProviderId, Import),
-    /// Brings many in: a result per row.
+    /// Brings one number in on the provider of an account.
+    NumberImportInAccount(AccountRef, Import),
     /// Brings one number in on a trunk that is on its way from another carrier.
     NumberPortIn(ProviderId, Import),
+    /// Brings many in: a result per row.
     NumberImportMany(ProviderId, Vec<Result<Import, crate::Error>>),
     /// Lists numbers.
     NumberList(NumberQuery, Page<NumberId>),
@@ -255,20 +282,26 @@ pub enum Op {
     NumberGet(NumberRef),
     /// Changes a number.
     NumberUpdate(NumberRef, NumberPatch, Expect),
+    /// The same, and moves the number to the provider of an account.
+    NumberUpdateInAccount(NumberRef, NumberPatch, AccountRef),
     /// Gives a number back.
     NumberRelease(NumberRef, Expect),
-    /// Removes a number for good.
     /// Says that a number is on its way to another carrier.
     NumberPortOut(NumberRef, Expect),
+    /// Removes a number for good.
     NumberDelete(NumberRef, Expect),
     /// Removes a number for good, if no agent has it.
     NumberDeleteUnassigned(NumberRef),
+    /// Removes a number for good; if an agent has it, only one that is in an account at a carrier and stays there.
+    NumberUnlink(NumberRef),
     /// Takes a released number back.
     NumberRestore(NumberRef),
     /// Replaces a number's SIP credentials.
     NumberCredentials(NumberRef),
+    /// Has the simulated network call a number that is for tests, and waits for the end of the call.
+    NumberRing(NumberRef, RingIn),
     /// Says where a call to a number would go, from an address and by a caller if they are named.
-    NumberExplain(String, Option<IpAddr>, Option<String>),
+    NumberExplain(String, Option<IpAddr>, Option<String>, Option<Offer>),
 
     /// Lists calls.
     CallList(CallQuery, Page<CallId>),
@@ -311,6 +344,22 @@ pub enum Op {
     EventList(Page<EventId>),
 }
 
+/// A call that the simulated network is to place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RingIn {
+    /// Who calls; absent: some number.
+    pub from: Option<String>,
+    /// How long to talk, in seconds; absent: one.
+    pub hold_seconds: Option<u32>,
+    /// How long to let it ring, in seconds; absent: ten.
+    pub ring_seconds: Option<u32>,
+}
+
+impl RingIn {
+    /// The longest that either may take, in seconds: the request waits for the call.
+    pub const SECONDS_MAX: u32 = 60;
+}
+
 impl Op {
     /// Whether it only reads: then it needs no idempotency.
     pub fn is_read(&self) -> bool {
@@ -318,8 +367,6 @@ impl Op {
             return op.is_read();
         }
         matches!(
-    /// Has the simulated network call a number that is for tests, and waits for the end of the call.
-    NumberRing(NumberRef, RingIn),
             self,
             Self::OrganizationList(_)
                 | Self::OrganizationGet(_)
@@ -336,7 +383,7 @@ impl Op {
                 | Self::EndpointGet(_)
                 | Self::ProviderList(_)
                 | Self::ProviderGet(_)
-                | Self::TrunkList(_)
+                | Self::TrunkList(..)
                 | Self::TrunkGet(_)
                 | Self::StockList(..)
                 | Self::NumberList(..)
@@ -357,19 +404,3 @@ impl Op {
         )
     }
 }
-/// A call that the simulated network is to place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RingIn {
-    /// Who calls; absent: some number.
-    pub from: Option<String>,
-    /// How long to talk, in seconds; absent: one.
-    pub hold_seconds: Option<u32>,
-    /// How long to let it ring, in seconds; absent: ten.
-    pub ring_seconds: Option<u32>,
-}
-
-impl RingIn {
-    /// The longest that either may take, in seconds: the request waits for the call.
-    pub const SECONDS_MAX: u32 = 60;
-}
-

@@ -3,6 +3,7 @@
 use crate::Timestamp;
 use crate::agent::Agent;
 use crate::call::{Call, CallCount, CallDay};
+use crate::carrier_account::{AccountBrief, CarrierAccount};
 use crate::e164::E164;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -52,6 +53,15 @@ pub struct ProviderBrief {
     pub kind: ProviderKind,
     /// Its name.
     pub label: String,
+    /// The account at the carrier (accounts only).
+    pub account: Option<AccountBrief>,
+}
+
+impl From<Provider> for ProviderBrief {
+    fn from(provider: Provider) -> Self {
+        let account = provider.account.as_ref().map(CarrierAccount::brief);
+        Self { id: provider.id, kind: provider.kind, label: provider.label, account }
+    }
 }
 
 /// An agent with its numbers.
@@ -146,17 +156,6 @@ pub struct EndpointRow {
     pub result: Result<Endpoint, Error>,
 }
 
-/// Everything that can be answered.
-#[derive(Clone, Debug, PartialEq)]
-pub enum View {
-    /// A tenant.
-    Organization(Organization),
-    /// Tenants.
-    Organizations(Paged<Organization>),
-    /// A new key and its secret, shown once.
-    KeyCreated(Key, crate::op::Secret),
-    /// Keys.
-    Keys(Paged<Key>),
 /// What became of a call of the simulated network's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rung {
@@ -174,6 +173,17 @@ pub struct Rung {
     pub timeline: Vec<String>,
 }
 
+/// Everything that can be answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum View {
+    /// A tenant.
+    Organization(Organization),
+    /// Tenants.
+    Organizations(Paged<Organization>),
+    /// A new key and its secret, shown once.
+    KeyCreated(Key, crate::op::Secret),
+    /// Keys.
+    Keys(Paged<Key>),
     /// A key with its use.
     KeyUsed(Key, KeyUsage),
     /// Keys with their use.
@@ -216,6 +226,8 @@ pub struct Rung {
     Numbers(Paged<NumberView>),
     /// What became of each imported row.
     Imported(Vec<RowResult<NumberId>>),
+    /// What became of a call of the simulated network's.
+    Rung(Box<Rung>),
     /// Where a call would go.
     Explanation(Explanation),
     /// A call.
@@ -227,8 +239,6 @@ pub struct Rung {
     /// Calls of an agent.
     AgentCalls(Paged<AgentCall>),
     /// Calls, and how many there are in all.
-    /// What became of a call of the simulated network's.
-    Rung(Box<Rung>),
     CallPage(Paged<Call>, u64),
     /// Calls by state.
     CallStats(Vec<CallCount>),

@@ -11,21 +11,22 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use domain::carrier_account::CarrierSources;
+use domain::provider::ProviderKind;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::app::{App, PublicSip};
+use crate::carriage::{self, Accounts, Carriage};
 use crate::edge::{EdgeHandle, EdgeParts, EdgeSettings, ListenerSettings};
 use crate::http::{Front, Health, Phase};
-use crate::carriage::{self, Accounts, Carriage};
 use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::key_uses::{self, KeyUses};
 use crate::live::{Live, refresh};
 use crate::meter::Meter;
-use crate::settings::Settings;
 use crate::outgoing::Guarded;
 use crate::rental::Rental;
 use crate::settings::Settings;
@@ -48,9 +49,9 @@ pub(crate) struct Service {
     pub(crate) sip: Vec<(sip::Transport, SocketAddr)>,
     /// The operator's key, where this start made it.
     pub(crate) new_admin_key: Option<String>,
-    health: Arc<Health>,
     /// Where a simulation's agents answer.
     pub(crate) sim_agents: Option<SocketAddr>,
+    health: Arc<Health>,
     edge: EdgeHandle,
     meter: Meter,
     store: Store,
@@ -80,18 +81,15 @@ impl Service {
         live.carriers_from(carrier_sources(&settings), settings.sim);
         refresh::build(&live, &store)?;
         let journal = Arc::new(Journal::open(&files.journal)?);
-        let meter = Meter::start(store.clone(), Arc::clone(&journal), Arc::clone(&live)).await?;
+        let mut meter = Meter::start(store.clone(), Arc::clone(&journal), Arc::clone(&live)).await?;
         let listener =
             TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
         let parts = EdgeParts { live: Arc::clone(&live), journal, tally: meter.tally() };
         let edge = edge::start(edge_settings(&settings, &vault), parts).await?;
+        meter.end_calls(store.clone(), Arc::clone(&live), edge.control());
         let sip = edge.bound().to_vec();
         let public = public_sip(&settings, &sip);
         let uses = Arc::new(KeyUses::default());
-        let app = Arc::new(App {
-            store: store.clone(),
-            live: Arc::clone(&live),
-            vault,
         let rents = Arc::new(tokio::sync::Notify::new());
         let simulated = Arc::new(SimCarrier::open(files.beside(".sim-carrier"))?);
         let elsewhere = settings.sim.then(|| listener.local_addr().map(sim::twilio_url)).transpose()?;
@@ -99,6 +97,8 @@ impl Service {
         let accounts = Accounts::new(vault.clone(), sip_url(&settings, &public), twilio_url)?;
         let carriage =
             Arc::new(Carriage::new(store.clone(), Arc::clone(&live), Arc::clone(&simulated), accounts));
+        let network = SimNetwork::new(Arc::clone(&live), sip.clone());
+        let network = Arc::new(if ground.is_some() { network.apart().await } else { network });
         let app = Arc::new(App {
             simulated,
             network,
@@ -106,8 +106,6 @@ impl Service {
             store: store.clone(),
             live: Arc::clone(&live),
             vault,
-        let network = SimNetwork::new(Arc::clone(&live), sip.clone());
-        let network = Arc::new(if ground.is_some() { network.apart().await } else { network });
             public,
             provisions: tokio::sync::Mutex::new(()),
             uses: Arc::clone(&uses),
@@ -117,13 +115,13 @@ impl Service {
         });
         let identity = Identity::open(settings.issuers)?;
         let following: Vec<_> = identity.follow().map(tokio::spawn).collect();
-        let front = Arc::new(Front::new(app, admin_key, identity));
         let hooks = [tokio::spawn(webhooks::follow(Arc::clone(&app))), tokio::spawn(webhooks::prune(Arc::clone(&app)))];
         let (sim, deciding) = match ground {
             Some(ground) => Sim::start(ground, Arc::clone(&app)).await.map(|(sim, task)| (Some(Arc::new(sim)), Some(task)))?,
             None => (None, None),
         };
         let sim_agents = sim.as_ref().map(|sim| sim.agents());
+        let front = Arc::new(Front::new(app, admin_key, identity));
         let router = http::router(front, Arc::clone(&health), sim);
         let (stop_http, stopped) = oneshot::channel::<()>();
         let http = listener.local_addr()?;
@@ -134,7 +132,9 @@ impl Service {
             });
         let http_task = tokio::spawn(serving.into_future());
         let counting = tokio::spawn(key_uses::follow(Arc::clone(&uses), store.clone()));
+        let rental = Rental { store: store.clone(), live: Arc::clone(&live), wake: rents };
         let mut tasks = vec![
+            tokio::spawn(rental.run()),
             tokio::spawn(refresh::follow(live, store.clone())),
             counting,
             tokio::spawn(metrics_upkeep(upkeep)),
@@ -151,9 +151,7 @@ impl Service {
             new_admin_key,
             sim_agents,
             health,
-        let rental = Rental { store: store.clone(), live: Arc::clone(&live), wake: rents };
             edge,
-            tokio::spawn(rental.run()),
             meter,
             store,
             uses,
@@ -259,6 +257,23 @@ fn edge_settings(settings: &Settings, vault: &Vault) -> EdgeSettings {
     };
     let listeners = settings.sip.iter().map(listener).collect();
     EdgeSettings { listeners, node: 0, key: vault.cookie_key(), no_provisional: NO_PROVISIONAL }
+}
+
+/// From where carriers send calls at which organizations have accounts.
+fn carrier_sources(settings: &Settings) -> CarrierSources {
+    let all = ProviderKind::NAMES.into_iter().filter_map(|(kind, _)| carriers::account::carrier(kind));
+    let published = || all.flat_map(carriers::account::AccountCarrier::sources).collect();
+    CarrierSources(settings.twilio_sources.clone().unwrap_or_else(published))
+}
+
+/// Where carriers are to send calls: to the first listener, by its transport.
+fn sip_url(settings: &Settings, public: &PublicSip) -> String {
+    let transport = match settings.sip.first().map(|listener| listener.transport) {
+        Some(sip::Transport::Tcp) => ";transport=tcp",
+        Some(sip::Transport::Tls) => ";transport=tls",
+        Some(sip::Transport::Udp) | None => "",
+    };
+    format!("sip:{}:{}{transport}", public.host, public.port)
 }
 
 /// What users are told: the first listener, by the name the world calls it.

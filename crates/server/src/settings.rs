@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::Args;
+use domain::provider::AddressRule;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -51,24 +52,24 @@ pub(crate) struct ServeArgs {
     /// How long a stop waits for open transactions [default: 10]
     #[arg(long, env = "TRUNKLINE_DRAIN_SECONDS", value_name = "SECONDS")]
     drain_seconds: Option<u64>,
-    /// Simulate: a clock that can be moved, under /sim and the admin key: for tests and demonstrations, on loopback only
-    #[arg(long, env = "TRUNKLINE_SIM", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
-    sim: Option<bool>,
-    /// Let a simulation listen on addresses that others reach
     /// Where Twilio's APIs are, with {region} for a key's region [default: where Twilio says; with --sim the simulated one]
     #[arg(long, env = "TRUNKLINE_TWILIO_URL", value_name = "URL", hide = true)]
     twilio_url: Option<String>,
     /// From where Twilio sends calls [default: the addresses that it publishes]
     #[arg(long, env = "TRUNKLINE_TWILIO_SOURCES", value_delimiter = ',', value_name = "ADDRESSES", hide = true)]
     twilio_sources: Option<Vec<String>>,
+    /// Simulate: a clock that can be moved, under /sim and the admin key: for tests and demonstrations, on loopback only
+    #[arg(long, env = "TRUNKLINE_SIM", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
+    sim: Option<bool>,
+    /// Which of its numbers a simulation puts on sale [default: 1]
+    #[arg(long, env = "TRUNKLINE_SIM_SEED", value_name = "NUMBER")]
+    sim_seed: Option<u64>,
+    /// Let a simulation listen on addresses that others reach
     #[arg(long, env = "TRUNKLINE_SIM_EXPOSED", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
     sim_exposed: Option<bool>,
 }
-    /// Which of its numbers a simulation puts on sale [default: 1]
-    #[arg(long, env = "TRUNKLINE_SIM_SEED", value_name = "NUMBER")]
-    sim_seed: Option<u64>,
 
 /// A SIP listener, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,12 +102,12 @@ pub(crate) struct Settings {
     pub(crate) twilio_sources: Option<Vec<AddressRule>>,
     /// Whether this is a simulation, and which.
     pub(crate) sim: bool,
+    pub(crate) sim_seed: u64,
 }
 
 impl ServeArgs {
     /// Arguments for a service of this program's own, on loopback.
     pub(crate) fn embedded(store: String, http: SocketAddr, sip: SocketAddr, admin_key: String) -> Self {
-    pub(crate) sim_seed: u64,
         let (http, sip) = (Some(http.to_string()), Some(vec![format!("udp:{sip}"), format!("tcp:{sip}")]));
         Self { http, sip, store: Some(store), admin_key: Some(admin_key), ..Self::default() }
     }
@@ -139,6 +140,7 @@ impl ServeArgs {
             issuers: identity::check(issuers)?,
             sip,
             sim,
+            sim_seed: self.sim_seed.or(file.sim_seed).unwrap_or(1),
             store: self.store.or(file.store).unwrap_or_else(|| "sqlite:./trunkline.db".to_owned()),
             secret_key_file: self.secret_key_file.or(file.secret_key_file),
             secret_key: self.secret_key.or(file.secret_key),
@@ -172,7 +174,6 @@ fn rules_of(texts: &[String]) -> anyhow::Result<Vec<AddressRule>> {
 }
 
 fn from_file(path: &Path) -> anyhow::Result<ServeArgs> {
-            sim_seed: self.sim_seed.or(file.sim_seed).unwrap_or(1),
     let text = std::fs::read_to_string(path).with_context(|| format!("--config {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("--config {}", path.display()))
 }

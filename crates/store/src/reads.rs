@@ -2,6 +2,7 @@
 //! see the crate's head. "In the tenant" means that another organization's row is not found.
 
 use domain::call::{AgentCallQuery, CallCount, CallDay, CallQuery};
+use domain::carrier_account::AccountRef;
 use domain::change::KeptAnswer;
 use domain::e164::{Country, E164};
 use domain::ids::{
@@ -10,6 +11,7 @@ use domain::ids::{
 use domain::key::{DialectName, KeyHash, KeyUse, Mode};
 use domain::ledger::Entry;
 use domain::number::{Environment, NumberQuery};
+use domain::op::TrunkQuery;
 use domain::stock::StockQuery;
 use domain::{
     Agent, Call, Delivery, Endpoint, Event, Generation, Intent, Key, Micros, Number, Organization, Page, Paged, Provider,
@@ -84,6 +86,11 @@ reads! {
     provider_visible(organization: OrganizationId, id: ProviderId) -> Option<Provider> = read provider::visible;
     /// The tenant's own providers; without a tenant all there are.
     provider_list(organization: Option<OrganizationId>, page: &Page<ProviderId>) -> Paged<Provider> = read provider::list;
+    /// The tenant's own providers that are SIP trunks or accounts at carriers; without a tenant all there are.
+    provider_own(organization: Option<OrganizationId>, query: &TrunkQuery, page: &Page<ProviderId>) -> Paged<Provider>
+        = read provider::own;
+    /// The tenant's provider of an account at a carrier.
+    provider_of_account(organization: OrganizationId, account: &AccountRef) -> Option<Provider> = read provider::find_account;
     /// The tenant's oldest provider of the kind `managed`.
     provider_managed_first(organization: OrganizationId) -> Option<Provider> = read provider::managed_first;
 
@@ -129,19 +136,6 @@ reads! {
         = read number::list::list;
     /// How many numbers the tenant holds.
     number_held_count(organization: OrganizationId) -> u64 = read number::held_count;
-    /// Held numbers on an endpoint, the oldest first, behind `after`.
-    numbers_on_endpoint(organization: OrganizationId, endpoint: EndpointId, after: Option<NumberId>, limit: u32) -> Vec<Number>
-        = read number::list::on_endpoint;
-
-    /// What the tenant's wallet holds.
-    balance(organization: OrganizationId) -> Micros = read ledger::balance;
-    /// The tenant's ledger entries.
-    ledger_list(organization: OrganizationId, page: &Page<u64>) -> Paged<Entry> = read ledger::list;
-    /// What a posting did to the wallet.
-    wallet_entry(organization: OrganizationId, posting: PostingId) -> Option<Entry> = read ledger::wallet_entry;
-
-    /// A call, in the tenant.
-    call_get(organization: OrganizationId, id: CallId) -> Option<Call> = read call::get;
     /// How many of them take a slot: all but those for tests.
     number_slots_used(organization: OrganizationId) -> u64 = read number::slots_used;
     /// Held numbers of everybody whose rent is paid no longer than until `at`, the longest overdue first, behind `after` (what
@@ -155,6 +149,19 @@ reads! {
     number_last_born(organization: OrganizationId, behind: u32) -> Option<Timestamp> = read number::rent::last_born;
     /// Whether a call to the number was answered.
     number_was_called(organization: OrganizationId, id: NumberId) -> bool = read number::rent::was_called;
+    /// Held numbers on an endpoint, the oldest first, behind `after`.
+    numbers_on_endpoint(organization: OrganizationId, endpoint: EndpointId, after: Option<NumberId>, limit: u32) -> Vec<Number>
+        = read number::list::on_endpoint;
+
+    /// What the tenant's wallet holds.
+    balance(organization: OrganizationId) -> Micros = read ledger::balance;
+    /// The tenant's ledger entries.
+    ledger_list(organization: OrganizationId, page: &Page<u64>) -> Paged<Entry> = read ledger::list;
+    /// What a posting did to the wallet.
+    wallet_entry(organization: OrganizationId, posting: PostingId) -> Option<Entry> = read ledger::wallet_entry;
+
+    /// A call, in the tenant.
+    call_get(organization: OrganizationId, id: CallId) -> Option<Call> = read call::get;
     /// The tenant's calls.
     call_list(organization: OrganizationId, query: &CallQuery, page: &Page<CallId>) -> Paged<Call> = read call::list;
     /// A call with the agent that had its number when it came, in the tenant; a call that no agent had is not found.

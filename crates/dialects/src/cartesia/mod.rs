@@ -18,7 +18,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::{Context, Dialect, Endpoint, Reply, Request, bearer_or_api_key, under};
 use agents::{AgentSummaryOut, AgentsOut};
-use calls::{CallOut, CallsOut};
+use calls::{CallOut, CallsOut, CancelledOut};
 use providers::ProviderAccountOut;
 use wire::{AgentNumberOut, NumberBaseOut, NumberOut, PageOut};
 
@@ -44,8 +44,9 @@ const PROVIDERS: &str = "/agents/phone-numbers/providers";
 const PROVIDER: &str = "/agents/phone-numbers/providers/{id}";
 const AGENT: &str = "/agents/{agent_id}";
 const CALL: &str = "/agents/calls/{call_id}";
+const CALL_CANCEL: &str = "/agents/calls/{call_id}/cancel";
 
-static ENDPOINTS: [Endpoint; 19] = [
+static ENDPOINTS: [Endpoint; 20] = [
     reads(NUMBERS, "number_list", Area::Numbers),
     reads("/agents/{agent_id}/phone-numbers", "number_list_of_agent", Area::Numbers),
     writes(Method::POST, NUMBERS, "number_import", Area::Numbers),
@@ -65,6 +66,7 @@ static ENDPOINTS: [Endpoint; 19] = [
     reads("/agents/calls", "call_list", Area::Calls),
     reads(CALL, "call_get", Area::Calls),
     writes(Method::DELETE, CALL, "call_delete", Area::Calls),
+    writes(Method::POST, CALL_CANCEL, "call_cancel", Area::Calls),
 ];
 
 impl Dialect for Cartesia {
@@ -91,7 +93,7 @@ impl Dialect for Cartesia {
 
     fn deviations(&self) -> &'static [&'static str] {
         &[
-            "Operations: phone numbers, SIP trunks, agents, calls. Not served: Twilio accounts (`type` `twilio` is 400), outbound calls, cancelling, batches, audio, webhooks, templates, and `/v1/agents`, which is PolyAI's path here.",
+            "Operations: phone numbers, SIP trunks, agents, calls. Not served: Twilio accounts (`type` `twilio` is 400), outbound calls, batches, audio, webhooks, templates, and `/v1/agents`, which is PolyAI's path here.",
             "`Cartesia-Version`: 2026-03-01 and 2026-08-14; absent reads as 2026-03-01; any other is 404 (decision 4).",
             "A number on a SIP trunk shows `{type: \"sip_trunk\", id, label}` as provider in both versions; the older contract has no such form.",
             "Order: newest first, the same in both directions. A cursor that is no id is 400; both cursors at once are 400; a limit outside 1 to 100 is 400.",
@@ -103,12 +105,13 @@ impl Dialect for Cartesia {
             "A number of the stock cannot move to a trunk (400).",
             "`agent_id` of a number is its agent; the number lands on the agent's default endpoint of its environment. Null takes both away; the agent that it has already changes nothing.",
             "`allowed_numbers` names callers: others, and callers without a number, are refused on calls (`caller_not_allowed`). Entries are E.164.",
-            "`media_encryption`: `disabled` and `allowed` are kept; the edge hands the offer on as it is. `required` is 400.",
+            "`inbound.media_encryption` is held against the offer of each call: `required` refuses (488) what may end up plain, also a call without an offer; `disabled` refuses what can only be encrypted. The offer itself goes on as it is, and a change of the media during a call is not judged.",
             "`destination_country` is kept and given back; there is one region here. `auth_username` is empty where there are no credentials. `transport` may read `udp` for a trunk made elsewhere.",
-            "Callers are not asked for digest credentials yet: an inbound side without addresses takes no call.",
+            "Digest credentials and `allowed_addresses` of an inbound side narrow each other: with both, a call must come from such an address and know the password; with credentials alone, from anywhere; with neither, none comes in.",
             "Deleting an agent takes it from its numbers and endpoints; the numbers stay, without an endpoint.",
             "Agents: `tts_voice` (empty) and `tts_language` (`en`) are kept and given back; `deployment_count` is 0, `has_text_to_agent_run` false; at most 10,000 are listed, each with at most 1,000 numbers. A null `name` changes nothing.",
             "Calls: `agent_id` is required; the agent is who had the number when the call came. `status` is of the newer version in both. No transcript, summary or variables; `expand` has no effect. Calls of numbers without an agent are not shown.",
+            "Cancelling ends a call that rings or is answered, on both sides, and answers once its record has the end: `status` `failed` (it rang) or `completed`, `end_reason` `api_cancelled`. A call whose process died while it rang, or whose record tells neither side's place, is 502 until it ends by itself.",
             "Deleting a call takes callers, targets and reasons out of its record, in every API; times, minutes and cost stay.",
         ]
     }
@@ -122,6 +125,7 @@ impl Dialect for Cartesia {
             "number_provision" => numbers::provision(request),
             "number_get" => numbers::named(request).map(Op::NumberGet),
             "number_update" => numbers::update(request),
+            "number_delete" if read::is_newer(request) => numbers::named(request).map(Op::NumberUnlink),
             "number_delete" => numbers::named(request).map(Op::NumberDeleteUnassigned),
             "provider_list" => providers::list(request),
             "provider_create" => providers::create(request),
@@ -135,14 +139,16 @@ impl Dialect for Cartesia {
             "call_list" => calls::list(request),
             "call_get" => calls::get(request),
             "call_delete" => calls::delete(request),
+            "call_cancel" => calls::cancel(request),
             verb => Err(Error::internal(format!("cartesia has no verb {verb}"))),
         }
     }
 
     fn encode(&self, request: &Request<'_>, view: View) -> Reply {
+        let newer = read::is_newer(request);
         match (request.endpoint.verb, view) {
             ("number_list", View::Numbers(page)) => {
-                let data = page.items.into_iter().map(NumberOut::from).collect();
+                let data = page.items.into_iter().map(|view| NumberOut::of(view, newer)).collect();
                 Reply::json(StatusCode::OK, &PageOut { data, has_more: page.more })
             }
             ("number_list_of_agent", View::Numbers(page)) => {
@@ -150,23 +156,23 @@ impl Dialect for Cartesia {
                 Reply::json(StatusCode::OK, &items)
             }
             ("number_import", View::Number(view)) => {
-                Reply::json(StatusCode::CREATED, &NumberOut::from(*view))
+                Reply::json(StatusCode::CREATED, &NumberOut::of(*view, newer))
             }
             ("number_provision", View::Number(view)) => {
                 Reply::json(StatusCode::CREATED, &NumberBaseOut::from(*view))
             }
             ("number_get" | "number_update", View::Number(view)) => {
-                Reply::json(StatusCode::OK, &NumberOut::from(*view))
+                Reply::json(StatusCode::OK, &NumberOut::of(*view, newer))
             }
             ("provider_list", View::Providers(page)) => {
-                let items: Vec<_> = page.items.into_iter().map(ProviderAccountOut::from).collect();
+                let items: Vec<_> = page.items.into_iter().map(|p| ProviderAccountOut::of(p, newer)).collect();
                 Reply::json(StatusCode::OK, &items)
             }
             ("provider_create", View::Provider(provider)) => {
-                Reply::json(StatusCode::CREATED, &ProviderAccountOut::from(provider))
+                Reply::json(StatusCode::CREATED, &ProviderAccountOut::of(provider, newer))
             }
             ("provider_get" | "provider_update", View::Provider(provider)) => {
-                Reply::json(StatusCode::OK, &ProviderAccountOut::from(provider))
+                Reply::json(StatusCode::OK, &ProviderAccountOut::of(provider, newer))
             }
             ("agent_list", View::AgentProfiles(page)) => {
                 Reply::json(StatusCode::OK, &AgentsOut::from(page.items))
@@ -180,6 +186,7 @@ impl Dialect for Cartesia {
             ("call_get" | "call_delete", View::AgentCall(call)) => {
                 Reply::json(StatusCode::OK, &CallOut::from(*call))
             }
+            ("call_cancel", View::Call(_)) => Reply::json(StatusCode::OK, &CancelledOut { cancelled: true }),
             ("number_delete" | "provider_delete" | "agent_delete", View::Done) => {
                 Reply::empty(StatusCode::NO_CONTENT)
             }

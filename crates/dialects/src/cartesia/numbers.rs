@@ -1,5 +1,6 @@
 //! Reads requests about one number: import, provision, change, delete.
 
+use domain::carrier_account::AccountRef;
 use domain::e164::Country;
 use domain::error::{Error, Result, What};
 use domain::ids::{AgentId, ProviderId};
@@ -9,6 +10,7 @@ use domain::{Op, Patch};
 
 use super::wire;
 use crate::Request;
+use crate::account;
 use crate::json::{self, Body, object, text};
 
 /// Where provisioned numbers are from.
@@ -31,17 +33,34 @@ fn setup(body: &mut Body) -> Result<NumberSetup> {
     Ok(NumberSetup { agent_id, label: Some(label), ..NumberSetup::default() })
 }
 
-/// `{id}` of a SIP trunk; the other form names a Twilio account.
-fn provider(body: &mut Body) -> Result<Option<ProviderId>> {
-    let fields = body.unclearable("provider", "an object with the `id` of a provider", object)?;
-    let Some(fields) = fields else { return Ok(None) };
+/// How a request names a provider.
+enum Named {
+    Id(ProviderId),
+    Account(AccountRef),
+}
+
+/// `{id}` of a provider, or `{type: "twilio", account_sid, region?}`.
+fn provider(body: &mut Body) -> Result<Option<Named>> {
+    let must = "an object with the `id` of a provider, or `type` `twilio` and `account_sid`";
+    let Some(fields) = body.unclearable("provider", must, object)? else { return Ok(None) };
     let mut fields = Body::of(fields, What::Provider);
-    if fields.take("type").is_some() || fields.take("account_sid").is_some() {
-        let words = "`provider`: Twilio accounts are not supported yet; name the `id` of a SIP trunk.";
-        return Err(Error::invalid(What::Provider, "provider", words));
+    // What is wrong within is said with its place.
+    let placed = |error: Error| {
+        let words = error.public.replacen('`', "`provider.", 1);
+        error.at("provider").say(words)
+    };
+    match fields.unclearable("type", "`twilio`", text).map_err(placed)?.as_deref() {
+        None => {
+            let id = fields.required("id", "the id of a provider", text).map_err(placed)?;
+            let id = ProviderId::parse(&id).ok_or_else(|| Error::not_found(What::Provider).at("provider"))?;
+            Ok(Some(Named::Id(id)))
+        }
+        Some("twilio") => Ok(Some(Named::Account(account::named(&mut fields).map_err(placed)?))),
+        Some(_) => {
+            let words = "`provider.type` must be `twilio`; name a SIP trunk by its `id`.";
+            Err(Error::invalid(What::Provider, "provider", words))
+        }
     }
-    let id = fields.required("id", "the id of a provider", text)?;
-    ProviderId::parse(&id).map(Some).ok_or_else(|| Error::not_found(What::Provider).at("provider"))
 }
 
 pub(super) fn import(request: &Request<'_>) -> Result<Op> {
@@ -49,7 +68,11 @@ pub(super) fn import(request: &Request<'_>) -> Result<Op> {
     let setup = setup(&mut body)?;
     let e164 = body.required("number", "a phone number in E.164 form, such as +14155550100", text)?;
     let provider = provider(&mut body)?.ok_or_else(|| Error::missing(What::Number, "provider"))?;
-    Ok(Op::NumberImport(provider, Import { e164, setup }))
+    let import = Import { e164, setup };
+    Ok(match provider {
+        Named::Id(id) => Op::NumberImport(id, import),
+        Named::Account(account) => Op::NumberImportInAccount(account, import),
+    })
 }
 
 pub(super) fn provision(request: &Request<'_>) -> Result<Op> {
@@ -68,7 +91,10 @@ pub(super) fn update(request: &Request<'_>) -> Result<Op> {
         Patch::Set(id) => Patch::Set(agent(&id)?),
     };
     let label = body.unclearable("label", "a text", text)?.map_or(Patch::Keep, Patch::Set);
-    let provider_id = provider(&mut body)?;
-    let patch = NumberPatch { label, agent_id, provider_id, ..NumberPatch::default() };
-    Ok(Op::NumberUpdate(number, patch, None))
+    let patch = NumberPatch { label, agent_id, ..NumberPatch::default() };
+    Ok(match provider(&mut body)? {
+        None => Op::NumberUpdate(number, patch, None),
+        Some(Named::Id(id)) => Op::NumberUpdate(number, NumberPatch { provider_id: Some(id), ..patch }, None),
+        Some(Named::Account(account)) => Op::NumberUpdateInAccount(number, patch, account),
+    })
 }

@@ -1,9 +1,9 @@
-//! Providers: SIP trunks. Passwords go in and never come out.
+//! Providers: SIP trunks and accounts at Twilio. Secrets go in and never come out.
 
 use domain::e164::Country;
 use domain::error::{Error, Result, What};
 use domain::ids::ProviderId;
-use domain::op::{CredentialsIn, InboundIn, OutboundIn, Place, ProviderIn, Secret};
+use domain::op::{CredentialsIn, InboundIn, OutboundIn, Place, ProviderIn, Secret, TrunkQuery};
 use domain::provider::{
     AddressRule, Credentials, Inbound, MediaEncryption, Outbound, Provider, ProviderKind,
 };
@@ -12,17 +12,19 @@ use domain::{Bag, E164, Op, Page, Patch};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
 use super::read::filled;
-use crate::Request;
+use super::wire::TwilioOut;
+use crate::{Request, account};
+use crate::openapi::one_of_words;
 use crate::json::{self, Body, object, text};
 
 /// The most providers of the list, whose contract has no pages.
 const LIST_MAX: u32 = 1_000;
 /// The longest user name or password, in bytes.
 const SECRET_MAX: usize = 255;
-const ENCRYPTION: &str = "`disabled` or `allowed`";
-const TWILIO: &str = "Twilio accounts are not supported yet; `type` must be `sip_trunk`.";
+const ENCRYPTION: &str = "`disabled`, `allowed` or `required`";
 
 /// Whether a request makes a thing or changes one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,26 +38,32 @@ fn id(request: &Request<'_>) -> Result<ProviderId> {
 }
 
 pub(super) fn list(request: &Request<'_>) -> Result<Op> {
-    let wanted = match filled(request, "type") {
-        None | Some("sip_trunk") => LIST_MAX,
-        // A kind of the contract that no provider here is of.
-        Some("twilio") => 0,
+    let kind = match filled(request, "type") {
+        None => None,
+        Some("sip_trunk") => Some(ProviderKind::SipTrunk),
+        Some("twilio") => Some(ProviderKind::Twilio),
         Some(_) => {
             return Err(Error::invalid(What::Request, "type", "`type` must be `twilio` or `sip_trunk`."));
         }
     };
-    // Only Twilio's providers have an account.
-    let limit = if filled(request, "account_sid").is_some() { 0 } else { wanted };
-    Ok(Op::TrunkList(Page::first(limit)))
+    let account_id = filled(request, "account_sid").map(str::to_owned);
+    Ok(Op::TrunkList(TrunkQuery { kind, account_id }, Page::first(LIST_MAX)))
 }
 
 pub(super) fn create(request: &Request<'_>) -> Result<Op> {
     let mut body = json::body(request.body, What::Provider)?.null_is_absent();
-    kind(&mut body)?;
+    let kind = kind(&mut body)?;
+    if kind == ProviderKind::Twilio {
+        let account = account::create(&mut body)?;
+        let label = body.optional("label", "a text", text)?;
+        let label = label.unwrap_or_else(|| format!("Twilio {}", account.id.as_deref().unwrap_or_default()));
+        let new = ProviderIn { label: Some(label), account: Some(account), ..ProviderIn::default() };
+        return Ok(Op::ProviderCreate(kind, new));
+    }
     let label = Some(body.required("label", "a text", text)?);
     let inbound = side(&mut body, "inbound", |fields| inbound(fields, How::Create))?;
     let outbound = side(&mut body, "outbound", |fields| outbound(fields, How::Create))?;
-    Ok(Op::ProviderCreate(ProviderKind::SipTrunk, ProviderIn { label, inbound, outbound }))
+    Ok(Op::ProviderCreate(kind, ProviderIn { label, inbound, outbound, account: None }))
 }
 
 pub(super) fn get(request: &Request<'_>) -> Result<Op> {
@@ -65,22 +73,33 @@ pub(super) fn get(request: &Request<'_>) -> Result<Op> {
 pub(super) fn update(request: &Request<'_>) -> Result<Op> {
     let id = id(request)?;
     let mut body = json::body(request.body, What::Provider)?;
-    kind(&mut body)?;
+    let kind = kind(&mut body)?;
+    if kind == ProviderKind::Twilio {
+        // The contract asks for both halves of a key.
+        let account = account::update(&mut body)?.unwrap_or_default();
+        let missing = |field| Error::missing(What::Provider, field);
+        account.key_id.as_ref().ok_or_else(|| missing("api_key_sid"))?;
+        account.key_secret.as_ref().ok_or_else(|| missing("api_key_secret"))?;
+        let label = body.unclearable("label", "a text", text)?;
+        let patch = ProviderIn { label, account: Some(account), ..ProviderIn::default() };
+        return Ok(Op::TrunkUpdate(id, kind, patch));
+    }
     let label = body.unclearable("label", "a text", text)?;
     let inbound = side(&mut body, "inbound", |fields| inbound(fields, How::Merge))?;
     let outbound = side(&mut body, "outbound", |fields| outbound(fields, How::Merge))?;
-    Ok(Op::TrunkUpdate(id, ProviderIn { label, inbound, outbound }))
+    Ok(Op::TrunkUpdate(id, kind, ProviderIn { label, inbound, outbound, account: None }))
 }
 
 pub(super) fn delete(request: &Request<'_>) -> Result<Op> {
     Ok(Op::TrunkDelete(id(request)?))
 }
 
-fn kind(body: &mut Body) -> Result<()> {
-    match body.required("type", "`sip_trunk`", text)?.as_str() {
-        "sip_trunk" => Ok(()),
-        "twilio" => Err(Error::invalid(What::Provider, "type", TWILIO)),
-        _ => Err(body.invalid("type", "`sip_trunk`")),
+fn kind(body: &mut Body) -> Result<ProviderKind> {
+    let must = "`twilio` or `sip_trunk`";
+    match body.required("type", must, text)?.as_str() {
+        "sip_trunk" => Ok(ProviderKind::SipTrunk),
+        "twilio" => Ok(ProviderKind::Twilio),
+        _ => Err(body.invalid("type", must)),
     }
 }
 
@@ -144,16 +163,7 @@ fn each<T>(value: Value, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
 }
 
 fn encryption(body: &mut Body) -> Result<Option<MediaEncryption>> {
-    let word = body.unclearable("media_encryption", ENCRYPTION, text)?;
-    let read = |word: String| match word.as_str() {
-        "required" => {
-            let words = "`media_encryption`: `required` cannot be kept here, since sound does not pass through this service; \
-                         use `allowed`.";
-            Err(Error::invalid(What::Provider, "media_encryption", words))
-        }
-        word => MediaEncryption::parse(word).ok_or_else(|| body.invalid("media_encryption", ENCRYPTION)),
-    };
-    word.map(read).transpose()
+    body.unclearable("media_encryption", ENCRYPTION, |value| MediaEncryption::parse(value.as_str()?))
 }
 
 fn credentials(body: &mut Body, how: How) -> Result<Patch<CredentialsIn>> {
@@ -180,6 +190,7 @@ fn credentials(body: &mut Body, how: How) -> Result<Patch<CredentialsIn>> {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[schema(as = ProviderAccountResponse)]
 pub(super) enum ProviderAccountOut {
+    Twilio(TwilioOut),
     SipTrunk {
         id: String,
         label: Option<String>,
@@ -201,6 +212,7 @@ pub(super) struct InboundOut {
     allowed_numbers: Vec<String>,
     /// Empty where there are no credentials.
     auth_username: String,
+    #[schema(schema_with = encryption_words)]
     media_encryption: &'static str,
 }
 
@@ -209,13 +221,24 @@ pub(super) struct InboundOut {
 #[schema(as = SIPTrunkOutboundDetails)]
 pub(super) struct OutboundOut {
     address: String,
+    #[schema(schema_with = transport_words)]
     transport: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     destination_country: Option<String>,
+    #[schema(schema_with = encryption_words)]
     media_encryption: &'static str,
     /// Empty where there are no credentials.
     auth_username: String,
+}
+
+/// `udp` is what a trunk made elsewhere may have.
+fn transport_words() -> Object {
+    one_of_words(&["udp", "tcp", "tls"], false)
+}
+
+fn encryption_words() -> Object {
+    one_of_words(&["disabled", "allowed", "required"], false)
 }
 
 fn username(credentials: Option<Credentials>) -> String {
@@ -247,6 +270,17 @@ impl From<Outbound> for OutboundOut {
     }
 }
 
+impl ProviderAccountOut {
+    /// As a version shows it.
+    pub(super) fn of(provider: Provider, newer: bool) -> Self {
+        let mut out = Self::from(provider);
+        if let Self::Twilio(account) = &mut out {
+            account.seen(newer);
+        }
+        out
+    }
+}
+
 impl From<Provider> for ProviderAccountOut {
     fn from(provider: Provider) -> Self {
         let Provider {
@@ -256,10 +290,14 @@ impl From<Provider> for ProviderAccountOut {
             label,
             inbound,
             outbound,
+            account,
             created_at: _,
             updated_at: _,
             version: _,
         } = provider;
+        if let Some(account) = account {
+            return Self::Twilio(TwilioOut::of(id, label, account.brief()));
+        }
         Self::SipTrunk {
             id: id.to_string(),
             label: Some(label),

@@ -11,7 +11,7 @@ use super::error::VERSION_HEADER;
 use super::wire;
 use crate::Request;
 
-/// The versions served; they do not differ in what these operations answer.
+/// The versions served, the older first; they differ in which numbers can be deleted.
 const VERSIONS: [&str; 2] = ["2026-03-01", "2026-08-14"];
 /// How many rows a page has where the request does not say.
 const LIMIT_DEFAULT: u32 = 10;
@@ -21,6 +21,12 @@ const LIMIT_MAX: u32 = 100;
 const AGENT_LIST_MAX: u32 = 10_000;
 /// No provider has this id: a list filtered by it is empty.
 const NO_PROVIDER: ProviderId = ProviderId(Uuid::nil());
+
+/// Whether the request is of the newer version.
+pub(super) fn is_newer(request: &Request<'_>) -> bool {
+    let version = request.context.headers.get(VERSION_HEADER).and_then(|value| value.to_str().ok());
+    version.is_some_and(|text| text.trim() == VERSIONS[1])
+}
 
 /// The version must be one that is served; without the header it is the contract's.
 pub(super) fn version(request: &Request<'_>) -> Result<()> {
@@ -54,8 +60,7 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
         None => {}
         Some("cartesia") => query.provider_kind = Some(ProviderKind::Managed),
         Some("sip_trunk") => query.provider_kind = Some(ProviderKind::SipTrunk),
-        // A kind of the contract that no provider here is of.
-        Some("twilio") => query.provider_id = Some(NO_PROVIDER),
+        Some("twilio") => query.provider_kind = Some(ProviderKind::Twilio),
         Some(_) => {
             let words = "`type` must be `twilio`, `cartesia` or `sip_trunk`.";
             return Err(Error::invalid(What::Request, "type", words));

@@ -1,11 +1,14 @@
 //! The shapes on Cartesia's wire, as contracts/seed/cartesia-*.json have them.
 
-use domain::ids::NumberId;
+use domain::carrier_account::AccountBrief;
+use domain::ids::{NumberId, ProviderId};
 use domain::provider::ProviderKind;
 use domain::view::{AgentBrief, NumberView, ProviderBrief};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
+use crate::account::REGIONS;
 use crate::json::time;
 
 /// A page of numbers.
@@ -61,8 +64,41 @@ pub(super) struct AgentOut {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[schema(as = ProviderResponse)]
 pub(super) enum ProviderOut {
+    Twilio(TwilioOut),
     Cartesia,
     SipTrunk { id: String, label: Option<String> },
+}
+
+/// An account at Twilio. The key's secret is never shown, its id in part.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TwilioProviderResponse)]
+pub(super) struct TwilioOut {
+    id: String,
+    account_sid: String,
+    api_key_sid: String,
+    #[schema(schema_with = region)]
+    region: String,
+    /// Of the newer version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+}
+
+fn region() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(REGIONS)).build()
+}
+
+impl TwilioOut {
+    pub(super) fn of(id: ProviderId, label: String, account: AccountBrief) -> Self {
+        let AccountBrief { id: account_sid, key_id: api_key_sid, region } = account;
+        Self { id: id.to_string(), account_sid, api_key_sid, region, label: Some(label) }
+    }
+
+    /// As a version shows it: the older one has no label.
+    pub(super) fn seen(&mut self, newer: bool) {
+        if !newer {
+            self.label = None;
+        }
+    }
 }
 
 /// A number in the list of one agent.
@@ -88,6 +124,10 @@ pub(super) struct ErrorOut {
     pub(super) message: String,
     #[schema(format = "uuid")]
     pub(super) request_id: String,
+    /// The provider's numbers that its new key does not reach.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub(super) unreachable_numbers: Vec<String>,
 }
 
 /// A number's id as printed here.
@@ -100,12 +140,26 @@ pub(super) fn id(text: &str) -> Option<NumberId> {
 
 impl From<Option<ProviderBrief>> for ProviderOut {
     fn from(provider: Option<ProviderBrief>) -> Self {
-        match provider {
-            Some(ProviderBrief { id, kind: ProviderKind::SipTrunk, label }) => {
+        let Some(ProviderBrief { id, kind, label, account }) = provider else { return Self::Cartesia };
+        match (kind, account) {
+            // An account's provider has its account: the store keeps them in one row.
+            (ProviderKind::Twilio, Some(account)) => Self::Twilio(TwilioOut::of(id, label, account)),
+            (ProviderKind::SipTrunk | ProviderKind::Twilio, _) => {
                 Self::SipTrunk { id: id.to_string(), label: Some(label) }
             }
-            Some(ProviderBrief { id: _, kind: ProviderKind::Managed, label: _ }) | None => Self::Cartesia,
+            (ProviderKind::Managed, _) => Self::Cartesia,
         }
+    }
+}
+
+impl NumberOut {
+    /// As a version shows it.
+    pub(super) fn of(view: NumberView, newer: bool) -> Self {
+        let mut out = Self::from(view);
+        if let ProviderOut::Twilio(account) = &mut out.provider {
+            account.seen(newer);
+        }
+        out
     }
 }
 

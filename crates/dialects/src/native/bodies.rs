@@ -2,6 +2,7 @@
 //! names its field; a test sends each property of these and refuses all others, so that the two cannot drift apart.
 #![expect(dead_code, reason = "these describe requests to OpenAPI and are never built")]
 
+use domain::Bag;
 use utoipa::ToSchema;
 
 use super::words;
@@ -133,14 +134,14 @@ pub(super) struct TargetIn {
     /// `sip:[user@]host[:port][;transport=udp|tcp|tls]` or `sips:…`; without a user part, the dialled number is put there.
     uri: String,
     /// Lower is tried first.
-    #[schema(required = false, default = 10)]
-    priority: u16,
+    #[schema(default = 10)]
+    priority: Option<u16>,
     /// Share among targets of one priority.
-    #[schema(required = false, default = 10)]
-    weight: u16,
+    #[schema(default = 10)]
+    weight: Option<u16>,
     /// Whether it is used at all.
-    #[schema(required = false, default = true)]
-    enabled: bool,
+    #[schema(default = true)]
+    enabled: Option<bool>,
 }
 
 /// A new endpoint.
@@ -175,6 +176,9 @@ pub(super) struct EndpointCreate {
     /// Addresses and ranges it may place calls from without a password.
     #[schema(required = false, max_items = 256)]
     source_addresses: Vec<String>,
+    /// Whether its agent may hand a call to somebody else (REFER).
+    #[schema(required = false)]
+    allow_transfer: bool,
 }
 
 /// A change of an endpoint.
@@ -209,6 +213,9 @@ pub(super) struct EndpointUpdate {
     /// All addresses and ranges it may place calls from without a password.
     #[schema(required = false, max_items = 256)]
     source_addresses: Vec<String>,
+    /// Whether its agent may hand a call to somebody else (REFER).
+    #[schema(required = false)]
+    allow_transfer: bool,
 }
 
 /// Digest credentials.
@@ -233,6 +240,9 @@ pub(super) struct InboundIn {
     /// The only callers it may bring, in E.164; empty: all. Absent keeps what is there.
     #[schema(required = false, max_items = 1000)]
     allowed_numbers: Vec<String>,
+    /// Whether its sound may or must be encrypted. Absent keeps what is there.
+    #[schema(schema_with = words::media_encryption, required = false)]
+    media_encryption: String,
     /// Absent keeps what is there, null clears it.
     credentials: Option<CredentialsIn>,
 }
@@ -246,6 +256,12 @@ pub(super) struct OutboundIn {
     /// How; absent: `udp`.
     #[schema(schema_with = words::transport, required = false)]
     transport: String,
+    /// The country that its calls are for. Absent keeps what is there, null clears it.
+    #[schema(min_length = 2, max_length = 2)]
+    destination_country: Option<String>,
+    /// Whether its sound may or must be encrypted. Absent keeps what is there.
+    #[schema(schema_with = words::media_encryption, required = false)]
+    media_encryption: String,
     /// Absent keeps what is there, null clears it.
     credentials: Option<CredentialsIn>,
 }
@@ -264,6 +280,18 @@ pub(super) struct ProviderCreate {
     inbound: Option<InboundIn>,
     /// Where calls go out (trunks only).
     outbound: Option<OutboundIn>,
+    /// The account at Twilio; required for that kind, as are the next two.
+    #[schema(required = false, min_length = 1, max_length = 64)]
+    account_sid: String,
+    /// The id of a key of the account.
+    #[schema(required = false, min_length = 1, max_length = 64)]
+    api_key_sid: String,
+    /// The key's secret; never shown.
+    #[schema(required = false, min_length = 1, max_length = 255, write_only)]
+    api_key_secret: String,
+    /// The region of the key.
+    #[schema(schema_with = words::region, required = false)]
+    region: String,
 }
 
 /// A change of a provider.
@@ -277,6 +305,15 @@ pub(super) struct ProviderUpdate {
     inbound: Option<InboundIn>,
     /// Where calls go out; null: nowhere.
     outbound: Option<OutboundIn>,
+    /// The id of another key of the account (Twilio only).
+    #[schema(required = false, min_length = 1, max_length = 64)]
+    api_key_sid: String,
+    /// The key's secret; never shown.
+    #[schema(required = false, min_length = 1, max_length = 255, write_only)]
+    api_key_secret: String,
+    /// The region of the key.
+    #[schema(schema_with = words::region, required = false)]
+    region: String,
 }
 
 /// What a number can carry.
@@ -359,6 +396,8 @@ pub(super) struct NumberCreate {
     /// The trunk to bring it in on.
     #[schema(format = "uuid")]
     provider_id: Option<String>,
+    /// Whether another carrier still has the number to bring in: it is `port_in` until the operator activates it.
+    port_in: Option<bool>,
     /// Where its calls go.
     #[schema(format = "uuid")]
     endpoint_id: Option<String>,
@@ -442,8 +481,6 @@ pub(super) struct NumberImport {
     /// In which environment.
     #[schema(schema_with = words::environment, required = false)]
     environment: String,
-    /// Whether another carrier still has the number to bring in: it is `port_in` until the operator activates it.
-    port_in: Option<bool>,
     /// The numbers: texts, or rows.
     #[schema(schema_with = super::openapi::rows)]
     numbers: (),

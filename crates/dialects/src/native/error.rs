@@ -31,6 +31,10 @@ pub(super) struct ProblemOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, value_type = String)]
     field: Option<&'static str>,
+    /// The numbers that stand in the way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    numbers: Vec<String>,
     /// Names the request for the operator.
     #[schema(format = "uuid")]
     request_id: String,
@@ -76,6 +80,7 @@ pub(super) fn refuse(context: &Context, error: &Error) -> Reply {
         detail: error.public.clone(),
         code,
         field: error.field,
+        numbers: error.numbers.iter().map(ToString::to_string).collect(),
         request_id: request_id.clone(),
     };
     let mut reply = Reply::json(status, &problem).with("x-request-id", &request_id);

@@ -9,17 +9,18 @@ use super::page::page;
 use super::read::{self, expect, path_id};
 use super::reply::{id_or_null, time};
 use super::words::{self, one_of};
-use crate::Request;
+use crate::{Request, account};
 use crate::json::{self, Body, object, text};
+use domain::carrier_account::AccountBrief;
+use domain::e164::Country;
 use domain::error::{Error, Result, What};
 use domain::ids::ProviderId;
-use domain::op::{CredentialsIn, InboundIn, OutboundIn, ProviderIn, Secret};
-use domain::provider::{AddressRule, Credentials, Inbound, Outbound, Provider, ProviderKind};
+use domain::op::{CredentialsIn, InboundIn, OutboundIn, Place, ProviderIn, Secret};
+use domain::provider::{
+    AddressRule, Credentials, Inbound, MediaEncryption, Outbound, Provider, ProviderKind,
+};
 use domain::target::Transport;
-use domain::{Bag, E164, Op, Patch};
-
-/// A kind that is to come.
-const LATER: &str = "twilio";
+use domain::{Bag, CarrierAccount, E164, Op, Patch};
 
 fn id(request: &Request<'_>) -> Result<ProviderId> {
     path_id(request, What::Provider, ProviderId::parse)
@@ -65,11 +66,19 @@ fn inbound(fields: Bag) -> Result<InboundIn> {
     let read = InboundIn {
         allowed_addresses: Some(body.required("allowed_addresses", ADDRESSES, addresses)?),
         allowed_numbers: body.unclearable("allowed_numbers", CALLERS, callers)?,
-        media_encryption: None,
+        media_encryption: encryption(&mut body)?,
         credentials: credentials(&mut body)?,
     };
     body.close()?;
     Ok(read)
+}
+
+fn encryption(body: &mut Body) -> Result<Option<MediaEncryption>> {
+    body.unclearable("media_encryption", &one_of(&MediaEncryption::NAMES), read::word(MediaEncryption::parse))
+}
+
+fn country(value: Value) -> Option<Country> {
+    text(value).and_then(|text| Country::parse(&text)).filter(|country| country.calling_code().is_some())
 }
 
 fn outbound(fields: Bag) -> Result<OutboundIn> {
@@ -77,10 +86,12 @@ fn outbound(fields: Bag) -> Result<OutboundIn> {
     let read = OutboundIn {
         address: Some(body.required("address", "a host or host:port", text)?),
         transport: body
-            .optional("transport", &one_of(&Transport::NAMES), read::word(Transport::parse))?
+            .unclearable("transport", &one_of(&Transport::NAMES), read::word(Transport::parse))?
             .or(Some(Transport::Udp)),
+        place: Place::Movable,
+        destination_country: body.patch("destination_country", "the two letters of a country", country)?,
+        media_encryption: encryption(&mut body)?,
         credentials: credentials(&mut body)?,
-        ..OutboundIn::default()
     };
     body.close()?;
     Ok(read)
@@ -99,19 +110,16 @@ fn patch(body: &mut Body) -> Result<ProviderIn> {
         label: body.unclearable("label", "a text", text)?,
         inbound: side(body, "inbound", inbound)?,
         outbound: side(body, "outbound", outbound)?,
+        account: None,
     })
 }
 
 pub(super) fn create(request: &Request<'_>) -> Result<Op> {
     let mut body = json::body(request.body, What::Provider)?.null_is_absent();
-    let must = one_of(&ProviderKind::NAMES);
-    let word = body.required("kind", &must, text)?;
-    if word == LATER {
-        let words = format!("`kind` `{LATER}` is not supported yet; it must be {must}.");
-        return Err(Error::invalid(What::Provider, "kind", words));
-    }
-    let kind = ProviderKind::parse(&word).ok_or_else(|| body.invalid("kind", &must))?;
-    let new = patch(&mut body)?;
+    let kind =
+        body.required("kind", &one_of(&ProviderKind::NAMES), read::word(ProviderKind::parse))?;
+    let account = if kind == ProviderKind::Twilio { Some(account::create(&mut body)?) } else { None };
+    let new = ProviderIn { account, ..patch(&mut body)? };
     body.close()?;
     if new.label.is_none() {
         return Err(Error::missing(What::Provider, "label"));
@@ -130,7 +138,8 @@ pub(super) fn get(request: &Request<'_>) -> Result<Op> {
 pub(super) fn update(request: &Request<'_>) -> Result<Op> {
     let id = id(request)?;
     let mut body = json::body(request.body, What::Provider)?;
-    let patch = patch(&mut body)?;
+    let account = account::update(&mut body)?;
+    let patch = ProviderIn { account, ..patch(&mut body)? };
     body.close()?;
     Ok(Op::ProviderUpdate(id, patch, expect(request)?))
 }
@@ -147,6 +156,9 @@ pub(super) struct InboundOut {
     allowed_addresses: Vec<String>,
     /// The only callers it may bring; empty: all.
     allowed_numbers: Vec<String>,
+    /// Whether its sound may or must be encrypted.
+    #[schema(schema_with = words::media_encryption)]
+    media_encryption: &'static str,
     /// The user name of its credentials; the password is never shown.
     #[schema(required = true)]
     username: Option<String>,
@@ -161,6 +173,12 @@ pub(super) struct OutboundOut {
     /// How.
     #[schema(schema_with = words::transport)]
     transport: &'static str,
+    /// The country that its calls are for.
+    #[schema(required = true)]
+    destination_country: Option<String>,
+    /// Whether its sound may or must be encrypted.
+    #[schema(schema_with = words::media_encryption)]
+    media_encryption: &'static str,
     /// The user name of its credentials; the password is never shown.
     #[schema(required = true)]
     username: Option<String>,
@@ -187,6 +205,15 @@ pub(super) struct ProviderOut {
     /// Where calls go out.
     #[schema(required = true)]
     outbound: Option<OutboundOut>,
+    /// The account at Twilio (that kind only).
+    #[schema(required = true)]
+    account_sid: Option<String>,
+    /// The id of its key, in part; the key's secret is never shown.
+    #[schema(required = true)]
+    api_key_sid: Option<String>,
+    /// The region of the key.
+    #[schema(required = true)]
+    region: Option<String>,
     /// When it was made.
     #[schema(format = DateTime)]
     created_at: String,
@@ -201,20 +228,24 @@ fn username(credentials: Option<&Credentials>) -> Option<String> {
 
 impl From<&Inbound> for InboundOut {
     fn from(inbound: &Inbound) -> Self {
-        let Inbound { allowed_addresses, allowed_numbers, media_encryption: _, credentials } = inbound;
-        let allowed_addresses = allowed_addresses.iter().map(AddressRule::to_string).collect();
-        let allowed_numbers = allowed_numbers.iter().map(E164::to_string).collect();
-        Self { allowed_addresses, allowed_numbers, username: username(credentials.as_ref()) }
+        let Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials } = inbound;
+        Self {
+            allowed_addresses: allowed_addresses.iter().map(AddressRule::to_string).collect(),
+            allowed_numbers: allowed_numbers.iter().map(E164::to_string).collect(),
+            media_encryption: media_encryption.as_str(),
+            username: username(credentials.as_ref()),
+        }
     }
 }
 
 impl From<&Outbound> for OutboundOut {
     fn from(outbound: &Outbound) -> Self {
-        let Outbound { address, transport, destination_country: _, media_encryption: _, credentials } =
-            outbound;
+        let Outbound { address, transport, destination_country, media_encryption, credentials } = outbound;
         Self {
             address: address.clone(),
             transport: transport.as_str(),
+            destination_country: destination_country.map(|country| country.as_str().to_owned()),
+            media_encryption: media_encryption.as_str(),
             username: username(credentials.as_ref()),
         }
     }
@@ -229,10 +260,15 @@ impl From<&Provider> for ProviderOut {
             label,
             inbound,
             outbound,
+            account,
             created_at,
             updated_at,
             version: _,
         } = provider;
+        let account = account.as_ref().map(CarrierAccount::brief);
+        let (account_sid, api_key_sid, region) = account
+            .map(|AccountBrief { id, key_id, region }| (id, key_id, region))
+            .map_or((None, None, None), |(id, key, region)| (Some(id), Some(key), Some(region)));
         Self {
             id: id.to_string(),
             organization_id: id_or_null(*organization_id),
@@ -240,6 +276,9 @@ impl From<&Provider> for ProviderOut {
             label: label.clone(),
             inbound: inbound.as_ref().map(InboundOut::from),
             outbound: outbound.as_ref().map(OutboundOut::from),
+            account_sid,
+            api_key_sid,
+            region,
             created_at: time(*created_at),
             updated_at: time(*updated_at),
         }

@@ -51,18 +51,17 @@ schemas! {
     environment: names(&Environment::NAMES);
     kyc: names(&Kyc::NAMES);
     mode: names(&Mode::NAMES);
-    number_type: names(&NumberType::NAMES);
     network: names(&Network::NAMES);
+    number_type: names(&NumberType::NAMES);
     outcome: OUTCOMES;
-    provider_kind: names(&ProviderKind::NAMES);
-    role: names(&Role::NAMES);
     posting: domain::ledger::Subject::KINDS;
+    provider_kind: names(&ProviderKind::NAMES);
+    region: crate::account::REGIONS;
+    role: names(&Role::NAMES);
     status: names(&Status::NAMES);
     stock_status: STOCK_STATES;
     switch: SWITCH;
     transport: names(&Transport::NAMES);
-}
-
     media_encryption: names(&domain::provider::MediaEncryption::NAMES);
 }
 
@@ -74,6 +73,8 @@ pub(super) fn wanted_events() -> utoipa::openapi::schema::Array {
     let names: Vec<&'static str> =
         std::iter::once(domain::webhook::EVERY).chain(domain::event::NAMES).collect();
     utoipa::openapi::schema::ArrayBuilder::new().items(schema(&names)).min_items(Some(1)).build()
+}
+
 /// Who acts, as told in events.
 pub(super) const ACTORS: [&str; 4] = ["operator", "key", "service", "person"];
 /// What `explain` comes to.

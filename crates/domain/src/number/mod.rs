@@ -103,12 +103,12 @@ pub struct Number {
     pub released_at: Option<Timestamp>,
     /// Until when it rests and can be restored.
     pub quarantined_until: Option<Timestamp>,
-    /// Counts changes from 1; the entity tag.
-    pub version: u64,
     /// Until when its rent is paid; none where it costs nothing each month.
     pub rented_until: Option<Timestamp>,
     /// Whether it is inactive because its rent is not paid.
     pub unpaid: bool,
+    /// Counts changes from 1; the entity tag.
+    pub version: u64,
 }
 
 /// How a request names a number.
@@ -225,10 +225,10 @@ impl Number {
         number.setup_cost = stock.setup_cost;
         number.monthly_cost = stock.monthly_cost;
         number.capabilities = stock.capabilities;
+        number.rented_until = number.first_rent();
         Ok((number.set_up(setup, wiring)?, sold))
     }
 
-        number.rented_until = number.first_rent();
     /// A number brought in on an own trunk: pending until its carrier and, where it must be asked, the operator agree
     /// ([`Self::activate`]).
     pub fn import(
@@ -278,12 +278,12 @@ impl Number {
             updated_at: now,
             released_at: None,
             quarantined_until: None,
+            rented_until: None,
+            unpaid: false,
             version: 1,
         }
     }
 
-            rented_until: None,
-            unpaid: false,
     fn set_up(mut self, setup: NumberSetup, wiring: Wiring<'_>) -> Result<Self> {
         let NumberSetup { endpoint_id, agent_id, label, environment } = setup;
         let patch = NumberPatch {
@@ -351,10 +351,6 @@ impl Number {
         Ok(next.changed_from(self, now))
     }
 
-    /// Moves a number from one trunk of its holder's to another; whether `provider` is one must have been checked.
-    fn move_to(&mut self, provider: ProviderId) -> Result<()> {
-        if self.stock_id.is_some() {
-            let words = "The number is of the operator's stock; it cannot move to a trunk.";
     /// Whether its holder may switch it.
     fn check_switch(&self, switch: Switch, trust: Trust) -> Result<()> {
         let refused = |words: &str| Err(Error::new(Kind::Conflict, What::Number, words).at("status"));
@@ -372,6 +368,10 @@ impl Number {
         }
     }
 
+    /// Moves a number from one trunk of its holder's to another; whether `provider` is one must have been checked.
+    fn move_to(&mut self, provider: ProviderId) -> Result<()> {
+        if self.stock_id.is_some() {
+            let words = "The number is of the operator's stock; it cannot move to a trunk.";
             return Err(Error::invalid(What::Number, "provider_id", words));
         }
         self.provider_id = Some(provider);
@@ -448,7 +448,8 @@ impl Number {
         }
         next.released_at = None;
         next.quarantined_until = None;
-        Ok(next.changed_from(self, now))
+        let rent = next.rent_again(now);
+        Ok((next.changed_from(self, now), rent))
     }
 
     /// On its way to another carrier: it takes calls until it is deleted, when the carrier has moved it.
@@ -471,14 +472,13 @@ impl Number {
     /// left for another carrier does not.
     pub fn delete(&self, settings: &Settings, now: Timestamp) -> Result<Self> {
         let mut next = if self.status.is_held() { self.given_up(settings, now) } else { self.clone() };
-        next.status = self.status.after(Step::Delete)?;
-        let rent = next.rent_again(now);
-        Ok((next.changed_from(self, now), rent))
-    }
-
         if self.status == Status::PortOut {
             next.quarantined_until = None;
         }
+        next.status = self.status.after(Step::Delete)?;
+        Ok(next.changed_from(self, now))
+    }
+
     /// New SIP credentials in place of the old.
     pub fn replace_credentials(&self, credentials: Credentials, now: Timestamp) -> Result<Self> {
         if !self.status.is_held() {

@@ -5,6 +5,8 @@
 //! over several rows are guards that the store evaluates inside the transaction, and a commit that lost a race is decided
 //! again from the start ([`again`]).
 
+mod account_numbers;
+mod accounts;
 mod agent_calls;
 mod agent_profiles;
 mod agents;
@@ -20,28 +22,30 @@ mod of_agent;
 mod organizations;
 mod providers;
 mod purchase;
+mod ring;
 mod stock;
+mod test_stock;
 mod trunks;
 mod views;
 mod webhooks;
 
-mod test_stock;
 use domain::change::KeptAnswer;
 use domain::event::Event;
 use domain::ids::{EventId, OrganizationId};
+use domain::intent::Slot;
 use domain::{Bag, Caller, Change, Commit, Error, Op, Result, Timestamp, View, What};
 use std::pin::Pin;
 use std::sync::Arc;
 use store::Store;
-use domain::intent::Slot;
 
+use crate::carriage::Carriage;
 use crate::clock;
+use crate::edge::Control;
 use crate::key_uses::KeyUses;
 use crate::live::Live;
 use crate::sim::{SimCarrier, SimNetwork};
 use crate::outgoing::Guarded;
 use crate::vault::Vault;
-use crate::carriage::Carriage;
 
 /// How often a write that lost a race is decided again before its caller is told to try later.
 const RACES_MAX: usize = 16;
@@ -64,14 +68,6 @@ pub(crate) struct App {
     /// Held while a number is chosen for somebody, so that buyers who come at once do not run for the same one.
     pub(crate) provisions: tokio::sync::Mutex<()>,
     pub(crate) uses: Arc<KeyUses>,
-}
-
-/// Makes the answer to be kept with a commit, from the view that the commit leads to.
-pub(crate) type Keep<'a> = &'a (dyn Fn(&View) -> KeptAnswer + Sync);
-
-/// One request as the operations see it.
-#[derive(Clone, Copy)]
-pub(crate) struct Ask<'a> {
     /// Wakes who charges rents: money came in, or a setting changed.
     pub(crate) rents: Arc<tokio::sync::Notify>,
     /// Sends to places that tenants name.
@@ -83,6 +79,14 @@ pub(crate) struct Ask<'a> {
     pub(crate) carriage: Arc<Carriage>,
     /// Ends calls.
     pub(crate) control: Control,
+}
+
+/// Makes the answer to be kept with a commit, from the view that the commit leads to.
+pub(crate) type Keep<'a> = &'a (dyn Fn(&View) -> KeptAnswer + Sync);
+
+/// One request as the operations see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'a> {
     /// Who asks.
     pub(crate) caller: &'a Caller,
     /// The time at which it is decided.
@@ -178,31 +182,39 @@ impl App {
             Op::ProviderGet(id) => return self.provider_get(ask, id).map(View::Provider),
             Op::ProviderUpdate(id, patch, expect) => Box::pin(self.provider_update(ask, id, patch, expect)),
             Op::ProviderDelete(id, expect) => Box::pin(self.provider_delete(ask, id, expect)),
-            Op::TrunkList(page) => return self.trunk_list(ask, &page),
+            Op::TrunkList(query, page) => return self.trunk_list(ask, &query, &page),
             Op::TrunkGet(id) => return self.trunk_get(ask, id).map(View::Provider),
-            Op::TrunkUpdate(id, patch) => Box::pin(self.trunk_update(ask, id, patch)),
+            Op::TrunkUpdate(id, kind, patch) => Box::pin(self.trunk_update(ask, id, kind, patch)),
             Op::TrunkDelete(id) => Box::pin(self.trunk_delete(ask, id)),
             Op::StockAdd(rows) => Box::pin(self.stock_add(ask, rows)),
             Op::StockAddOne(new) => Box::pin(self.stock_add_one(ask, new)),
-            Op::StockList(query, page) => return self.stock_list(ask, query, &page),
+            Op::StockList(query, page) => Box::pin(self.stock_list(ask, query, page)),
             Op::StockUpdate(id, patch, expect) => Box::pin(self.stock_update(ask, id, patch, expect)),
+            Op::StockHold(id) => Box::pin(self.stock_hold(ask, id)),
+            Op::StockUnhold(id) => Box::pin(self.stock_unhold(ask, id)),
             Op::StockDelete(id, expect) => Box::pin(self.stock_delete(ask, id, expect)),
             Op::NumberBuy(purchase) => Box::pin(self.number_buy(ask, purchase)),
             Op::NumberProvision(country, setup) => Box::pin(self.number_provision(ask, country, setup)),
             Op::NumberImport(provider, import) => Box::pin(self.number_import(ask, provider, import)),
+            Op::NumberImportInAccount(account, import) => {
+                Box::pin(self.number_import_in_account(ask, account, import))
+            }
+            Op::NumberPortIn(provider, import) => Box::pin(self.number_port_in(ask, provider, import)),
             Op::NumberImportMany(provider, rows) => Box::pin(self.number_import_many(ask, provider, rows)),
             Op::NumberList(query, page) => return self.number_list(ask, &query, &page),
             Op::NumberListOfAgent(agent, page) => return self.number_list_of_agent(ask, &agent, &page),
             Op::NumberGet(number) => return self.number_get(ask, &number),
-            Op::StockHold(id) => Box::pin(self.stock_hold(ask, id)),
-            Op::StockUnhold(id) => Box::pin(self.stock_unhold(ask, id)),
             Op::NumberUpdate(number, patch, expect) => {
                 Box::pin(self.number_update(ask, number, patch, expect))
             }
+            Op::NumberUpdateInAccount(number, patch, account) => {
+                Box::pin(self.number_update_in_account(ask, number, patch, account))
+            }
             Op::NumberRelease(number, expect) => Box::pin(self.number_release(ask, number, expect)),
-            Op::NumberPortIn(provider, import) => Box::pin(self.number_port_in(ask, provider, import)),
+            Op::NumberPortOut(number, expect) => Box::pin(self.number_port_out(ask, number, expect)),
             Op::NumberDelete(number, expect) => Box::pin(self.number_delete(ask, number, expect)),
             Op::NumberDeleteUnassigned(number) => Box::pin(self.number_delete_unassigned(ask, number)),
+            Op::NumberUnlink(number) => Box::pin(self.number_unlink(ask, number)),
             Op::NumberRestore(number) => Box::pin(self.number_restore(ask, number)),
             Op::NumberCredentials(number) => Box::pin(self.number_credentials(ask, number)),
             Op::NumberRing(number, ring) => Box::pin(self.number_ring(ask, number, ring)),
@@ -210,7 +222,6 @@ impl App {
                 return self.number_explain(ask, &text, from, caller.as_deref(), offer);
             }
             Op::CallList(query, page) => return self.call_list(ask, &query, &page),
-            Op::NumberPortOut(number, expect) => Box::pin(self.number_port_out(ask, number, expect)),
             Op::CallGet(id) => return self.call_get(ask, id),
             Op::AgentCallList(query, page) => return self.agent_call_list(ask, &query, &page),
             Op::AgentCallGet(id) => return self.agent_call_get(ask, id),
@@ -242,9 +253,13 @@ impl App {
             return Ok(view);
         }
         commit.answer = ask.keep.map(|keep| keep(&view));
+        let works = commit.changes.iter().any(|change| matches!(change, Change::Intent(_)));
         let generation = self.store.commit(commit).await.map_err(failure::of_commit)?;
         // From here on the change is durable: whatever happens to this task, nothing is half-done.
         self.live.follow(generation).await;
+        if works {
+            self.carriage.nudge();
+        }
         Ok(view)
     }
 }
@@ -265,13 +280,9 @@ macro_rules! again {
     }};
 }
 use again;
-        let works = commit.changes.iter().any(|change| matches!(change, Change::Intent(_)));
 
 /// Checks the version that a caller expects.
 fn expect(expected: Option<u64>, version: u64, what: What) -> Result<()> {
-        if works {
-            self.carriage.nudge();
-        }
     match expected {
         Some(expected) if expected != version => {
             let words = format!("The {} was changed since you read it; read it again.", what.noun());

@@ -1,6 +1,5 @@
 //! Numbers: import, list, change, release, restore.
 
-use carriers::{CarrierOp, Outcome};
 use domain::endpoint::Endpoint;
 use domain::ids::{AgentId, EndpointId, IntentId, NumberId, OrganizationId, ProviderId};
 use domain::number::{Environment, NumberPatch, NumberQuery, NumberRef, NumberSetup, Status, Trust, Wiring};
@@ -13,9 +12,10 @@ use store::NumberShown;
 use super::failure::of_read;
 use super::stock::{Bulk, taken};
 use super::{App, Ask, again, expect, one};
+use crate::clock;
 
 /// Why a number cannot be brought in.
-const TAKEN: &str = "The number is held already, or is in the operator's stock.";
+pub(super) const TAKEN: &str = "The number is held already, or is in the operator's stock.";
 
 /// The things that a request's ids stand for, looked up within the tenant.
 #[derive(Clone, Debug, Default)]
@@ -45,9 +45,33 @@ impl App {
         import: Import,
     ) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
-        self.check_trunk(organization.id, provider)?;
+        let own = self.own_provider(organization.id, provider)?;
+        if own.kind.is_account() {
+            return self.number_import_owned(ask, &organization, &own, import).await;
+        }
         let trust = self.import_trust(ask, &organization)?;
         let (number, _) = self.imported(ask, (&organization, trust), provider, &import)?;
+        self.number_arrives(ask, &organization, number).await
+    }
+
+    /// Brings one in that another carrier still has: it waits for the operator, whoever asks and wherever it is used.
+    pub(super) async fn number_port_in(
+        &self,
+        ask: Ask<'_>,
+        provider: ProviderId,
+        import: Import,
+    ) -> Result<View> {
+        let organization = self.organization_get(ask, ask.organization()?)?;
+        self.check_trunk(organization.id, provider)?;
+        let birth = self.birth(ask);
+        let found = self.wiring_of_setup(ask, &import.setup, birth.environment)?;
+        let setup = (import.setup, found.as_wiring());
+        let number = Number::import(organization.id, &import.e164, provider, setup, birth)?.port_in()?;
+        self.number_arrives(ask, &organization, number).await
+    }
+
+    /// Writes a number that is brought in.
+    async fn number_arrives(&self, ask: Ask<'_>, organization: &Organization, number: Number) -> Result<View> {
         let event = ask.event(organization.id, "number.imported", number.id);
         let changes = vec![Change::Number(Box::new(number.clone())), event];
         let slots = organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max));
@@ -88,6 +112,8 @@ impl App {
                 ))));
             }
         }
+        let churn = self.churn(ask, &organization, good as u64)?;
+        let slots = organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max));
         let bulk = Bulk {
             put: |number: &Number| Change::Number(Box::new(number.clone())),
             event: |_: &Number, count| {
@@ -108,27 +134,26 @@ impl App {
         import: &Import,
     ) -> Result<(Number, Option<Guard>)> {
         let birth = self.birth(ask);
-        let churn = self.churn(ask, &organization, good as u64)?;
-        let slots = organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max));
         let found = self.wiring_of_setup(ask, &import.setup, birth.environment)?;
         let setup = (import.setup.clone(), found.as_wiring());
         let number = Number::import(organization.id, &import.e164, provider, setup, birth)?;
-        let carrier = carriers::of(ProviderKind::SipTrunk);
-        let outcome = carrier.ask(CarrierOp::Acquire(number.e164)).map_err(super::failure::of_carrier)?;
-        let ready = outcome == Outcome::Done && number.is_trusted(trust);
-        let number = if ready { number.activate()? } else { number };
+        // An own trunk's carrier is asked nothing.
+        let number = if number.is_trusted(trust) { number.activate()? } else { number };
         let landing = found.landing(&number);
         Ok((number, landing))
     }
 
     /// Importing asks for trust: the operator has it; others by setting, which is open while there is one organization.
     pub(super) fn import_trust(&self, ask: Ask<'_>, organization: &Organization) -> Result<Trust> {
+        if ask.caller.is_operator() {
+            return Ok(Trust::Operator);
+        }
         let open = match Settings::read(&organization.settings)?.imports {
             Some(Imports::Open) => true,
             Some(Imports::Operator) => false,
             None => self.store.organization_count().map_err(of_read)? <= 1,
         };
-        Ok(if open || ask.caller.is_operator() { Trust::Trusted } else { Trust::Untrusted })
+        Ok(if open { Trust::Trusted } else { Trust::Untrusted })
     }
 
     /// Imports go on a trunk of the organization's own.
@@ -138,6 +163,10 @@ impl App {
         let own = own.ok_or_else(|| Error::not_found(What::Provider).at("provider_id"))?;
         match own.kind {
             ProviderKind::SipTrunk => Ok(()),
+            ProviderKind::Twilio => {
+                let words = "Numbers of an account at a carrier are brought in one at a time, and only those that are there.";
+                Err(Error::invalid(What::Provider, "provider_id", words))
+            }
             ProviderKind::Managed => {
                 let words = "Numbers of a managed provider are bought by `stock_id`, not imported.";
                 Err(Error::invalid(What::Provider, "provider_id", words))
@@ -173,7 +202,7 @@ impl App {
             return Ok(View::Number(Box::new(view)));
         };
         let found = self.store.number_shown(ask.organization()?, *id).map_err(of_read)?;
-        let found = found.filter(|shown| shown.number.status != domain::number::Status::Deleted);
+        let found = found.filter(|shown| shown.number.status != Status::Deleted);
         let NumberShown { number, agent, provider } = found.ok_or_else(|| Error::not_found(What::Number))?;
         Ok(View::Number(Box::new(self.number_view_of(ask, number, agent, provider))))
     }
@@ -188,7 +217,7 @@ impl App {
             }
         };
         let visible = |n: &Number| match number {
-            NumberRef::Id(_) | NumberRef::E164(_) => n.status != domain::number::Status::Deleted,
+            NumberRef::Id(_) | NumberRef::E164(_) => n.status != Status::Deleted,
             NumberRef::Held(_) => n.status.is_held(),
             NumberRef::OfAgent(agent, _) => n.status.is_held() && n.agent_id.as_ref() == Some(agent),
         };
@@ -203,15 +232,27 @@ impl App {
         patch: NumberPatch,
         expected: Expect,
     ) -> Result<View> {
+        let (patch, expected) = self.number_reaches(ask, &number, patch, expected).await?;
+        self.number_put(ask, number, patch, expected).await
+    }
+
+    /// Changes a number whose carrier need not be asked, or was.
+    pub(super) async fn number_put(
+        &self,
+        ask: Ask<'_>,
+        number: NumberRef,
+        patch: NumberPatch,
+        expected: Expect,
+    ) -> Result<View> {
         again!(expected, {
             let before = self.number_find(ask, &number)?;
             expect(expected, before.version, What::Number)?;
             if let Some(provider) = patch.provider_id {
-                self.check_trunk(before.organization_id, provider)?;
+                self.own_provider(before.organization_id, provider)?;
             }
             let found = self.wiring_of_patch(ask, &patch, &before)?;
             let organization = self.organization_get(ask, before.organization_id)?;
-            let trust = self.import_trust(ask, &organization)?;
+            let trust = self.number_trust(ask, &organization, &before)?;
             let next = before.update(patch.clone(), found.as_wiring(), trust, ask.now)?;
             let event = ask.event(next.organization_id, "number.updated", next.id);
             let put = |n: Number| Change::Number(Box::new(n));
@@ -231,9 +272,11 @@ impl App {
         again!(expected, {
             let before = self.number_find(ask, &number)?;
             expect(expected, before.version, What::Number)?;
-            let next = before.release(&self.settings(ask, &before)?, ask.now)?;
-            let view = self.number_view(ask, next.clone())?;
-            self.number_leaves(ask, next, "number.released", View::Number(Box::new(view))).await
+            let settings = self.settings(ask, &before)?;
+            let next = before.release(&settings, ask.now)?;
+            let (next, commit) = self.number_leaving(ask, (&before, next), &settings, "number.released")?;
+            let view = self.number_view(ask, next)?;
+            self.commit(ask, commit, View::Number(Box::new(view))).await
         })
     }
 
@@ -246,8 +289,10 @@ impl App {
         again!(expected, {
             let before = self.number_find(ask, &number)?;
             expect(expected, before.version, What::Number)?;
-            let next = before.delete(&self.settings(ask, &before)?, ask.now)?;
-            self.number_leaves(ask, next, "number.deleted", View::Done).await
+            let settings = self.settings(ask, &before)?;
+            let next = before.delete(&settings, ask.now)?;
+            let (_, commit) = self.number_leaving(ask, (&before, next), &settings, "number.deleted")?;
+            self.commit(ask, commit, View::Done).await
         })
     }
 
@@ -260,13 +305,12 @@ impl App {
         })
     }
 
-    /// Writes a number that is given up, and its stock with it: both or neither, so that nothing is sold twice or lost.
-    async fn number_leaves(
+    /// Says that a number is on its way to another carrier. It takes calls until it is deleted.
+    pub(super) async fn number_port_out(
         &self,
         ask: Ask<'_>,
-        next: Number,
-        name: &'static str,
-        view: View,
+        number: NumberRef,
+        expected: Expect,
     ) -> Result<View> {
         again!(expected, {
             let before = self.number_find(ask, &number)?;
@@ -301,24 +345,42 @@ impl App {
         Ok(())
     }
 
-    /// What is written when a number is given up.
+    /// What is written when a number is given up: the number, its stock (all or nothing, so that nothing is sold twice or
+    /// lost), the rent that is due, and what is given back by rule.
     pub(super) fn number_leaving(
         &self,
         ask: Ask<'_>,
-        next: Number,
+        (before, next): (&Number, Number),
+        settings: &Settings,
         name: &'static str,
-    ) -> Result<Vec<Change>> {
-        let kind = if next.stock_id.is_some() { ProviderKind::Managed } else { ProviderKind::SipTrunk };
-        // No carrier of this version has anything to finish later, so a number that leaves is gone from it at once.
-        carriers::of(kind).ask(CarrierOp::Release(next.e164)).map_err(super::failure::of_carrier)?;
-        let mut changes = Vec::new();
+    ) -> Result<(Number, Commit)> {
+        let mut commit = Commit::default();
         if let Some(stock) = self.stock_of(&next)? {
-            let after = next.stock_after(&stock, ask.now);
-            changes.extend((after.version != stock.version).then_some(Change::Stock(after)));
+            if before.is_ported_away(&next) {
+                // It is another carrier's from here on: nobody can buy it here again.
+                commit.changes.push(Change::StockDelete(stock.id, stock.version));
+            } else {
+                let after = next.stock_after(&stock, ask.now);
+                commit.changes.extend((after.version != stock.version).then_some(Change::Stock(after)));
+            }
         }
-        changes.push(ask.event(next.organization_id, name, next.id));
-        changes.push(Change::Number(Box::new(next)));
-        Ok(changes)
+        self.leaves_carrier(ask, before, &next, &mut commit)?;
+        self.leaves_account(ask, before, &mut commit)?;
+        let (mut next, mut postings) = next.rent_at_end(before, ask.now);
+        if let Some((refunded, refund)) = next.refund(before, settings, ask.now)
+            && !self.store.number_was_called(next.organization_id, next.id).map_err(of_read)?
+            && self.store.wallet_entry(next.organization_id, refund.id).map_err(of_read)?.is_none()
+        {
+            // A call that is answered in this moment is in the journal, and in the store some milliseconds later.
+            commit.guards.push(Guard::NumberUncalled(next.organization_id, next.id));
+            postings.push(refund);
+            next = refunded;
+        }
+        commit.changes.push(ask.event(next.organization_id, name, next.id));
+        // Before the postings: a row that has changed since it was read is told as that, and decided again.
+        commit.changes.push(Change::Number(Box::new(next.clone())));
+        commit.changes.extend(postings.into_iter().map(Change::Posting));
+        Ok((next, commit))
     }
 
     pub(super) async fn number_restore(&self, ask: Ask<'_>, number: NumberRef) -> Result<View> {
@@ -326,12 +388,14 @@ impl App {
             let before = self.on_provider(self.number_find(ask, &number)?)?;
             let organization = self.organization_get(ask, before.organization_id)?;
             let found = self.wiring(ask, before.endpoint_id, None, before.environment)?;
-            let next = before.restore(
-                found.as_wiring().endpoint,
-                self.import_trust(ask, &organization)?,
-                ask.now,
-            )?;
+            let owned = self.is_owned(&before)?;
+            // One of an own account waits until its carrier sends its calls here again.
+            let trust = if owned { Trust::Untrusted } else { self.import_trust(ask, &organization)? };
+            let (next, rent) = before.restore(found.as_wiring().endpoint, trust, ask.now)?;
             let mut commit = Commit::default();
+            if owned {
+                commit.changes.extend(self.returns_to_account(ask, &next)?);
+            }
             match self.stock_of(&next)? {
                 Some(stock) => commit
                     .changes
@@ -344,6 +408,10 @@ impl App {
             }
             commit.changes.push(Change::Number(Box::new(next.clone())));
             commit.changes.push(ask.event(next.organization_id, "number.restored", next.id));
+            if let Some(rent) = rent {
+                commit.changes.push(Change::Posting(rent));
+                commit.guards.push(Guard::WalletCovers(organization.id));
+            }
             commit.guards.extend(found.landing(&next));
             commit
                 .guards
@@ -414,7 +482,7 @@ impl App {
         self.wiring(ask, setup.endpoint_id, setup.agent_id.as_ref(), environment)
     }
 
-    fn wiring_of_patch(&self, ask: Ask<'_>, patch: &NumberPatch, before: &Number) -> Result<Found> {
+    pub(super) fn wiring_of_patch(&self, ask: Ask<'_>, patch: &NumberPatch, before: &Number) -> Result<Found> {
         let environment = patch.environment.unwrap_or(before.environment);
         let kept = before.endpoint_id.filter(|_| patch.endpoint_id.is_keep() && patch.agent_id.is_keep());
         let endpoint = match &patch.endpoint_id {

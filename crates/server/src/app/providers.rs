@@ -26,6 +26,7 @@ impl App {
         let patch = self.sealed(id, new, None)?;
         let provider = Provider::create(organization, id, kind, patch, ask.now)?;
         self.check_no_source(&provider)?;
+        self.account_check(None, &provider).await?;
         let log = organization.unwrap_or(domain::ids::OrganizationId::NONE);
         let changes = vec![Change::Provider(provider.clone()), ask.event(log, "provider.created", id)];
         self.commit(ask, Commit { changes, ..Commit::default() }, View::Provider(provider)).await
@@ -56,9 +57,11 @@ impl App {
             expect(expected, before.version, What::Provider)?;
             let next = before.update(self.sealed(id, patch.clone(), Some(&before))?, ask.now)?;
             self.check_no_source(&next)?;
+            self.account_check(Some(&before), &next).await?;
             let log = before.organization_id.unwrap_or(domain::ids::OrganizationId::NONE);
             let event = ask.event(log, "provider.updated", id);
-            let commit = one(before.version, next.clone(), next.version, Change::Provider, event);
+            let mut commit = one(before.version, next.clone(), next.version, Change::Provider, event);
+            commit.changes.extend(self.account_moves(&before, &next)?);
             self.commit(ask, commit, View::Provider(next)).await
         })
     }
@@ -76,13 +79,20 @@ impl App {
             let event = ask.event(log, "provider.deleted", id);
             let changes = vec![Change::ProviderDelete(id, before.version), event];
             let guards = vec![Guard::ProviderUnused(id)];
-            self.commit(ask, Commit { changes, guards, answer: None }, View::Done).await
+            let done = self.commit(ask, Commit { changes, guards, answer: None }, View::Done).await;
+            if done.is_ok() && before.account.is_some() {
+                let carriage = std::sync::Arc::clone(&self.carriage);
+                // Not waited for: nothing here depends on what is left in the account.
+                drop(tokio::spawn(async move { carriage.dismantle(&before).await }));
+            }
+            done
         })
     }
 
     /// The same patch as whole sides, with passwords encrypted for this provider; what is absent stays as it is.
     fn sealed(&self, id: ProviderId, patch: ProviderIn, before: Option<&Provider>) -> Result<ProviderPatch> {
-        let ProviderIn { label, inbound, outbound } = patch;
+        let ProviderIn { label, inbound, outbound, account } = patch;
+        let account = self.account_sealed(id, account);
         let inbound = match inbound {
             Patch::Keep => Patch::Keep,
             Patch::Clear => Patch::Clear,
@@ -95,7 +105,7 @@ impl App {
                 Patch::Set(self.outbound(id, new, before.and_then(|p| p.outbound.as_ref()))?)
             }
         };
-        Ok(ProviderPatch { label, inbound, outbound })
+        Ok(ProviderPatch { label, inbound, outbound, account })
     }
 
     fn inbound(&self, id: ProviderId, new: InboundIn, old: Option<&Inbound>) -> Result<Inbound> {

@@ -5,7 +5,6 @@
 //! the commit. The stock's version makes one buyer win; the guard on the wallet is evaluated after the charge inside the
 //! transaction, so that money for one number buys one, however many are asked for at once.
 
-use carriers::{CarrierOp, Outcome};
 use domain::e164::Country;
 use domain::ids::{IntentId, NumberId, OrganizationId};
 use domain::intent::Progress;
@@ -22,6 +21,7 @@ use super::failure::of_read;
 use super::stock::not_available;
 use super::{App, Ask};
 use crate::clock;
+
 /// The most numbers for tests that an organization holds at once: they cost nothing, and others want some too.
 const TESTS_MAX: u32 = 20;
 
@@ -33,32 +33,32 @@ enum Bought {
     Asked(IntentId),
 }
 
-
 impl App {
+    pub(super) async fn number_buy(&self, ask: Ask<'_>, purchase: Purchase) -> Result<View> {
         if let Some(begun) = self.begun_before(ask)? {
             return self.delivered(ask, begun).await;
         }
-    pub(super) async fn number_buy(&self, ask: Ask<'_>, purchase: Purchase) -> Result<View> {
-        self.stock_tests(ask, None).await?;
         let organization = self.organization_get(ask, ask.organization()?)?;
+        self.stock_tests(ask, None).await?;
         for _ in 0..super::RACES_MAX {
+            match self.buy_once(ask, &organization, &purchase).await {
                 Ok(Bought::Whole(view)) => return Ok(view),
                 Ok(Bought::Asked(intent)) => return self.delivered(ask, intent).await,
                 // Its carrier is just taking it back: it can be bought when that is done.
                 Err(error) if error.kind == Kind::Exists && error.what == What::Intent => {
                     self.wait_for_stock(ask, &purchase.stock).await?;
                 }
-            match self.buy_once(ask, &organization, &purchase).await {
                 // The stock or the claim was taken between our read and our commit: look again, and find it sold.
                 Err(error) if error.kind == Kind::Stale && error.what != What::Number => {}
                 Err(error) if error.kind == Kind::Exists && error.what == What::Number => {
                     return Err(not_available());
                 }
-                outcome => return outcome,
+                Err(error) => return Err(error),
             }
         }
         Err(not_available())
     }
+
     /// What an earlier process began for this same request and did not live to answer.
     pub(super) fn begun_before(&self, ask: Ask<'_>) -> Result<Option<IntentId>> {
         let Some(slot) = ask.slot else { return Ok(None) };
@@ -87,7 +87,6 @@ impl App {
         Ok(())
     }
 
-
     /// Buys what costs least of a country's numbers on sale. The turns are taken one after the other: buyers who came at once
     /// would all run for the same number.
     pub(super) async fn number_provision(
@@ -95,6 +94,7 @@ impl App {
         ask: Ask<'_>,
         country: Country,
         setup: NumberSetup,
+    ) -> Result<View> {
         if let Some(begun) = self.begun_before(ask)? {
             return self.delivered(ask, begun).await;
         }
@@ -106,12 +106,11 @@ impl App {
     }
 
     async fn provision(&self, ask: Ask<'_>, country: Country, setup: NumberSetup) -> Result<Bought> {
-    ) -> Result<View> {
         let organization = self.organization_get(ask, ask.organization()?)?;
         self.wiring_of_setup(ask, &setup, ask.caller.environment())?;
+        setup.check()?;
         let mode = ask.caller.mode;
         self.stock_tests(ask, Some(country)).await?;
-        setup.check()?;
         let _turn = self.provisions.lock().await;
         for _ in 0..super::RACES_MAX {
             check_kyc(&organization, mode)?;
@@ -125,10 +124,10 @@ impl App {
             let found = self.store.stock_cheapest(country, buyer, ask.now).map_err(of_read)?;
             let stock = StockRef::Id(found.ok_or_else(|| out_of_stock(country))?.id);
             let purchase = Purchase { stock, setup: setup.clone(), believed: Believed::default() };
+            match self.buy_once(ask, &organization, &purchase).await {
                 Err(error) if error.kind == Kind::Exists && error.what == What::Intent => {
                     self.wait_for_stock(ask, &purchase.stock).await?;
                 }
-            match self.buy_once(ask, &organization, &purchase).await {
                 // Somebody bought it by its name in this moment: look again.
                 Err(error) if matches!(error.kind, Kind::Stale | Kind::Exists) => {}
                 outcome => return outcome,
@@ -149,8 +148,8 @@ impl App {
         let balance = self.store.balance(organization.id).map_err(of_read)?;
         if price > Micros::ZERO && balance < price {
             return Err(super::failure::balance());
-        let limits = self.purchase_limits(ask, organization, &stock)?;
         }
+        let limits = self.purchase_limits(ask, organization, &stock)?;
         let provider = self.store.provider_managed_first(organization.id).map_err(of_read)?;
         let id = birth.id;
         let setup = (NumberSetup::clone(setup), wiring.as_wiring());
@@ -159,11 +158,12 @@ impl App {
         let number = if asked { number } else { number.activate()? };
         let changes = vec![Change::Stock(sold), Change::Number(Box::new(number.clone()))];
         let mut commit = Commit { changes, ..Commit::default() };
-        if price > Micros::ZERO {
-            let reason = format!("number {} bought", number.e164);
-            let posting = Posting::sale(PostingId(clock::id()), organization.id, price, reason, ask.now);
+        if let Some(posting) = Posting::purchase(&number, ask.now) {
             commit.changes.push(Change::Posting(posting));
             commit.guards.push(Guard::WalletCovers(organization.id));
+        }
+        commit.guards.extend(limits);
+        commit.changes.push(ask.event(organization.id, "number.purchased", id));
         if asked {
             // The answer is not known yet: the intent stands for the request until it is.
             let intent = Intent::acquire(IntentId(clock::id()), &number, ask.slot, ask.now);
@@ -172,9 +172,6 @@ impl App {
             self.commit(Ask { keep: None, ..ask }, commit, View::Done).await?;
             return Ok(Bought::Asked(id));
         }
-        }
-        commit.guards.extend(limits);
-        commit.changes.push(ask.event(organization.id, "number.purchased", id));
         let view = self.number_view(ask, number)?;
         self.commit(ask, commit, View::Number(Box::new(view))).await.map(Bought::Whole)
     }
@@ -193,12 +190,12 @@ impl App {
         let id = NumberId(clock::id());
         let sip_credentials = self.vault.sip_credentials(id.0.as_bytes());
         Birth { now: ask.now, id, sip_credentials, environment: ask.caller.environment() }
+    }
+}
+
 /// Who buys must be known to the operator; who tries things out with numbers that are nobody's need not be.
 pub(super) fn check_kyc(organization: &Organization, mode: Mode) -> Result<()> {
     if mode == Mode::Test { Ok(()) } else { organization.kyc.check() }
-}
-
-    }
 }
 
 fn slots(organization: OrganizationId, max: u32) -> Error {

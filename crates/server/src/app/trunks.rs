@@ -1,30 +1,44 @@
-//! SIP trunks, for front doors that know no other kind of own provider.
+//! What an organization brings of its own: SIP trunks and accounts at carriers, for front doors that show nothing else.
 
+use domain::error::Kind;
 use domain::ids::ProviderId;
-use domain::op::ProviderIn;
+use domain::op::{ProviderIn, TrunkQuery};
 use domain::provider::ProviderKind;
 use domain::{Error, Page, Provider, Result, View, What};
 
+use super::failure::of_read;
 use super::{App, Ask};
 
 impl App {
-    pub(super) fn trunk_list(&self, ask: Ask<'_>, page: &Page<ProviderId>) -> Result<View> {
-        let found =
-            self.store.provider_list(ask.caller.organization_id, page).map_err(super::failure::of_read)?;
-        let more = found.more;
-        let items =
-            found.items.into_iter().filter(|provider| provider.kind == ProviderKind::SipTrunk).collect();
-        Ok(View::Providers(domain::Paged { items, more }))
+    pub(super) fn trunk_list(
+        &self,
+        ask: Ask<'_>,
+        query: &TrunkQuery,
+        page: &Page<ProviderId>,
+    ) -> Result<View> {
+        self.store.provider_own(ask.caller.organization_id, query, page).map(View::Providers).map_err(of_read)
     }
 
     pub(super) fn trunk_get(&self, ask: Ask<'_>, id: ProviderId) -> Result<Provider> {
         let found = self.provider_get(ask, id)?;
         // A provider never changes its kind, so what was looked at once stays so.
-        if found.kind == ProviderKind::SipTrunk { Ok(found) } else { Err(Error::not_found(What::Provider)) }
+        match found.kind {
+            ProviderKind::SipTrunk | ProviderKind::Twilio => Ok(found),
+            ProviderKind::Managed => Err(Error::not_found(What::Provider)),
+        }
     }
 
-    pub(super) async fn trunk_update(&self, ask: Ask<'_>, id: ProviderId, patch: ProviderIn) -> Result<View> {
-        self.trunk_get(ask, id)?;
+    pub(super) async fn trunk_update(
+        &self,
+        ask: Ask<'_>,
+        id: ProviderId,
+        kind: ProviderKind,
+        patch: ProviderIn,
+    ) -> Result<View> {
+        if self.trunk_get(ask, id)?.kind != kind {
+            let words = "A provider's type cannot change; make another provider.";
+            return Err(Error::new(Kind::Invalid, What::Provider, words).at("kind"));
+        }
         self.provider_update(ask, id, patch, None).await
     }
 

@@ -20,7 +20,7 @@ impl App {
             Some(id) => self.store.provider_get(id).map_err(of_read)?,
             None => None,
         };
-        let provider = provider.map(|p| ProviderBrief { id: p.id, kind: p.kind, label: p.label });
+        let provider = provider.map(ProviderBrief::from);
         Ok(self.number_view_of(ask, number, agent, provider))
     }
 
@@ -66,8 +66,7 @@ impl App {
                 && !providers.contains_key(&id)
             {
                 let provider = self.store.provider_get(id).map_err(of_read)?;
-                providers
-                    .insert(id, provider.map(|p| ProviderBrief { id: p.id, kind: p.kind, label: p.label }));
+                providers.insert(id, provider.map(ProviderBrief::from));
             }
         }
         Ok(numbers.map(|number| NumberView {

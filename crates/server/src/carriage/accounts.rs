@@ -98,7 +98,8 @@ impl Accounts {
         let CarrierAccount { id: account_id, key_id, key_secret: Sealed(_), region, attachment: _ } = account;
         let opened = self.vault.open(&account.key_secret, id.0.as_bytes());
         let secret = opened.and_then(|bytes| String::from_utf8(bytes).ok());
-        let key_secret = secret.ok_or_else(|| Trouble::Refused("the key's secret cannot be opened".to_owned()))?;
+        let key_secret =
+            secret.ok_or_else(|| Trouble::Refused("the key's secret cannot be opened".to_owned()))?;
         Ok(Access {
             base_url: self.base_url.clone(),
             account: account_id.clone(),
@@ -115,7 +116,8 @@ impl Accounts {
                 Turn::Done(outcome) => return Ok(outcome),
                 Turn::Send(request) => request,
             };
-            let (status, retry_after, body) = self.send(request).await.map_err(|cause| Trouble::Unavailable(cause, None))?;
+            let (status, retry_after, body) =
+                self.send(request).await.map_err(|cause| Trouble::Unavailable(cause, None))?;
             turn = talk.turn(Some(Reply { status, body: &body, retry_after }))?;
         }
         Err(Trouble::Unavailable("the talk does not end".to_owned(), None))
@@ -132,7 +134,8 @@ impl Accounts {
         let words = |error: reqwest::Error| error.without_url().to_string();
         let mut reply = sending.body(body).send().await.map_err(words)?;
         let status = reply.status().as_u16();
-        let after = reply.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let after =
+            reply.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let mut whole = Vec::new();
         while let Some(chunk) = reply.chunk().await.map_err(words)? {
             if whole.len() + chunk.len() > REPLY_MAX {

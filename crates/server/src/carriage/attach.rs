@@ -29,7 +29,8 @@ impl Carriage {
     pub(super) async fn ask_account(&self, intent: &Intent) -> Result<Told, Failure> {
         let Some(id) = intent.provider_id else { return Err(gone()) };
         let _turn = self.accounts.turn(id).await;
-        let now = self.store.intent_get(intent.id).map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let now =
+            self.store.intent_get(intent.id).map_err(|error| Failure::Unavailable(error.to_string()))?;
         if now.is_none_or(|now| now.progress != Progress::Open) {
             return Ok(Told::Pending);
         }

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use dialects::Reply;
 use domain::e164::{Country, NumberType};
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::body::Body;
 use super::carrier::{Behaviour, Selector, Verdict};
 use super::network::Ring;
+use super::twilio::{self, ApiReply, ApiRequest};
 use super::{Sim, clock as sim_clock, kyc};
 use crate::clock;
 use crate::http::Front;
@@ -41,9 +42,29 @@ pub(crate) fn router(sim: Arc<Sim>) -> Router<Arc<Front>> {
 }
 
 async fn exchange(front: Arc<Front>, sim: Arc<Sim>, request: Request) -> Response {
+    let of_twilio = request.uri().path().strip_prefix("/sim/twilio/").map(str::to_owned);
+    if let Some(path) = of_twilio.filter(|path| twilio::is_api(path)) {
+        return twilio_exchange(&sim, &path, request).await;
+    }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answer = |body: Vec<u8>| async move { sim.answer(&method, &path, &body).await };
     front.operator_exchange(request, BODY_MAX, answer).await
+}
+
+/// A request to the simulated Twilio's own APIs, which have keys of their own.
+async fn twilio_exchange(sim: &Sim, path: &str, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, BODY_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let query = head.uri.query().unwrap_or("");
+    let asked = ApiRequest { method: &head.method, path, query, headers: &head.headers, body: &body };
+    let ApiReply { status, retry_after, body } = sim.twilio.api(asked).await;
+    let mut response = body.map_or_else(|| status.into_response(), |body| (status, axum::Json(body)).into_response());
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert("retry-after", seconds.into());
+    }
+    response
 }
 
 impl Sim {
@@ -60,6 +81,7 @@ impl Sim {
             ("POST", ["kyc"]) => self.kyc(Body::read(body)?).await,
             ("POST", ["calls"]) => self.call(Body::read(body)?),
             ("GET", ["calls", id]) => self.call_get(id),
+            (_, ["twilio", rest @ ..]) => self.twilio.control(method, rest, body),
             (_, [] | ["clock" | "carrier" | "stock" | "purchases" | "kyc" | "calls"])
             | (_, ["purchases", _, "settle"] | ["calls", _]) => {
                 Err(Error::new(Kind::MethodNotAllowed, What::Route, "This path does not take that method."))

@@ -13,6 +13,7 @@ mod door;
 mod kyc;
 mod network;
 mod shop;
+mod twilio;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::app::App;
 pub(crate) use carrier::SimCarrier;
 pub(crate) use door::router;
 pub(crate) use network::{Ring, SimNetwork, lines_of, outcome_of};
+pub(crate) use twilio::url as twilio_url;
 
 /// The clock and the files of a simulation, before anything else is there.
 pub(crate) struct SimGround {
@@ -29,6 +31,7 @@ pub(crate) struct SimGround {
     decisions: kyc::Decisions,
     agents: PathBuf,
     shop: PathBuf,
+    twilio: twilio::SimTwilio,
     seed: u64,
 }
 
@@ -38,7 +41,8 @@ impl SimGround {
     pub(crate) fn open(beside: impl Fn(&str) -> PathBuf, seed: u64) -> anyhow::Result<Self> {
         let clock = clock::SimClock::open(&beside(".sim-clock"))?;
         let decisions = kyc::Decisions::open(&beside(".sim-kyc"))?;
-        Ok(Self { clock, decisions, agents: beside(".sim-agents"), shop: beside(".sim-shop"), seed })
+        let twilio = twilio::SimTwilio::open(beside(".sim-twilio"))?;
+        Ok(Self { clock, decisions, agents: beside(".sim-agents"), shop: beside(".sim-shop"), twilio, seed })
     }
 }
 
@@ -48,19 +52,20 @@ pub(crate) struct Sim {
     clock: clock::SimClock,
     decisions: Arc<kyc::Decisions>,
     agents: agents::Agents,
+    twilio: twilio::SimTwilio,
     seed: u64,
 }
 
 impl Sim {
     /// Starts it over the service: stock for sale, the network as a trunk, agents that answer. Gives what follows the clock.
     pub(crate) async fn start(ground: SimGround, app: Arc<App>) -> anyhow::Result<(Self, JoinHandle<()>)> {
-        let SimGround { clock, decisions, agents, shop, seed } = ground;
+        let SimGround { clock, decisions, agents, shop, twilio, seed } = ground;
         let agents = agents::Agents::start(&agents).await?;
         shop::open(&app, &shop, seed).await?;
         shop::connect(&app).await?;
         let decisions = Arc::new(decisions);
         let following = tokio::spawn(Arc::clone(&decisions).follow(Arc::clone(&app)));
-        Ok((Self { app, clock, decisions, agents, seed }, following))
+        Ok((Self { app, clock, decisions, agents, twilio, seed }, following))
     }
 
     /// Where its agents answer.

@@ -4,7 +4,9 @@ use domain::e164::{Country, E164};
 use domain::ids::{OrganizationId, ProviderId};
 use domain::provider::{Credentials, Inbound, MediaEncryption, Outbound, ProviderKind, Sealed};
 use domain::target::Transport;
-use domain::{Page, Paged, Provider, What};
+use domain::carrier_account::AccountRef;
+use domain::op::TrunkQuery;
+use domain::{CarrierAccount, Page, Paged, Provider, What};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
@@ -17,7 +19,8 @@ use super::sql::{Columns, Table, blob, corrupt, exists, int, json, one, time};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "kind, label, inbound, outbound, created_at, updated_at, version";
+    let columns = "kind, label, inbound, outbound, account, account_id, account_region, created_at, \
+                   updated_at, version";
     Table::new("providers", columns, "organization_id, id")
 });
 
@@ -51,23 +54,58 @@ struct OutboundRow {
     credentials: Option<CredentialsRow>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct AccountRow {
+    id: String,
+    key_id: String,
+    /// The encrypted secret in hexadecimal.
+    key_secret: String,
+    region: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attachment: Option<String>,
+}
+
+fn hexadecimal(Sealed(bytes): &Sealed) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+}
+
+fn sealed(text: &str) -> Result<Sealed, StoreError> {
+    let pairs = text.as_bytes().chunks(2).map(|pair| {
+        let text = std::str::from_utf8(pair).ok()?;
+        (text.len() == 2).then(|| u8::from_str_radix(text, 16).ok()).flatten()
+    });
+    let bytes: Option<Vec<u8>> = pairs.collect();
+    bytes.map(Sealed).ok_or_else(|| corrupt("a sealed secret", "not hexadecimal"))
+}
+
+fn account_text(account: &CarrierAccount) -> String {
+    let CarrierAccount { id, key_id, key_secret, region, attachment } = account;
+    json(&AccountRow {
+        id: id.clone(),
+        key_id: key_id.clone(),
+        key_secret: hexadecimal(key_secret),
+        region: region.clone(),
+        attachment: attachment.clone(),
+    })
+}
+
+/// Reads an account back.
+pub(super) fn account_read(text: &str) -> Result<CarrierAccount, StoreError> {
+    let row: AccountRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let AccountRow { id, key_id, key_secret, region, attachment } = row;
+    Ok(CarrierAccount { id, key_id, key_secret: sealed(&key_secret)?, region, attachment })
+}
+
 impl CredentialsRow {
     fn of(credentials: &Credentials) -> Self {
-        let Credentials { username, password: Sealed(bytes) } = credentials;
-        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let password = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect();
-        Self { username: username.clone(), password }
+        let Credentials { username, password } = credentials;
+        Self { username: username.clone(), password: hexadecimal(password) }
     }
 
     fn read(self) -> Result<Credentials, StoreError> {
         let Self { username, password } = self;
-        let pairs = password.as_bytes().chunks(2).map(|pair| {
-            let text = std::str::from_utf8(pair).ok()?;
-            (text.len() == 2).then(|| u8::from_str_radix(text, 16).ok()).flatten()
-        });
-        let bytes: Option<Vec<u8>> = pairs.collect();
-        let password = Sealed(bytes.ok_or_else(|| corrupt("a sealed password", "not hexadecimal"))?);
-        Ok(Credentials { username, password })
+        Ok(Credentials { username, password: sealed(&password)? })
     }
 }
 
@@ -128,6 +166,8 @@ fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
     let label = row.get()?;
     let inbound = row.get::<Option<String>>()?.map(|text| inbound_read(&text)).transpose()?;
     let outbound = row.get::<Option<String>>()?.map(|text| outbound_read(&text)).transpose()?;
+    let account = row.get::<Option<String>>()?.map(|text| account_read(&text)).transpose()?;
+    let (_, _): (Option<String>, Option<String>) = (row.get()?, row.get()?);
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let organization_id = Some(row.id()?).filter(|id| *id != OrganizationId::NONE);
     Ok(Provider {
@@ -137,6 +177,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
         label,
         inbound,
         outbound,
+        account,
         created_at,
         updated_at,
         version,
@@ -144,7 +185,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitError> {
-    let Provider { id, organization_id, kind, label, inbound, outbound, created_at, updated_at, version } =
+    let Provider { id, organization_id, kind, label, inbound, outbound, account, created_at, updated_at, version } =
         provider;
     let owner = organization_id.unwrap_or(OrganizationId::NONE);
     if organization_id.is_some() && super::organization::serial(tx.db, owner)?.is_none() {
@@ -152,8 +193,23 @@ pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitErro
     }
     let (inbound, outbound) = (inbound.as_ref().map(inbound_text), outbound.as_ref().map(outbound_text));
     let (created, updated, own) = (time(*created_at), time(*updated_at), blob(*id));
-    let row =
-        params![kind.as_str(), label, inbound, outbound, created, updated, int(*version), blob(owner), own];
+    let account_id = account.as_ref().map(|account| &account.id);
+    let region = account.as_ref().map(|account| &account.region);
+    let account = account.as_ref().map(account_text);
+    let row = params![
+        kind.as_str(),
+        label,
+        inbound,
+        outbound,
+        account,
+        account_id,
+        region,
+        created,
+        updated,
+        int(*version),
+        blob(owner),
+        own
+    ];
     TABLE
         .put(tx.db, What::Provider, *version, row)
         .map_err(|f| f.about(What::Provider, What::Organization))?;
@@ -199,6 +255,37 @@ pub(crate) fn list(
     let owner = organization.map(|id| blob(id).to_vec());
     let list = List::new(&TABLE.select, Vec::new()).and_some("organization_id =", owner);
     list.page(db, "id", page_of_ids(page), read)
+}
+
+/// The tenant's SIP trunks and accounts.
+pub(crate) fn own(
+    db: &Connection,
+    organization: Option<OrganizationId>,
+    query: &TrunkQuery,
+    page: &Page<ProviderId>,
+) -> Result<Paged<Provider>, StoreError> {
+    let TrunkQuery { kind, account_id } = query;
+    let owner = organization.map(|id| blob(id).to_vec());
+    let list = List::new(&TABLE.select, Vec::new())
+        .and_some("organization_id =", owner)
+        .literally("kind <> 'managed'")
+        .and_some("kind =", kind.map(|kind| kind.as_str().to_owned()))
+        .and_some("account_id =", account_id.clone());
+    list.page(db, "id", page_of_ids(page), read)
+}
+
+/// The tenant's provider of an account.
+pub(crate) fn find_account(
+    db: &Connection,
+    organization: OrganizationId,
+    account: &AccountRef,
+) -> Result<Option<Provider>, StoreError> {
+    let AccountRef { kind, id, region } = account;
+    let sql = format!(
+        "{} AND organization_id = $1 AND kind = $2 AND account_id = $3 AND account_region = $4",
+        TABLE.select
+    );
+    one(db, &sql, params![blob(organization), kind.as_str(), id, region], read)
 }
 
 pub(crate) fn managed_first(

@@ -94,7 +94,7 @@ impl SimCarrier {
     }
 }
 
-async fn wait(time: Duration) {
+pub(super) async fn wait(time: Duration) {
     let end = clock::instant() + time;
     while let Some(left) = end.checked_duration_since(clock::instant()).filter(|left| !left.is_zero()) {
         clock::sleep(left).await;

@@ -95,6 +95,7 @@ fn filtered(list: List, query: &NumberQuery) -> List {
             list.literally(&format!("(n.provider_id IS NULL OR {of_kind} 'managed'))"))
         }
         Some(ProviderKind::SipTrunk) => list.literally(&format!("{of_kind} 'sip_trunk')")),
+        Some(ProviderKind::Twilio) => list.literally(&format!("{of_kind} 'twilio')")),
     }
 }
 

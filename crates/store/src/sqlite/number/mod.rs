@@ -58,8 +58,8 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
     let sip_credentials = Credentials { username: row.get()?, password: Sealed(row.get()?) };
     let (created_at, updated_at) = (row.time()?, row.time()?);
     let (released_at, quarantined_until) = (row.time_of()?, row.time_of()?);
-    let (version, organization_id, id) = (row.uint()?, row.id()?, row.id()?);
     let (rented_until, unpaid) = (row.time_of()?, row.get()?);
+    let (version, organization_id, id) = (row.uint()?, row.id()?, row.id()?);
     Ok(Number {
         id,
         organization_id,
@@ -87,10 +87,10 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
         updated_at,
         released_at,
         quarantined_until,
-        version,
-    })
         rented_until,
         unpaid,
+        version,
+    })
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, number: &Number) -> Result<(), CommitError> {
@@ -148,11 +148,11 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         updated_at,
         released_at,
         quarantined_until,
+        rented_until,
+        unpaid,
         version,
     } = number;
     let Capabilities { voice, sms, fax } = capabilities;
-        rented_until,
-        unpaid,
     let Credentials { username, password: Sealed(password) } = sip_credentials;
     let row = params![
         int(alias),
@@ -183,12 +183,12 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         time(*updated_at),
         time_of(*released_at),
         time_of(*quarantined_until),
+        time_of(*rented_until),
+        unpaid,
         int(*version),
         blob(*organization_id),
         blob(*id)
     ];
-        time_of(*rented_until),
-        unpaid,
     match TABLE.put(tx.db, What::Number, *version, row) {
         Ok(()) => Ok(()),
         Err(Failure::Dangling) => Err(CommitError::Stale(blame(tx.db, number)?)),
@@ -264,7 +264,7 @@ pub(crate) fn get(
 
 pub(super) static SHOWN: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {}, a.name, p.kind, p.label FROM numbers n \
+        "SELECT {}, a.name, p.kind, p.label, p.account FROM numbers n \
          LEFT JOIN agents a ON a.organization_id = n.organization_id AND a.id = n.agent_id \
          LEFT JOIN providers p ON p.id = n.provider_id \
          WHERE n.organization_id = $1 AND n.id = $2",
@@ -284,11 +284,13 @@ pub(crate) fn shown(
         let kind = row.get::<Option<String>>()?;
         let kind = kind.map(|k| ProviderKind::parse(&k).ok_or_else(|| corrupt("a provider's kind", &k)));
         let (kind, label) = (kind.transpose()?, row.get::<Option<String>>()?);
+        let account = row.get::<Option<String>>()?;
+        let account = account.map(|text| super::provider::account_read(&text)).transpose()?.map(|a| a.brief());
         let provider = number.provider_id.zip(kind).zip(label);
         Ok(NumberShown {
             number,
             agent: agent.map(|(name, id)| AgentBrief { id, name }),
-            provider: provider.map(|((id, kind), label)| ProviderBrief { id, kind, label }),
+            provider: provider.map(|((id, kind), label)| ProviderBrief { id, kind, label, account }),
         })
     })
 }
