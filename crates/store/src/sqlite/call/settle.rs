@@ -11,7 +11,6 @@ use domain::ids::EventId;
 use domain::{Bag, Call, Event, Micros, Posting, Timestamp};
 use rusqlite::params;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::super::apply::Tx;
 use super::super::sql::{blob, int, time, write};
