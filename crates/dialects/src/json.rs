@@ -121,10 +121,15 @@ pub(crate) fn boolean(value: Value) -> Option<bool> {
     value.as_bool()
 }
 
-/// A whole number.
+/// The largest whole number up to which a fraction's form holds each one exactly: 2^53.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// A whole number, also written with a fraction of zero: `100.0` is one to JSON Schema and to clients that know no others.
 #[expect(clippy::needless_pass_by_value, reason = "has the signature of a reader of fields")]
+#[expect(clippy::cast_possible_truncation, reason = "it has no fraction and is within what i64 holds")]
 pub(crate) fn whole(value: Value) -> Option<i64> {
-    value.as_i64()
+    let written = || value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= EXACT_MAX);
+    value.as_i64().or_else(|| written().map(|number| number as i64))
 }
 
 /// An object.
@@ -135,4 +140,21 @@ pub(crate) fn object(value: Value) -> Option<Bag> {
 /// A time on its way out: RFC 3339 in UTC with milliseconds, such as `2026-03-01T12:00:00.000Z`.
 pub(crate) fn time(at: domain::Timestamp) -> String {
     format!("{at:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_fraction_of_zero_is_none() {
+        let rows = [(json!(7), Some(7)), (json!(-7.0), Some(-7)), (json!(1e3), Some(1_000)), (json!(0.0), Some(0))];
+        for (value, number) in rows {
+            assert_eq!(whole(value.clone()), number, "{value}");
+        }
+        for value in [json!(0.5), json!(1e300), json!(-1e17), json!("7"), json!(null), json!(true), json!(u64::MAX)] {
+            assert_eq!(whole(value.clone()), None, "{value}");
+        }
+    }
 }

@@ -20,9 +20,8 @@ pub(super) fn word<T>(parse: impl Fn(&str) -> Option<T>) -> impl Fn(Value) -> Op
 }
 
 /// A whole number that is small and not negative.
-#[expect(clippy::needless_pass_by_value, reason = "readers of fields take the value")]
 pub(super) fn small(value: Value) -> Option<u32> {
-    value.as_u64().and_then(|n| u32::try_from(n).ok())
+    crate::json::whole(value).and_then(|n| u32::try_from(n).ok())
 }
 
 /// A list.
