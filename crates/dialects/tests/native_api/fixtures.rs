@@ -54,8 +54,8 @@ pub(crate) fn entry() -> Entry {
     Entry {
         id: 9,
         posting_id: PostingId(uuid(3)),
-        account: Account::Wallet,
         subject: Subject::Rental(NumberId(uuid(7)), 3),
+        account: Account::Wallet,
         amount: Micros(-15_001),
         balance_after: Micros(984_999),
         reason: "call".into(),
@@ -97,6 +97,7 @@ pub(crate) fn provider() -> Provider {
             media_encryption: MediaEncryption::Disabled,
             credentials: None,
         }),
+        ..ProviderPatch::default()
     };
     let (id, kind) = (ProviderId(uuid(5)), ProviderKind::SipTrunk);
     Provider::create(Some(OrganizationId(uuid(1))), id, kind, new, now()).unwrap()
@@ -114,12 +115,12 @@ pub(crate) fn stock() -> Stock {
     Stock::create(StockId(uuid(6)), new, now()).unwrap()
 }
 
-pub(crate) fn number() -> NumberView {
 /// The same, reserved for the organization of the tests' keys.
 pub(crate) fn held_stock() -> Stock {
     stock().hold(OrganizationId(uuid(1)), now()).unwrap()
 }
 
+pub(crate) fn number() -> NumberView {
     let sip_credentials = Credentials { username: "u7".into(), password: Sealed(vec![9; 9]) };
     let birth = Birth { now: now(), id: NumberId(uuid(7)), sip_credentials, environment: Environment::Live };
     let setup = NumberSetup { label: Some("front desk".into()), ..NumberSetup::default() };
@@ -174,7 +175,6 @@ pub(crate) fn call() -> Call {
     }
 }
 
-pub(crate) fn event() -> Event {
 pub(crate) fn webhook() -> Webhook {
     let wanted = vec!["call.completed".to_owned(), "number.purchased".to_owned()];
     let new = WebhookPatch {
@@ -199,6 +199,7 @@ pub(crate) fn delivery() -> Delivery {
     waiting.tried(Answer::Status(500, Some("broken".into())), now())
 }
 
+pub(crate) fn event() -> Event {
     Event {
         id: EventId(uuid(9)),
         organization_id: OrganizationId(uuid(1)),

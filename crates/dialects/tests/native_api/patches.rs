@@ -41,11 +41,15 @@ fn changes() -> Vec<(&'static str, String, Vec<Field>)> {
             vec![
                 ("name", IsRefused, json!("desk")),
                 ("kind", IsRefused, json!("sip")),
+                ("status", IsRefused, json!("inactive")),
+                ("url", Clears, json!("sip:a@b")),
+                ("config", IsRefused, json!({})),
                 ("agent_id", Clears, json!("ada")),
                 ("environment", IsRefused, json!("pre-release")),
                 ("is_default", IsRefused, json!(true)),
                 ("targets", IsRefused, json!([{ "uri": "sip:a@b" }])),
                 ("source_addresses", IsRefused, json!(["192.0.2.1"])),
+                ("allow_transfer", IsRefused, json!(false)),
             ],
         ),
         (

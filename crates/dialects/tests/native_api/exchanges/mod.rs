@@ -112,11 +112,11 @@ fn of_stock() -> Vec<(Ask, View)> {
         (ask("GET /api/v1/stock?country=us&type=local&q=415").by(owner()), View::Stocks(page(stock()))),
         (at("PATCH").json(&json!({ "monthly_cost_cents": 0 })), View::Stock(stock())),
         (at("DELETE"), View::Done),
+        (ask(&format!("POST /api/v1/stock/{STOCK}/hold")).by(owner()), View::Stock(held_stock())),
+        (ask(&format!("DELETE /api/v1/stock/{STOCK}/hold")).by(owner()), View::Done),
     ]
 }
 
-        (ask(&format!("POST /api/v1/stock/{STOCK}/hold")).by(owner()), View::Stock(held_stock())),
-        (ask(&format!("DELETE /api/v1/stock/{STOCK}/hold")).by(owner()), View::Done),
 fn of_numbers() -> Vec<(Ask, View)> {
     let view = || View::Number(Box::new(number()));
     let mut shown = number();
@@ -162,6 +162,7 @@ fn of_records() -> Vec<(Ask, View)> {
             View::Calls(page(call())),
         ),
         (ask(&format!("GET /api/v1/calls/{CALL}")), View::Call(Box::new(call()))),
+        (ask(&format!("POST /api/v1/calls/{CALL}/hangup")), View::Call(Box::new(call()))),
         (ask("GET /api/v1/events?limit=7"), View::Events(page(event()))),
     ]
 }

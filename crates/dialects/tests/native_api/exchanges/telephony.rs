@@ -274,6 +274,12 @@ fn calls_and_events() {
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: "as above"
 
+    POST /api/v1/calls/88888888-8888-8888-8888-888888888888/hangup
+    → CallHangup(CallId(88888888-8888-8888-8888-888888888888))
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
+
     GET /api/v1/events?limit=7
     → EventList(Page { limit: 7, start: First })
     ← 200
