@@ -20,7 +20,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi import checks
-from test_access_matrix import NOBODYS, Owner, collection
+from issuers import SigningKey, claims_of, key_set
+from test_access_matrix import NOBODYS, OPERATORS, PEOPLE, Owner, collection
 
 #: Requests per operation. More for a night: TRUNKLINE_EXAMPLES=200.
 EXAMPLES = int(os.environ.get("TRUNKLINE_EXAMPLES", "12"))
@@ -39,8 +40,15 @@ VENDORS = {
 class Desk:
     """A server, and tenants that have one of everything: a fresh one after each operation that removes."""
 
-    def __init__(self, server):
-        self.server, self.owner, self.count, self.used = server, None, 0, True
+    def __init__(self, folder):
+        self.key = SigningKey("k", "EdDSA")
+        (folder / "keys.json").write_text(key_set(self.key))
+        issuer = {
+            "name": "people", "dialects": ["neo"], "issuer": "https://people.example", "audience": "trunkline", "jwks": "keys.json",
+            "organization_claim": "org", "default_role": "owner",
+        }  # fmt: skip
+        self.server = Server(folder, environment={"TRUNKLINE_ISSUER": json.dumps(issuer)})
+        self.owner, self.count, self.used = None, 0, True
 
     def of(self, operation):
         used, self.used = self.used, operation.method.upper() != "GET"
@@ -51,16 +59,25 @@ class Desk:
                 self.server.stock(country="GB", kind=kind)
         return self.owner
 
-    def headers(self, dialect):
+    def headers(self, dialect, operation):
+        """Whoever may do it: an owner's key, the operator, or, for Neo's keys, a person."""
+        name = operation.definition.raw.get("operationId")
+        if dialect == "native" and name in OPERATORS:
+            return credential(dialect, self.server.admin_key) | {"x-organization-id": self.owner.tenant.id}
+        if (dialect, name) in PEOPLE:
+            claims = claims_of("https://people.example", "trunkline", seconds=3_600) | {"org": self.owner.tenant.id}
+            return credential(dialect, self.key.token(claims))
         version = {"cartesia-version": "2026-03-01"} if dialect == "cartesia" else {}
         return credential(dialect, self.owner.tenant.key(dialect)) | version
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("schemathesis"))
+    desk = Desk(tmp_path_factory.mktemp("schemathesis"))
+    running = desk.server
     try:
-        yield Desk(running.start())
+        running.start()
+        yield desk
         running.assert_up()
     finally:
         code = running.stop() if running.process else None
@@ -86,7 +103,7 @@ def ask(desk, document, dialect, prefix, held, left_out=()):
         operation = result.ok()
         if (operation.method.upper(), operation.path) not in left_out:
             ids = real(operation, desk.of(operation), dialect)
-            known = (ids, desk.headers(dialect))
+            known = (ids, desk.headers(dialect, operation))
             asked += send(operation, desk.server.url + prefix, known, held, faults)
             if held is OURS:
                 asked += send(operation, desk.server.url + prefix, known, BROKEN, faults, GenerationMode.NEGATIVE)

@@ -149,11 +149,14 @@ mod tests {
 
     #[test]
     fn a_fraction_of_zero_is_none() {
-        let rows = [(json!(7), Some(7)), (json!(-7.0), Some(-7)), (json!(1e3), Some(1_000)), (json!(0.0), Some(0))];
+        let rows =
+            [(json!(7), Some(7)), (json!(-7.0), Some(-7)), (json!(1e3), Some(1_000)), (json!(0.0), Some(0))];
         for (value, number) in rows {
             assert_eq!(whole(value.clone()), number, "{value}");
         }
-        for value in [json!(0.5), json!(1e300), json!(-1e17), json!("7"), json!(null), json!(true), json!(u64::MAX)] {
+        for value in
+            [json!(0.5), json!(1e300), json!(-1e17), json!("7"), json!(null), json!(true), json!(u64::MAX)]
+        {
             assert_eq!(whole(value.clone()), None, "{value}");
         }
     }

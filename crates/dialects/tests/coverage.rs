@@ -21,7 +21,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("polyai", "POST /v1/agents/{agentId}/telephony/outbound-calls"),
     ("polyai", "GET /v1/agents/{agentId}/telephony/outbound-calls/{callSid}/status"),
     ("cartesia", "POST /agents/calls"),
-    ("cartesia", "POST /agents/calls/{call_id}/cancel"),
 ];
 
 /// Operations of a dialect that stand in no contract here: ours, or an older spelling.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::agents::{AgentSummaryOut, AgentsOut};
 use super::bodies;
-use super::calls::{CallOut, CallsOut};
+use super::calls::{CallOut, CallsOut, CancelledOut};
 use super::providers::ProviderAccountOut;
 use super::wire::{AgentNumberOut, ErrorOut, NumberBaseOut, NumberOut, PageOut};
 use crate::Endpoint;
@@ -24,6 +24,7 @@ pub(super) fn document(endpoints: &'static [Endpoint]) -> Value {
     for endpoint in endpoints {
         let words = "2026-03-01 (also without the header) or 2026-08-14.";
         let operation = operation(endpoint.verb).header("Cartesia-Version", words).refuses(&REFUSALS);
+        let operation = if endpoint.method == http::Method::GET { operation } else { operation.refuses(&[413]) };
         document = document.operation(endpoint, operation);
     }
     document.build()
@@ -55,7 +56,7 @@ fn number(verb: &str) -> Operation {
             .query("type", "Only of this kind of provider.", kinds)
             .query("q", "Part of the number, the label or the agent's name.", Shape::text())
             .answer(200, "A page; empty at the end.", Shape::of::<PageOut>()),
-        "number_import" => Operation::new("Imports a phone number on a SIP trunk.")
+        "number_import" => Operation::new("Imports a phone number on a SIP trunk, or one of an account at Twilio.")
             .body(bodies::import())
             .answer(201, "The number.", Shape::of::<NumberOut>())
             .refuses(&[402, 409]),
@@ -70,7 +71,7 @@ fn number(verb: &str) -> Operation {
             .body(bodies::number())
             .answer(200, "The number.", Shape::of::<NumberOut>())
             .refuses(&[409]),
-        "number_delete" => Operation::new("Deletes a phone number that has no agent.")
+        "number_delete" => Operation::new("Deletes a phone number that has no agent, or (newer version) one of an account at Twilio.")
             .answer_empty(204, "It is gone.")
             .refuses(&[409]),
         _ => {
@@ -83,22 +84,22 @@ fn number(verb: &str) -> Operation {
 
 fn provider(verb: &str) -> Operation {
     let one = |operation: Operation, status| {
-        operation.answer(status, "The trunk.", Shape::of::<ProviderAccountOut>())
+        operation.answer(status, "The provider.", Shape::of::<ProviderAccountOut>())
     };
     match verb {
-        "provider_list" => Operation::new("Lists SIP trunks.")
+        "provider_list" => Operation::new("Lists SIP trunks and accounts at Twilio.")
             .query("type", "Only of this kind.", Shape::words(&["twilio", "sip_trunk"]))
             .query("account_sid", "Only of this Twilio account.", Shape::text())
             .answer(200, "All of them.", Shape::list_of::<ProviderAccountOut>()),
         "provider_create" => {
-            one(Operation::new("Makes a SIP trunk.").body(bodies::trunk_create()), 201).refuses(&[409])
+            one(Operation::new("Makes a SIP trunk, or links an account at Twilio.").body(bodies::provider_create()), 201).refuses(&[409])
         }
-        "provider_get" => one(Operation::new("Reads a SIP trunk."), 200),
+        "provider_get" => one(Operation::new("Reads a SIP trunk or an account at Twilio."), 200),
         "provider_update" => {
-            let words = "Changes a SIP trunk; what is left out stays.";
-            one(Operation::new(words).body(bodies::trunk_update()), 200).refuses(&[409])
+            let words = "Changes a SIP trunk or the key of an account; what is left out stays.";
+            one(Operation::new(words).body(bodies::provider_update()), 200).refuses(&[409])
         }
-        _ => Operation::new("Deletes a SIP trunk that has no numbers.")
+        _ => Operation::new("Deletes a provider that has no numbers.")
             .answer_empty(204, "It is gone.")
             .refuses(&[409]),
     }
@@ -123,6 +124,9 @@ fn agent_or_call(verb: &str) -> Operation {
             .query("expand", "Has no effect.", Shape::text())
             .answer(200, "A page; empty at the end.", Shape::of::<CallsOut>()),
         "call_get" => call(Operation::new("Reads a call.")),
+        "call_cancel" => Operation::new("Ends a call that rings or is answered, on both sides.")
+            .answer(200, "It is over.", Shape::of::<CancelledOut>())
+            .refuses(&[400, 502]),
         _ => call(Operation::new("Takes what is private out of the record of a call that has ended.")),
     }
 }

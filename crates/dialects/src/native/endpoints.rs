@@ -52,7 +52,7 @@ fn target(at: usize, item: Value) -> Result<Target> {
     };
     let mut small = |name: &str| match fields.remove(name) {
         None | Some(Value::Null) => Ok(MIDDLE),
-        Some(value) => crate::json::whole(value).and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
+        Some(value) => json::whole(value).and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
             bad(format!("`targets[{at}].{name}` must be a whole number from 0 to {}.", u16::MAX))
         }),
     };

@@ -146,6 +146,7 @@ impl Dialect for Neo {
                     "Makes an API key. For owners and admins who have signed in; a key is refused.",
                 )
                 .tag("API keys")
+                .refuses(&[413])
                 .body(Shape::of::<KeyIn>())
                 .answer(
                     201,
@@ -156,6 +157,7 @@ impl Dialect for Neo {
             "key_rotate" => limited(
                 Operation::new("Puts a new key in the place of one, which works 24 hours more.")
                     .tag("API keys")
+                    .refuses(&[413])
                     .answer(200, "The new key; its secret is shown this once.", Shape::of::<KeyCreatedOut>()),
             ),
             _ => Operation::new("This document.").tag("Meta").open().answer(

@@ -1,8 +1,20 @@
 //! PARITY.md is printed from the tables. After a change: `UPDATE_PARITY=1 cargo test -p dialects --test parity`, and commit it.
 
+mod facts;
+mod structure;
+
 use std::fmt::Write as _;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../PARITY.md");
+
+/// Who may ask what needs no right.
+fn without_scope(dialect: &dyn dialects::Dialect, endpoint: &dialects::Endpoint) -> &'static str {
+    let (request_id, headers) = (uuid::Uuid::nil(), http::HeaderMap::new());
+    match dialect.open(endpoint, &dialects::Context { request_id, headers, limits: None }) {
+        Some(_) => "anybody",
+        None => "any key",
+    }
+}
 
 fn printed() -> String {
     let mut page = String::from(
@@ -17,13 +29,24 @@ fn printed() -> String {
         )
         .expect("a String takes any text");
         for endpoint in dialect.endpoints() {
-            let right = endpoint.scope.map_or_else(|| "any key".to_owned(), |scope| format!("`{scope}`"));
+            let right = endpoint
+                .scope
+                .map_or_else(|| without_scope(dialect, endpoint).to_owned(), |scope| format!("`{scope}`"));
             writeln!(page, "| {} | `{}` | {} | {right} |", endpoint.method, endpoint.path, endpoint.verb)
                 .expect("a String takes any text");
         }
         page.push('\n');
         for deviation in dialect.deviations() {
             writeln!(page, "- {deviation}").expect("a String takes any text");
+        }
+        let mut heading =
+            "\nWhere its document differs from the contract, place by place (`*`: any text):\n\n";
+        for listed in structure::listed().iter().filter(|listed| listed.dialect == dialect.name()) {
+            writeln!(page, "{heading}- {}", listed.reason).expect("a String takes any text");
+            heading = "";
+            for line in &listed.differences {
+                writeln!(page, "  - `{line}`").expect("a String takes any text");
+            }
         }
     }
     page
