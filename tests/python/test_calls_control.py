@@ -9,6 +9,7 @@ import re
 import threading
 import time
 
+import contract
 import pytest
 from harness import Server, new_number, ok, wait_for
 from sip import SDP, Agent, Caller, Sipp, token
@@ -211,7 +212,8 @@ def test_cartesia_cancels_calls(carrier, server, caller, answering):
     assert carrier.cartesia.post(f"/agents/calls/{NOBODY}/cancel").status_code == 404
     asking = threading.Thread(target=lambda: bye_at(caller, call))
     asking.start()
-    assert ok(carrier.cartesia.post(path), 200) == {"cancelled": True}
+    answer = carrier.cartesia.post(path)
+    assert contract.check("full/cartesia", "post", "/agents/calls/{call_id}/cancel", answer, 200) == {"cancelled": True}
     asking.join(10)
     answering.wait("BYE")
     shown = ok(carrier.cartesia.get(f"/agents/calls/{record['id']}"), 200)

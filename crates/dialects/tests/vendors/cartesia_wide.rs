@@ -53,8 +53,8 @@ fn requests_become_operations() {
         ),
         (format!("PATCH {number}"), json!({"provider": {"id": PROVIDER}}), "provider_id: Some("),
         (format!("DELETE {number}"), Value::Null, "NumberDeleteUnassigned(Held("),
-        ("GET /agents/phone-numbers/providers".into(), Value::Null, "TrunkList(Page { limit: 1000"),
-        ("GET /agents/phone-numbers/providers?type=twilio".into(), Value::Null, "TrunkList(Page { limit: 0"),
+        ("GET /agents/phone-numbers/providers".into(), Value::Null, "TrunkList(TrunkQuery { kind: None, account_id: None }, Page { limit: 1000"),
+        ("GET /agents/phone-numbers/providers?type=twilio".into(), Value::Null, "TrunkList(TrunkQuery { kind: Some(Twilio)"),
         (format!("GET {trunk}"), Value::Null, "TrunkGet("),
         (
             format!("PATCH {trunk}"),
@@ -82,6 +82,7 @@ fn requests_become_operations() {
         ),
         (format!("GET /agents/calls/{OTHER}"), Value::Null, "AgentCallGet("),
         (format!("DELETE /agents/calls/{OTHER}"), Value::Null, "AgentCallRedact("),
+        (format!("POST /agents/calls/{OTHER}/cancel"), Value::Null, "AgentCallHangup("),
     ];
     for (line, body, wanted) in rows {
         let op = op(&line, &if body.is_null() { json!({}) } else { body });
@@ -94,7 +95,7 @@ fn requests_that_cannot_be_are_refused() {
     let number = format!("PATCH /agents/phone-numbers/{NUMBER}");
     let trunk = |side: Value| json!({"type": "sip_trunk", "label": "t", "inbound": side});
     let twilio =
-        json!({"label": "a", "number": "+14155550100", "provider": {"type": "twilio", "account_sid": "AC1"}});
+        json!({"label": "a", "number": "+14155550100", "provider": {"type": "twilio"}});
     let rows = [
         ("POST /agents/phone-numbers", json!({}), 400),
         ("POST /agents/phone-numbers", twilio, 400),
@@ -104,7 +105,7 @@ fn requests_that_cannot_be_are_refused() {
         (&number, json!({"agent_id": "no id"}), 404),
         (&number, json!({"provider": {"id": "ata_1"}}), 404),
         (CREATE_TRUNK, json!({"type": "twilio"}), 400),
-        (CREATE_TRUNK, trunk(json!({"media_encryption": "required"})), 400),
+        (CREATE_TRUNK, trunk(json!({"media_encryption": "never"})), 400),
         (CREATE_TRUNK, trunk(json!({"allowed_addresses": ["0.0.0.0/0"]})), 400),
         (CREATE_TRUNK, trunk(json!({"credentials": {"username": "u"}})), 400),
         ("PATCH /agents/x", json!({"webhook_id": "w"}), 400),
@@ -151,7 +152,7 @@ fn a_number_is_written_with_its_provider_and_without_it() {
     let mut view = number();
     view.agent = Some(AgentBrief { id: agent(), name: "Ada".into() });
     view.provider =
-        Some(ProviderBrief { id: provider(), kind: ProviderKind::SipTrunk, label: "carrier".into() });
+        Some(ProviderBrief { id: provider(), kind: ProviderKind::SipTrunk, label: "carrier".into(), account: None });
     for (method, path) in [
         ("post", "/agents/phone-numbers"),
         ("get", "/agents/phone-numbers/{id}"),
@@ -180,6 +181,7 @@ fn trunk() -> Provider {
             media_encryption: MediaEncryption::Disabled,
             credentials: None,
         }),
+        ..ProviderPatch::default()
     };
     Provider::create(None, provider(), ProviderKind::SipTrunk, new, now()).unwrap()
 }
@@ -268,7 +270,11 @@ fn of_agent(call: Call, redacted: bool) -> AgentCall {
 fn calls_are_written_with_status_and_reason() {
     let ended = |by| FactKind::Ended(Ended { by, reason: None });
     let failed =
-        |status| FactKind::Unanswered(Unanswered { sip_status: 486, status, reason: "Words.".into() });
+        |status| FactKind::Unanswered(Unanswered { sip_status: 486, status, reason: "Words.".into(), by: None });
+    let words = "Words.".to_owned();
+    let status = CallStatus::Cancelled;
+    let cancelled =
+        FactKind::Unanswered(Unanswered { sip_status: 487, status, reason: words, by: Some(EndedBy::Api) });
     let rows = [
         (ended(EndedBy::Caller), "completed", json!("client_hangup"), Value::Null),
         (ended(EndedBy::Callee), "completed", json!("agent_hangup"), Value::Null),
@@ -278,6 +284,10 @@ fn calls_are_written_with_status_and_reason() {
         (failed(CallStatus::Failed), "failed", json!("dial_failed"), json!("Words.")),
         (failed(CallStatus::Refused), "failed", json!("error"), json!("Words.")),
         (failed(CallStatus::Cancelled), "failed", json!("client_hangup"), json!("Words.")),
+        (ended(EndedBy::Api), "completed", json!("api_cancelled"), Value::Null),
+        (ended(EndedBy::MaxDuration), "completed", json!("max_duration"), Value::Null),
+        (ended(EndedBy::Balance), "completed", json!("error"), Value::Null),
+        (cancelled, "failed", json!("api_cancelled"), json!("Words.")),
         (FactKind::Answered(None), "started", Value::Null, Value::Null),
     ];
     for (end, status, reason, words) in rows {
@@ -293,6 +303,13 @@ fn calls_are_written_with_status_and_reason() {
         let page = held("get", "/agents/calls", page);
         assert_eq!((&page["data"][0], &page["next_page"]), (&shown, &json!(OTHER)));
     }
+}
+
+#[test]
+fn a_cancelled_call_is_said_to_be() {
+    let over = call(FactKind::Ended(Ended { by: EndedBy::Api, reason: None }));
+    let shown = held("post", "/agents/calls/{call_id}/cancel", View::Call(Box::new(over)));
+    assert_eq!(shown, json!({"cancelled": true}));
 }
 
 #[test]

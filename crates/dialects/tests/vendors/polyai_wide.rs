@@ -37,11 +37,13 @@ fn refused(request: &str) -> (u16, String) {
 }
 
 fn connector(bag: Value) -> Endpoint {
-    let Value::Object(fields) = bag else { panic!("an object") };
+    let Value::Object(mut fields) = bag else { panic!("an object") };
+    let keeps = fields.remove("disableHandoff").is_some();
     let organization = OrganizationId::parse(ORGANIZATION).expect("the fixture is well-formed");
     let new = EndpointPatch {
         name: Some("desk".into()),
         agent_id: Patch::Set(agent()),
+        allow_transfer: keeps.then_some(false),
         bags: Bag::from_iter([("polyai".to_owned(), Value::Object(fields))]),
         ..EndpointPatch::default()
     };
@@ -170,7 +172,7 @@ fn connectors_are_asked_for() {
     DELETE /v1/agents/P/telephony/connectors/0190b5b0-0000-7000-8000-000000000003
       Ok(OfAgent(AgentId("P"), EndpointDelete(EndpointId(0190b5b0-0000-7000-8000-000000000003))))
     POST /v1/agents/P/telephony/connectors
-      Ok(EndpointCreate(EndpointPatch { name: Some("desk"), agent_id: Set(AgentId("P")), environment: Some(Live), targets: Some([Target { uri: TargetUri { text: "sip:h", host: "h", transport: Udp }, priority: 1, weight: 1, enabled: true }]), bags: {"polyai": Object {"disableHandoff": Bool(true)}} }))
+      Ok(EndpointCreate(EndpointPatch { name: Some("desk"), agent_id: Set(AgentId("P")), environment: Some(Live), targets: Some([Target { uri: TargetUri { text: "sip:h", host: "h", transport: Udp }, priority: 1, weight: 1, enabled: true }]), allow_transfer: Some(false), bags: {} }))
     "#);
 }
 
