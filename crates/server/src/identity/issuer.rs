@@ -145,12 +145,12 @@ impl Issuer {
 
     async fn text_at(&self, url: reqwest::Url) -> Result<Vec<u8>, String> {
         let exchange = async {
-            let mut response = self.client.get(url).send().await.map_err(|error| told(&error))?;
+            let mut response = self.client.get(url).send().await.map_err(told)?;
             if response.status() != http::StatusCode::OK {
                 return Err(format!("status {}", response.status().as_u16()));
             }
             let mut text = Vec::new();
-            while let Some(part) = response.chunk().await.map_err(|error| told(&error))? {
+            while let Some(part) = response.chunk().await.map_err(told)? {
                 text.extend_from_slice(&part);
                 text = within_size(text)?;
             }
@@ -160,10 +160,11 @@ impl Issuer {
     }
 }
 
-/// An error with its causes: the first alone says only that something failed.
-fn told(error: &reqwest::Error) -> String {
+/// An error with its causes: the first alone says only that something failed. The address is left out: it may hold a secret.
+fn told(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let mut words = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
         words = format!("{words}: {cause}");
         source = cause.source();

@@ -63,8 +63,8 @@ impl Identity {
 
     /// Whether a credential is a token's form, in a dialect that takes tokens.
     pub(crate) fn takes(&self, dialect: &str, credential: &str) -> bool {
-        credential.bytes().filter(|byte| *byte == b'.').count() == 2
-            && self.issuers.iter().any(|issuer| issuer.settings.dialects.contains(&dialect))
+        self.issuers.iter().any(|issuer| issuer.settings.dialects.contains(&dialect))
+            && credential.bytes().filter(|byte| *byte == b'.').count() == 2
     }
 
     /// The caller that a token names. `hash` is the token's; `wanted` the organization that the request names; `is_there` says

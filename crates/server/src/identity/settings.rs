@@ -3,6 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use domain::ids::OrganizationId;
 use domain::key::Role;
+use http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -198,6 +199,13 @@ fn dialects_named(names: &[String]) -> anyhow::Result<Vec<&'static str>> {
     ensure!(!names.is_empty(), "`dialects` must name at least one API");
     let known = |name: &String| {
         let dialect = dialects::by_name(name).with_context(|| format!("`dialects`: {name:?} is none"))?;
+        let bearer =
+            HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer a.b.c"))]);
+        let reads = dialect.credential(&bearer).ok().flatten().is_some_and(|secret| secret == "a.b.c");
+        ensure!(
+            reads,
+            "`dialects`: requests of {name} carry no `Authorization: Bearer`, which a token comes by"
+        );
         Ok(dialect.name())
     };
     names.iter().map(known).collect()
@@ -275,6 +283,7 @@ mod tests {
             ("audience", json!("")),
             ("dialects", json!([])),
             ("dialects", json!(["fax"])),
+            ("dialects", json!(["polyai"])),
             ("algorithms", json!(["HS256"])),
             ("algorithms", json!(["none"])),
             ("algorithms", json!([])),

@@ -83,6 +83,12 @@ pub(super) fn write_down(tx: &mut Tx<'_>, event: &Event) -> Result<(), CommitErr
     Ok(())
 }
 
+/// The same UUID with another time in its first 48 bits (RFC 9562 section 5.7): events are listed by the time of their ids.
+pub(super) fn stamped(id: Uuid, at: Timestamp) -> Uuid {
+    let millis = u128::try_from(at.as_millisecond()).unwrap_or(0) & 0xFFFF_FFFF_FFFF;
+    Uuid::from_u128((id.as_u128() & (u128::MAX >> 48)) | (millis << 80))
+}
+
 pub(crate) fn list(
     db: &Connection,
     organization: OrganizationId,
@@ -91,9 +97,26 @@ pub(crate) fn list(
     let list = List::new(SELECT, Vec::new()).and("organization_id =", blob(organization).to_vec());
     list.page(db, "id", page_of_ids(page), read)
 }
-/// The same UUID with another time in its first 48 bits (RFC 9562 section 5.7): events are listed by the time of their ids.
-pub(super) fn stamped(id: Uuid, at: Timestamp) -> Uuid {
-    let millis = u128::try_from(at.as_millisecond()).unwrap_or(0) & 0xFFFF_FFFF_FFFF;
-    Uuid::from_u128((id.as_u128() & (u128::MAX >> 48)) | (millis << 80))
-}
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_acted_is_read_back_as_written() {
+        let person = |issuer, subject| Actor::Person(Person::new(issuer, subject).unwrap());
+        let id = KeyId::parse("0190b5b0-1111-7222-8333-444455556666").unwrap();
+        for actor in [
+            Actor::Operator,
+            Actor::Service,
+            Actor::Key(id),
+            person("https://issuer.example/auth/v1", "auth0|ada: the first"),
+            person("i", "operator"),
+        ] {
+            assert_eq!(actor_read(&actor_text(&actor)), Some(actor));
+        }
+        for text in ["", "key:7", "person:nobody", "person: ada", "someone"] {
+            assert_eq!(actor_read(text), None, "{text}");
+        }
+    }
+}
