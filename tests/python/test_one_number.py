@@ -96,7 +96,7 @@ class World:
         native, etag = self.native()
         names = (
             "endpoint_id", "agent_id", "environment", "label", "allow_inbound", "allow_outbound", "status", "psa_settings",
-            "agent_settings",
+            "agent_settings", "provider_id",
         )  # fmt: skip
         self.write("native", **{name: native[name] for name in names})
         for name in names:
@@ -127,6 +127,7 @@ def rows(world):
         "endpoint_id": e[agent, environment, rank], "agent_id": (ada, bob)[agent], "environment": environment,
     }  # fmt: skip
     yield "native", {"label": "second"}, {"label": "second"}
+    yield "native", {"provider_id": second}, {"provider_id": second}
     yield "native", {"label": None}, {"label": None}
     yield "cartesia", {"label": "third ☎"}, {"label": "third ☎"}
     yield "native", {"endpoint_id": e[1, "pre-release", "second"]}, at(1, "pre-release", "second")

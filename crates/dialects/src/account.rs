@@ -57,6 +57,14 @@ pub(crate) fn update(body: &mut Body) -> Result<Option<AccountIn>> {
     Ok((account != AccountIn::default()).then_some(account))
 }
 
+/// Refuses what only an account has.
+pub(crate) fn none(body: &mut Body) -> Result<()> {
+    for field in ["account_sid", "api_key_sid", "api_key_secret", "region"] {
+        body.optional(field, "left out: only an account at Twilio has it", |_| None::<()>)?;
+    }
+    Ok(())
+}
+
 /// The account that a request names by its id and, if it is not the default, its region.
 pub(crate) fn named(body: &mut Body) -> Result<AccountRef> {
     let id = body.required("account_sid", ID, id)?;

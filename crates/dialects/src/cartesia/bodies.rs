@@ -2,14 +2,56 @@
 
 use serde_json::{Value, json};
 
+use crate::account::REGIONS;
 use crate::openapi::Shape;
 
 fn label() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": 200 })
 }
 
+fn region() -> Value {
+    json!({ "type": "string", "enum": REGIONS, "default": "us1" })
+}
+
+/// By its id, or an account at Twilio by its own.
 fn provider() -> Value {
-    json!({ "type": "object", "properties": { "id": { "type": "string" } }, "required": ["id"] })
+    let id = json!({ "type": "object", "properties": { "id": { "type": "string" } }, "required": ["id"] });
+    let account = json!({
+        "type": "object",
+        "properties": {
+            "type": { "type": "string", "enum": ["twilio"] }, "account_sid": account_id(), "region": region(),
+        },
+        "required": ["type", "account_sid"],
+    });
+    json!({ "oneOf": [id, account] })
+}
+
+fn account_id() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9]{1,64}$" })
+}
+
+fn account(named: bool, required: &[&str]) -> Shape {
+    let secret = json!({ "type": "string", "minLength": 1, "maxLength": 255, "format": "password", "writeOnly": true });
+    let label = json!({ "type": "string", "minLength": 1, "maxLength": 100 });
+    let mut fields = json!({
+        "type": { "type": "string", "enum": ["twilio"] }, "api_key_sid": account_id(), "api_key_secret": secret,
+        "region": region(), "label": label,
+    });
+    if named {
+        fields["account_sid"] = account_id();
+    } else {
+        fields["region"] = json!({ "type": "string", "enum": REGIONS });
+    }
+    Shape::inline(json!({ "type": "object", "properties": fields, "required": required }))
+}
+
+pub(super) fn provider_create() -> Shape {
+    let required = ["type", "account_sid", "api_key_sid", "api_key_secret"];
+    Shape::one_of([account(true, &required), trunk_create()])
+}
+
+pub(super) fn provider_update() -> Shape {
+    Shape::one_of([account(false, &["type", "api_key_sid", "api_key_secret"]), trunk_update()])
 }
 
 pub(super) fn import() -> Shape {
@@ -44,7 +86,7 @@ fn credentials(required: &[&str], kind: &Value) -> Value {
 
 fn trunk(credentials: &Value, country: &Value, outbound: &[&str], required: &[&str]) -> Shape {
     let texts = |most: u32| json!({ "type": "array", "items": { "type": "string" }, "maxItems": most });
-    let encryption = json!({ "type": "string", "enum": ["disabled", "allowed"] });
+    let encryption = json!({ "type": "string", "enum": ["disabled", "allowed", "required"] });
     Shape::inline(json!({
         "type": "object",
         "properties": {
@@ -72,12 +114,12 @@ fn trunk(credentials: &Value, country: &Value, outbound: &[&str], required: &[&s
     }))
 }
 
-pub(super) fn trunk_create() -> Shape {
+fn trunk_create() -> Shape {
     let credentials = credentials(&["username", "password"], &json!("object"));
     trunk(&credentials, &json!("string"), &["address", "transport"], &["type", "label"])
 }
 
-pub(super) fn trunk_update() -> Shape {
+fn trunk_update() -> Shape {
     let credentials = credentials(&["username"], &json!(["object", "null"]));
     trunk(&credentials, &json!(["string", "null"]), &[], &["type"])
 }

@@ -93,7 +93,7 @@ impl Dialect for Cartesia {
 
     fn deviations(&self) -> &'static [&'static str] {
         &[
-            "Operations: phone numbers, SIP trunks, agents, calls. Not served: Twilio accounts (`type` `twilio` is 400), outbound calls, batches, audio, webhooks, templates, and `/v1/agents`, which is PolyAI's path here.",
+            "Operations: phone numbers, SIP trunks, accounts at Twilio, agents, calls. Not served: outbound calls, batches, audio, webhooks, templates, and `/v1/agents`, which is PolyAI's path here.",
             "`Cartesia-Version`: 2026-03-01 and 2026-08-14; absent reads as 2026-03-01; any other is 404 (decision 4).",
             "A number on a SIP trunk shows `{type: \"sip_trunk\", id, label}` as provider in both versions; the older contract has no such form.",
             "Order: newest first, the same in both directions. A cursor that is no id is 400; both cursors at once are 400; a limit outside 1 to 100 is 400.",
@@ -101,7 +101,11 @@ impl Dialect for Cartesia {
             "409 carries `x-should-retry: false`, so that the vendor's clients do not send it three times.",
             "Import: the trunk must be the organization's own. Where the operator has to agree, the number waits, and calls to it are refused until then.",
             "Provision: the cheapest number of the US on sale, among equals the oldest in stock, paid from the ledger. Slots in use: 402 `quota_exceeded`; balance too low: 402; nothing in stock: 409; identity not verified: 403.",
-            "Delete: a number that has an agent is 400 in both versions; they differ for Twilio's numbers only. A managed number rests before it is sold again.",
+            "Delete: a number that has an agent is 400, but for one of an account at Twilio in 2026-08-14. A managed number rests before it is sold again; one of an account stays there, and letting it go there is tried a few times without anybody waiting.",
+            "Accounts at Twilio: calls come over a SIP trunk that is made in the account and to which its numbers are attached, not over voice webhooks. A key is tried by reading a number of the account, since keys of the standard kind cannot read the account itself.",
+            "`api_key_sid` shows its first and last four characters. `label` of an account is shown in 2026-08-14; without one it is `Twilio` and the account's id. The numbers that a new key does not reach are in `unreachable_numbers`.",
+            "A carrier that cannot be reached is 503 with `Retry-After` while nothing was changed. Once a number is stored it is 400 as the contract says: the number has no agent, PATCH of its agent or provider has it tried again, and so does the service by itself.",
+            "An import with a provider's account needs nobody's consent: being in the account is the proof. A number never moves between a trunk, an account and the stock (400).",
             "A number of the stock cannot move to a trunk (400).",
             "`agent_id` of a number is its agent; the number lands on the agent's default endpoint of its environment. Null takes both away; the agent that it has already changes nothing.",
             "`allowed_numbers` names callers: others, and callers without a number, are refused on calls (`caller_not_allowed`). Entries are E.164.",

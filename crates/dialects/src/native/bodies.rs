@@ -420,6 +420,9 @@ pub(super) struct NumberUpdate {
     endpoint_id: Option<String>,
     /// Who answers them; null clears agent and endpoint.
     agent_id: Option<String>,
+    /// The provider that brings its calls from now on: another of the same kind.
+    #[schema(format = "uuid", required = false)]
+    provider_id: String,
     /// In which environment.
     #[schema(schema_with = words::environment, required = false)]
     environment: String,

@@ -22,7 +22,7 @@ use domain::{Bag, Op};
 const SWITCH: &str = "one of `active`, `inactive`";
 
 /// The number in the path: its id, or the number itself in any form that could be dialled. What is neither names nothing.
-fn number(request: &Request<'_>) -> Result<NumberRef> {
+pub(super) fn number(request: &Request<'_>) -> Result<NumberRef> {
     let text = request.param("number");
     let by_id = NumberId::parse(text).map(NumberRef::Id);
     by_id.or_else(|| E164::dialled(text.trim(), None).map(NumberRef::E164)).ok_or_else(|| {
@@ -126,7 +126,7 @@ pub(super) fn update(request: &Request<'_>) -> Result<Op> {
         })?,
         psa_settings: body.unclearable("psa_settings", "an object", object)?,
         agent_settings: body.unclearable("agent_settings", "an object", object)?,
-        provider_id: None,
+        provider_id: body.unclearable("provider_id", UUID, read::word(ProviderId::parse))?,
     };
     body.close()?;
     Ok(Op::NumberUpdate(number, patch, expect(request)?))
@@ -225,15 +225,15 @@ pub(super) struct NumberOut {
     /// Until when it rests and can be restored.
     #[schema(required = true, format = DateTime)]
     quarantined_until: Option<String>,
-}
-
-impl From<&NumberView> for NumberOut {
-    fn from(view: &NumberView) -> Self {
     /// Until when its rent is paid; null where it costs nothing each month.
     #[schema(required = true, format = DateTime)]
     rented_until: Option<String>,
     /// Whether it is inactive because its rent is unpaid: it is active again once the balance is not below zero.
     unpaid: bool,
+}
+
+impl From<&NumberView> for NumberOut {
+    fn from(view: &NumberView) -> Self {
         // The month's minutes are left out: they change with each call, and an ETag of the number's version would lie.
         let NumberView { number, agent: _, provider: _, minutes_this_month: _, sip } = view;
         let SipAccess { domain, port, username, password: _ } = sip;
@@ -264,13 +264,13 @@ impl From<&NumberView> for NumberOut {
             updated_at,
             released_at,
             quarantined_until,
+            rented_until,
+            unpaid,
             version: _,
         } = number;
         Self {
             id: id.to_string(),
             e164: e164.to_string(),
-            rented_until,
-            unpaid,
             country: country.as_str().to_owned(),
             kind: kind.as_str(),
             status: status.as_str(),
@@ -294,14 +294,14 @@ impl From<&NumberView> for NumberOut {
             updated_at: time(*updated_at),
             released_at: time_or_null(*released_at),
             quarantined_until: time_or_null(*quarantined_until),
+            rented_until: time_or_null(*rented_until),
+            unpaid: *unpaid,
         }
     }
 }
 
 /// How to reach a number by SIP, with its new password.
 #[derive(Serialize, ToSchema)]
-            rented_until: time_or_null(*rented_until),
-            unpaid: *unpaid,
 #[schema(as = SipCredentials)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(super) struct CredentialsOut {

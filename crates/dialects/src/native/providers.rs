@@ -118,7 +118,12 @@ pub(super) fn create(request: &Request<'_>) -> Result<Op> {
     let mut body = json::body(request.body, What::Provider)?.null_is_absent();
     let kind =
         body.required("kind", &one_of(&ProviderKind::NAMES), read::word(ProviderKind::parse))?;
-    let account = if kind == ProviderKind::Twilio { Some(account::create(&mut body)?) } else { None };
+    let account = if kind == ProviderKind::Twilio {
+        Some(account::create(&mut body)?)
+    } else {
+        account::none(&mut body)?;
+        None
+    };
     let new = ProviderIn { account, ..patch(&mut body)? };
     body.close()?;
     if new.label.is_none() {

@@ -59,6 +59,9 @@ fn changes() -> Vec<(&'static str, String, Vec<Field>)> {
                 ("label", IsRefused, json!("carrier")),
                 ("inbound", Clears, json!({ "allowed_addresses": [] })),
                 ("outbound", Clears, json!({ "address": "h" })),
+                ("api_key_sid", IsRefused, json!("SK2")),
+                ("api_key_secret", IsRefused, json!("hush")),
+                ("region", IsRefused, json!("ie1")),
             ],
         ),
         (
@@ -86,6 +89,7 @@ fn changes() -> Vec<(&'static str, String, Vec<Field>)> {
             vec![
                 ("endpoint_id", Clears, uuid),
                 ("agent_id", Clears, json!("ada")),
+                ("provider_id", IsRefused, json!(id(5))),
                 ("environment", IsRefused, json!("sandbox")),
                 ("label", Clears, json!("front")),
                 ("allow_inbound", IsRefused, json!(false)),

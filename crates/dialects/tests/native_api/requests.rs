@@ -41,6 +41,10 @@ fn bodies_that_do_not_fit_are_refused_with_their_field() {
         ),
         refused("POST /api/v1/endpoints", &json!({ "name": "e", "targets": [{ "uri": "http://a" }] })),
         refused("POST /api/v1/providers", &json!({ "kind": "twilio", "label": "p" })),
+        refused(
+            "POST /api/v1/providers",
+            &json!({ "kind": "managed", "label": "p", "region": "us1" }),
+        ),
         refused("POST /api/v1/providers", &json!({ "kind": "pigeon", "label": "p" })),
         refused("POST /api/v1/providers", &json!({ "kind": "managed" })),
         refused("POST /api/v1/providers", &trunk(json!({ "allowed_addresses": ["127.0.0.1/99"] }))),
@@ -80,8 +84,9 @@ fn bodies_that_do_not_fit_are_refused_with_their_field() {
     422 invalid targets: `targets[0].priority` must be a whole number from 0 to 65535.
     422 invalid targets: `targets[0].port` is not a field of a target.
     422 invalid targets: The target's `uri` must begin with sip: or sips:.
-    422 invalid kind: `kind` `twilio` is not supported yet; it must be one of `managed`, `sip_trunk`.
-    422 invalid kind: `kind` must be one of `managed`, `sip_trunk`.
+    422 missing account_sid: `account_sid` is required.
+    422 invalid region: `region` must be left out: only an account at Twilio has it.
+    422 invalid kind: `kind` must be one of `managed`, `sip_trunk`, `twilio`.
     422 missing label: `label` is required.
     422 invalid inbound: `inbound.allowed_addresses` must be a list of IP addresses or ranges, such as `192.0.2.7` or `192.0.2.0/24`.
     422 missing inbound: `inbound.allowed_addresses` is required.

@@ -105,10 +105,9 @@ fn lists_are_read() {
 fn filters_that_nothing_meets_are_no_errors() {
     let nil = "provider_id: Some(ProviderId(00000000-0000-0000-0000-000000000000))";
     for query in [
-        "type=twilio",
         "provider_id=ata_1",
         "agent_id=no%20id",
-        &format!("type=twilio&provider_id={PROVIDER}"),
+        &format!("agent_id=no%20id&provider_id={PROVIDER}"),
     ] {
         let request = format!("GET /agents/phone-numbers?{query}");
         let op = Text(&request).decode(&Cartesia).unwrap();
@@ -155,7 +154,7 @@ fn on_trunk(kind: ProviderKind) -> NumberView {
     view(|view| {
         view.number.agent_id = Some(agent());
         view.agent = Some(AgentBrief { id: agent(), name: "Ada".into() });
-        view.provider = Some(ProviderBrief { id: provider(), kind, label: "carrier".into() });
+        view.provider = Some(ProviderBrief { id: provider(), kind, label: "carrier".into(), account: None });
     })
 }
 

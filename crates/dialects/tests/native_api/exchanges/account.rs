@@ -243,12 +243,14 @@ fn endpoints() {
 fn providers_never_show_a_password() {
     insta::assert_snapshot!(text(of_providers()), @r#"
     POST /api/v1/providers {"inbound":{"allowed_addresses":["127.0.0.1"],"credentials":{"password":"hush","username":"in"}},"kind":"sip_trunk","label":"carrier","outbound":{"address":"sip.example.com:5061","transport":"tls"}}
-    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }) }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep }) })
+    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }) }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep }), account: None })
     ← 201
     etag: "1"
     location: /api/v1/providers/55555555-5555-5555-5555-555555555555
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {
+      "account_sid": null,
+      "api_key_sid": null,
       "created_at": "2026-03-01T12:00:00.250000Z",
       "id": "55555555-5555-5555-5555-555555555555",
       "inbound": {
@@ -256,6 +258,7 @@ fn providers_never_show_a_password() {
           "127.0.0.1"
         ],
         "allowed_numbers": [],
+        "media_encryption": "allowed",
         "username": "in"
       },
       "kind": "sip_trunk",
@@ -263,9 +266,12 @@ fn providers_never_show_a_password() {
       "organization_id": "11111111-1111-1111-1111-111111111111",
       "outbound": {
         "address": "sip.example.com:5061",
+        "destination_country": null,
+        "media_encryption": "disabled",
         "transport": "tls",
         "username": null
       },
+      "region": null,
       "updated_at": "2026-03-01T12:00:00.250000Z"
     }
 
@@ -283,7 +289,7 @@ fn providers_never_show_a_password() {
     application/json: "as above"
 
     PATCH /api/v1/providers/55555555-5555-5555-5555-555555555555 {"inbound":{"allowed_addresses":[],"credentials":null}}
-    → ProviderUpdate(ProviderId(55555555-5555-5555-5555-555555555555), ProviderIn { label: None, inbound: Set(InboundIn { allowed_addresses: Some([]), allowed_numbers: None, media_encryption: None, credentials: Clear }), outbound: Keep }, None)
+    → ProviderUpdate(ProviderId(55555555-5555-5555-5555-555555555555), ProviderIn { label: None, inbound: Set(InboundIn { allowed_addresses: Some([]), allowed_numbers: None, media_encryption: None, credentials: Clear }), outbound: Keep, account: None }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
