@@ -65,38 +65,28 @@ pub(crate) struct Service {
 impl Service {
     /// Starts everything; ready when it returns.
     pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let files = Files::of(&settings.store)
-            .with_context(|| format!("{}: not a file", store_named(&settings.store)))?;
+        let files = Files::of(&settings.store)?;
         // Before anything takes the time.
         let ground = settings.sim.then(|| SimGround::open(|ending| files.beside(ending), settings.sim_seed)).transpose()?;
-        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
-            .install_recorder()
-            .context("metrics can be installed once per process")?;
-        let upkeep = metrics.clone();
-        let health = Arc::new(Health::new(metrics));
+        let (health, upkeep) = health()?;
         let store = Store::open(&settings.store).with_context(|| store_named(&settings.store))?;
         let vault = open_vault(&settings, &files)?;
         let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin)?;
-        let live = Arc::new(Live::with_vault(vault.clone()));
-        live.carriers_from(carrier_sources(&settings), settings.sim);
-        refresh::build(&live, &store)?;
+        let live = live_table(&settings, &vault, &store)?;
         let journal = Arc::new(Journal::open(&files.journal)?);
         let mut meter = Meter::start(store.clone(), Arc::clone(&journal), Arc::clone(&live)).await?;
         let listener =
             TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
+        let http = listener.local_addr()?;
         let parts = EdgeParts { live: Arc::clone(&live), journal, tally: meter.tally() };
         let edge = edge::start(edge_settings(&settings, &vault), parts).await?;
         meter.end_calls(store.clone(), Arc::clone(&live), edge.control());
         let sip = edge.bound().to_vec();
         let public = public_sip(&settings, &sip);
-        let uses = Arc::new(KeyUses::default());
-        let rents = Arc::new(tokio::sync::Notify::new());
+        let (uses, rents) = (Arc::new(KeyUses::default()), Arc::new(tokio::sync::Notify::new()));
         let simulated = Arc::new(SimCarrier::open(files.beside(".sim-carrier"))?);
-        let elsewhere = settings.sim.then(|| listener.local_addr().map(sim::twilio_url)).transpose()?;
-        let twilio_url = settings.twilio_url.clone().or(elsewhere);
-        let accounts = Accounts::new(vault.clone(), sip_url(&settings, &public), twilio_url)?;
-        let carriage =
-            Arc::new(Carriage::new(store.clone(), Arc::clone(&live), Arc::clone(&simulated), accounts));
+        let asked = (Arc::clone(&simulated), accounts(&settings, &vault, &public, http)?);
+        let carriage = Arc::new(Carriage::new(store.clone(), Arc::clone(&live), asked.0, asked.1));
         let network = SimNetwork::new(Arc::clone(&live), sip.clone());
         let network = Arc::new(if ground.is_some() { network.apart().await } else { network });
         let app = Arc::new(App {
@@ -114,37 +104,22 @@ impl Service {
             control: edge.control(),
         });
         let identity = Identity::open(settings.issuers)?;
-        let following: Vec<_> = identity.follow().map(tokio::spawn).collect();
-        let hooks = [tokio::spawn(webhooks::follow(Arc::clone(&app))), tokio::spawn(webhooks::prune(Arc::clone(&app)))];
-        let (sim, deciding) = match ground {
-            Some(ground) => Sim::start(ground, Arc::clone(&app)).await.map(|(sim, task)| (Some(Arc::new(sim)), Some(task)))?,
-            None => (None, None),
-        };
-        let sim_agents = sim.as_ref().map(|sim| sim.agents());
-        let front = Arc::new(Front::new(app, admin_key, identity));
-        let router = http::router(front, Arc::clone(&health), sim);
-        let (stop_http, stopped) = oneshot::channel::<()>();
-        let http = listener.local_addr()?;
-        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(async {
-                // A sender that is dropped means the same as one that speaks: stop.
-                drop(stopped.await);
-            });
-        let http_task = tokio::spawn(serving.into_future());
-        let counting = tokio::spawn(key_uses::follow(Arc::clone(&uses), store.clone()));
         let rental = Rental { store: store.clone(), live: Arc::clone(&live), wake: rents };
         let mut tasks = vec![
-            tokio::spawn(rental.run()),
+            upkeep,
             tokio::spawn(refresh::follow(live, store.clone())),
-            counting,
-            tokio::spawn(metrics_upkeep(upkeep)),
+            tokio::spawn(webhooks::follow(Arc::clone(&app))),
+            tokio::spawn(webhooks::prune(Arc::clone(&app))),
+            tokio::spawn(key_uses::follow(Arc::clone(&uses), store.clone())),
+            tokio::spawn(rental.run()),
+            tokio::spawn(carriage::follow(carriage)),
         ];
-        tasks.extend(following);
-        tasks.push(tokio::spawn(carriage::follow(carriage)));
-        tasks.extend(deciding);
-        tasks.extend(hooks);
+        tasks.extend(identity.follow().map(tokio::spawn));
+        let sim = simulation(ground, &app, &mut tasks).await?;
+        let sim_agents = sim.as_ref().map(|sim| sim.agents());
+        let front = Arc::new(Front::new(app, admin_key, identity));
+        let (stop_http, http_task) = serve_http(listener, http::router(front, Arc::clone(&health), sim));
         health.enter(Phase::Ready);
-        let drain = settings.drain;
         Ok(Self {
             http,
             sip,
@@ -155,7 +130,7 @@ impl Service {
             meter,
             store,
             uses,
-            drain,
+            drain: settings.drain,
             stop_http,
             http_task,
             tasks,
@@ -184,6 +159,55 @@ impl Service {
         Ok(())
     }
 }
+/// What health and metrics answer, and what keeps the metrics small.
+fn health() -> anyhow::Result<(Arc<Health>, JoinHandle<()>)> {
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder();
+    let metrics = metrics.context("metrics can be installed once per process")?;
+    let upkeep = tokio::spawn(metrics_upkeep(metrics.clone()));
+    Ok((Arc::new(Health::new(metrics)), upkeep))
+}
+
+/// The first table that calls are decided on.
+fn live_table(settings: &Settings, vault: &Vault, store: &Store) -> anyhow::Result<Arc<Live>> {
+    let live = Arc::new(Live::with_vault(vault.clone()));
+    live.carriers_from(carrier_sources(settings), settings.sim);
+    refresh::build(&live, store)?;
+    Ok(live)
+}
+
+/// The simulation over the service, where there is to be one.
+async fn simulation(
+    ground: Option<SimGround>,
+    app: &Arc<App>,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> anyhow::Result<Option<Arc<Sim>>> {
+    let Some(ground) = ground else { return Ok(None) };
+    let (sim, following) = Sim::start(ground, Arc::clone(app)).await?;
+    tasks.push(following);
+    Ok(Some(Arc::new(sim)))
+}
+
+/// The way to carriers' APIs; in a simulation the one that is simulated here.
+fn accounts(settings: &Settings, vault: &Vault, public: &PublicSip, http: SocketAddr) -> anyhow::Result<Accounts> {
+    let elsewhere = settings.sim.then(|| sim::twilio_url(http));
+    let twilio_url = settings.twilio_url.clone().or(elsewhere);
+    Accounts::new(vault.clone(), sip_url(settings, public), twilio_url)
+}
+
+/// Serves HTTP until it is told to stop.
+fn serve_http(
+    listener: TcpListener,
+    router: axum::Router,
+) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async {
+            // A sender that is dropped means the same as one that speaks: stop.
+            drop(stopped.await);
+        });
+    (stop, tokio::spawn(serving.into_future()))
+}
+
 
 /// Folds what histograms have recorded. Without it each sample is kept until somebody asks for `/metrics`, who may never come.
 async fn metrics_upkeep(metrics: PrometheusHandle) {
@@ -210,11 +234,11 @@ struct Files {
 }
 
 impl Files {
-    fn of(url: &str) -> Option<Self> {
-        let path = url.strip_prefix("sqlite:")?;
+    fn of(url: &str) -> anyhow::Result<Self> {
+        let path = url.strip_prefix("sqlite:").with_context(|| format!("{}: not a file", store_named(url)))?;
         let store = path.strip_prefix("//").unwrap_or(path).to_owned();
         let beside = |ending: &str| PathBuf::from(format!("{store}{ending}"));
-        Some(Self { key: beside(".key"), admin: beside(".admin"), journal: beside(".journal"), store })
+        Ok(Self { key: beside(".key"), admin: beside(".admin"), journal: beside(".journal"), store })
     }
 
     fn beside(&self, ending: &str) -> PathBuf {

@@ -180,8 +180,8 @@ fn from_file(path: &Path) -> anyhow::Result<ServeArgs> {
 
 /// A simulation is no service: its clock goes where it is told, and its calls and money are nobody's.
 fn check_loopback(http: SocketAddr, sip: &[SipListener]) -> anyhow::Result<()> {
-    let all = sip.iter().map(|l| ("--sip", l.bind)).chain([("--http", http)]);
-    for (flag, address) in all.filter(|(_, address)| !address.ip().is_loopback()) {
+    let mut all = sip.iter().map(|l| ("--sip", l.bind)).chain([("--http", http)]);
+    if let Some((flag, address)) = all.find(|(_, address)| !address.ip().is_loopback()) {
         bail!(
             "{flag} {address}: a simulation listens on loopback only; --sim-exposed allows other addresses"
         );

@@ -17,10 +17,10 @@ pub(super) fn ring(request: &Request<'_>) -> Result<Op> {
         json::text(v).filter(|t| plain(t))
     })?;
     let most = RingIn::SECONDS_MAX;
-    let must = format!("a whole number of seconds, at most {most}");
-    let hold_seconds = body.optional("hold_seconds", &must, |v| read::small(v).filter(|s| *s <= most))?;
+    let within = format!("a whole number of seconds, at most {most}");
+    let hold_seconds = body.optional("hold_seconds", &within, |v| read::small(v).filter(|s| *s <= most))?;
     let ring_seconds =
-        body.optional("ring_seconds", &must, |v| read::small(v).filter(|s| (1..=most).contains(s)))?;
+        body.optional("ring_seconds", &within, |v| read::small(v).filter(|s| (1..=most).contains(s)))?;
     body.close()?;
     Ok(Op::NumberRing(number, RingIn { from, hold_seconds, ring_seconds }))
 }

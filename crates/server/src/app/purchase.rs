@@ -42,7 +42,7 @@ impl App {
         self.stock_tests(ask, None).await?;
         for _ in 0..super::RACES_MAX {
             match self.buy_once(ask, &organization, &purchase).await {
-                Ok(Bought::Whole(view)) => return Ok(view),
+                Ok(Bought::Whole(view)) => return Ok(*view),
                 Ok(Bought::Asked(intent)) => return self.delivered(ask, intent).await,
                 // Its carrier is just taking it back: it can be bought when that is done.
                 Err(error) if error.kind == Kind::Exists && error.what == What::Intent => {
@@ -99,7 +99,7 @@ impl App {
             return self.delivered(ask, begun).await;
         }
         match self.provision(ask, country, setup).await? {
-            Bought::Whole(view) => Ok(view),
+            Bought::Whole(view) => Ok(*view),
             // Not in one's turn any more: a slow carrier holds up nobody else.
             Bought::Asked(intent) => self.delivered(ask, intent).await,
         }
@@ -173,7 +173,7 @@ impl App {
             return Ok(Bought::Asked(id));
         }
         let view = self.number_view(ask, number)?;
-        self.commit(ask, commit, View::Number(Box::new(view))).await.map(Bought::Whole)
+        self.commit(ask, commit, View::Number(Box::new(view))).await.map(|view| Bought::Whole(Box::new(view)))
     }
 
     /// How many numbers there may be afterwards. What is for tests takes no slot and counts as no change.

@@ -26,7 +26,7 @@ impl App {
             to: number.e164.to_string(),
             from: from.unwrap_or_else(|| CALLER.to_owned()),
             hold: seconds(hold_seconds, 1),
-            ring: seconds(ring_seconds, 10),
+            patience: seconds(ring_seconds, 10),
             transport: None,
         };
         let busy = || Error::new(Kind::Limit, What::Call, "Too many simulated calls are up; try again.");

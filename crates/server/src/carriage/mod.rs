@@ -36,7 +36,7 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10);
 /// The longest time between two looks at what is open.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How often what carriers hold is compared with what is held here.
-const RECONCILE_EVERY: Duration = Duration::from_secs(600);
+const RECONCILE_EVERY: Duration = Duration::from_mins(10);
 /// How much open work one look takes up.
 const DUE_MAX: u32 = 256;
 /// How many carriers' answers are waited for at once.

@@ -53,8 +53,7 @@ impl Carriage {
                         return;
                     }
                 }
-                Ok(Told::Ours | Told::NotOurs | Told::Pending) => return,
-                Err(Failure::Unsupported(_)) => return,
+                Ok(Told::Ours | Told::NotOurs | Told::Pending) | Err(Failure::Unsupported(_)) => return,
                 Err(Failure::Refused(cause) | Failure::Unavailable(cause)) => {
                     tracing::warn!(cause, "a carrier's list could not be read");
                     return;

@@ -22,7 +22,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the service
-    Serve(crate::settings::ServeArgs),
+    Serve(Box<crate::settings::ServeArgs>),
     /// Show everything at work: a number bought, bound, seen through four APIs, called, metered
     Demo(demo::DemoArgs),
     /// Answer calls and echo their sound
@@ -44,7 +44,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve(args) => serve::run(args).await,
+            Command::Serve(args) => serve::run(*args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::EchoAgent(args) => echo_agent::run(args).await,
             Command::Call(args) => call::run(args).await,

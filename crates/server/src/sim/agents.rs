@@ -34,9 +34,9 @@ const KNOWN_MAX: usize = 10_000;
 /// The longest wait without anything to do.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest ringing or talking that a user part can ask for.
-const LONGEST: Duration = Duration::from_secs(3_600);
+const LONGEST: Duration = Duration::from_hours(1);
 /// How long nobody answers.
-const NO_ANSWER: Duration = Duration::from_secs(120);
+const NO_ANSWER: Duration = Duration::from_mins(2);
 
 /// How a call is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]

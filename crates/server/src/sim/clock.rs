@@ -10,7 +10,7 @@ use super::write_whole;
 use crate::clock;
 
 /// How far the clock can be moved in all: twenty years, which every period of the rules fits into many times.
-pub(super) const MOVED_MAX: Duration = Duration::from_secs(20 * 365 * 86_400);
+pub(super) const MOVED_MAX: Duration = Duration::from_hours(20 * 365 * 24);
 
 /// How far the clock was moved, and where that is kept.
 pub(super) struct SimClock {
@@ -75,14 +75,14 @@ mod tests {
         let file = folder.join("clock");
         let sim = SimClock::open(&file).unwrap();
         let before = clock::now();
-        let moved = sim.advance(Duration::from_secs(86_400)).unwrap();
+        let moved = sim.advance(Duration::from_hours(24)).unwrap();
         assert!(moved.duration_since(before).as_secs() >= 86_400);
-        let there = sim.advance_to(moved + Duration::from_secs(60)).unwrap();
-        assert!(there >= moved + Duration::from_secs(60));
+        let there = sim.advance_to(moved + Duration::from_mins(1)).unwrap();
+        assert!(there >= moved + Duration::from_mins(1));
         assert_eq!(sim.advance_to(before).unwrap_err().field, Some("now"));
         assert_eq!(sim.advance(MOVED_MAX).unwrap_err().kind, Kind::Conflict);
         assert_eq!(SimClock::open(&file).unwrap().moved(), sim.moved());
-        assert!(sim.moved() > Duration::from_secs(86_400) && sim.moved() <= Duration::from_secs(86_460));
+        assert!(sim.moved() > Duration::from_hours(24) && sim.moved() <= Duration::from_mins(24 * 60 + 1));
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -82,8 +82,13 @@ impl Sim {
             ("POST", ["calls"]) => self.call(Body::read(body)?),
             ("GET", ["calls", id]) => self.call_get(id),
             (_, ["twilio", rest @ ..]) => self.twilio.control(method, rest, body),
-            (_, [] | ["clock" | "carrier" | "stock" | "purchases" | "kyc" | "calls"])
-            | (_, ["purchases", _, "settle"] | ["calls", _]) => {
+            (
+                _,
+                []
+                | ["clock" | "carrier" | "stock" | "purchases" | "kyc" | "calls"]
+                | ["purchases", _, "settle"]
+                | ["calls", _],
+            ) => {
                 Err(Error::new(Kind::MethodNotAllowed, What::Route, "This path does not take that method."))
             }
             _ => Err(Error::new(Kind::NotFound, What::Route, "There is no such path.")),
@@ -227,7 +232,7 @@ impl Sim {
         let to = body.take("to", "a number to dial", dialled)?.ok_or_else(|| Error::missing(What::Request, "to"))?;
         let from = body.take("from", "a number that calls", dialled)?.unwrap_or_else(|| CALLER.to_owned());
         let hold = Duration::from_secs(body.whole("hold_seconds", 0..=CALL_MAX)?.unwrap_or(1));
-        let ring = Duration::from_secs(body.whole("ring_seconds", 1..=CALL_MAX)?.unwrap_or(60));
+        let patience = Duration::from_secs(body.whole("ring_seconds", 1..=CALL_MAX)?.unwrap_or(60));
         let transport = body.take("via", "udp or tcp", |v| match v.as_str()? {
             "udp" => Some(sip::Transport::Udp),
             "tcp" => Some(sip::Transport::Tcp),
@@ -238,7 +243,7 @@ impl Sim {
             return Err(Error::invalid(What::Request, "via", "`via` names a transport that no listener takes."));
         }
         let busy = || Error::new(Kind::Limit, What::Call, "Too many simulated calls are up; try again.");
-        let id = self.app.network.begin(Ring { to, from, hold, ring, transport }).ok_or_else(busy)?;
+        let id = self.app.network.begin(Ring { to, from, hold, patience, transport }).ok_or_else(busy)?;
         Ok(Reply::json(StatusCode::ACCEPTED, &json!({"id": id.to_string()})))
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Ring {
     /// How long to talk.
     pub(crate) hold: Duration,
     /// How long to let it ring.
-    pub(crate) ring: Duration,
+    pub(crate) patience: Duration,
     /// By which kind of listener; none: the first, datagrams before streams.
     pub(crate) transport: Option<Transport>,
 }
@@ -104,7 +104,7 @@ impl SimNetwork {
         let host = if bound.ip().is_unspecified() { near } else { bound.ip() };
         let via = SocketAddr::new(host, bound.port());
         let (number, from, talk) = (ring.to.clone(), ring.from.clone(), Some(ring.hold));
-        let order = CallOrder { number, from, via, transport, talk, ring: ring.ring };
+        let order = CallOrder { number, from, via, transport, talk, ring: ring.patience };
         let opened = |socket| self.live.simulate(socket);
         Box::pin(place_from(order, Some(self.source.unwrap_or(host)), opened, &Notify::new())).await
     }
