@@ -238,13 +238,17 @@ def test_each_month_is_paid_once_over_month_ends_kills_and_downtime(tmp_path):
         server.start()
         move(server, to=month_after(begin, 50) + datetime.timedelta(seconds=1))
         wait_for(lambda: paid_months() == list(range(1, 51)), "fifty months are paid", 15)
-        for _ in range(2):
+        # The clock jumps back by years, and forward again; and once time passes while nobody is there.
+        [clock] = server.folder.glob("t.db*clock*")
+        there = int(clock.read_text())
+        for micros, months in ((there - 900 * DAY * 10**6, 50), (there, 50), (there + 40 * DAY * 10**6, 51)):
             server.kill()
+            clock.write_text(str(micros))
             server.start()
-        assert paid_months() == list(range(1, 51))
-        assert when(tenant.read(number)["rented_until"]) == month_after(begin, 51)
+            wait_for(lambda months=months: paid_months() == list(range(1, months + 1)), f"{months} months are paid", 15)
+        assert when(tenant.read(number)["rented_until"]) == month_after(begin, 52)
         # Below zero: it is still held, and nothing more is sold to it.
-        assert tenant.balance() == 1_000 - 300 - 50 * 200
+        assert tenant.balance() == 1_000 - 300 - 51 * 200
         refused = tenant.native.post("/api/v1/numbers", json={"stock_id": server.stock(setup=0, monthly=1)["id"]})
         assert refused.status_code == 402
         assert tenant.read(number)["status"] == "active"
@@ -252,12 +256,12 @@ def test_each_month_is_paid_once_over_month_ends_kills_and_downtime(tmp_path):
         release(tenant, number)
         ok(restore(tenant, number), 200)
         release(tenant, number)
-        move(server, to=month_after(begin, 52) + datetime.timedelta(days=3))
+        move(server, to=month_after(begin, 53) + datetime.timedelta(days=3))
         assert restore(tenant, number).status_code == 402, "the wallet does not cover the month"
         tenant.credit(20_000)
         back = ok(restore(tenant, number), 200)
-        assert when(back["rented_until"]) == month_after(begin, 53)
-        wait_for(lambda: paid_months() == [*range(1, 51), 52], "month 51 was nobody's", 1)
+        assert when(back["rented_until"]) == month_after(begin, 54)
+        wait_for(lambda: paid_months() == [*range(1, 52), 53], "month 52 was nobody's", 1)
         assert server.stop() == 0
     finally:
         if server.process.poll() is None:
@@ -292,6 +296,12 @@ def test_an_unpaid_number_is_off_until_it_is_paid(simulated):
     wait_for(lambda: not tenant.read(number)["unpaid"], "the number is on again", 15)
     assert tenant.read(number)["status"] == "active"
     assert [len(events(tenant, name)) for name in ("number.suspended", "number.resumed")] == [1, 1]
+    # The operator's word counts as well: a number is on again when it need not be off.
+    move(simulated, to=month_after(when(number["created_at"]), 2) + datetime.timedelta(seconds=1))
+    wait_for(lambda: tenant.read(number)["unpaid"], "the number is off once more", 15)
+    tenant.settings(rental_unpaid="keep")
+    wait_for(lambda: tenant.read(number)["status"] == "active", "the number is on, though unpaid", 15)
+    assert tenant.balance() < 0
     wrong = simulated.admin.patch(f"/api/v1/organizations/{tenant.id}", json={"settings": {"rental_unpaid": "maybe"}})
     assert wrong.status_code == 422 and "rental_unpaid" in wrong.json()["detail"]
 
@@ -394,6 +404,9 @@ def test_so_many_numbers_in_thirty_days_and_no_more(simulated):
         assert refused.status_code == 429, (who, refused.text)
         wait = int(refused.headers["retry-after"])
         assert 20 * DAY - 600 <= wait <= 20 * DAY, (who, wait)
+    poly = f"/v1/agents/{tenant.agent()['id']}/telephony/phone-numbers"
+    refused = tenant.polyai.post(poly, json={"phoneNumbers": [new_number()]})
+    assert refused.status_code == 429 and "error_code" in refused.json(), refused.text
     many = {"provider_id": trunk["id"], "numbers": [new_number()]}
     assert tenant.native.post("/api/v1/numbers/import", json=many).status_code == 429
     move(simulated, days=20)
@@ -444,6 +457,70 @@ def test_a_number_comes_from_another_carrier_when_the_operator_says_so(server):
         assert release(tenant, other)["status"] == "deleted"
         assert restore(tenant, other).status_code == 404
     assert tenant.native.post("/api/v1/numbers", json={"stock_id": server.stock()["id"], "port_in": True}).status_code == 422
+
+
+# What an operation makes of a number in a state: the state after it, or the status of the refusal.
+TABLE = {
+    "pending": {"activate": 409, "operator": "active", "deactivate": 409, "release": "released", "delete": None, "restore": 409, "port_out": 409},
+    "port_in": {"activate": 409, "operator": "active", "deactivate": 409, "release": "deleted", "delete": None, "restore": 409, "port_out": 409},
+    "active": {"activate": "active", "operator": "active", "deactivate": "inactive", "release": "released", "delete": None, "restore": 409, "port_out": "port_out"},
+    "inactive": {"activate": "active", "operator": "active", "deactivate": "inactive", "release": "released", "delete": None, "restore": 409, "port_out": 409},
+    "port_out": {"activate": "active", "operator": "active", "deactivate": 409, "release": 409, "delete": None, "restore": 409, "port_out": 409},
+    "released": {"activate": 409, "operator": 409, "deactivate": 409, "release": 409, "delete": None, "restore": "pending", "port_out": 409},
+    "deleted": {"activate": 404, "operator": 404, "deactivate": 404, "release": 404, "delete": 404, "restore": 404, "port_out": 404},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("state", TABLE)
+def test_each_operation_in_each_state_does_what_the_table_says(server, state):
+    tenant = server.tenant(f"in {state}")
+    tenant.settings(imports="operator")
+    trunk = tenant.trunk(f"127.0.1.{list(TABLE).index(state) + 1}")
+
+    def brought(**fields):
+        body = {"e164": new_number(), "provider_id": trunk["id"]} | fields
+        return ok(tenant.native.post("/api/v1/numbers", json=body), 201)
+
+    def at(number, rest=""):
+        return f"/api/v1/numbers/{number['id']}{rest}"
+
+    def number_in(state):
+        if state in ("pending", "port_in"):
+            return brought(port_in=state == "port_in")
+        number = tenant.patch(brought(), status="active")
+        match state:
+            case "active":
+                return number
+            case "inactive":
+                return tenant.patch(number, status="inactive")
+            case "port_out":
+                return ok(tenant.native.post(at(number, "/port-out")), 200)
+            case "released":
+                return release(tenant, number)
+            case "deleted":
+                ok(tenant.native.delete(at(number), params={"permanent": "true"}), 204)
+                return number | {"status": "deleted"}
+
+    operations = {
+        "activate": lambda n: tenant.native.patch(at(n), json={"status": "active"}),
+        "operator": lambda n: tenant.admin.patch(at(n), json={"status": "active"}),
+        "deactivate": lambda n: tenant.native.patch(at(n), json={"status": "inactive"}),
+        "release": lambda n: tenant.native.delete(at(n)),
+        "delete": lambda n: tenant.native.delete(at(n), params={"permanent": "true"}),
+        "restore": lambda n: tenant.native.post(at(n, "/restore")),
+        "port_out": lambda n: tenant.native.post(at(n, "/port-out")),
+    }
+    for name, expected in TABLE[state].items():
+        number = number_in(state)
+        assert number["status"] == state
+        answer = operations[name](number)
+        if isinstance(expected, int):
+            assert answer.status_code == expected, (state, name, answer.text)
+        elif expected is None:
+            ok(answer, 204)
+            assert tenant.native.get(at(number)).status_code == 404
+        else:
+            assert ok(answer, 200)["status"] == expected, (state, name)
 
 
 def test_a_number_that_has_left_is_not_sold_again(simulated):

@@ -330,10 +330,8 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
         CallerShown::Anyone => true,
         CallerShown::Number(caller) => table.admits(trunk.id, caller),
     };
-    let (pending, why_pending) = match number.status {
-        Status::PortIn => (true, Refusal::PortIn),
-        status => (status == Status::Pending, Refusal::Pending),
-    };
+    let pending = matches!(number.status, Status::Pending | Status::PortIn);
+    let why_pending = if number.status == Status::PortIn { Refusal::PortIn } else { Refusal::Pending };
     let why_inactive = if number.unpaid { Refusal::Unpaid } else { Refusal::Inactive };
     let active = matches!(number.status, Status::Active | Status::PortOut);
     let organization = table.organization(number.organization_id);

@@ -93,7 +93,12 @@ impl Subject {
     }
 
     /// From its parts as stored.
-    pub fn of(kind: &str, number: Option<NumberId>, call: Option<CallId>, period: Option<u32>) -> Option<Self> {
+    pub fn of(
+        kind: &str,
+        number: Option<NumberId>,
+        call: Option<CallId>,
+        period: Option<u32>,
+    ) -> Option<Self> {
         let [funding, purchase, rental, refund, a_call] = Self::KINDS;
         match kind {
             kind if kind == funding => Some(Self::Funding),

@@ -68,7 +68,10 @@ fn what_is_posted_once_has_an_id_of_its_own() {
         ids.extend((0..12).map(|period| Posting::rental(&number, period, at).id));
     }
     assert_eq!(ids.len(), 19 * 15);
-    assert_eq!(Posting::rental(&number(1, 1, 1), 2, at).id, PostingId::of_rental(NumberId(Uuid::from_u128(1)), 2));
+    assert_eq!(
+        Posting::rental(&number(1, 1, 1), 2, at).id,
+        PostingId::of_rental(NumberId(Uuid::from_u128(1)), 2)
+    );
 }
 
 #[test]

@@ -72,6 +72,63 @@ fn a_number_moves_between_trunks_and_never_off_the_stock() {
     assert_eq!(assigned.check_unassigned().unwrap_err().kind, Kind::Conflict);
 }
 
+/// What is done to a number agrees with the table, for each state and each step: what is not there is refused.
+#[test]
+fn each_operation_in_each_state_does_what_the_table_says() {
+    let (settings, now) = (Settings::read(&Bag::new()).unwrap(), Timestamp::UNIX_EPOCH);
+    let buy = (NumberSetup::default(), Wiring::default());
+    let (bought, _) =
+        Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+    let own = Number { stock_id: None, rented_until: None, ..bought.clone() };
+    let switched = |number: &Number, switch| {
+        let patch = NumberPatch { status: Some(switch), ..NumberPatch::default() };
+        number.update(patch, Wiring::default(), Trust::Operator, now)
+    };
+    let do_it = |number: &Number, step| match step {
+        Step::Activate => switched(number, Switch::Active),
+        Step::Deactivate => switched(number, Switch::Inactive),
+        Step::Release => number.release(&settings, now),
+        Step::Restore => number.restore(None, Trust::Trusted, now).map(|(number, _)| number),
+        Step::Reclaim => number.restore(None, Trust::Untrusted, now).map(|(number, _)| number),
+        Step::Delete => number.delete(&settings, now),
+        Step::PortIn => number.clone().port_in(),
+        Step::PortOut => number.port_out(now),
+    };
+    let steps = [
+        Step::Activate,
+        Step::Deactivate,
+        Step::Release,
+        Step::Restore,
+        Step::Reclaim,
+        Step::Delete,
+        Step::PortIn,
+        Step::PortOut,
+    ];
+    let mut seen = 0;
+    for (status, name) in Status::NAMES {
+        for step in steps {
+            let number = Number { status, quarantined_until: Some(Timestamp::MAX), ..own.clone() };
+            let to =
+                TRANSITIONS.iter().find(|(from, by, _)| (*from, *by) == (status, step)).map(|(.., to)| *to);
+            match (do_it(&number, step), to) {
+                (Ok(next), Some(to)) => {
+                    assert_eq!(next.status, to, "{name} {step:?}");
+                    seen += 1;
+                }
+                (Err(error), None) => {
+                    assert_eq!(
+                        (error.kind, error.field),
+                        (Kind::Conflict, Some("status")),
+                        "{name} {step:?}"
+                    );
+                }
+                (outcome, to) => panic!("{name} {step:?}: {outcome:?}, the table says {to:?}"),
+            }
+        }
+    }
+    assert_eq!(seen, TRANSITIONS.len());
+}
+
 /// On its way in, a number waits for the operator alone; on its way out it is there until it is deleted, and then for good.
 #[test]
 fn ports_begin_and_end_as_the_table_says() {
@@ -101,7 +158,11 @@ fn ports_begin_and_end_as_the_table_says() {
     assert_eq!(off.port_out(now).unwrap_err().kind, Kind::Conflict, "it would take calls again");
     let going = active.port_out(now).unwrap();
     assert_eq!(going.status, Status::PortOut);
-    assert_eq!(switched(&going, Switch::Active, Trust::Untrusted).unwrap().status, Status::Active, "called back");
+    assert_eq!(
+        switched(&going, Switch::Active, Trust::Untrusted).unwrap().status,
+        Status::Active,
+        "called back"
+    );
     assert!(going.release(&settings, now).is_err());
     let gone = going.delete(&settings, now).unwrap();
     assert!(going.is_ported_away(&gone) && !active.is_ported_away(&active.delete(&settings, now).unwrap()));
@@ -144,7 +205,8 @@ fn an_import_is_not_used_without_consent() {
 fn what_is_off_for_want_of_money_comes_on_by_money_alone() {
     let (settings, now) = (Settings::read(&Bag::new()).unwrap(), Timestamp::UNIX_EPOCH);
     let buy = (NumberSetup::default(), Wiring::default());
-    let (bought, _) = Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+    let (bought, _) =
+        Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
     let active = bought.activate().unwrap();
     let off = active.suspend(now).unwrap();
     assert_eq!((off.status, off.unpaid, off.version), (Status::Inactive, true, active.version + 1));

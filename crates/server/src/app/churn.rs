@@ -14,7 +14,12 @@ const DAYS: i64 = 30;
 impl App {
     /// What must hold once so many more numbers are there, where there is a cap; the error that says when to come again, where
     /// it is known already that it will not.
-    pub(super) fn churn(&self, ask: Ask<'_>, organization: &Organization, more: u64) -> Result<Option<Guard>> {
+    pub(super) fn churn(
+        &self,
+        ask: Ask<'_>,
+        organization: &Organization,
+        more: u64,
+    ) -> Result<Option<Guard>> {
         let Some(max) = Settings::read(&organization.settings)?.number_churn_max else { return Ok(None) };
         let since = ask.now.checked_sub(window()).unwrap_or(Timestamp::MIN);
         let most = u64::from(max);
@@ -37,7 +42,8 @@ fn window() -> SignedDuration {
 
 /// The refusal. Without a time where none would help, or where it was a race that was lost: then the next try knows it.
 pub(super) fn refused(max: u32, wait: Option<Duration>) -> Error {
-    let words = format!("At most {max} numbers can be bought or brought in within {DAYS} days; try again later.");
+    let words =
+        format!("At most {max} numbers can be bought or brought in within {DAYS} days; try again later.");
     let error = Error::new(Kind::Limit, What::Number, words);
     match wait {
         Some(wait) => error.after(wait),

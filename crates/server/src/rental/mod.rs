@@ -92,8 +92,12 @@ impl Rental {
         while let Some(done) = tasks.join_next().await {
             match done {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(error = %error, "a rent could not be charged; it is tried again"),
-                Err(error) => tracing::error!(error = %error, "a rent could not be charged; it is tried again"),
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %error, "a rent could not be charged; it is tried again")
+                }
+                Err(error) => {
+                    tracing::error!(error = %error, "a rent could not be charged; it is tried again")
+                }
             }
         }
     }
@@ -105,7 +109,8 @@ impl Rental {
             if postings.is_empty() {
                 return Ok(());
             }
-            let commit = self.charged(&paid, postings, now, matches!(refused, Some(CommitError::Guard(_))))?;
+            let commit =
+                self.charged(&paid, postings, now, matches!(refused, Some(CommitError::Guard(_))))?;
             match self.store.commit(commit).await {
                 Ok(_) => {
                     self.live.nudge();

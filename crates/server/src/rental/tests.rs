@@ -62,7 +62,8 @@ impl Place {
 
     async fn fund(&self, id: OrganizationId, cents: i64) {
         let amount = Micros::from_cents(cents).unwrap();
-        let posting = Posting::funding(PostingId(clock::id()), id, amount, "cash".to_owned(), Timestamp::UNIX_EPOCH);
+        let posting =
+            Posting::funding(PostingId(clock::id()), id, amount, "cash".to_owned(), Timestamp::UNIX_EPOCH);
         self.commit(vec![Change::Posting(posting)]).await;
     }
 
@@ -175,7 +176,11 @@ async fn months_of_downtime_are_posted_once_each_whatever_comes_after() {
     two.unwrap();
     let all: Vec<u32> = (1..=36).collect();
     assert_eq!(place.charged(owner), BTreeMap::from([(number.id, all.clone()), (other.id, all.clone())]));
-    assert_eq!(place.store().balance(owner).unwrap(), Micros::from_cents(10 - 2 * (3 + 36 * 2)).unwrap(), "below zero");
+    assert_eq!(
+        place.store().balance(owner).unwrap(),
+        Micros::from_cents(10 - 2 * (3 + 36 * 2)).unwrap(),
+        "below zero"
+    );
     // The clock jumps back, and the process is another one.
     place.restart();
     for time in [begin, later, period_start(begin, 20).unwrap()] {
@@ -206,8 +211,10 @@ async fn more_numbers_than_are_charged_at_once() {
 #[tokio::test]
 async fn an_unpaid_number_is_off_until_it_is_paid_where_the_operator_says_so() {
     let mut place = Place::new();
-    let (strict, kept) =
-        (place.organization(json!({ "rental_unpaid": "deactivate" })).await, place.organization(json!({})).await);
+    let (strict, kept) = (
+        place.organization(json!({ "rental_unpaid": "deactivate" })).await,
+        place.organization(json!({})).await,
+    );
     let begin = at("2027-05-01T00:00:00Z");
     place.fund(strict, 3 + 3 + 2).await;
     place.fund(kept, 3).await;

@@ -25,7 +25,8 @@ fn read(mut row: Columns<'_, '_>) -> Result<Entry, StoreError> {
     let (amount, balance_after) = (row.micros()?, row.micros()?);
     let kind: String = row.get()?;
     let (number, call, period) = (row.id_of()?, row.id_of()?, row.get()?);
-    let subject = Subject::of(&kind, number, call, period).ok_or_else(|| corrupt("a posting's kind", &kind))?;
+    let subject =
+        Subject::of(&kind, number, call, period).ok_or_else(|| corrupt("a posting's kind", &kind))?;
     let (reason, at) = (row.get()?, row.time()?);
     Ok(Entry { id, posting_id, subject, account, amount, balance_after, reason, at })
 }
@@ -37,7 +38,17 @@ pub(super) fn post(tx: &mut Tx<'_>, posting: &Posting) -> Result<(), CommitError
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     let Posting { id, organization_id: _, subject, reason, at, .. } = posting;
     let (number, call) = (blob_of(subject.number()), blob_of(subject.call()));
-    let row = params![owner, blob(*id), reason, time(*at), int(first), subject.kind(), number, call, subject.period()];
+    let row = params![
+        owner,
+        blob(*id),
+        reason,
+        time(*at),
+        int(first),
+        subject.kind(),
+        number,
+        call,
+        subject.period()
+    ];
     write(tx.db, sql, row).map_err(|f| f.about(What::Ledger, What::Organization))?;
     for (n, (account, amount)) in posting.entries().iter().enumerate() {
         let id = if n == 0 { first } else { tx.counters.next_entry() };
@@ -59,10 +70,15 @@ pub(super) fn post(tx: &mut Tx<'_>, posting: &Posting) -> Result<(), CommitError
 
 /// Writes the event `balance.low` where a posting takes the wallet from at or above the organization's threshold to below it: in
 /// the posting's transaction, so that each crossing is told once, whoever posts.
-fn tell_low(tx: &mut Tx<'_>, posting: &Posting, (before, after): (Micros, Micros)) -> Result<(), CommitError> {
+fn tell_low(
+    tx: &mut Tx<'_>,
+    posting: &Posting,
+    (before, after): (Micros, Micros),
+) -> Result<(), CommitError> {
     let Some(organization) = organization::get(tx.db, posting.organization_id)? else { return Ok(()) };
     // Settings were read before they were stored; ones that cannot be read set no threshold.
-    let threshold = Settings::read(&organization.settings).ok().and_then(|settings| settings.balance_low_cents);
+    let threshold =
+        Settings::read(&organization.settings).ok().and_then(|settings| settings.balance_low_cents);
     let Some((cents, limit)) = threshold.and_then(|cents| Some((cents, Micros::from_cents(cents)?))) else {
         return Ok(());
     };

@@ -1,7 +1,7 @@
 //! Many at once, and the ledger.
 
-use domain::change::Guard;
 use domain::call::{Ended, EndedBy, FactKind, Moment};
+use domain::change::Guard;
 use domain::ids::{CallId, OrganizationId, PostingId};
 use domain::ledger::{Account, Subject};
 use domain::{Call, Change, Commit, Fact, Generation, Micros, Page, Posting, Start, What};
@@ -147,15 +147,12 @@ async fn the_doctor_finds_planted_faults() {
         ("UPDATE numbers SET rented_until = NULL", "until which it is paid"),
         ("UPDATE numbers SET unpaid = 1", "unpaid and not inactive"),
         ("UPDATE stock SET hold_by = number_id, hold_until = 1", "sold stock is reserved"),
+        ("UPDATE postings SET kind = 'rental', period = 0 WHERE kind = 'purchase'", "not the monthly price"),
+        ("UPDATE postings SET kind = 'rental', period = 1 WHERE kind = 'purchase'", "behind the one"),
         (
-            "UPDATE postings SET kind = 'rental', period = 0 WHERE kind = 'purchase'",
-            "not the monthly price",
+            "UPDATE entries SET amount = 1 WHERE posting_id IN (SELECT id FROM postings WHERE kind = 'purchase')",
+            "given back",
         ),
-        (
-            "UPDATE postings SET kind = 'rental', period = 1 WHERE kind = 'purchase'",
-            "behind the one",
-        ),
-        ("UPDATE entries SET amount = 1 WHERE posting_id IN (SELECT id FROM postings WHERE kind = 'purchase')", "given back"),
     ];
     let db = rusqlite::Connection::open(world.store.path().unwrap()).unwrap();
     for (sql, words) in faults {

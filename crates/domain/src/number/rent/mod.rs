@@ -96,14 +96,16 @@ impl Number {
         if !(early && first && delivered) {
             return None;
         }
-        let reason = format!("number {} released within {} hours of its purchase", self.e164, settings.refund_hours);
+        let reason =
+            format!("number {} released within {} hours of its purchase", self.e164, settings.refund_hours);
         let posting = Posting::refund(self, self.monthly_cost, reason, now);
         Some((Self { rented_until: Some(self.created_at), ..self.clone() }, posting))
     }
 
     /// Switched off because its rent is not paid; none where it is not on. The holder's own switch does not undo it.
     pub fn suspend(&self, now: Timestamp) -> Option<Self> {
-        let status = (self.status == Status::Active).then(|| self.status.after(Step::Deactivate).ok()).flatten()?;
+        let status =
+            (self.status == Status::Active).then(|| self.status.after(Step::Deactivate).ok()).flatten()?;
         Some(Self { status, unpaid: true, ..self.clone() }.changed_from(self, now))
     }
 

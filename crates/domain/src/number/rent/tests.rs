@@ -14,7 +14,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn settings(values: serde_json::Value) -> Settings {
+fn settings(values: &serde_json::Value) -> Settings {
     let bag: Bag = values.as_object().cloned().unwrap();
     Settings::read(&bag).unwrap()
 }
@@ -88,7 +88,7 @@ fn a_clock_at_the_end_of_time_charges_a_bounded_number() {
 
 #[test]
 fn a_refund_is_for_the_first_days_and_is_paid_back_by_who_takes_the_number_back() {
-    let (rule, now) = (settings(serde_json::json!({ "refund_hours": 48 })), at("2027-01-31T00:00:00Z"));
+    let (rule, now) = (settings(&serde_json::json!({ "refund_hours": 48 })), at("2027-01-31T00:00:00Z"));
     let number = bought(now, 200);
     let given = |hours: i64| {
         let later = now + jiff::SignedDuration::from_hours(hours);
@@ -96,7 +96,11 @@ fn a_refund_is_for_the_first_days_and_is_paid_back_by_who_takes_the_number_back(
     };
     let (released, later) = given(47);
     let (refunded, posting) = released.refund(&number, &rule, later).unwrap();
-    assert_eq!(posting.entries()[0], (crate::ledger::Account::Wallet, number.monthly_cost), "not the setup price");
+    assert_eq!(
+        posting.entries()[0],
+        (crate::ledger::Account::Wallet, number.monthly_cost),
+        "not the setup price"
+    );
     assert_eq!(posting.id, PostingId::of_refund(number.id));
     let (back, rent) = refunded.restore(None, Trust::Trusted, later).unwrap();
     assert_eq!(rent.as_ref().and_then(|rent| rent.subject.period()), Some(0), "the month is paid again");
@@ -106,7 +110,7 @@ fn a_refund_is_for_the_first_days_and_is_paid_back_by_who_takes_the_number_back(
 
     let (late, later) = given(48);
     assert_eq!(late.refund(&number, &rule, later), None);
-    let off = settings(serde_json::json!({}));
+    let off = settings(&serde_json::json!({}));
     assert_eq!(released.refund(&number, &off, now), None);
     let pending = Number { status: Status::Pending, ..number.clone() };
     assert_eq!(released.refund(&pending, &rule, now), None);
@@ -163,7 +167,7 @@ fn birthdays() -> impl Strategy<Value = (i32, i32, i32, i64)> {
 
 /// Lives a life; gives the periods charged, in order, with no period twice.
 fn live((year, month, day, second): (i32, i32, i32, i64), deeds: &[(Deed, i64)]) -> Vec<u32> {
-    let rule = settings(serde_json::json!({ "quarantine_days": 3_650 }));
+    let rule = settings(&serde_json::json!({ "quarantine_days": 3_650 }));
     let origin = at("2024-01-01T00:00:00Z");
     let mut now = origin + jiff::SignedDuration::from_secs(second_of(year, month, day) + second);
     let mut number = bought(now, 200);

@@ -189,11 +189,14 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         blob(*organization_id),
         blob(*id)
     ];
-    match TABLE.put(tx.db, What::Number, *version, row) {
-        Ok(()) => Ok(()),
-        Err(Failure::Dangling) => Err(CommitError::Stale(blame(tx.db, number)?)),
-        Err(failure) => Err(failure.about(What::Number, What::Organization)),
-    }
+    TABLE.put(tx.db, What::Number, *version, row).or_else(|failure| refused(tx.db, number, failure))
+}
+
+fn refused(db: &Connection, number: &Number, failure: Failure) -> Result<(), CommitError> {
+    Err(match failure {
+        Failure::Dangling => CommitError::Stale(blame(db, number)?),
+        failure @ (Failure::Taken | Failure::Commit(_)) => failure.about(What::Number, What::Organization),
+    })
 }
 
 /// Which of the things that a number refers to is not there.
