@@ -11,8 +11,8 @@ from harness import free_port
 
 
 class Receiver:
-    """`answer` is a status, or a function from the count of requests so far (from 1) to a status, a pair of a status and
-    headers, or None for no answer at all."""
+    """`answer` is a status, or a function from the count of requests so far (from 1) to a status, a pair of a status and headers,
+    those and a text, or None for no answer at all."""
 
     def __init__(self, answer=200, port=None):
         self.port, self.answer, self.news = port or free_port(), answer, threading.Condition()
@@ -67,8 +67,8 @@ class Receiver:
             self._stopping.wait(30)
             handler.close_connection = True
             return
-        status, headers = answer if isinstance(answer, tuple) else (answer, {})
-        text = b"" if status < 400 else b"the receiver said no\r\n"
+        status, headers, *text = answer if isinstance(answer, tuple) else (answer, {})
+        text = text[0] if text else b"" if status < 400 else b"the receiver said no\r\n"
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name, value)

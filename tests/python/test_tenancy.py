@@ -51,7 +51,8 @@ get,post /organizations; get,patch /organizations/{}; get,post /organizations/{}
 get,post /organizations/{}/ledger; get /organizations/{}/balance; get,post /agents; get,patch,delete /agents/{};
 get,post /endpoints; get,patch,delete /endpoints/{}; get,post /providers; get,patch,delete /providers/{};
 get,post /stock; patch,delete /stock/{}; get,post /numbers; post /numbers/import; get,patch,delete /numbers/{};
-post /numbers/{}/restore; post /numbers/{}/sip-credentials; get /numbers/{}/explain; get /calls; get /calls/{}; get /events
+post /numbers/{}/restore; post /numbers/{}/sip-credentials; get /numbers/{}/explain; get /calls; get /calls/{}; get /events; get,post /webhooks;
+get,patch,delete /webhooks/{}; get /webhooks/{}/deliveries; post /webhooks/{}/deliveries/{}/retry
 """
 
 

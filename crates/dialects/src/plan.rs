@@ -34,8 +34,8 @@ impl Plans {
         };
         let named = value.as_str().and_then(|name| self.plans.iter().find(|plan| plan.name == name));
         named.map(Some).ok_or_else(|| {
-            let names: Vec<String> = self.plans.iter().map(|plan| format!("\"{}\"", plan.name)).collect();
-            let words = format!("`settings.{}` must be one of {}.", self.setting, names.join(", "));
+            let known: Vec<String> = self.plans.iter().map(|plan| format!("\"{}\"", plan.name)).collect();
+            let words = format!("`settings.{}` must be one of {}.", self.setting, known.join(", "));
             Error::invalid(What::Organization, "settings", words)
         })
     }

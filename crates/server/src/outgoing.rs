@@ -117,46 +117,47 @@ impl Resolve for PublicOnly {
 /// Whether an address is one of the public internet: by the special-purpose registries of IANA (RFC 6890 and those after it). An
 /// IPv6 address that stands for an IPv4 one is judged as that.
 fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => match embedded(v6) {
-            Some(v4) => is_public_v4(v4),
-            // Global unicast is 2000::/3; within it, documentation, benchmarks and the like are not.
-            None => {
-                let [a, b, ..] = v6.segments();
-                a & 0xe000 == 0x2000
-                    && !(a == 0x2001 && (b < 0x0200 || b == 0x0db8))
-                    && !(a == 0x3fff && b < 0x1000)
-            }
-        },
+    let v6 = match address {
+        IpAddr::V4(v4) => return is_public_v4(v4),
+        IpAddr::V6(v6) => v6,
+    };
+    if let Some(v4) = embedded(v6) {
+        return is_public_v4(v4);
     }
+    // Global unicast is 2000::/3; within it, documentation, benchmarks and the like are not.
+    let [first, second, ..] = v6.segments();
+    let special = match first {
+        0x2001 => second < 0x0200 || second == 0x0db8,
+        0x3fff => second < 0x1000,
+        _ => false,
+    };
+    first & 0xe000 == 0x2000 && !special
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let special = a == 0
-        || a == 10
-        || a == 127
-        || a >= 224
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 169 && b == 254)
-        || (a == 172 && (16..32).contains(&b))
-        || (a == 192 && b == 168)
-        || (a == 192 && b == 0 && (c == 0 || c == 2))
-        || (a == 192 && b == 88 && c == 99)
-        || (a == 198 && (b == 18 || b == 19))
-        || (a == 198 && b == 51 && c == 100)
-        || (a == 203 && b == 0 && c == 113);
-    !special
+    !matches!(
+        address.octets(),
+        [0 | 10 | 127 | 224.., ..]
+            | [100, 64..128, ..]
+            | [169, 254, ..]
+            | [172, 16..32, ..]
+            | [192, 168, ..]
+            | [192, 0, 0 | 2, _]
+            | [192, 88, 99, _]
+            | [198, 18 | 19, ..]
+            | [198, 51, 100, _]
+            | [203, 0, 113, _]
+    )
 }
 
 /// The IPv4 address that an IPv6 address stands for: mapped or compatible (RFC 4291), translated (RFC 6052), 6to4 (RFC 3056).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let of = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0 | 0xffff] | [0x0064, 0xff9b, 0, 0, 0, 0] => Some(of(g, h)),
-        [0x2002, high, low, ..] => Some(of(high, low)),
+    let of = |[high, low]: [u16; 2]| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(of([high, low]))
+        }
+        [0x2002, high, low, ..] => Some(of([high, low])),
         _ => None,
     }
 }

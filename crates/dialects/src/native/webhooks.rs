@@ -20,6 +20,9 @@ use domain::webhook::{
 };
 use domain::{Bag, Op};
 
+/// What the list of events must be.
+const EVENTS: &str = "a list of event names such as `call.completed` or `number.purchased`, or `*` for all";
+
 fn dialect() -> DialectName {
     DialectName("native".to_owned())
 }
@@ -29,6 +32,7 @@ fn id(request: &Request<'_>) -> Result<WebhookId> {
 }
 
 /// Names of events, each once; `*` stands for all, those of later versions too.
+#[expect(clippy::needless_pass_by_value, reason = "has the signature of a reader of fields")]
 fn wanted(value: Value) -> Option<Wanted> {
     let mut events: Vec<String> = Vec::new();
     for name in value.as_array()? {
@@ -41,17 +45,20 @@ fn wanted(value: Value) -> Option<Wanted> {
 }
 
 fn patch(body: &mut Body) -> Result<WebhookPatch> {
-    let must = "a list of event names such as `call.completed` or `number.purchased`, or `*` for all";
     Ok(WebhookPatch {
         url: body.unclearable("url", "a text", text)?,
-        wanted: body.unclearable("events", must, wanted)?,
+        wanted: body.unclearable("events", EVENTS, wanted)?,
         active: body.unclearable("active", "true or false", boolean)?,
     })
 }
 
 pub(super) fn create(request: &Request<'_>) -> Result<Op> {
-    let mut body = json::body(request.body, What::Webhook)?.null_is_absent();
-    let new = patch(&mut body)?;
+    let mut body = json::body(request.body, What::Webhook)?;
+    let new = WebhookPatch {
+        url: Some(body.required("url", "a text", text)?),
+        wanted: Some(body.required("events", EVENTS, wanted)?),
+        active: body.optional("active", "true or false", boolean)?,
+    };
     body.close()?;
     Ok(Op::WebhookCreate(dialect(), new))
 }

@@ -4,7 +4,7 @@ use domain::call::{CallStatus, Direction, Ended, EndedBy, FactKind, Moment, Star
 use domain::ids::{CallId, EventId, NumberId, OrganizationId, WebhookId};
 use domain::key::DialectName;
 use domain::provider::Sealed;
-use domain::webhook::{About, Answer, DeliveryState, WAITING_MAX, Wanted, WebhookPatch};
+use domain::webhook::{About, Answer, DETAILS_MAX, DeliveryState, WAITING_MAX, Wanted, WebhookPatch};
 use domain::{Change, Commit, Delivery, Fact, Generation, Guard, Micros, Page, Webhook};
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -60,7 +60,7 @@ async fn a_webhook_is_kept_as_it_is_and_changes_by_version() {
     assert!(matches!(stale, Err(CommitError::Stale(domain::What::Webhook))));
     let native = DialectName("native".to_owned());
     let listed = world.store.webhook_list(organization, &native, &Page::first(9)).unwrap();
-    assert_eq!(listed.items, [next.clone()]);
+    assert_eq!(listed.items, std::slice::from_ref(&next));
     let another = DialectName("another".to_owned());
     assert!(world.store.webhook_list(organization, &another, &Page::first(9)).unwrap().items.is_empty());
     let second = new_webhook(&world, organization, &["*"]);
@@ -103,6 +103,21 @@ async fn an_event_makes_a_delivery_for_each_that_wants_it_in_its_transaction() {
     assert_eq!(sent(&world, &all).len(), 1);
     assert_eq!(world.store.delivery_oldest().unwrap(), Some(told.at));
     world.check();
+}
+
+#[tokio::test]
+async fn details_that_are_too_large_are_left_out() {
+    let world = World::new();
+    let organization = world.organization().await;
+    let webhook = webhook(&world, organization, &["*"]).await;
+    for (length, kept) in [(DETAILS_MAX - 100, true), (DETAILS_MAX, false)] {
+        let mut event = world.new_event(organization);
+        event.data.insert("long".to_owned(), "x".repeat(length).into());
+        world.commit(vec![Change::Event(event.clone())]).await.unwrap();
+        let told = world.store.delivery_get(organization, webhook.id, event.id).unwrap().unwrap();
+        assert_eq!(told.happening.details.is_empty(), !kept);
+        assert_eq!(told.happening.subject, event.subject, "the rest is told");
+    }
 }
 
 #[tokio::test]
