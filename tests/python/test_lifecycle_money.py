@@ -290,14 +290,23 @@ def test_an_unpaid_number_is_off_until_it_is_paid(simulated):
     assert said["sip_status"] == 402 and "unpaid" in said["reason"], said
     refused = tenant.native.patch(f"/api/v1/numbers/{number['id']}", json={"status": "active"})
     assert refused.status_code == 409 and refused.json()["field"] == "status"
+    # Giving it back and taking it back in the same month is no way round.
+    release(tenant, number)
+    assert restore(tenant, number).status_code == 402
+    tenant.credit(200)
+    assert ok(restore(tenant, number), 200)["status"] == "active"
+    tenant.credit(-200)
+    move(simulated, to=month_after(when(number["created_at"]), 2) + datetime.timedelta(seconds=1))
+    wait_for(lambda: tenant.read(number)["unpaid"], "the number is off again", 15)
+    tenant.credit(200)
     tenant.credit(199)
     assert tenant.read(number)["unpaid"]
     tenant.credit(1)
     wait_for(lambda: not tenant.read(number)["unpaid"], "the number is on again", 15)
     assert tenant.read(number)["status"] == "active"
-    assert [len(events(tenant, name)) for name in ("number.suspended", "number.resumed")] == [1, 1]
+    assert [len(events(tenant, name)) for name in ("number.suspended", "number.resumed")] == [2, 1]
     # The operator's word counts as well: a number is on again when it need not be off.
-    move(simulated, to=month_after(when(number["created_at"]), 2) + datetime.timedelta(seconds=1))
+    move(simulated, to=month_after(when(number["created_at"]), 3) + datetime.timedelta(seconds=1))
     wait_for(lambda: tenant.read(number)["unpaid"], "the number is off once more", 15)
     tenant.settings(rental_unpaid="keep")
     wait_for(lambda: tenant.read(number)["status"] == "active", "the number is on, though unpaid", 15)

@@ -228,7 +228,8 @@ pub(super) struct NumberOut {
     /// Until when its rent is paid; null where it costs nothing each month.
     #[schema(required = true, format = DateTime)]
     rented_until: Option<String>,
-    /// Whether it is inactive because its rent is unpaid: it is active again once the balance is not below zero.
+    /// Whether its rent is unpaid, for which it is inactive: it is active again, or can be restored, once the balance is not
+    /// below zero.
     unpaid: bool,
 }
 

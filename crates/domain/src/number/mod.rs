@@ -105,7 +105,7 @@ pub struct Number {
     pub quarantined_until: Option<Timestamp>,
     /// Until when its rent is paid; none where it costs nothing each month.
     pub rented_until: Option<Timestamp>,
-    /// Whether it is inactive because its rent is not paid.
+    /// Whether it is inactive because its rent is not paid, or was when it was given up.
     pub unpaid: bool,
     /// Counts changes from 1; the entity tag.
     pub version: u64,
@@ -415,7 +415,7 @@ impl Number {
         // What was for tests need not rest: nobody outside knows it, and the next who tries something out wants it.
         let rests = self.stock_id.filter(|_| self.network != Network::Test);
         let quarantined_until = rests.and_then(|_| now.checked_add(rest).ok());
-        Self { released_at: Some(now), quarantined_until, unpaid: false, ..self.clone() }
+        Self { released_at: Some(now), quarantined_until, ..self.clone() }
     }
 
     /// What becomes of the stock when this number's holder gives it up.
@@ -429,7 +429,8 @@ impl Number {
 
     /// Takes a released number back while its quarantine lasts. It follows its endpoint as that is now, and on an own trunk
     /// it needs the trust that bringing it in again would need. The posting is what is to be paid for the period that it is
-    /// taken back in, where that is not paid.
+    /// taken back in, where that is not paid. One that was unpaid when it was given up is no way round paying: the wallet must be
+    /// at zero or above for it, which is for the commit's guard to say.
     pub fn restore(
         &self,
         endpoint: Option<&Endpoint>,
@@ -448,6 +449,7 @@ impl Number {
         }
         next.released_at = None;
         next.quarantined_until = None;
+        next.unpaid = false;
         let rent = next.rent_again(now);
         Ok((next.changed_from(self, now), rent))
     }

@@ -408,10 +408,10 @@ impl App {
             }
             commit.changes.push(Change::Number(Box::new(next.clone())));
             commit.changes.push(ask.event(next.organization_id, "number.restored", next.id));
-            if let Some(rent) = rent {
-                commit.changes.push(Change::Posting(rent));
+            if rent.is_some() || before.unpaid {
                 commit.guards.push(Guard::WalletCovers(organization.id));
             }
+            commit.changes.extend(rent.map(Change::Posting));
             commit.guards.extend(found.landing(&next));
             commit
                 .guards

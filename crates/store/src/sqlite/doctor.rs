@@ -112,7 +112,7 @@ const CHECKS: [(&str, &str); 26] = [
     ),
     (
         "a number is unpaid and not inactive",
-        "SELECT id FROM numbers WHERE unpaid = 1 AND status <> 'inactive'",
+        "SELECT id FROM numbers WHERE unpaid = 1 AND held = 1 AND status <> 'inactive'",
     ),
     (
         "sold stock is reserved, or a reservation is nobody's",

@@ -25,9 +25,9 @@ pub(crate) fn due(
     all(db, &sql, params![time(at), until, alias, limit], read)
 }
 
-/// Numbers of everybody that are off because their rent is unpaid, behind an alias.
+/// Held numbers of everybody that are off because their rent is unpaid, behind an alias.
 pub(crate) fn unpaid(db: &Connection, after: u64, limit: u32) -> Result<Vec<Number>, StoreError> {
-    let sql = format!("{} AND unpaid = 1 AND alias > $1 ORDER BY alias LIMIT $2", TABLE.select);
+    let sql = format!("{} AND unpaid = 1 AND held = 1 AND alias > $1 ORDER BY alias LIMIT $2", TABLE.select);
     all(db, &sql, params![int(after), limit], read)
 }
 
