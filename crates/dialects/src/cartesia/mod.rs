@@ -93,6 +93,7 @@ impl Dialect for Cartesia {
 
     fn deviations(&self) -> &'static [&'static str] {
         &[
+            "A test key provisions numbers for tests and no others: they cost nothing and take no slot, and only the simulated network calls them. A number that its carrier has not delivered yet has all its fields here and takes no calls; one that the carrier refuses is 400.",
             "Operations: phone numbers, SIP trunks, accounts at Twilio, agents, calls. Not served: outbound calls, batches, audio, webhooks, templates, and `/v1/agents`, which is PolyAI's path here.",
             "`Cartesia-Version`: 2026-03-01 and 2026-08-14; absent reads as 2026-03-01; any other is 404 (decision 4).",
             "A number on a SIP trunk shows `{type: \"sip_trunk\", id, label}` as provider in both versions; the older contract has no such form.",

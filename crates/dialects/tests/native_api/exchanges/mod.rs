@@ -8,7 +8,7 @@ use dialects::Dialect as _;
 use dialects::native::Native;
 use domain::op::Secret;
 use domain::routing::Rule;
-use domain::view::{Explanation, Outcome};
+use domain::view::{Explanation, Outcome, Rung};
 use domain::{E164, Micros, Paged, View};
 use serde_json::json;
 
@@ -154,6 +154,24 @@ fn of_numbers() -> Vec<(Ask, View)> {
     ]
 }
 
+fn of_simulated() -> Vec<(Ask, View)> {
+    let rung = Rung {
+        outcome: "completed",
+        sip_status: Some(200),
+        reason: None,
+        talked_seconds: 2,
+        packets: (99, 98),
+        timeline: vec!["+0 ms Caller → Edge: INVITE".into()],
+    };
+    let refused = Rung { outcome: "refused", sip_status: None, reason: Some("No.".into()), ..rung.clone() };
+    let ring = json!({ "from": "+12125550199", "hold_seconds": 2, "ring_seconds": null });
+    let at = format!("POST /api/v1/numbers/{NUMBER}/simulate-call");
+    vec![
+        (ask(&at).json(&ring), View::Rung(Box::new(rung))),
+        (ask(&at), View::Rung(Box::new(refused))),
+    ]
+}
+
 fn of_records() -> Vec<(Ask, View)> {
     vec![
         // Form decoding makes a blank of `+`.
@@ -202,6 +220,7 @@ fn every_row_of_the_table_has_an_exchange() {
         of_providers(),
         of_stock(),
         of_numbers(),
+        of_simulated(),
         of_records(),
         of_webhooks(),
     ];

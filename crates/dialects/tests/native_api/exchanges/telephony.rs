@@ -1,6 +1,6 @@
 //! Stock, numbers, calls and the audit log.
 
-use super::{of_numbers, of_records, of_stock, text};
+use super::{of_numbers, of_records, of_simulated, of_stock, text};
 
 #[test]
 fn stock_for_sale() {
@@ -297,6 +297,43 @@ fn calls_and_events() {
         }
       ],
       "next_cursor": "OTk5OTk5OTktOTk5OS05OTk5LTk5OTktOTk5OTk5OTk5OTk5"
+    }
+    "#);
+}
+
+#[test]
+fn a_simulated_call() {
+    insta::assert_snapshot!(text(of_simulated()), @r#"
+    POST /api/v1/numbers/77777777-7777-7777-7777-777777777777/simulate-call {"from":"+12125550199","hold_seconds":2,"ring_seconds":null}
+    → NumberRing(Id(NumberId(77777777-7777-7777-7777-777777777777)), RingIn { from: Some("+12125550199"), hold_seconds: Some(2), ring_seconds: None })
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "outcome": "completed",
+      "packets_back": 98,
+      "packets_sent": 99,
+      "reason": null,
+      "sip_status": 200,
+      "talked_seconds": 2,
+      "timeline": [
+        "+0 ms Caller → Edge: INVITE"
+      ]
+    }
+
+    POST /api/v1/numbers/77777777-7777-7777-7777-777777777777/simulate-call
+    → NumberRing(Id(NumberId(77777777-7777-7777-7777-777777777777)), RingIn { from: None, hold_seconds: None, ring_seconds: None })
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "outcome": "refused",
+      "packets_back": 98,
+      "packets_sent": 99,
+      "reason": "No.",
+      "sip_status": null,
+      "talked_seconds": 2,
+      "timeline": [
+        "+0 ms Caller → Edge: INVITE"
+      ]
     }
     "#);
 }
