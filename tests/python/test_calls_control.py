@@ -327,6 +327,27 @@ def test_another_process_hangs_up_what_a_killed_one_set_up(fresh, tmp_path):
         assert 6 <= record["duration_seconds"] <= 9
 
 
+def test_an_end_that_was_not_heard_is_told_by_the_next_process(fresh):
+    fresh.start()
+    tenant = limited(fresh)
+    with Agent() as agent, Caller(fresh.sip) as caller:
+        number = line(tenant, agent.uri)
+        call, record = up(caller, tenant, number)
+        agent.wait("ACK")
+        agent.how = "silent"
+        assert hang_up(tenant, record)["ended_by"] == "api"
+        bye_at(caller, call)
+        first = agent.wait("BYE")[0].get("via")
+        fresh.kill()
+        agent.how = "answer"
+        fresh.start()
+        wait_for(lambda: [m for m in agent.got("BYE") if m.get("via") != first], "a BYE of the next process", 5)
+        at_caller = caller.receive_until(lambda m: m.method == "BYE" and m.get("call-id") == call.id, 5, "the same at the caller")
+        caller.send(at_caller.reply(481, "Gone"), caller.peer)
+        record = one_record(tenant, number, status="completed", ended_by="api")
+        assert record["duration_seconds"] <= 2
+
+
 def test_a_call_whose_process_died_while_it_rang_cannot_be_ended_but_is_not_lost(fresh):
     fresh.start()
     tenant = limited(fresh)
@@ -522,6 +543,13 @@ def test_a_caller_proves_itself_by_sipp(digest, answering, tmp_path):
     finally:
         digest.admin.patch(f"/api/v1/providers/{digest.its_trunk['id']}",
                            json={"inbound": {"allowed_addresses": [], "credentials": {"username": USER, "password": PASSWORD}}})  # fmt: skip
+
+
+def test_explain_knows_of_passwords(digest, answering):
+    number = line(digest, answering.uri)
+    explained = ok(digest.admin.get(f"/api/v1/numbers/{number['e164']}/explain", params={"from": "127.0.0.1"}), 200)
+    assert explained["sip_status"] == 200
+    assert "the caller proves to know the trunk's password" in [step["rule"] for step in explained["steps"]]
 
 
 @pytest.mark.parametrize("at", [0, 1], ids=["md5", "sha-256"])

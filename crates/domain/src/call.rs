@@ -422,8 +422,8 @@ impl Call {
             call.answered_at = Some(at.wall);
             call.dialog = dialog.cloned();
             if let Some(dialog) = &mut call.dialog {
-                let [caller, callee] = steps;
-                (dialog.cseq, dialog.callee_cseq) = (dialog.cseq.max(caller), dialog.callee_cseq.max(callee));
+                dialog.cseq = dialog.cseq.max(steps[0]);
+                dialog.callee_cseq = dialog.callee_cseq.max(steps[1]);
             }
         }
         match (answered, ended.or(reaped), unanswered) {

@@ -29,6 +29,11 @@ impl CallEnd {
         }
     }
 
+    /// The cause behind what a record says; none where the service did not end the call.
+    pub fn of(by: EndedBy) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.ended_by() == by)
+    }
+
     /// What the record says of why.
     pub fn words(self) -> &'static str {
         match self {
@@ -60,7 +65,8 @@ pub struct InProgress {
 impl InProgress {
     /// What it has cost so far, to the part of a second; at its end whole seconds are charged.
     pub fn cost(&self, now: Timestamp) -> Micros {
-        let micros = i128::from(now.as_microsecond().saturating_sub(self.answered_at.as_microsecond()).max(0));
+        let micros =
+            i128::from(now.as_microsecond().saturating_sub(self.answered_at.as_microsecond()).max(0));
         let cost = i128::from(self.rate_per_minute.0) * micros / 60_000_000;
         Micros(i64::try_from(cost).unwrap_or(i64::MAX))
     }
@@ -121,11 +127,13 @@ mod tests {
 
     #[test]
     fn every_cause_has_words_and_a_header_that_can_be_read() {
+        assert_eq!((CallEnd::of(EndedBy::Caller), CallEnd::of(EndedBy::Reaper)), (None, None));
         for (place, cause) in CallEnd::ALL.into_iter().enumerate() {
             assert_eq!(CallEnd::ALL[place], cause);
             assert!(EndedBy::parse(cause.ended_by().as_str()) == Some(cause.ended_by()));
             assert_eq!(cause.reason_header().matches('"').count(), 2);
             assert!(cause.words().ends_with('.'));
+            assert_eq!(CallEnd::of(cause.ended_by()), Some(cause));
         }
     }
 }

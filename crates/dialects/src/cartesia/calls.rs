@@ -174,13 +174,12 @@ fn end_reason(call: &Call) -> Option<&'static str> {
         (CallStatus::Busy, ..) => Some("dial_busy"),
         (CallStatus::NoAnswer, ..) => Some("dial_no_answer"),
         (CallStatus::Failed, ..) => Some("dial_failed"),
-        (CallStatus::Refused, ..) => Some("error"),
+        (CallStatus::Refused, ..) | (CallStatus::Completed, Some(EndedBy::Balance), _) => Some("error"),
         (CallStatus::Completed, Some(EndedBy::Callee), Direction::Inbound)
         | (CallStatus::Completed, Some(EndedBy::Caller), Direction::Outbound) => Some("agent_hangup"),
         (CallStatus::Completed, Some(EndedBy::Reaper) | None, _) => Some("client_disconnected"),
         (CallStatus::Completed | CallStatus::Cancelled, Some(EndedBy::Api), _) => Some("api_cancelled"),
         (CallStatus::Completed, Some(EndedBy::MaxDuration), _) => Some("max_duration"),
-        (CallStatus::Completed, Some(EndedBy::Balance), _) => Some("error"),
         (CallStatus::Completed | CallStatus::Cancelled, ..) => Some("client_hangup"),
     }
 }

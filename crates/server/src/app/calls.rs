@@ -64,7 +64,11 @@ impl App {
         loop {
             let call = self.call_of(organization, id)?;
             if call.status.is_final() {
-                return Err(Error::new(Kind::Conflict, What::Call, "The call is not in progress: it is over."));
+                return Err(Error::new(
+                    Kind::Conflict,
+                    What::Call,
+                    "The call is not in progress: it is over.",
+                ));
             }
             let answered = call.status == CallStatus::Answered;
             let ended =
@@ -75,7 +79,8 @@ impl App {
             // A call that rings may have been answered just now; its record follows within the moment. One whose process is
             // gone while it rang cannot be reached from here.
             if answered || clock::instant() >= until {
-                let words = "The call could not be ended now: this process does not reach its sides. Try again.";
+                let words =
+                    "The call could not be ended now: this process does not reach its sides. Try again.";
                 return Err(Error::new(Kind::Unavailable, What::Call, words));
             }
             clock::sleep(HANGUP_LOOK).await;

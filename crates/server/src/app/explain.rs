@@ -3,7 +3,7 @@
 use domain::ids::{NumberId, ProviderId};
 use domain::number::{NumberRef, Status};
 use domain::provider::Offer;
-use domain::routing::{CallIn, CallerShown, Refusal, TrunkRoute};
+use domain::routing::{CallIn, CallerShown, Refusal, Rule, TrunkRoute};
 use domain::view::{Explanation, Outcome};
 use domain::{E164, Result, View, target};
 use std::net::{IpAddr, SocketAddr};
@@ -16,8 +16,7 @@ impl App {
         ask: Ask<'_>,
         text: &str,
         from: Option<IpAddr>,
-        caller: Option<&str>,
-        offer: Option<Offer>,
+        (caller, offer): (Option<&str>, Option<Offer>),
     ) -> Result<View> {
         let organization = ask.organization()?;
         let dialled = match NumberId::parse(text) {
@@ -28,7 +27,7 @@ impl App {
         let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
         let trunks = match from {
             Some(address) => {
-                let mut trunks = self.live.trunks_from(address);
+                let mut trunks = self.live.trunks_asking(address);
                 let own = own.and(dialled);
                 trunks.extend(own.and_then(|e164| self.live.account_of(e164, SocketAddr::new(address, 0))));
                 trunks
@@ -54,6 +53,9 @@ impl App {
             self.live.decide(CallIn { trunks: &trunks, dialled: asked, caller, offer }, |rule| steps.push(rule));
         let explanation = match decided {
             Ok(route) => {
+                if self.live.asks(route.routed.trunk.id) {
+                    steps.push(Rule { name: "the caller proves to know the trunk's password", passed: true });
+                }
                 let order = target::order(&route.endpoint.targets, |_| 0);
                 let user = |i: &usize| route.endpoint.targets[*i].uri.with_user(text_of(dialled));
                 let targets: Vec<_> = order.iter().map(user).collect();
@@ -75,7 +77,7 @@ impl App {
     }
 }
 
-fn explained(number: Option<E164>, why: Refusal, steps: Vec<domain::routing::Rule>) -> Explanation {
+fn explained(number: Option<E164>, why: Refusal, steps: Vec<Rule>) -> Explanation {
     let (outcome, targets) = (Outcome::Refuse, Vec::new());
     Explanation {
         number,

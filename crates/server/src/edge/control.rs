@@ -29,8 +29,9 @@ impl Control {
     pub(crate) fn hang_up(&self, call: &Call, why: CallEnd) -> bool {
         let Some(mut dialog) = call.dialog.as_ref().map(dialog) else { return false };
         // What was seen within the moment is on its way to the record.
-        let [caller, callee] = self.wire.parts.tally.steps(call.id).map(highest);
-        (dialog.cseq, dialog.callee_cseq) = (dialog.cseq.max(caller), dialog.callee_cseq.max(callee));
+        let steps = self.wire.parts.tally.steps(call.id).map(highest);
+        dialog.cseq = dialog.cseq.max(steps[0]);
+        dialog.callee_cseq = dialog.callee_cseq.max(steps[1]);
         let ids = CallIds {
             call: call.id.0,
             organization: call.organization_id.0,

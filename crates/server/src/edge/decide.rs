@@ -101,13 +101,15 @@ impl Decider {
     }
 
     fn invite(&mut self, ask: &Ask, sources: Sources, around: &mut Around<'_>) -> Step {
-        let Sources { open: mut trunks, known: _, asks } = sources;
-        let shown = if asks { self.proofs.read(ask, &self.live, around.now) } else { Shown::Nothing };
+        let Sources { open: mut trunks, known: _ } = sources;
+        let dialled = dialled(ask);
+        trunks.extend(dialled.and_then(|e164| self.live.account_of(e164, ask.flow.remote)));
+        let shown = self.proofs.read(ask, &self.live, around.now);
         if let Shown::Proven(ids) = &shown {
             trunks.extend(ids.iter().filter_map(|id| self.live.trunk(*id)));
         }
         if trunks.is_empty() {
-            if asks {
+            if self.live.asks_from(ask.flow.remote.ip()) {
                 return Step::Now(self.challenge(&shown, around));
             }
             if !self.unknown.take(around.now) {
@@ -119,15 +121,12 @@ impl Decider {
             // A call whose record could not be kept is not begun.
             return Step::Now(refuse(503, "Call Records Cannot Be Kept"));
         }
-        let dialled = dialled(ask);
-        trunks.extend(dialled.and_then(|e164| self.live.account_of(e164, ask.flow.remote)));
         let caller = CallerShown::Number(E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()));
         let offer = Some(offer(ask.media));
         match self.live.decide(CallIn { trunks: &trunks, dialled, caller, offer }, |_| {}) {
             // The number is on a trunk that asks: its carrier's other trunks do not reach it.
             Err(Refused { why: Refusal::UnknownNumber, .. })
-                if asks
-                    && !matches!(shown, Shown::Proven(_))
+                if !matches!(shown, Shown::Proven(_))
                     && dialled.is_some_and(|e164| self.live.asks_for(e164, ask.flow.remote.ip())) =>
             {
                 Step::Now(self.challenge(&shown, around))

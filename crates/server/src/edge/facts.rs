@@ -1,7 +1,7 @@
 //! What the edge tells, as facts of a call's record.
 
-use domain::call::{self, CallStatus, DialogParts, EndedBy, FactKind, Moment, Unanswered};
 use domain::CallEnd;
+use domain::call::{self, CallStatus, DialogParts, EndedBy, FactKind, Moment, Unanswered};
 use domain::ids::{CallId, OrganizationId};
 use domain::routing::Refusal;
 use domain::{Fact, Timestamp};
@@ -127,7 +127,12 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
 /// A call that we refuse.
 pub(super) fn refused(why: Refusal) -> FactKind {
     let reason = why.words().to_owned();
-    FactKind::Unanswered(Unanswered { sip_status: why.sip_status(), status: CallStatus::Refused, reason, by: None })
+    FactKind::Unanswered(Unanswered {
+        sip_status: why.sip_status(),
+        status: CallStatus::Refused,
+        reason,
+        by: None,
+    })
 }
 
 fn parts(dialog: sip::Dialog) -> DialogParts {

@@ -87,6 +87,12 @@ impl Guards {
         self.all.values().any(|guard| guard.takes(source))
     }
 
+    /// The trunks that a caller from here could prove to be.
+    pub(super) fn from(&self, source: IpAddr) -> Vec<ProviderId> {
+        let source = source.to_canonical();
+        self.all.iter().filter(|(_, guard)| guard.takes(source)).map(|(id, _)| *id).collect()
+    }
+
     /// Whether a caller from here could prove to be this trunk's.
     pub(super) fn takes(&self, id: ProviderId, source: IpAddr) -> bool {
         self.all.get(&id).is_some_and(|guard| guard.takes(source.to_canonical()))
@@ -114,7 +120,12 @@ mod tests {
         let credentials = Some(Credentials { username: username.to_owned(), password });
         let allowed_addresses = rules.iter().map(|rule| AddressRule::parse(rule).unwrap()).collect();
         let inbound = Patch::Set(Inbound { allowed_addresses, credentials, ..Inbound::default() });
-        let patch = ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep, ..ProviderPatch::default() };
+        let patch = ProviderPatch {
+            label: Some("t".into()),
+            inbound,
+            outbound: Patch::Keep,
+            ..ProviderPatch::default()
+        };
         let now = Timestamp::UNIX_EPOCH;
         let trunk = Provider::create(None, id, ProviderKind::SipTrunk, patch, now).unwrap();
         Opener(Some(Vault::new([7; 32]))).guard(&trunk)
@@ -141,7 +152,10 @@ mod tests {
         assert!(guards.any_takes(address("192.0.2.7")) && !guards.any_takes(address("198.51.100.7")));
         // a renamed one is not found by its former name
         guards.put(id(1), guard(&vault, id(1), "new", &[]));
-        assert_eq!((named(&guards, "line", "192.0.2.7"), named(&guards, "new", "192.0.2.7")), (vec![], vec![id(1)]));
+        assert_eq!(
+            (named(&guards, "line", "192.0.2.7"), named(&guards, "new", "192.0.2.7")),
+            (vec![], vec![id(1)])
+        );
     }
 
     #[test]

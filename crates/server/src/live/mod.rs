@@ -67,8 +67,6 @@ pub(crate) struct Sources {
     pub(crate) open: Vec<TrunkRoute>,
     /// Whether it is the address of a trunk, of one that asks for a password too.
     pub(crate) known: bool,
-    /// Whether a caller from it could prove to be some trunk's.
-    pub(crate) asks: bool,
 }
 
 /// Where a call goes, with what the edge needs to send it there.
@@ -224,8 +222,27 @@ impl Live {
         let mut open = directory.trunks_of(source);
         let known = !open.is_empty();
         open.retain(|trunk| !directory.guards.holds(trunk.id));
-        let asks = directory.guards.any_takes(source.ip());
-        Sources { open, known, asks }
+        Sources { open, known }
+    }
+
+    /// Every trunk that a call from an address may come through, if its caller knows the password where one is asked for.
+    pub(crate) fn trunks_asking(&self, source: IpAddr) -> Vec<TrunkRoute> {
+        let mut found = self.trunks_from(source);
+        let proven = self.read().guards.from(source);
+        let more = proven.into_iter().filter(|id| found.iter().all(|trunk| trunk.id != *id));
+        let more: Vec<_> = more.filter_map(|id| self.trunk(id)).collect();
+        found.extend(more);
+        found
+    }
+
+    /// Whether a trunk asks its callers for a password.
+    pub(crate) fn asks(&self, trunk: ProviderId) -> bool {
+        self.read().guards.holds(trunk)
+    }
+
+    /// Whether a caller from an address could prove to be some trunk's.
+    pub(crate) fn asks_from(&self, source: IpAddr) -> bool {
+        self.read().guards.any_takes(source)
     }
 
     /// Whether a call to a number needs a proof that a caller from here can give.

@@ -1,15 +1,17 @@
 //! Applying changes one by one gives the same table as building it from where they led.
 
+use domain::carrier_account::{AccountPatch, CarrierSources};
 use domain::endpoint::EndpointPatch;
 use domain::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::number::{Environment, Status};
 use domain::organization::Kyc;
-use domain::provider::{AddressRule, Inbound, ProviderKind, ProviderPatch};
+use domain::provider::{AddressRule, Inbound, ProviderKind, ProviderPatch, Sealed};
 use domain::routing::{CallIn, CallerShown};
 use domain::target::{Target, TargetUri};
 use domain::{Bag, E164, Endpoint, Micros, Organization, Patch, Provider, Timestamp};
 use proptest::prelude::*;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use store::{Changed, NumberRow};
 use uuid::Uuid;
 
@@ -47,9 +49,33 @@ fn trunk(id: u128, own: Option<u128>, host: u8) -> Provider {
     let allowed_addresses = rules.iter().map(|r| AddressRule::parse(r).unwrap()).collect();
     let allowed_numbers = E164::from_u64(DIGITS).filter(|_| host == 2).into_iter().collect();
     let inbound = Patch::Set(Inbound { allowed_addresses, allowed_numbers, ..Inbound::default() });
-    let patch = ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep, ..ProviderPatch::default() };
+    let patch =
+        ProviderPatch { label: Some("t".into()), inbound, outbound: Patch::Keep, ..ProviderPatch::default() };
     let (own, id) = (own.map(|o| OrganizationId(Uuid::from_u128(o))), ProviderId(Uuid::from_u128(id)));
     Provider::create(own, id, ProviderKind::SipTrunk, patch, Timestamp::UNIX_EPOCH).unwrap()
+}
+
+/// An account at a carrier, under the ids of trunks.
+fn account(id: u128, own: u128) -> Provider {
+    let account = AccountPatch {
+        id: Some("A1".into()),
+        key_id: Some("K1".into()),
+        key_secret: Some(Sealed(vec![1])),
+        region: Some("r1".into()),
+    };
+    let patch = ProviderPatch { label: Some("a".into()), account: Some(account), ..ProviderPatch::default() };
+    let (own, id) = (Some(OrganizationId(Uuid::from_u128(own))), ProviderId(Uuid::from_u128(id)));
+    Provider::create(own, id, ProviderKind::Twilio, patch, Timestamp::UNIX_EPOCH).unwrap()
+}
+
+/// From where carriers call, in these tests.
+const CARRIER: &str = "203.0.113.7:5060";
+
+fn empty() -> Live {
+    let live = Live::new();
+    let sources = CarrierSources(vec![AddressRule::parse("203.0.113.0/28").unwrap()]);
+    live.carriers_from(sources, false);
+    live
 }
 
 fn change() -> impl Strategy<Value = Changed> {
@@ -84,6 +110,7 @@ fn change() -> impl Strategy<Value = Changed> {
         2 => (small.clone(), any::<bool>()).prop_map(|(id, on)| Changed::Endpoint(endpoint(id, on))),
         1 => small.clone().prop_map(|id| Changed::EndpointGone(EndpointId(Uuid::from_u128(id)))),
         2 => (small.clone(), prop::option::of(0u128..2), 0u8..3).prop_map(|(id, own, h)| Changed::Provider(trunk(id, own, h))),
+        1 => (small.clone(), 0u128..2).prop_map(|(id, own)| Changed::Provider(account(id, own))),
         1 => small.prop_map(|id| Changed::ProviderGone(ProviderId(Uuid::from_u128(id)))),
     ]
 }
@@ -115,7 +142,7 @@ fn rebuilt(history: &[Changed]) -> Live {
             Changed::Key(_) => {}
         }
     }
-    let live = Live::new();
+    let live = empty();
     for change in last.into_values() {
         live.apply(change);
     }
@@ -125,6 +152,12 @@ fn rebuilt(history: &[Changed]) -> Live {
 /// Everything that a call could find out.
 fn answers(live: &Live) -> Vec<String> {
     let mut answers = Vec::new();
+    let carrier: SocketAddr = CARRIER.parse().unwrap();
+    answers.push(format!("{:?}", live.trunks_of(carrier)));
+    for digits in 0..4 {
+        let own = E164::from_u64(DIGITS + digits).and_then(|e164| live.account_of(e164, carrier));
+        answers.push(format!("{own:?}"));
+    }
     for host in 0..20 {
         for net in ["192.0.2", "198.51.100"] {
             let mut trunks = live.trunks_from(format!("{net}.{host}").parse().unwrap());
@@ -149,7 +182,7 @@ fn answers(live: &Live) -> Vec<String> {
 proptest! {
     #[test]
     fn applying_changes_equals_building_anew(history in prop::collection::vec(change(), 0..60)) {
-        let live = Live::new();
+        let live = empty();
         for change in history.clone() {
             live.apply(change);
         }
@@ -161,4 +194,41 @@ proptest! {
         };
         prop_assert_eq!(numbers(&live), numbers(&rebuilt(&history)));
     }
+}
+
+#[test]
+fn a_carrier_reaches_the_numbers_of_accounts_and_nothing_else() {
+    let live = empty();
+    let number = |digits: u64, provider: u128| {
+        Changed::Number(NumberRow {
+            id: NumberId(Uuid::from_u128(u128::from(digits))),
+            organization_id: OrganizationId(Uuid::from_u128(1)),
+            e164: E164::from_u64(DIGITS + digits).unwrap(),
+            status: Status::Active,
+            network: domain::number::Network::Public,
+            unpaid: false,
+            allow_inbound: true,
+            provider_id: Some(ProviderId(Uuid::from_u128(provider))),
+            endpoint_id: None,
+        })
+    };
+    let (carrier, stranger) = (CARRIER.parse().unwrap(), "203.0.113.200:5060".parse().unwrap());
+    let e164 = |digits| E164::from_u64(DIGITS + digits).unwrap();
+    live.apply(number(0, 7));
+    live.apply(number(1, 8));
+    live.apply(Changed::Provider(trunk(8, Some(1), 1)));
+    assert!(live.trunks_of(carrier).is_empty(), "nobody has an account");
+    live.apply(Changed::Provider(account(7, 1)));
+    assert_eq!(live.account_of(e164(0), carrier).map(|t| t.id), Some(ProviderId(Uuid::from_u128(7))));
+    assert_eq!((live.account_of(e164(0), stranger), live.account_of(e164(1), carrier)), (None, None));
+    // The carrier alone is known, and carries nothing: neither the account's numbers nor the stock's.
+    let unnamed = live.trunks_of(carrier);
+    for digits in [0, 1] {
+        let route = live.number(e164(digits)).unwrap();
+        let stock = domain::routing::NumberRoute { trunk: None, ..route };
+        assert!(!unnamed.is_empty() && unnamed.iter().all(|t| !domain::routing::carries(t, &route)));
+        assert!(unnamed.iter().all(|t| !domain::routing::carries(t, &stock)));
+    }
+    live.apply(Changed::ProviderGone(ProviderId(Uuid::from_u128(7))));
+    assert_eq!((live.trunks_of(carrier).len(), live.account_of(e164(0), carrier)), (0, None));
 }

@@ -4,8 +4,9 @@
 //! Looks each second and whenever the clock is moved, by the wall clock: a process that was started during the call finds the
 //! same. What a call costs until then is counted against the balance without being posted: the ledger has it at its end.
 
-use domain::ids::OrganizationId;
-use domain::{CallEnd, Micros, Timestamp};
+use domain::call::FactKind;
+use domain::ids::{CallId, OrganizationId};
+use domain::{CallEnd, Fact, Micros, Timestamp};
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,28 @@ use crate::clock;
 use crate::edge::Control;
 use crate::live::{Bounds, Live};
 
+/// How long a BYE is repeated (64·T1, RFC 3261 section 17.1.2.2): what an earlier process began longer ago is done with.
+const REPEATED_FOR: Duration = Duration::from_secs(32);
+
+/// A call that an earlier process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unheard {
+    organization: OrganizationId,
+    id: CallId,
+    why: CallEnd,
+}
+
+impl Unheard {
+    /// Reads a fact that an earlier process left in the journal.
+    pub(super) fn read(fact: &Fact, now: Timestamp) -> Option<Self> {
+        let FactKind::Ended(ended) = &fact.kind else { return None };
+        let age = now.as_microsecond().saturating_sub(fact.at.wall.as_microsecond());
+        let young = u128::try_from(age).is_ok_and(|age| age < REPEATED_FOR.as_micros());
+        let why = CallEnd::of(ended.by).filter(|_| young)?;
+        Some(Self { organization: fact.organization_id, id: fact.call_id, why })
+    }
+}
+
 /// How often calls in progress are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -26,11 +49,18 @@ pub(super) struct Ends {
     pub(super) live: Arc<Live>,
     pub(super) tally: Arc<Tally>,
     pub(super) control: Control,
+    /// Calls that an earlier process ended shortly before it died: their sides may not have heard of it.
+    pub(super) unheard: Vec<Unheard>,
 }
 
 impl Ends {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
+        let unheard = std::mem::take(&mut self.unheard);
         let this = Arc::new(self);
+        let again = Arc::clone(&this);
+        if let Err(error) = tokio::task::spawn_blocking(move || again.end_again(unheard)).await {
+            tracing::error!(error = %error, "calls that were ended are not ended again");
+        }
         loop {
             let due = due(&this.tally.running(), clock::now(), |id| this.live.bounds(id));
             if !due.is_empty() {
@@ -40,6 +70,20 @@ impl Ends {
                 }
             }
             clock::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Sends the BYEs again: a side that heard them answers 481, and the record keeps its first end.
+    fn end_again(&self, unheard: Vec<Unheard>) {
+        for Unheard { organization, id, why } in unheard {
+            match self.store.call_get(organization, id) {
+                Ok(Some(call)) => {
+                    let sent = self.control.hang_up(&call, why);
+                    tracing::info!(call.id = %id, sent, "the end of a call is told again");
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(error = %error, "a call's record cannot be read"),
+            }
         }
     }
 
@@ -72,8 +116,7 @@ fn due(
 ) -> Vec<(Running, CallEnd)> {
     let mut known: HashMap<OrganizationId, (Bounds, Micros)> = HashMap::new();
     for Running { organization, call, .. } in calls {
-        let (_, spent) =
-            known.entry(*organization).or_insert_with(|| (bounds(*organization), Micros::ZERO));
+        let (_, spent) = known.entry(*organization).or_insert_with(|| (bounds(*organization), Micros::ZERO));
         *spent = Micros(spent.0.saturating_add(call.cost(now).0));
     }
     let end = |running: &Running| {
@@ -88,8 +131,26 @@ fn due(
 mod tests {
     use super::*;
     use domain::call_end::InProgress;
-    use domain::ids::CallId;
     use uuid::Uuid;
+
+    #[test]
+    fn only_fresh_ends_of_ours_are_told_again() {
+        use domain::call::{Ended, EndedBy, Moment};
+        let at = |seconds: i64| Timestamp::from_second(1_000 + seconds).unwrap();
+        let fact = |by| Fact {
+            organization_id: OrganizationId(Uuid::from_u128(1)),
+            call_id: CallId(Uuid::from_u128(2)),
+            at: Moment { wall: at(0), process: 1, monotonic_us: 0 },
+            kind: FactKind::Ended(Ended { by, reason: None }),
+        };
+        let read = |by, seconds| Unheard::read(&fact(by), at(seconds)).map(|unheard| unheard.why);
+        assert_eq!(read(EndedBy::Api, 31), Some(CallEnd::Api));
+        assert_eq!(read(EndedBy::Balance, 0), Some(CallEnd::Balance));
+        assert_eq!(
+            (read(EndedBy::Api, 32), read(EndedBy::Caller, 0), read(EndedBy::Api, -1)),
+            (None, None, None)
+        );
+    }
 
     #[test]
     fn calls_of_one_organization_share_its_balance_and_no_other() {

@@ -20,6 +20,7 @@ use crate::clock;
 use crate::edge::Control;
 use crate::journal::{Batch, Journal};
 use crate::live::Live;
+use ends::Unheard;
 pub(crate) use tally::Tally;
 
 /// Facts in one transaction of the store.
@@ -50,15 +51,18 @@ pub(crate) struct Meter {
     mover: JoinHandle<()>,
     reaper: JoinHandle<()>,
     ends: Option<JoinHandle<()>>,
+    unheard: Vec<Unheard>,
 }
 
 impl Meter {
     /// Brings into the store what an earlier process left in the journal, then begins.
     pub(crate) async fn start(store: Store, journal: Arc<Journal>, live: Arc<Live>) -> anyhow::Result<Self> {
-        let mut replayed = 0;
+        let (mut replayed, mut unheard) = (0, Vec::new());
+        let now = clock::now();
         while let Some(batch) = journal.take(BATCH_MAX).context("the journal cannot be read")? {
             let Batch { facts, upto } = batch;
             replayed += facts.len();
+            unheard.extend(facts.iter().filter_map(|fact| Unheard::read(fact, now)));
             store.facts_append(facts).await.context("the journal cannot be brought into the store")?;
             journal.ack(upto);
         }
@@ -84,12 +88,14 @@ impl Meter {
             mover: tokio::spawn(mover.run(stopped)),
             reaper: tokio::spawn(reaper.run()),
             ends: None,
+            unheard,
         })
     }
 
     /// From now on calls are ended that have lasted or cost enough.
     pub(crate) fn end_calls(&mut self, store: Store, live: Arc<Live>, control: Control) {
-        let ends = ends::Ends { store, live, tally: Arc::clone(&self.tally), control };
+        let (tally, unheard) = (Arc::clone(&self.tally), std::mem::take(&mut self.unheard));
+        let ends = ends::Ends { store, live, tally, control, unheard };
         self.ends = Some(tokio::spawn(ends.run()));
     }
 

@@ -81,7 +81,12 @@ fn close(open: &OpenCall, now: Timestamp, call_max: u32) -> Option<Fact> {
         }
         (CallStatus::Ringing, _) if age(call.started_at) > RINGING_MAX => {
             let reason = "The call was still being set up when its process ended.".to_owned();
-            FactKind::Unanswered(Unanswered { sip_status: 408, status: CallStatus::NoAnswer, reason, by: None })
+            FactKind::Unanswered(Unanswered {
+                sip_status: 408,
+                status: CallStatus::NoAnswer,
+                reason,
+                by: None,
+            })
         }
         _ => return None,
     };

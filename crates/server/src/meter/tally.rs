@@ -109,10 +109,9 @@ impl Tally {
     pub(crate) fn is_step(&self, call: CallId, side: Side, bits: u8) -> bool {
         let mut state = self.lock();
         let Some(up) = state.up.get_mut(&call) else { return true };
-        let [caller, callee] = &mut up.steps;
         let known = match side {
-            Side::Caller => caller,
-            Side::Callee => callee,
+            Side::Caller => &mut up.steps[0],
+            Side::Callee => &mut up.steps[1],
         };
         let higher = bits > *known;
         *known = bits.max(*known);
@@ -148,7 +147,8 @@ impl Tally {
     /// Calls in progress whose sides can be told of their end.
     pub(super) fn running(&self) -> Vec<Running> {
         let state = self.lock();
-        let one = |(id, up): (&CallId, &Up)| Running { id: *id, organization: up.organization, call: up.call };
+        let one =
+            |(id, up): (&CallId, &Up)| Running { id: *id, organization: up.organization, call: up.call };
         state.up.iter().filter(|(_, up)| !up.stuck).map(one).collect()
     }
 
@@ -165,9 +165,7 @@ impl Tally {
         let mut state = self.lock();
         if all {
             let open: HashSet<CallId> = calls.iter().map(|open| open.call.id).collect();
-            state
-                .up
-                .retain(|id, up| open.contains(id) || now.saturating_duration_since(up.since) < YOUNG);
+            state.up.retain(|id, up| open.contains(id) || now.saturating_duration_since(up.since) < YOUNG);
         }
         state.ringing.retain(|_, (_, since)| now.saturating_duration_since(*since) < RINGING_MAX);
         for OpenCall { call, rate_per_minute, last: _ } in calls {
