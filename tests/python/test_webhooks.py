@@ -102,6 +102,25 @@ def test_a_purchase_and_a_release_are_told_in_the_vendors_form(carrier, receiver
     gone(carrier, hook)
 
 
+@pytest.mark.parametrize("outcome", ["ok", "fail"])
+def test_a_number_is_provisioned_once_it_can_be_used(simulated, receiver, outcome):
+    tenant, admin = simulated.tenant("provisioned"), simulated.admin
+    krosai, native = krosai_hook(tenant, receiver.url + "/krosai"), native_hook(tenant, receiver.url + "/native")
+    [row] = ok(admin.post("/sim/stock", json={"country": "CA", "type": "local", "count": 1}), 201)["data"]
+    ok(admin.post("/sim/purchases", json={"e164": row["e164"], "outcome": "pending"}), 204)
+    number = ok(tenant.native.post("/api/v1/numbers", json={"stock_id": row["id"]}), 201)
+    assert number["status"] == "pending"
+    receiver.wait(1, event="number.purchased")
+    ok(admin.post(f"/sim/purchases/{row['e164']}/settle", json={"outcome": outcome}), 204)
+    receiver.wait(1, event="number.activated" if outcome == "ok" else "number.purchase_failed")
+    told = [r for r in receiver.quiet() if r.path == "/hook/krosai"]
+    assert [r.json["event"] for r in told] == (["number.provisioned"] if outcome == "ok" else [])
+    for one in told:
+        one.assert_signed(krosai["secret"])
+        assert one.json["data"]["e164"] == number["e164"]
+    assert native["secret"] != krosai["secret"]
+
+
 def test_the_native_api_tells_every_event_of_the_log(carrier, receiver):
     hook = native_hook(carrier, receiver.url)
     agent = ok(carrier.native.post("/api/v1/agents", json={"name": "Ada"}), 201)
@@ -218,9 +237,9 @@ def test_what_is_refused_is_sent_again_by_the_schedule_and_then_given_up(simulat
             assert waiting["error"] == "the receiver said no"
             due, last = (datetime.fromisoformat(waiting[f]) for f in ("next_attempt_at", "last_attempt_at"))
             assert (due - last).total_seconds() == wait
-            advance(simulated, wait - 5)
+            advance(simulated, wait - 25)
             assert len(receiver.quiet()) == count, "too early"
-            advance(simulated, 6)
+            advance(simulated, 26)
         receiver.wait(5)
         over = wait_for(lambda: log_of(tenant, hook)[0]["status"] == "given_up" and log_of(tenant, hook)[0], "it is given up")
         assert (over["attempts"], over["next_attempt_at"]) == (5, None) and over["over_at"]
