@@ -16,7 +16,7 @@ impl Micros {
 
     /// From whole cents; `None` beyond [`Self::MAX_CENTS`].
     pub fn from_cents(cents: i64) -> Option<Self> {
-        (-Self::MAX_CENTS..=Self::MAX_CENTS).contains(&cents).then_some(Self(cents * Self::PER_CENT))
+        (-Self::MAX_CENTS..=Self::MAX_CENTS).contains(&cents).then(|| Self(cents * Self::PER_CENT))
     }
 
     /// Whole cents, rounded towards minus infinity: a balance is never shown larger than it is.
@@ -49,5 +49,19 @@ impl Neg for Micros {
 impl std::iter::Sum for Micros {
     fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
         iter.fold(Self::ZERO, Add::add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cents_beyond_the_largest_amount_are_none() {
+        for cents in [Micros::MAX_CENTS + 1, -Micros::MAX_CENTS - 1, i64::MAX, i64::MIN] {
+            assert_eq!(Micros::from_cents(cents), None, "{cents}");
+        }
+        let most = Micros::from_cents(Micros::MAX_CENTS);
+        assert_eq!(most.map(Micros::cents_floor), Some(Micros::MAX_CENTS));
     }
 }
