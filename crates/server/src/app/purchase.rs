@@ -17,6 +17,8 @@ use domain::{
     Change, Commit, Error, Guard, Intent, Kind, Micros, Number, Organization, Posting, Result, Stock, View, What,
 };
 
+use std::time::Duration;
+
 use super::failure::of_read;
 use super::stock::not_available;
 use super::{App, Ask};
@@ -24,6 +26,9 @@ use crate::clock;
 
 /// The most numbers for tests that an organization holds at once: they cost nothing, and others want some too.
 const TESTS_MAX: u32 = 20;
+
+/// How long a buyer waits for a carrier to take a number back that is on sale again.
+const GIVEN_BACK_WAIT: Duration = Duration::from_secs(2);
 
 /// A purchase that is committed.
 enum Bought {
@@ -83,7 +88,11 @@ impl App {
 
     async fn wait_for_stock(&self, ask: Ask<'_>, wanted: &StockRef) -> Result<()> {
         let stock = self.stock_for_sale(ask, wanted)?;
-        self.carriage.settle_number(stock.e164).await;
+        let settled = self.carriage.settle_number(stock.e164);
+        if tokio::time::timeout(GIVEN_BACK_WAIT, settled).await.is_err() {
+            // Its carrier does not answer: to the buyer it is not to be had, and not sixteen times over.
+            return Err(not_available());
+        }
         Ok(())
     }
 
