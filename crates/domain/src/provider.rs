@@ -35,7 +35,6 @@ impl ProviderKind {
         }
     }
 
-
     /// The name.
     pub fn as_str(self) -> &'static str {
         crate::event::name_of(&Self::NAMES, self)
@@ -173,12 +172,8 @@ pub enum Offer {
 
 impl Offer {
     /// The offers that can be asked about, with their names.
-    pub const NAMES: [(Self, &'static str); 4] = [
-        (Self::Plain, "plain"),
-        (Self::Secure, "encrypted"),
-        (Self::Mixed, "mixed"),
-        (Self::Absent, "none"),
-    ];
+    pub const NAMES: [(Self, &'static str); 4] =
+        [(Self::Plain, "plain"), (Self::Secure, "encrypted"), (Self::Mixed, "mixed"), (Self::Absent, "none")];
 
     /// By name.
     pub fn parse(text: &str) -> Option<Self> {
@@ -348,7 +343,9 @@ impl Provider {
         outbound.apply(&mut next.outbound);
         next.set_account(account)?;
         match next.kind {
-            ProviderKind::Managed | ProviderKind::Twilio if next.inbound.is_some() || next.outbound.is_some() => {
+            ProviderKind::Managed | ProviderKind::Twilio
+                if next.inbound.is_some() || next.outbound.is_some() =>
+            {
                 let words = "Only a SIP trunk has `inbound` and `outbound`; leave them out.";
                 return Err(Error::invalid(What::Provider, "inbound", words));
             }
@@ -450,6 +447,31 @@ mod tests {
         assert!(closed.admits(one) && !closed.admits(other) && !closed.admits(None));
         let many = (0..=CALLERS_MAX as u64).filter_map(|n| E164::from_u64(12_125_550_000 + n)).collect();
         assert_eq!(trunk(many).unwrap_err().field, Some("inbound"));
+    }
+
+    #[test]
+    fn an_account_is_a_kind_of_its_own() {
+        let account = || AccountPatch {
+            id: Some("AC1".into()),
+            key_id: Some("SK1".into()),
+            key_secret: Some(Sealed(vec![1])),
+            region: Some("r1".into()),
+        };
+        let make = |kind, account, inbound| {
+            let new = ProviderPatch { label: Some("a".into()), account, inbound, ..ProviderPatch::default() };
+            Provider::create(None, ProviderId(uuid::Uuid::nil()), kind, new, Timestamp::UNIX_EPOCH)
+        };
+        let linked = make(ProviderKind::Twilio, Some(account()), Patch::Keep).unwrap();
+        assert_eq!(make(ProviderKind::Twilio, None, Patch::Keep).unwrap_err().kind, Kind::Missing);
+        assert!(make(ProviderKind::Twilio, Some(account()), Patch::Set(Inbound::default())).is_err());
+        assert!(make(ProviderKind::SipTrunk, Some(account()), Patch::Set(Inbound::default())).is_err());
+        assert!(make(ProviderKind::Managed, Some(account()), Patch::Keep).is_err());
+        let now = Timestamp::UNIX_EPOCH;
+        let attached = linked.attached("T1".into(), now);
+        assert_eq!((attached.version, attached.attached("T1".into(), now).version), (2, 2));
+        for (kind, name) in ProviderKind::NAMES {
+            assert_eq!((kind.as_str(), ProviderKind::parse(name)), (name, Some(kind)));
+        }
     }
 
     #[test]

@@ -43,6 +43,9 @@ impl AccountCarrier for Twilio {
 }
 
 #[cfg(test)]
+mod contract_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

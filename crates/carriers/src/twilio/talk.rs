@@ -86,31 +86,31 @@ impl Conversation {
         Self { access, task, state: State::Begin, number: None, pages: 0, lost: false }
     }
 
-    fn ask(&mut self, state: State, request: Request) -> Result<Turn, Trouble> {
+    fn ask(&mut self, state: State, request: Request) -> Turn {
         self.state = state;
-        Ok(Turn::Send(request))
+        Turn::Send(request)
     }
 
     fn begin(&mut self) -> Result<Turn, Trouble> {
         match self.task.clone() {
             Task::Check => {
                 let request = wire::numbers(&self.access, &Wanted::Any)?;
-                self.ask(State::Check, request)
+                Ok(self.ask(State::Check, request))
             }
             Task::Find(number) | Task::Attach(number, _) | Task::Detach(number, Some(_)) => {
                 let request = wire::numbers(&self.access, &Wanted::One(number))?;
-                self.ask(State::Find, request)
+                Ok(self.ask(State::Find, request))
             }
             Task::Missing(numbers) if numbers.is_empty() => Ok(Turn::Done(Outcome::Missing(numbers))),
             Task::Missing(numbers) => {
                 let request = wire::numbers(&self.access, &Wanted::First)?;
-                self.ask(State::Missing(numbers), request)
+                Ok(self.ask(State::Missing(numbers), request))
             }
             // Nothing was ever made there.
             Task::Detach(_, None) => Ok(Turn::Done(Outcome::Fine)),
             Task::Dismantle(trunk) => {
                 let request = wire::trunk_delete(&self.access, &trunk)?;
-                self.ask(State::Dismantle, request)
+                Ok(self.ask(State::Dismantle, request))
             }
         }
     }
@@ -122,9 +122,8 @@ impl Conversation {
             Task::Check | Task::Missing(_) | Task::Dismantle(_) => String::new(),
         };
         // The filter matches parts of a number too.
-        let found = page.incoming_phone_numbers.into_iter().find(|number| number.phone_number == wanted);
+        let found = page.incoming_phone_numbers.into_iter().find(|number| number.e164 == wanted);
         match (self.task.clone(), found) {
-            (Task::Find(_), Some(_)) => Ok(Turn::Done(Outcome::Fine)),
             (Task::Attach(_, place), Some(number)) => {
                 self.number = Some(number);
                 match place.attachment {
@@ -135,16 +134,16 @@ impl Conversation {
             // Only from our own trunk: whoever took it off that meanwhile wants it where it is.
             (Task::Detach(_, Some(trunk)), Some(number)) if number.trunk_sid.as_deref() == Some(&trunk) => {
                 let request = wire::detach(&self.access, &trunk, &number.sid)?;
-                self.ask(State::Detach, request)
+                Ok(self.ask(State::Detach, request))
             }
-            (Task::Detach(..), _) => Ok(Turn::Done(Outcome::Fine)),
+            (Task::Find(_), Some(_)) | (Task::Detach(..), _) => Ok(Turn::Done(Outcome::Fine)),
             (_, _) => Err(Trouble::NotOwned),
         }
     }
 
     fn page(&mut self, mut left: Vec<E164>, reply: Reply<'_>) -> Result<Turn, Trouble> {
         let page = wire::read::<Numbers>(reply)?;
-        let read = |number: &Number| E164::from_digits(number.phone_number.trim_start_matches('+'));
+        let read = |number: &Number| E164::from_digits(number.e164.trim_start_matches('+'));
         let here: std::collections::BTreeSet<E164> =
             page.incoming_phone_numbers.iter().filter_map(read).collect();
         left.retain(|number| !here.contains(number));
@@ -152,7 +151,7 @@ impl Conversation {
             Some(next) if !left.is_empty() => {
                 self.count_page()?;
                 let request = wire::numbers(&self.access, &Wanted::Page(&next))?;
-                self.ask(State::Missing(left), request)
+                Ok(self.ask(State::Missing(left), request))
             }
             _ => Ok(Turn::Done(Outcome::Missing(left))),
         }
@@ -168,12 +167,12 @@ impl Conversation {
 
     fn ask_trunks(&mut self, page: Option<&str>) -> Result<Turn, Trouble> {
         let request = wire::trunks(&self.access, page)?;
-        self.ask(State::Trunks, request)
+        Ok(self.ask(State::Trunks, request))
     }
 
     fn ask_originations(&mut self, trunk: String) -> Result<Turn, Trouble> {
         let request = wire::originations(&self.access, &trunk)?;
-        self.ask(State::Originations(trunk), request)
+        Ok(self.ask(State::Originations(trunk), request))
     }
 
     fn place(&self) -> Result<&Place, Trouble> {
@@ -211,7 +210,7 @@ impl Conversation {
             return self.ask_trunks(Some(&next));
         }
         let request = wire::trunk_create(&self.access, &name)?;
-        self.ask(State::TrunkCreate, request)
+        Ok(self.ask(State::TrunkCreate, request))
     }
 
     fn originations(&mut self, trunk: String, reply: Reply<'_>) -> Result<Turn, Trouble> {
@@ -226,7 +225,7 @@ impl Conversation {
             return self.attach(trunk);
         }
         let request = wire::origination_create(&self.access, &trunk, &ours)?;
-        self.ask(State::OriginationCreate(trunk), request)
+        Ok(self.ask(State::OriginationCreate(trunk), request))
     }
 
     fn attach(&mut self, trunk: String) -> Result<Turn, Trouble> {
@@ -235,7 +234,7 @@ impl Conversation {
             return Ok(Turn::Done(Outcome::Attached(trunk)));
         }
         let request = wire::attach(&self.access, &trunk, &number.sid)?;
-        self.ask(State::Attach(trunk), request)
+        Ok(self.ask(State::Attach(trunk), request))
     }
 }
 

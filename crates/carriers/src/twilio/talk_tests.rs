@@ -25,8 +25,8 @@ fn attach(attachment: Option<&str>) -> Task {
 }
 
 /// Plays a conversation: each line is what must be sent, with the reply to it.
-fn play(task: Task, lines: &[(&str, u16, &str)]) -> Result<Outcome, Trouble> {
-    let mut talk = Conversation::new(task, access());
+fn play(wanted: Task, lines: &[(&str, u16, &str)]) -> Result<Outcome, Trouble> {
+    let mut talk = Conversation::new(wanted, access());
     let mut turn = talk.turn(None)?;
     for (line, status, body) in lines {
         let Turn::Send(request) = turn else { panic!("nothing is sent before {line}") };
@@ -137,9 +137,9 @@ fn missing_numbers_are_sought_page_by_page_and_not_for_ever() {
     let (first, second) = (number(), E164::from_u64(14_155_550_101).unwrap());
     let list = "GET IncomingPhoneNumbers.json?PageSize=1000";
     let page = r#"{"incoming_phone_numbers":[{"sid":"PN1","phone_number":"+14155550100"}],"next_page_uri":"/x?Page=1"}"#;
-    let last = ("GET IncomingPhoneNumbers.json?Page=1", 200, r#"{"incoming_phone_numbers":[]}"#);
+    let end = ("GET IncomingPhoneNumbers.json?Page=1", 200, r#"{"incoming_phone_numbers":[]}"#);
     let missing = |numbers: &[E164], lines: &[_]| play(Task::Missing(numbers.to_vec()), lines);
-    assert_eq!(missing(&[first, second], &[(list, 200, page), last]), Ok(Outcome::Missing(vec![second])));
+    assert_eq!(missing(&[first, second], &[(list, 200, page), end]), Ok(Outcome::Missing(vec![second])));
     assert_eq!(missing(&[first], &[(list, 200, page)]), Ok(Outcome::Missing(Vec::new())));
     assert_eq!(missing(&[], &[]), Ok(Outcome::Missing(Vec::new())));
     let again = ("GET IncomingPhoneNumbers.json?Page=1", 200, page);

@@ -135,7 +135,8 @@ pub(super) struct Numbers {
 #[derive(Deserialize)]
 pub(super) struct Number {
     pub(super) sid: String,
-    pub(super) phone_number: String,
+    #[serde(rename = "phone_number")]
+    pub(super) e164: String,
     #[serde(default)]
     pub(super) trunk_sid: Option<String>,
 }

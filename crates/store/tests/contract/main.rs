@@ -1,6 +1,7 @@
 //! What every engine of the store must do. Each test has a store of its own.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
+mod accounts;
 mod agent_calls;
 mod calls;
 mod changes;
