@@ -6,13 +6,13 @@
 //! waited for: whichever process comes next carries them.
 
 use anyhow::Context;
+use domain::carrier_account::CarrierSources;
+use domain::provider::ProviderKind;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use domain::carrier_account::CarrierSources;
-use domain::provider::ProviderKind;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -67,7 +67,10 @@ impl Service {
     pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
         let files = Files::of(&settings.store)?;
         // Before anything takes the time.
-        let ground = settings.sim.then(|| SimGround::open(|ending| files.beside(ending), settings.sim_seed)).transpose()?;
+        let ground = settings
+            .sim
+            .then(|| SimGround::open(|ending| files.beside(ending), settings.sim_seed))
+            .transpose()?;
         let (health, upkeep) = health()?;
         let store = Store::open(&settings.store).with_context(|| store_named(&settings.store))?;
         let vault = open_vault(&settings, &files)?;
@@ -88,10 +91,9 @@ impl Service {
         let asked = (Arc::clone(&simulated), accounts(&settings, &vault, &public, http)?);
         let carriage = Arc::new(Carriage::new(store.clone(), Arc::clone(&live), asked.0, asked.1));
         let network = SimNetwork::new(Arc::clone(&live), sip.clone());
-        let network = Arc::new(if ground.is_some() { network.apart().await } else { network });
         let app = Arc::new(App {
             simulated,
-            network,
+            network: Arc::new(if ground.is_some() { network.apart().await } else { network }),
             carriage: Arc::clone(&carriage),
             store: store.clone(),
             live: Arc::clone(&live),
@@ -159,6 +161,7 @@ impl Service {
         Ok(())
     }
 }
+
 /// What health and metrics answer, and what keeps the metrics small.
 fn health() -> anyhow::Result<(Arc<Health>, JoinHandle<()>)> {
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder();
@@ -188,7 +191,12 @@ async fn simulation(
 }
 
 /// The way to carriers' APIs; in a simulation the one that is simulated here.
-fn accounts(settings: &Settings, vault: &Vault, public: &PublicSip, http: SocketAddr) -> anyhow::Result<Accounts> {
+fn accounts(
+    settings: &Settings,
+    vault: &Vault,
+    public: &PublicSip,
+    http: SocketAddr,
+) -> anyhow::Result<Accounts> {
     let elsewhere = settings.sim.then(|| sim::twilio_url(http));
     let twilio_url = settings.twilio_url.clone().or(elsewhere);
     Accounts::new(vault.clone(), sip_url(settings, public), twilio_url)
@@ -207,7 +215,6 @@ fn serve_http(
         });
     (stop, tokio::spawn(serving.into_future()))
 }
-
 
 /// Folds what histograms have recorded. Without it each sample is kept until somebody asks for `/metrics`, who may never come.
 async fn metrics_upkeep(metrics: PrometheusHandle) {
@@ -235,7 +242,8 @@ struct Files {
 
 impl Files {
     fn of(url: &str) -> anyhow::Result<Self> {
-        let path = url.strip_prefix("sqlite:").with_context(|| format!("{}: not a file", store_named(url)))?;
+        let path =
+            url.strip_prefix("sqlite:").with_context(|| format!("{}: not a file", store_named(url)))?;
         let store = path.strip_prefix("//").unwrap_or(path).to_owned();
         let beside = |ending: &str| PathBuf::from(format!("{store}{ending}"));
         Ok(Self { key: beside(".key"), admin: beside(".admin"), journal: beside(".journal"), store })

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::outgoing::Private;
 use crate::identity::settings::{self as identity, IssuerArgs, IssuerSettings};
+use crate::outgoing::Private;
 
 /// The flags of `trunkline serve`. Each can be set in the environment, or in the file under its own name with `_` for `-`.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -56,7 +56,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "TRUNKLINE_TWILIO_URL", value_name = "URL", hide = true)]
     twilio_url: Option<String>,
     /// From where Twilio sends calls [default: the addresses that it publishes]
-    #[arg(long, env = "TRUNKLINE_TWILIO_SOURCES", value_delimiter = ',', value_name = "ADDRESSES", hide = true)]
+    #[arg(
+        long,
+        env = "TRUNKLINE_TWILIO_SOURCES",
+        value_delimiter = ',',
+        value_name = "ADDRESSES",
+        hide = true
+    )]
     twilio_sources: Option<Vec<String>>,
     /// Simulate: a clock that can be moved, under /sim and the admin key: for tests and demonstrations, on loopback only
     #[arg(long, env = "TRUNKLINE_SIM", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -156,7 +162,9 @@ fn private_of(said: Option<&str>, http: SocketAddr) -> anyhow::Result<Private> {
         return Ok(if http.ip().is_loopback() { Private::Allowed } else { Private::Denied });
     };
     let named = Private::NAMES.iter().find(|(_, name)| *name == said);
-    named.map(|(private, _)| *private).with_context(|| format!("--outgoing-private {said}: must be allow or deny"))
+    named
+        .map(|(private, _)| *private)
+        .with_context(|| format!("--outgoing-private {said}: must be allow or deny"))
 }
 
 fn url_of(text: String) -> anyhow::Result<String> {
@@ -168,7 +176,8 @@ fn url_of(text: String) -> anyhow::Result<String> {
 
 fn rules_of(texts: &[String]) -> anyhow::Result<Vec<AddressRule>> {
     let read = |text: &String| {
-        AddressRule::parse(text).with_context(|| format!("--twilio-sources {text}: not an address or a range"))
+        AddressRule::parse(text)
+            .with_context(|| format!("--twilio-sources {text}: not an address or a range"))
     };
     texts.iter().map(read).collect()
 }

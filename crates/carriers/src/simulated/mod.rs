@@ -108,8 +108,9 @@ mod tests {
         let Ok(Step::Send(request)) = Simulated.build(&acquire) else { panic!("nothing to send") };
         assert_eq!((request.method, request.url.as_str()), ("PUT", "simulated:/numbers/+14155550100"));
         assert_eq!(request.body, br#"{"reference":"r-1"}"#);
-        let read =
-            |ask: &Ask<'_>, status, body: &str| Simulated.read(ask, Reply { status, body: body.as_bytes(), retry_after: None });
+        let read = |ask: &Ask<'_>, status, body: &str| {
+            Simulated.read(ask, Reply { status, body: body.as_bytes(), retry_after: None })
+        };
         assert_eq!(read(&acquire, 201, ""), Ok(Told::Ours));
         assert_eq!(read(&acquire, 202, ""), Ok(Told::Pending));
         assert_eq!(read(&acquire, 409, r#"{"words":"gone"}"#), Err(Failure::Refused("gone".to_owned())));

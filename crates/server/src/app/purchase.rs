@@ -14,7 +14,8 @@ use domain::op::{Believed, Purchase};
 use domain::provider::ProviderKind;
 use domain::stock::StockRef;
 use domain::{
-    Change, Commit, Error, Guard, Intent, Kind, Micros, Number, Organization, Posting, Result, Stock, View, What,
+    Change, Commit, Error, Guard, Intent, Kind, Micros, Number, Organization, Posting, Result, Stock, View,
+    What,
 };
 
 use std::time::Duration;
@@ -33,7 +34,7 @@ const GIVEN_BACK_WAIT: Duration = Duration::from_secs(2);
 /// A purchase that is committed.
 enum Bought {
     /// With all there is to it.
-    Whole(View),
+    Whole(Box<View>),
     /// Its carrier is yet to be asked.
     Asked(IntentId),
 }
@@ -78,11 +79,13 @@ impl App {
         let intent = self.store.intent_get(id).map_err(of_read)?.ok_or_else(gone)?;
         if intent.progress == Progress::Failed {
             let told = intent.told.as_deref().unwrap_or("no reason given");
-            let words = format!("The carrier does not deliver the number: {told}. Nothing was charged for it.");
+            let words =
+                format!("The carrier does not deliver the number: {told}. Nothing was charged for it.");
             return Err(Error::new(Kind::CarrierRefused, What::Number, words));
         }
         let number = intent.number_id.ok_or_else(gone)?;
-        let number = self.store.number_get(intent.organization_id, number).map_err(of_read)?.ok_or_else(gone)?;
+        let number =
+            self.store.number_get(intent.organization_id, number).map_err(of_read)?.ok_or_else(gone)?;
         Ok(View::Number(Box::new(self.number_view(ask, number)?)))
     }
 
@@ -145,7 +148,12 @@ impl App {
         Err(out_of_stock(country))
     }
 
-    async fn buy_once(&self, ask: Ask<'_>, organization: &Organization, purchase: &Purchase) -> Result<Bought> {
+    async fn buy_once(
+        &self,
+        ask: Ask<'_>,
+        organization: &Organization,
+        purchase: &Purchase,
+    ) -> Result<Bought> {
         let Purchase { stock: wanted, setup, believed } = purchase;
         setup.check()?;
         let birth = self.birth(ask);
@@ -186,7 +194,12 @@ impl App {
     }
 
     /// How many numbers there may be afterwards. What is for tests takes no slot and counts as no change.
-    fn purchase_limits(&self, ask: Ask<'_>, organization: &Organization, stock: &Stock) -> Result<Vec<Guard>> {
+    fn purchase_limits(
+        &self,
+        ask: Ask<'_>,
+        organization: &Organization,
+        stock: &Stock,
+    ) -> Result<Vec<Guard>> {
         if stock.network == Network::Test {
             return Ok(vec![Guard::TestNumbersWithin(organization.id, TESTS_MAX)]);
         }

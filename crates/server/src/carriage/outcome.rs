@@ -1,10 +1,10 @@
 //! What a carrier's answer means for what is stored: one commit, whole or not at all.
 
 use carriers::{Failure, Told};
+use domain::caller::Actor;
 use domain::event::Event;
 use domain::ids::EventId;
 use domain::intent::{Progress, Work};
-use domain::caller::Actor;
 use domain::number::Status;
 use domain::stock::StockState;
 use domain::{Bag, Change, Commit, Intent, Number, Posting, Timestamp};
@@ -126,7 +126,8 @@ fn attached(intent: &Intent, number: Option<Number>, outcome: &Outcome, now: Tim
                 && let Ok(next) = number.attached(provider, now)
                 && next.version != number.version
             {
-                let name = if number.status == Status::Pending { "number.activated" } else { "number.updated" };
+                let name =
+                    if number.status == Status::Pending { "number.activated" } else { "number.updated" };
                 changes.push(event(&number, name, "", now));
                 changes.push(Change::Number(Box::new(next)));
             }

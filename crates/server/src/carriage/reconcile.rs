@@ -28,8 +28,10 @@ impl Carriage {
         };
         for stock in rested.iter().filter(|stock| stock.held(now).is_none()) {
             let intent = Intent::release_stock(IntentId(clock::id()), stock, now);
-            let changes =
-                vec![Change::Stock(stock.moved(StockState::Available, now)), Change::Intent(Box::new(intent))];
+            let changes = vec![
+                Change::Stock(stock.moved(StockState::Available, now)),
+                Change::Intent(Box::new(intent)),
+            ];
             match self.store.commit(Commit { changes, ..Commit::default() }).await {
                 // Bought, restored or taken out of stock in this moment: then it is not to go back.
                 Ok(_) | Err(CommitError::Stale(_) | CommitError::Exists(_)) => {}
@@ -66,7 +68,10 @@ impl Carriage {
         match self.is_somebodys(e164) {
             Ok(true) => {}
             Ok(false) => {
-                tracing::warn!(number = e164.redacted(), "a carrier holds a number for us that is nobody's; it goes back");
+                tracing::warn!(
+                    number = e164.redacted(),
+                    "a carrier holds a number for us that is nobody's; it goes back"
+                );
                 let stray = Intent::release_stray(IntentId(clock::id()), e164, Network::Simulated, now);
                 let changes = vec![Change::Intent(Box::new(stray))];
                 // Where work on it was begun meanwhile, that decides.

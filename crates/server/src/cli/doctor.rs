@@ -9,7 +9,13 @@ use store::Store;
 #[derive(Args, Debug)]
 pub(super) struct DoctorArgs {
     /// The store to check
-    #[arg(long, env = "TRUNKLINE_STORE", value_name = "URL", default_value = "sqlite:./trunkline.db", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "TRUNKLINE_STORE",
+        value_name = "URL",
+        default_value = "sqlite:./trunkline.db",
+        hide_env_values = true
+    )]
     store: String,
 }
 

@@ -13,8 +13,8 @@ use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::guards::{Guard, Guards};
 use super::carriers::Carriers;
+use super::guards::{Guard, Guards};
 use super::numbers::NONE;
 
 /// Gives small integers for ids. They are never reused, so a number that still names a thing that is gone finds nothing.

@@ -97,7 +97,15 @@ impl Agents {
         let sound = UdpSocket::bind(at(0)).await?;
         let sdp = sdp(sound.local_addr()?);
         let up = Arc::new(AtomicUsize::new(0));
-        let party = Party { socket, bound, sdp, ways: Vec::new(), known: VecDeque::new(), by_call: HashMap::new(), up: Arc::clone(&up) };
+        let party = Party {
+            socket,
+            bound,
+            sdp,
+            ways: Vec::new(),
+            known: VecDeque::new(),
+            by_call: HashMap::new(),
+            up: Arc::clone(&up),
+        };
         let tasks = [tokio::spawn(party.run()), tokio::spawn(echo(sound, up))];
         Ok(Self { bound, tasks })
     }
@@ -154,7 +162,8 @@ impl Party {
             return Some(*way);
         }
         let uri = String::from_utf8_lossy(message.request_uri()).into_owned();
-        let user = uri.split_once(':').and_then(|(_, rest)| rest.split_once('@')).map_or("echo", |(user, _)| user);
+        let user =
+            uri.split_once(':').and_then(|(_, rest)| rest.split_once('@')).map_or("echo", |(user, _)| user);
         let way = Way::of(user);
         let index = match self.ways.iter().position(|(known, _)| *known == way) {
             Some(index) => index,
@@ -213,7 +222,8 @@ async fn echo(socket: UdpSocket, up: Arc<AtomicUsize>) {
     loop {
         let Ok((length, from)) = socket.recv_from(&mut packet).await else { continue };
         let rtp = length >= 12 && packet[0] >> 6 == 2;
-        if rtp && up.load(Ordering::Relaxed) > 0
+        if rtp
+            && up.load(Ordering::Relaxed) > 0
             && let Err(error) = socket.send_to(&packet[..length], from).await
         {
             tracing::debug!(error = %error, "a packet of sound was not sent back");

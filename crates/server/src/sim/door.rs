@@ -37,7 +37,8 @@ const CALLER: &str = "+12125550199";
 
 /// The simulation's paths.
 pub(crate) fn router(sim: Arc<Sim>) -> Router<Arc<Front>> {
-    let take = move |State(front): State<Arc<Front>>, request: Request| exchange(front, Arc::clone(&sim), request);
+    let take =
+        move |State(front): State<Arc<Front>>, request: Request| exchange(front, Arc::clone(&sim), request);
     Router::new().route("/sim", any(take.clone())).route("/sim/{*rest}", any(take))
 }
 
@@ -60,7 +61,8 @@ async fn twilio_exchange(sim: &Sim, path: &str, request: Request) -> Response {
     let query = head.uri.query().unwrap_or("");
     let asked = ApiRequest { method: &head.method, path, query, headers: &head.headers, body: &body };
     let ApiReply { status, retry_after, body } = sim.twilio.api(asked).await;
-    let mut response = body.map_or_else(|| status.into_response(), |body| (status, axum::Json(body)).into_response());
+    let mut response =
+        body.map_or_else(|| status.into_response(), |body| (status, axum::Json(body)).into_response());
     if let Some(seconds) = retry_after {
         response.headers_mut().insert("retry-after", seconds.into());
     }
@@ -88,9 +90,7 @@ impl Sim {
                 | ["clock" | "carrier" | "stock" | "purchases" | "kyc" | "calls"]
                 | ["purchases", _, "settle"]
                 | ["calls", _],
-            ) => {
-                Err(Error::new(Kind::MethodNotAllowed, What::Route, "This path does not take that method."))
-            }
+            ) => Err(Error::new(Kind::MethodNotAllowed, What::Route, "This path does not take that method.")),
             _ => Err(Error::new(Kind::NotFound, What::Route, "There is no such path.")),
         }
     }
@@ -133,10 +133,12 @@ impl Sim {
 
     async fn stock(&self, mut body: Body) -> Result<Reply> {
         let country = body.country()?.ok_or_else(|| Error::missing(What::Request, "country"))?;
-        let kind = body.take("type", "local, mobile or toll_free", |v| v.as_str().and_then(NumberType::parse))?;
+        let kind =
+            body.take("type", "local, mobile or toll_free", |v| v.as_str().and_then(NumberType::parse))?;
         let kind = kind.unwrap_or(NumberType::Local);
         let count = body.whole("count", 1..=STOCK_MAX)?.unwrap_or(10);
-        let prices = ["setup_cost_cents", "monthly_cost_cents"].map(|name| body.whole(name, 0..=1_000_000_000));
+        let prices =
+            ["setup_cost_cents", "monthly_cost_cents"].map(|name| body.whole(name, 0..=1_000_000_000));
         body.finish()?;
         let [setup, monthly] = prices;
         let price = domain::stock::StockPatch {
@@ -149,7 +151,10 @@ impl Sim {
             return Err(Error::invalid(What::Request, "country", words));
         }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let made = self.app.stock_offers((country, kind), (Network::Simulated, self.seed, count), clock::now()).await?;
+        let made = self
+            .app
+            .stock_offers((country, kind), (Network::Simulated, self.seed, count), clock::now())
+            .await?;
         let mut rows = Vec::with_capacity(made.len());
         for stock in made {
             let stock = self.app.stock_priced(stock, price).await?;
@@ -166,7 +171,8 @@ impl Sim {
         let number = body.number("e164")?;
         let country = body.country()?;
         let all = body.take("all", "true", |v| (v == &Value::Bool(true)).then_some(()))?;
-        let outcome = body.take("outcome", "ok, fail, pending or slow", |v| v.as_str().and_then(verdict_of))?;
+        let outcome =
+            body.take("outcome", "ok, fail, pending or slow", |v| v.as_str().and_then(verdict_of))?;
         let delay = body.whole("delay_ms", 0..=DELAY_MAX)?;
         let times = body.whole("times", 1..=1_000_000)?;
         body.finish()?;
@@ -183,7 +189,11 @@ impl Sim {
         let delay = Duration::from_millis(delay.unwrap_or(if slow { 2_000 } else { 0 }));
         let times = times.and_then(|times| u32::try_from(times).ok());
         if !self.app.simulated.behave(Behaviour { selector, verdict, delay, times }) {
-            return Err(Error::new(Kind::Conflict, What::Request, "Too many such rules wait; begin a new simulation."));
+            return Err(Error::new(
+                Kind::Conflict,
+                What::Request,
+                "Too many such rules wait; begin a new simulation.",
+            ));
         }
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     }
@@ -196,7 +206,9 @@ impl Sim {
         })?;
         body.finish()?;
         let delivered = outcome.ok_or_else(|| Error::missing(What::Request, "outcome"))?;
-        let none = || Error::new(Kind::NotFound, What::Number, "The simulated carrier has no such purchase pending.");
+        let none = || {
+            Error::new(Kind::NotFound, What::Number, "The simulated carrier has no such purchase pending.")
+        };
         let text = percent_encoding::percent_decode_str(number).decode_utf8_lossy();
         let number = E164::from_digits(text.trim_start_matches('+')).ok_or_else(none)?;
         let settled = self.app.simulated.settle(number, delivered);
@@ -210,9 +222,10 @@ impl Sim {
 
     async fn kyc(&self, mut body: Body) -> Result<Reply> {
         let id = body.take("organization_id", "a UUID", |v| v.as_str().and_then(OrganizationId::parse))?;
-        let decision = body.take("decision", "approved, declined, pending, initiated or not_submitted", |v| {
-            v.as_str().and_then(Kyc::parse)
-        })?;
+        let decision =
+            body.take("decision", "approved, declined, pending, initiated or not_submitted", |v| {
+                v.as_str().and_then(Kyc::parse)
+            })?;
         let after = body.whole("after_seconds", 0..=sim_clock::MOVED_MAX.as_secs())?.unwrap_or(0);
         body.finish()?;
         let id = id.ok_or_else(|| Error::missing(What::Request, "organization_id"))?;
@@ -229,7 +242,9 @@ impl Sim {
     }
 
     fn call(&self, mut body: Body) -> Result<Reply> {
-        let to = body.take("to", "a number to dial", dialled)?.ok_or_else(|| Error::missing(What::Request, "to"))?;
+        let to = body
+            .take("to", "a number to dial", dialled)?
+            .ok_or_else(|| Error::missing(What::Request, "to"))?;
         let from = body.take("from", "a number that calls", dialled)?.unwrap_or_else(|| CALLER.to_owned());
         let hold = Duration::from_secs(body.whole("hold_seconds", 0..=CALL_MAX)?.unwrap_or(1));
         let patience = Duration::from_secs(body.whole("ring_seconds", 1..=CALL_MAX)?.unwrap_or(60));
@@ -240,7 +255,11 @@ impl Sim {
         })?;
         body.finish()?;
         if !self.app.network.reaches(transport) {
-            return Err(Error::invalid(What::Request, "via", "`via` names a transport that no listener takes."));
+            return Err(Error::invalid(
+                What::Request,
+                "via",
+                "`via` names a transport that no listener takes.",
+            ));
         }
         let busy = || Error::new(Kind::Limit, What::Call, "Too many simulated calls are up; try again.");
         let id = self.app.network.begin(Ring { to, from, hold, patience, transport }).ok_or_else(busy)?;
@@ -282,6 +301,8 @@ impl Body {
 
     fn number(&mut self, field: &'static str) -> Result<Option<E164>> {
         let must = "a phone number such as +14155550100";
-        self.take(field, must, |v| v.as_str().and_then(|text| E164::parse(text).ok()).map(|(number, _)| number))
+        self.take(field, must, |v| {
+            v.as_str().and_then(|text| E164::parse(text).ok()).map(|(number, _)| number)
+        })
     }
 }

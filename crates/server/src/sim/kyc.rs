@@ -46,7 +46,12 @@ impl Decisions {
     }
 
     /// Keeps a decision until its time; it takes the place of one about the same organization.
-    pub(super) fn keep(&self, organization: OrganizationId, decision: Kyc, at: Timestamp) -> domain::Result<()> {
+    pub(super) fn keep(
+        &self,
+        organization: OrganizationId,
+        decision: Kyc,
+        at: Timestamp,
+    ) -> domain::Result<()> {
         let (organization_id, decision) = (organization.to_string(), decision.as_str().to_owned());
         self.change(|waiting| {
             waiting.retain(|known| known.organization_id != organization_id);
@@ -96,7 +101,9 @@ impl Decisions {
 }
 
 async fn decide(app: &App, decision: &Waiting) {
-    let Some((id, kyc)) = OrganizationId::parse(&decision.organization_id).zip(Kyc::parse(&decision.decision)) else {
+    let Some((id, kyc)) =
+        OrganizationId::parse(&decision.organization_id).zip(Kyc::parse(&decision.decision))
+    else {
         return;
     };
     if let Err(error) = set(app, id, kyc).await {

@@ -99,8 +99,10 @@ impl SimNetwork {
     }
 
     async fn place(&self, ring: &Ring) -> anyhow::Result<CallReport> {
-        let (transport, bound) = self.listener(ring.transport).context("no listener takes calls of this kind")?;
-        let near: IpAddr = if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        let (transport, bound) =
+            self.listener(ring.transport).context("no listener takes calls of this kind")?;
+        let near: IpAddr =
+            if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
         let host = if bound.ip().is_unspecified() { near } else { bound.ip() };
         let via = SocketAddr::new(host, bound.port());
         let (number, from, talk) = (ring.to.clone(), ring.from.clone(), Some(ring.hold));
@@ -137,7 +139,8 @@ impl SimNetwork {
     pub(crate) fn call(&self, id: Uuid) -> Option<Value> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { id, ring, began, ended } = calls.iter().find(|call| call.id == id)?;
-        let mut told = json!({"id": id.to_string(), "to": ring.to, "from": ring.from, "began_at": began.to_string()});
+        let mut told =
+            json!({"id": id.to_string(), "to": ring.to, "from": ring.from, "began_at": began.to_string()});
         let more = match ended {
             None => json!({"state": "under_way"}),
             Some(Ok(report)) => told_of(report),

@@ -21,7 +21,9 @@ pub(super) async fn open(app: &App, file: &Path, seed: u64) -> anyhow::Result<()
     }
     for what in carriers::simulated::numbers::kinds() {
         let made = app.stock_offers(what, (Network::Simulated, seed, STOCKED), clock::now()).await;
-        made.map_err(|error| anyhow!("the simulated stock cannot be written: {} {}", error.public, error.for_log()))?;
+        made.map_err(|error| {
+            anyhow!("the simulated stock cannot be written: {} {}", error.public, error.for_log())
+        })?;
     }
     write_whole(file, "stocked\n").with_context(|| file.display().to_string())
 }

@@ -39,7 +39,8 @@ impl SimCarrier {
     /// Answers a request: status and body.
     pub(crate) async fn answer(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let number = path.strip_prefix("/numbers/").and_then(|text| E164::from_digits(text.trim_start_matches('+')));
+        let number =
+            path.strip_prefix("/numbers/").and_then(|text| E164::from_digits(text.trim_start_matches('+')));
         match (method, number) {
             ("GET", None) if path == "/numbers" => self.list(query.strip_prefix("after=")),
             ("GET", Some(number)) => (self.with(|orders| status_of(orders.sale(number))), Vec::new()),

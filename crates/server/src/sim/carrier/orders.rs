@@ -221,7 +221,11 @@ mod tests {
         assert_eq!(orders.buy(number(0), "a", Verdict::Deliver).unwrap(), Sale::Sold);
         assert_eq!(orders.buy(number(0), "b", Verdict::Refuse).unwrap(), Sale::Sold, "ours stays ours");
         assert_eq!(orders.buy(number(1), "c", Verdict::Refuse).unwrap(), Sale::Refused);
-        assert_eq!(orders.buy(number(1), "c", Verdict::Deliver).unwrap(), Sale::Refused, "one order, one answer");
+        assert_eq!(
+            orders.buy(number(1), "c", Verdict::Deliver).unwrap(),
+            Sale::Refused,
+            "one order, one answer"
+        );
         assert_eq!(orders.buy(number(2), "d", Verdict::Pend).unwrap(), Sale::Pending);
         orders.release(number(0)).unwrap();
         orders.release(number(7)).unwrap();

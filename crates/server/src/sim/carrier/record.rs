@@ -50,7 +50,9 @@ impl Record {
         };
         let text = String::from_utf8_lossy(&bytes);
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let read = |line| serde_json::from_str(line).with_context(|| format!("{}: a broken line", self.path.display()));
+        let read = |line| {
+            serde_json::from_str(line).with_context(|| format!("{}: a broken line", self.path.display()))
+        };
         whole.lines().map(read).collect()
     }
 
