@@ -63,23 +63,15 @@ fn body(request: &Request<'_>, view: View) -> Reply {
             list(&ListOut::of(page, |n| n.number.id.to_string(), |n| numbers::NumberOut::from(&n)))
         }
         View::Imported(rows) => Reply::json(StatusCode::OK, &bulk::BulkOut::from(rows)),
-        View::Explanation(explanation) => {
-            Reply::json(StatusCode::OK, &explain::ExplanationOut::from(explanation))
-        }
+        View::Explanation(told) => Reply::json(StatusCode::OK, &explain::ExplanationOut::from(told)),
         View::Rung(rung) => Reply::json(StatusCode::OK, &ring::RungOut::from(*rung)),
         View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::from(*call)),
         View::Calls(page) => list(&ListOut::of(page, |c| c.id.to_string(), calls::CallOut::from)),
         View::Events(page) => list(&ListOut::of(page, |e| e.id.to_string(), events::EventOut::from)),
         View::Webhook(w, secret) => webhooks::reply(request, &w, secret),
-        View::Webhooks(page) => {
-            list(&ListOut::of(page, |w| w.id.to_string(), |w| webhooks::WebhookOut::new(&w, None)))
-        }
-        View::Deliveries(page) => {
-            list(&ListOut::of(page, |d| d.happening.id.to_string(), |d| webhooks::DeliveryOut::from(&d)))
-        }
-        View::Delivery(delivery) => {
-            Reply::json(StatusCode::ACCEPTED, &webhooks::DeliveryOut::from(delivery.as_ref()))
-        }
+        View::Webhooks(page) => list(&webhooks::page_out(page)),
+        View::Deliveries(page) => list(&webhooks::deliveries_out(page)),
+        View::Delivery(delivery) => webhooks::accepted(&delivery),
         View::CallStats(_)
         | View::CallTrends(_)
         | View::CallPage(..)

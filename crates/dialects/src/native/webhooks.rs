@@ -1,10 +1,11 @@
 //! Webhooks: where the events of the audit log and those of calls are sent, and what was sent.
 
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::page::page;
+use super::page::{ListOut, page};
 use super::read::{expect, no_body, path_id};
 use super::reply::{id_or_null, one, time, time_or_null};
 use super::{calls, words};
@@ -18,7 +19,7 @@ use domain::op::Secret;
 use domain::webhook::{
     About, Answer, Delivery, DeliveryState, EVERY, Happening, NumberBrief, Wanted, Webhook, WebhookPatch,
 };
-use domain::{Bag, Op};
+use domain::{Bag, Op, Paged};
 
 /// What the list of events must be.
 const EVENTS: &str = "a list of event names such as `call.completed` or `number.purchased`, or `*` for all";
@@ -97,6 +98,21 @@ pub(super) fn again(request: &Request<'_>) -> Result<Op> {
 pub(super) fn reply(request: &Request<'_>, webhook: &Webhook, secret: Option<Secret>) -> Reply {
     let reply = one(request, ("webhooks", &webhook.id), webhook.version, &WebhookOut::new(webhook, secret));
     reply.with("cache-control", "no-store")
+}
+
+/// A page of webhooks, without their secrets.
+pub(super) fn page_out(page: Paged<Webhook>) -> ListOut<WebhookOut> {
+    ListOut::of(page, |webhook| webhook.id.to_string(), |webhook| WebhookOut::new(&webhook, None))
+}
+
+/// A page of deliveries.
+pub(super) fn deliveries_out(page: Paged<Delivery>) -> ListOut<DeliveryOut> {
+    ListOut::of(page, |delivery| delivery.happening.id.to_string(), |delivery| DeliveryOut::from(&delivery))
+}
+
+/// A delivery that will be made again.
+pub(super) fn accepted(delivery: &Delivery) -> Reply {
+    Reply::json(StatusCode::ACCEPTED, &DeliveryOut::from(delivery))
 }
 
 /// Where events are sent.
