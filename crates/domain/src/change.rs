@@ -4,8 +4,8 @@ use crate::Timestamp;
 use crate::agent::Agent;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::intent::Intent;
 use crate::ids::{AgentId, CallId, EndpointId, NumberId, OrganizationId, ProviderId, StockId, WebhookId};
+use crate::intent::Intent;
 use crate::key::{Key, KeyUse};
 use crate::ledger::Posting;
 use crate::number::Number;
@@ -47,12 +47,11 @@ pub enum Change {
     Posting(Posting),
     /// What is private goes from the record of a call; once gone, a repeat changes nothing.
     CallRedact(OrganizationId, CallId, Timestamp),
-    /// An entry of the audit log.
     /// Work at a carrier. While it is open, another of the same number is refused as `Exists`, as is a second one of the same
     /// request.
     Intent(Box<Intent>),
+    /// An entry of the audit log.
     Event(Event),
-    /// Uses of a key, added to those that are stored. No memory follows it: the generation stays.
     /// A place that events are sent to. Each event of the same commit makes a delivery for those that want it.
     Webhook(Webhook),
     /// A webhook goes, with all that waits for it.
@@ -62,6 +61,7 @@ pub enum Change {
     Delivery(Box<Delivery>),
     /// Deliveries of events from before a time go, and those of webhooks that are gone: at most so many. The generation stays.
     DeliveriesPrune(Timestamp, u32),
+    /// Uses of a key, added to those that are stored. No memory follows it: the generation stays.
     KeyUse(KeyUse),
     /// The record of a call that has ended goes; what it counted and cost stays.
     CallDelete(OrganizationId, CallId),
@@ -75,7 +75,6 @@ pub enum Guard {
     WalletCovers(OrganizationId),
     /// The organization holds at most this many numbers.
     SlotsWithin(OrganizationId, u32),
-    /// The endpoint is stored in this version: a number lands on what was read of it, and on nothing newer.
     /// Since a time the organization has bought or brought in at most this many numbers, whatever became of them.
     ChurnWithin(OrganizationId, u32, Timestamp),
     /// At most this many numbers of the stock are reserved for the organization at a time.
@@ -84,6 +83,7 @@ pub enum Guard {
     NumberUncalled(OrganizationId, NumberId),
     /// The organization holds at most this many numbers for tests.
     TestNumbersWithin(OrganizationId, u32),
+    /// The endpoint is stored in this version: a number lands on what was read of it, and on nothing newer.
     EndpointAt(OrganizationId, EndpointId, u64),
     /// Each held number on this endpoint has the endpoint's agent and environment, where the endpoint has an agent.
     EndpointFollowed(OrganizationId, EndpointId),

@@ -360,7 +360,9 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
         )
         && check(
             "there is room for another call",
-            organization.and_then(|o| o.calls_max).is_none_or(|most| table.calls(number.organization_id) < most),
+            organization
+                .and_then(|o| o.calls_max)
+                .is_none_or(|most| table.calls(number.organization_id) < most),
             Refusal::TooManyCalls,
             &mut refused,
         );

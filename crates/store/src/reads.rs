@@ -6,7 +6,8 @@ use domain::carrier_account::AccountRef;
 use domain::change::KeptAnswer;
 use domain::e164::{Country, E164};
 use domain::ids::{
-    AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId, StockId, WebhookId,
+    AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId,
+    StockId, WebhookId,
 };
 use domain::key::{DialectName, KeyHash, KeyUse, Mode};
 use domain::ledger::Entry;
@@ -14,15 +15,15 @@ use domain::number::{Environment, NumberQuery};
 use domain::op::TrunkQuery;
 use domain::stock::StockQuery;
 use domain::{
-    Agent, Call, Delivery, Endpoint, Event, Generation, Intent, Key, Micros, Number, Organization, Page, Paged, Provider,
-    Stock, Timestamp, Webhook,
+    Agent, Call, Delivery, Endpoint, Event, Generation, Intent, Key, Micros, Number, Organization, Page,
+    Paged, Provider, Stock, Timestamp, Webhook,
 };
 
 use crate::error::StoreError;
 use crate::feed::{AgentCallRow, Changed, Changes, Epoch, NumberShown, OpenCall};
 use crate::sqlite::{
-    agent, answer, call, change_log, delivery, doctor, endpoint, event, intent, key, ledger, number, organization,
-    provider, stock, webhook,
+    agent, answer, call, change_log, delivery, doctor, endpoint, event, intent, key, ledger, number,
+    organization, provider, stock, webhook,
 };
 use crate::{Engine, Store};
 

@@ -6,10 +6,10 @@ use super::calls::{CallDetailOut, CallPageOut, CallStatsOut, CallTrendOut};
 use super::endpoints::{EndpointIn, EndpointOut, EndpointPatchIn};
 use super::error::ORGANIZATION_HEADER;
 use super::keys::{KeyCreatedOut, KeyIn, KeyOut};
+use super::webhooks::{DeliveryOut, WebhookIn, WebhookOut, WebhookPatchIn};
 use super::wire::{
     AvailableOut, ErrorOut, NumberDetailOut, NumberOut, NumberPatchIn, PurchaseIn, ReleasedOut,
 };
-use super::webhooks::{DeliveryOut, WebhookIn, WebhookOut, WebhookPatchIn};
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
 
@@ -83,13 +83,15 @@ fn wider(verb: &str) -> Operation {
             "The webhooks, without their secrets.",
             Shape::list_of::<WebhookOut>(),
         )),
-        "webhook_deliveries" => listed(Operation::new("Lists what was sent to a webhook in the last 30 days.").answer(
-            200,
-            "The deliveries, the newest event first.",
-            Shape::list_of::<DeliveryOut>(),
-        ))
-        .refuses(&[404])
-        .extension(),
+        "webhook_deliveries" => {
+            listed(Operation::new("Lists what was sent to a webhook in the last 30 days.").answer(
+                200,
+                "The deliveries, the newest event first.",
+                Shape::list_of::<DeliveryOut>(),
+            ))
+            .refuses(&[404])
+            .extension()
+        }
         verb if verb.starts_with("webhook_") => of_webhook(verb),
         "call_get" => Operation::new("Reads a call with its events.")
             .answer(200, "The call.", Shape::of::<CallDetailOut>())

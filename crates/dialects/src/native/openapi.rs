@@ -9,7 +9,8 @@ use super::error::ProblemOut;
 use super::page::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::words::names;
 use super::{
-    agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, providers, ring, stock, table, webhooks,
+    agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, providers, ring, stock,
+    table, webhooks,
 };
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
@@ -73,7 +74,8 @@ fn whole(endpoint: &'static Endpoint) -> Operation {
 
 fn has_version(verb: &str) -> bool {
     let noun = verb.split('_').next().unwrap_or("");
-    let versioned = matches!(noun, "organization" | "agent" | "endpoint" | "provider" | "stock" | "number" | "webhook");
+    let versioned =
+        matches!(noun, "organization" | "agent" | "endpoint" | "provider" | "stock" | "number" | "webhook");
     versioned && (verb.ends_with("_create") || verb.ends_with("_get") || verb.ends_with("_update"))
 }
 

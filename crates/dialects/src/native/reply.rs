@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::page::ListOut;
 use super::{
-    agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, ring, stock, webhooks,
+    agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, ring, stock,
+    webhooks,
 };
 use crate::{Reply, Request};
 use domain::{Error, View};
@@ -46,7 +47,9 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Providers(page) => {
             list(&ListOut::of(page, |p| p.id.to_string(), |p| providers::ProviderOut::from(&p)))
         }
-        View::Stock(s) => one(request, ("stock", &s.id), s.version, &stock::StockOut::new(&s, request.caller, now)),
+        View::Stock(s) => {
+            one(request, ("stock", &s.id), s.version, &stock::StockOut::new(&s, request.caller, now))
+        }
         View::Stocks(page) => {
             list(&ListOut::of(page, |s| s.id.to_string(), |s| stock::StockOut::new(&s, request.caller, now)))
         }
@@ -97,7 +100,7 @@ fn etag(reply: Reply, version: u64) -> Reply {
     reply.with("etag", &format!("\"{version}\""))
 }
 
-fn one(
+pub(super) fn one(
     request: &Request<'_>,
     (collection, id): (&str, &dyn Display),
     version: u64,

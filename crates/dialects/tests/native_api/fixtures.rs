@@ -194,8 +194,13 @@ pub(crate) fn happening(about: About) -> Happening {
 
 pub(crate) fn delivery() -> Delivery {
     let state = DeliveryState::Waiting(now());
-    let waiting =
-        Delivery { webhook_id: WebhookId(uuid(10)), happening: happening(About::Other), attempts: 0, state, last: None };
+    let waiting = Delivery {
+        webhook_id: WebhookId(uuid(10)),
+        happening: happening(About::Other),
+        attempts: 0,
+        state,
+        last: None,
+    };
     waiting.tried(Answer::Status(500, Some("broken".into())), now())
 }
 

@@ -43,8 +43,8 @@ use crate::clock;
 use crate::edge::Control;
 use crate::key_uses::KeyUses;
 use crate::live::Live;
-use crate::sim::{SimCarrier, SimNetwork};
 use crate::outgoing::Guarded;
+use crate::sim::{SimCarrier, SimNetwork};
 use crate::vault::Vault;
 
 /// How often a write that lost a race is decided again before its caller is told to try later.
@@ -238,7 +238,9 @@ impl App {
             Op::WebhookUpdate(dialect, id, patch, expect) => {
                 Box::pin(self.webhook_update(ask, (dialect, id), patch, expect))
             }
-            Op::WebhookDelete(dialect, id, expect) => Box::pin(self.webhook_delete(ask, (dialect, id), expect)),
+            Op::WebhookDelete(dialect, id, expect) => {
+                Box::pin(self.webhook_delete(ask, (dialect, id), expect))
+            }
             Op::DeliveryList(dialect, id, page) => return self.delivery_list(ask, (&dialect, id), &page),
             Op::DeliveryAgain(dialect, id, event) => Box::pin(self.delivery_again(ask, (dialect, id), event)),
             Op::EventList(page) => return self.event_list(ask, &page),

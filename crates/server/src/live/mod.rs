@@ -11,9 +11,9 @@ mod guards;
 mod numbers;
 pub(crate) mod refresh;
 
+use dialects::plan::Plan;
 use domain::carrier_account::CarrierSources;
 use domain::e164::E164;
-use dialects::plan::Plan;
 use domain::ids::{CallId, EndpointId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
 use domain::provider::{AddressRule, MediaEncryption};

@@ -9,7 +9,8 @@ use super::change_log::Topic;
 use super::index::Pending;
 use super::sql::{blob, corrupt, int, one, write};
 use super::{
-    agent, answer, call, delivery, endpoint, event, intent, key, ledger, number, organization, provider, stock, webhook,
+    agent, answer, call, delivery, endpoint, event, intent, key, ledger, number, organization, provider,
+    stock, webhook,
 };
 use crate::error::{CommitError, StoreError};
 
@@ -89,7 +90,16 @@ impl<'a> Tx<'a> {
     pub(super) fn new(db: &'a Connection, group: &'a mut Group) -> Self {
         let Group { counters, index } = group;
         let (defaults, providers_gone) = (Vec::new(), Vec::new());
-        Self { db, counters, index, touched: false, defaults, providers_gone, serial: None, events: Vec::new() }
+        Self {
+            db,
+            counters,
+            index,
+            touched: false,
+            defaults,
+            providers_gone,
+            serial: None,
+            events: Vec::new(),
+        }
     }
 
     /// Says that something was written.
@@ -237,10 +247,10 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, StoreError> {
         Guard::EndpointUnused(organization, id) => {
             number::list::on_endpoint(db, *organization, *id, None, 1)?.is_empty()
         }
-        Guard::ProviderUnused(id) => !provider::in_use(db, *id)?,
-    })
-}
         Guard::TestNumbersWithin(organization, most) => {
             number::held_for_tests(db, *organization)? <= u64::from(*most)
         }
         Guard::WebhooksWithin(organization, most) => webhook::count(db, *organization)? <= u64::from(*most),
+        Guard::ProviderUnused(id) => !provider::in_use(db, *id)?,
+    })
+}

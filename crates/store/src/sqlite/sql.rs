@@ -2,7 +2,8 @@
 
 use domain::e164::E164;
 use domain::ids::{
-    AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId, StockId, WebhookId,
+    AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId,
+    StockId, WebhookId,
 };
 use domain::money::Micros;
 use domain::{Bag, Timestamp, What};
@@ -26,7 +27,19 @@ macro_rules! ids {
         }
     )+};
 }
-ids!(CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId, StockId, WebhookId);
+ids!(
+    CallId,
+    EndpointId,
+    EventId,
+    IntentId,
+    KeyId,
+    NumberId,
+    OrganizationId,
+    PostingId,
+    ProviderId,
+    StockId,
+    WebhookId
+);
 
 pub(super) fn blob(id: impl Id) -> [u8; 16] {
     id.uuid().into_bytes()

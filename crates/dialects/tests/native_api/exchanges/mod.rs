@@ -188,9 +188,8 @@ fn of_records() -> Vec<(Ask, View)> {
 fn of_webhooks() -> Vec<(Ask, View)> {
     let body = json!({ "url": "https://example.com/hook", "events": ["call.completed", "number.purchased"], "active": true });
     let at = |rest: &str| format!("/api/v1/webhooks/{WEBHOOK}{rest}");
-    let view = |secret: Option<&str>| {
-        View::Webhook(Box::new(webhook()), secret.map(|text| Secret(text.into())))
-    };
+    let view =
+        |secret: Option<&str>| View::Webhook(Box::new(webhook()), secret.map(|text| Secret(text.into())));
     vec![
         (ask("POST /api/v1/webhooks").json(&body), view(Some("whsec_abcdef"))),
         (ask("GET /api/v1/webhooks?limit=7"), View::Webhooks(page(webhook()))),
@@ -201,7 +200,10 @@ fn of_webhooks() -> Vec<(Ask, View)> {
         ),
         (ask(&format!("DELETE {}", at(""))).header("if-match", "\"1\""), View::Done),
         (ask(&format!("GET {}", at("/deliveries?limit=7"))), View::Deliveries(page(delivery()))),
-        (ask(&format!("POST {}", at(&format!("/deliveries/{EVENT}/retry")))), View::Delivery(Box::new(delivery()))),
+        (
+            ask(&format!("POST {}", at(&format!("/deliveries/{EVENT}/retry")))),
+            View::Delivery(Box::new(delivery())),
+        ),
     ]
 }
 
