@@ -294,14 +294,14 @@ def test_a_side_is_added_whole(holder):
         {"inbound": "x"}, {"inbound": {"allowed_addresses": ["0.0.0.0/0"]}}, {"inbound": {"allowed_addresses": ["home"]}},
         {"inbound": {"allowed_addresses": "192.0.2.1"}}, {"inbound": {"allowed_addresses": [f"10.0.{n // 256}.{n % 256}" for n in range(257)]}},
         {"inbound": {"allowed_numbers": ["12"]}}, {"inbound": {"allowed_numbers": [7]}},
-        {"inbound": {"media_encryption": "required"}}, {"inbound": {"media_encryption": "maybe"}},
+        {"inbound": {"media_encryption": "REQUIRED"}}, {"inbound": {"media_encryption": "maybe"}},
         {"inbound": {"credentials": {"username": "x"}}}, {"inbound": {"credentials": {"username": "", "password": "y"}}},
         {"outbound": {"address": "sip.example.com"}}, {"outbound": {"transport": "tcp"}},
         {"outbound": {"address": "sip.example.com", "transport": "udp"}},
         {"outbound": {"address": "not a host", "transport": "tcp"}},
         {"outbound": {"address": "sip.example.com", "transport": "tcp", "destination_country": "USA"}},
         {"outbound": {"address": "sip.example.com", "transport": "tcp", "destination_country": "XX"}},
-        {"outbound": {"address": "sip.example.com", "transport": "tcp", "media_encryption": "required"}},
+        {"outbound": {"address": "sip.example.com", "transport": "tcp", "media_encryption": "none"}},
     ],
 )  # fmt: skip
 def test_a_trunk_is_refused_field_by_field(holder, change):

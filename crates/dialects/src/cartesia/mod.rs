@@ -112,7 +112,7 @@ impl Dialect for Cartesia {
             "`allowed_numbers` names callers: others, and callers without a number, are refused on calls (`caller_not_allowed`). Entries are E.164.",
             "`inbound.media_encryption` is held against the offer of each call: `required` refuses (488) what may end up plain, also a call without an offer; `disabled` refuses what can only be encrypted. The offer itself goes on as it is, and a change of the media during a call is not judged.",
             "`destination_country` is kept and given back; there is one region here. `auth_username` is empty where there are no credentials. `transport` may read `udp` for a trunk made elsewhere.",
-            "Digest credentials and `allowed_addresses` of an inbound side narrow each other: with both, a call must come from such an address and know the password; with credentials alone, from anywhere; with neither, none comes in.",
+            "Digest credentials and `allowed_addresses` of an inbound side are two ways in: a call comes from such an address, or its caller knows the password (asked by 407, MD5 or SHA-256); with neither, none comes in.",
             "Deleting an agent takes it from its numbers and endpoints; the numbers stay, without an endpoint.",
             "Agents: `tts_voice` (empty) and `tts_language` (`en`) are kept and given back; `deployment_count` is 0, `has_text_to_agent_run` false; at most 10,000 are listed, each with at most 1,000 numbers. A null `name` changes nothing.",
             "Calls: `agent_id` is required; the agent is who had the number when the call came. `status` is of the newer version in both. No transcript, summary or variables; `expand` has no effect. Calls of numbers without an agent are not shown.",

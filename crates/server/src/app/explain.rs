@@ -25,17 +25,25 @@ impl App {
         };
         // Another tenant's number is explained like one that nobody holds.
         let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
+        let mut proves = None;
         let trunks = match from {
             Some(address) => {
-                let mut trunks = self.live.trunks_asking(address);
+                let mut trunks = self.live.trunks_from(address);
                 let own = own.and(dialled);
                 trunks.extend(own.and_then(|e164| self.live.account_of(e164, SocketAddr::new(address, 0))));
+                // From elsewhere, a caller of the number's trunk may know its password.
+                let guard = own.and_then(|e164| self.live.guard_of(e164));
+                let guard = guard.filter(|guard| trunks.iter().all(|trunk| trunk.id != guard.id));
+                proves = guard.map(|guard| guard.id);
+                trunks.extend(guard);
                 trunks
             }
             // No address named: assume the way that the number's calls come.
             None => vec![match own.and_then(|n| n.trunk).and_then(|id| self.live.trunk(id)) {
                 Some(trunk) => trunk,
-                None if own.is_some_and(|n| n.network.is_simulated()) => TrunkRoute::of(ProviderId::SIMULATED, None),
+                None if own.is_some_and(|n| n.network.is_simulated()) => {
+                    TrunkRoute::of(ProviderId::SIMULATED, None)
+                }
                 None => TrunkRoute::of(ProviderId(uuid::Uuid::nil()), None),
             }],
         };
@@ -49,18 +57,20 @@ impl App {
         };
         let caller =
             caller.map_or(CallerShown::Anyone, |text| CallerShown::Number(E164::dialled(text, None)));
-        let decided =
-            self.live.decide(CallIn { trunks: &trunks, dialled: asked, caller, offer }, |rule| steps.push(rule));
+        let decided = self
+            .live
+            .decide(CallIn { trunks: &trunks, dialled: asked, caller, offer }, |rule| steps.push(rule));
         let explanation = match decided {
             Ok(route) => {
-                if self.live.asks(route.routed.trunk.id) {
+                if proves == Some(route.routed.trunk.id) {
                     steps.push(Rule { name: "the caller proves to know the trunk's password", passed: true });
                 }
                 let order = target::order(&route.endpoint.targets, |_| 0);
                 let user = |i: &usize| route.endpoint.targets[*i].uri.with_user(text_of(dialled));
                 let targets: Vec<_> = order.iter().map(user).collect();
                 let leaves = route.routed.number.status == Status::PortOut;
-                let until = if leaves { ", until the number has gone to another carrier (port_out)" } else { "" };
+                let until =
+                    if leaves { ", until the number has gone to another carrier (port_out)" } else { "" };
                 let reason = format!("The call goes to the endpoint “{}”{until}.", route.endpoint.name);
                 Explanation {
                     number: dialled,

@@ -5,7 +5,7 @@ use domain::call::{FactKind, Started};
 use domain::e164::E164;
 use domain::ids::{CallId, OrganizationId};
 use domain::provider::Offer;
-use domain::routing::{CallIn, CallerShown, Refusal, Refused};
+use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
 use domain::{Fact, Micros};
 use sip::{Ask, AskKind, CallIds, Media, Transport, Verdict};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::resolve::Names;
 use super::wire::Work;
 use crate::clock;
 use crate::journal::Journal;
-use crate::live::{Live, Route, Sources};
+use crate::live::{Live, Route};
 
 /// Answers a second to INVITEs of unknown sources, and rows for them.
 const UNKNOWN_PER_SECOND: u32 = 10;
@@ -76,10 +76,10 @@ impl Decider {
     }
 
     pub(super) fn decide(&mut self, ask: &Ask, around: &mut Around<'_>) -> Step {
-        let sources = self.live.sources(ask.flow.remote);
-        let known = sources.known;
+        let trunks = self.live.trunks_of(ask.flow.remote);
+        let known = !trunks.is_empty();
         let verdict = match ask.kind {
-            AskKind::Invite => return self.invite(ask, sources, around),
+            AskKind::Invite => return self.invite(ask, trunks, around),
             AskKind::Options if known => {
                 Verdict::Answer { headers: vec![ALLOW.to_owned(), "Accept: application/sdp".to_owned()] }
             }
@@ -100,8 +100,7 @@ impl Decider {
         Step::Now(verdict)
     }
 
-    fn invite(&mut self, ask: &Ask, sources: Sources, around: &mut Around<'_>) -> Step {
-        let Sources { open: mut trunks, known: _ } = sources;
+    fn invite(&mut self, ask: &Ask, mut trunks: Vec<TrunkRoute>, around: &mut Around<'_>) -> Step {
         let dialled = dialled(ask);
         trunks.extend(dialled.and_then(|e164| self.live.account_of(e164, ask.flow.remote)));
         let shown = self.proofs.read(ask, &self.live, around.now);
@@ -109,7 +108,7 @@ impl Decider {
             trunks.extend(ids.iter().filter_map(|id| self.live.trunk(*id)));
         }
         if trunks.is_empty() {
-            if self.live.asks_from(ask.flow.remote.ip()) {
+            if self.live.asks() {
                 return Step::Now(self.challenge(&shown, around));
             }
             if !self.unknown.take(around.now) {
@@ -124,10 +123,10 @@ impl Decider {
         let caller = CallerShown::Number(E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()));
         let offer = Some(offer(ask.media));
         match self.live.decide(CallIn { trunks: &trunks, dialled, caller, offer }, |_| {}) {
-            // The number is on a trunk that asks: its carrier's other trunks do not reach it.
+            // The number is on a trunk whose callers can prove themselves, and the caller came from another's address.
             Err(Refused { why: Refusal::UnknownNumber, .. })
                 if !matches!(shown, Shown::Proven(_))
-                    && dialled.is_some_and(|e164| self.live.asks_for(e164, ask.flow.remote.ip())) =>
+                    && dialled.and_then(|e164| self.live.guard_of(e164)).is_some() =>
             {
                 Step::Now(self.challenge(&shown, around))
             }

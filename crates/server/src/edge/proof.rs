@@ -46,7 +46,7 @@ impl Proofs {
             if !self.nonces.ours(&given) || !digest::names(&given, &ask.request_uri) {
                 continue;
             }
-            let mut namesakes = live.guards_named(given.username, ask.flow.remote.ip());
+            let mut namesakes = live.guards_named(given.username);
             if namesakes.is_empty() {
                 namesakes.push((ProviderId(uuid::Uuid::nil()), self.nobody.clone()));
             }

@@ -1,12 +1,11 @@
-//! Trunks whose callers prove who they are by digest. A trunk's addresses and its credentials narrow each other: with both, a
-//! call must come from such an address **and** know the password; with credentials alone it may come from anywhere.
+//! Trunks whose callers may prove who they are by digest. A trunk's addresses and its credentials are two ways in: a call comes
+//! from such an address, **or** it knows the password and comes from anywhere.
 
 use domain::ids::ProviderId;
-use domain::provider::{AddressRule, Provider};
+use domain::provider::Provider;
 use hashbrown::HashMap;
 use sip::digest::Secret;
 use std::fmt;
-use std::net::IpAddr;
 
 use crate::vault::Vault;
 
@@ -33,8 +32,7 @@ impl Opener {
             tracing::error!(provider.id = %provider.id, "a trunk's password cannot be opened: its callers are refused");
         }
         let secret = opened.map(|password| Secret::new(&credentials.username, &password));
-        let (username, rules) = (credentials.username.clone(), inbound.allowed_addresses.clone());
-        Some(Guard { username, rules, secret })
+        Some(Guard { username: credentials.username.clone(), secret })
     }
 }
 
@@ -42,15 +40,8 @@ impl Opener {
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     username: String,
-    rules: Vec<AddressRule>,
     /// None where the password could not be opened: nobody knows it then.
     secret: Option<Secret>,
-}
-
-impl Guard {
-    fn takes(&self, source: IpAddr) -> bool {
-        self.rules.is_empty() || self.rules.iter().any(|rule| rule.contains(source))
-    }
 }
 
 /// See the module's head.
@@ -76,35 +67,21 @@ impl Guards {
         }
     }
 
-    /// Whether a trunk asks its callers.
+    /// Whether a trunk's callers may prove themselves.
     pub(super) fn holds(&self, id: ProviderId) -> bool {
         self.all.contains_key(&id)
     }
 
-    /// Whether a caller from here could prove to be some trunk's.
-    pub(super) fn any_takes(&self, source: IpAddr) -> bool {
-        let source = source.to_canonical();
-        self.all.values().any(|guard| guard.takes(source))
+    /// Whether any trunk's callers may.
+    pub(super) fn any(&self) -> bool {
+        !self.all.is_empty()
     }
 
-    /// The trunks that a caller from here could prove to be.
-    pub(super) fn from(&self, source: IpAddr) -> Vec<ProviderId> {
-        let source = source.to_canonical();
-        self.all.iter().filter(|(_, guard)| guard.takes(source)).map(|(id, _)| *id).collect()
-    }
-
-    /// Whether a caller from here could prove to be this trunk's.
-    pub(super) fn takes(&self, id: ProviderId, source: IpAddr) -> bool {
-        self.all.get(&id).is_some_and(|guard| guard.takes(source.to_canonical()))
-    }
-
-    /// The trunks that a caller from here with this user name may be.
-    pub(super) fn named(&self, username: &str, source: IpAddr) -> Vec<(ProviderId, Secret)> {
-        let source = source.to_canonical();
+    /// The trunks that a caller with this user name may be.
+    pub(super) fn named(&self, username: &str) -> Vec<(ProviderId, Secret)> {
         let ids = self.by_name.get(username).map(Vec::as_slice).unwrap_or_default();
-        let guards = ids.iter().filter_map(|id| self.all.get(id).map(|guard| (*id, guard)));
-        let taking = guards.filter(|(_, guard)| guard.takes(source));
-        taking.filter_map(|(id, guard)| Some((id, guard.secret.clone()?))).take(NAMESAKES_MAX).collect()
+        let secret = |id: &ProviderId| self.all.get(id).and_then(|guard| guard.secret.clone());
+        ids.iter().filter_map(|id| secret(id).map(|secret| (*id, secret))).take(NAMESAKES_MAX).collect()
     }
 }
 
@@ -115,55 +92,40 @@ mod tests {
     use domain::{Patch, Timestamp};
     use uuid::Uuid;
 
-    fn guard(vault: &Vault, id: ProviderId, username: &str, rules: &[&str]) -> Option<Guard> {
+    fn guard(vault: &Vault, id: ProviderId, username: &str) -> Option<Guard> {
         let password = vault.seal(b"secret", id.0.as_bytes());
         let credentials = Some(Credentials { username: username.to_owned(), password });
-        let allowed_addresses = rules.iter().map(|rule| AddressRule::parse(rule).unwrap()).collect();
-        let inbound = Patch::Set(Inbound { allowed_addresses, credentials, ..Inbound::default() });
-        let patch = ProviderPatch {
-            label: Some("t".into()),
-            inbound,
-            outbound: Patch::Keep,
-            ..ProviderPatch::default()
-        };
+        let inbound = Patch::Set(Inbound { credentials, ..Inbound::default() });
+        let patch = ProviderPatch { label: Some("t".into()), inbound, ..ProviderPatch::default() };
         let now = Timestamp::UNIX_EPOCH;
         let trunk = Provider::create(None, id, ProviderKind::SipTrunk, patch, now).unwrap();
         Opener(Some(Vault::new([7; 32]))).guard(&trunk)
     }
 
     #[test]
-    fn addresses_and_credentials_narrow_each_other() {
+    fn trunks_are_found_by_the_name_they_have_now() {
         let vault = Vault::new([7; 32]);
         let id = |n| ProviderId(Uuid::from_u128(n));
-        let address = |text: &str| text.parse().unwrap();
         let mut guards = Guards::default();
-        guards.put(id(1), guard(&vault, id(1), "line", &["192.0.2.0/24"]));
-        guards.put(id(2), guard(&vault, id(2), "line", &[]));
-        let named = |guards: &Guards, name: &str, from: &str| {
-            guards.named(name, address(from)).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        assert!(!guards.any());
+        guards.put(id(1), guard(&vault, id(1), "line"));
+        guards.put(id(2), guard(&vault, id(2), "line"));
+        let named = |guards: &Guards, name: &str| {
+            guards.named(name).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
         };
-        assert_eq!(named(&guards, "line", "192.0.2.7"), [id(1), id(2)]);
-        assert_eq!(named(&guards, "line", "::ffff:192.0.2.7"), [id(1), id(2)]);
-        assert_eq!(named(&guards, "line", "198.51.100.7"), [id(2)]);
-        assert_eq!(named(&guards, "other", "192.0.2.7"), []);
-        assert!(guards.takes(id(1), address("192.0.2.7")) && !guards.takes(id(1), address("198.51.100.7")));
+        assert_eq!((named(&guards, "line"), named(&guards, "other")), (vec![id(1), id(2)], vec![]));
         guards.put(id(2), None);
-        assert!(guards.holds(id(1)) && !guards.holds(id(2)));
-        assert!(guards.any_takes(address("192.0.2.7")) && !guards.any_takes(address("198.51.100.7")));
-        // a renamed one is not found by its former name
-        guards.put(id(1), guard(&vault, id(1), "new", &[]));
-        assert_eq!(
-            (named(&guards, "line", "192.0.2.7"), named(&guards, "new", "192.0.2.7")),
-            (vec![], vec![id(1)])
-        );
+        assert!(guards.holds(id(1)) && !guards.holds(id(2)) && guards.any());
+        guards.put(id(1), guard(&vault, id(1), "new"));
+        assert_eq!((named(&guards, "line"), named(&guards, "new")), (vec![], vec![id(1)]));
     }
 
     #[test]
     fn a_password_that_cannot_be_opened_lets_nobody_in() {
         let id = ProviderId(Uuid::from_u128(1));
         let mut guards = Guards::default();
-        guards.put(id, guard(&Vault::new([8; 32]), id, "line", &[]));
-        assert!(guards.holds(id) && guards.named("line", "192.0.2.7".parse().unwrap()).is_empty());
+        guards.put(id, guard(&Vault::new([8; 32]), id, "line"));
+        assert!(guards.holds(id) && guards.named("line").is_empty());
         assert!(!format!("{guards:?}").contains("secret\""));
     }
 }

@@ -60,15 +60,6 @@ pub(crate) struct Bounds {
     pub(crate) balance: Micros,
 }
 
-/// Who may call from a socket.
-#[derive(Debug)]
-pub(crate) struct Sources {
-    /// The trunks that take calls from it without a password.
-    pub(crate) open: Vec<TrunkRoute>,
-    /// Whether it is the address of a trunk, of one that asks for a password too.
-    pub(crate) known: bool,
-}
-
 /// Where a call goes, with what the edge needs to send it there.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -216,44 +207,21 @@ impl Live {
         Simulated { live: Arc::clone(self), source }
     }
 
-    /// Who may call from a socket.
-    pub(crate) fn sources(&self, source: SocketAddr) -> Sources {
-        let directory = self.read();
-        let mut open = directory.trunks_of(source);
-        let known = !open.is_empty();
-        open.retain(|trunk| !directory.guards.holds(trunk.id));
-        Sources { open, known }
+    /// Whether some trunk's callers may prove themselves by a password.
+    pub(crate) fn asks(&self) -> bool {
+        self.read().guards.any()
     }
 
-    /// Every trunk that a call from an address may come through, if its caller knows the password where one is asked for.
-    pub(crate) fn trunks_asking(&self, source: IpAddr) -> Vec<TrunkRoute> {
-        let mut found = self.trunks_from(source);
-        let proven = self.read().guards.from(source);
-        let more = proven.into_iter().filter(|id| found.iter().all(|trunk| trunk.id != *id));
-        let more: Vec<_> = more.filter_map(|id| self.trunk(id)).collect();
-        found.extend(more);
-        found
+    /// The trunk of a number, if its callers may prove themselves.
+    pub(crate) fn guard_of(&self, e164: E164) -> Option<TrunkRoute> {
+        let trunk = self.number(e164)?.trunk?;
+        let guarded = self.read().guards.holds(trunk);
+        guarded.then(|| self.trunk(trunk)).flatten()
     }
 
-    /// Whether a trunk asks its callers for a password.
-    pub(crate) fn asks(&self, trunk: ProviderId) -> bool {
-        self.read().guards.holds(trunk)
-    }
-
-    /// Whether a caller from an address could prove to be some trunk's.
-    pub(crate) fn asks_from(&self, source: IpAddr) -> bool {
-        self.read().guards.any_takes(source)
-    }
-
-    /// Whether a call to a number needs a proof that a caller from here can give.
-    pub(crate) fn asks_for(&self, e164: E164, source: IpAddr) -> bool {
-        let trunk = self.number(e164).and_then(|number| number.trunk);
-        trunk.is_some_and(|trunk| self.read().guards.takes(trunk, source))
-    }
-
-    /// The trunks that a caller from an address with this user name may be, with what verifies it.
-    pub(crate) fn guards_named(&self, username: &str, source: IpAddr) -> Vec<(ProviderId, Secret)> {
-        self.read().guards.named(username, source)
+    /// The trunks that a caller with this user name may be, with what verifies it.
+    pub(crate) fn guards_named(&self, username: &str) -> Vec<(ProviderId, Secret)> {
+        self.read().guards.named(username)
     }
 
     /// A trunk's route, if it is one.
