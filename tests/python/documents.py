@@ -33,18 +33,11 @@ class Operation:
         return (self.right or "").endswith(":write")
 
 
-class Document:
-    """An OpenAPI document as it is served."""
+class Whole:
+    """An OpenAPI document."""
 
-    def __init__(self, server, dialect):
-        self.dialect = dialect
-        self.whole = ok(server.anonymous.get(f"/openapi/{dialect}.json"), 200)
-        self.operations = [
-            Operation(dialect, method, path, entry["operationId"], right(entry), entry.get("security") == [])
-            for path, item in self.whole["paths"].items()
-            for method, entry in item.items()
-            if method in METHODS
-        ]
+    def __init__(self, whole):
+        self.whole = whole
 
     def resolve(self, node):
         while "$ref" in node:
@@ -53,6 +46,20 @@ class Document:
                 target = target[part.replace("~1", "/").replace("~0", "~")]
             node = target
         return node
+
+
+class Document(Whole):
+    """An OpenAPI document as it is served."""
+
+    def __init__(self, server, dialect):
+        super().__init__(ok(server.anonymous.get(f"/openapi/{dialect}.json"), 200))
+        self.dialect = dialect
+        self.operations = [
+            Operation(dialect, method, path, entry["operationId"], right(entry), entry.get("security") == [])
+            for path, item in self.whole["paths"].items()
+            for method, entry in item.items()
+            if method in METHODS
+        ]
 
     def entry(self, operation):
         return self.whole["paths"][operation.path][operation.method]
@@ -93,9 +100,9 @@ def right(entry):
     return words.removeprefix("Needs the right `").split("`")[0] if words.startswith("Needs the right `") else None
 
 
-_TEXTS = {"uuid": NOBODY, "date-time": "2030-01-31T12:00:00Z", "uri": "https://example.com/hook", "date": "2030-01-31"}
+_TEXTS = {"uuid": NOBODY, "date-time": "2030-01-31T12:00:00Z", "uri": "http://127.0.0.1:9/hook", "date": "2030-01-31"}
 _NAMES = {
-    "e164": "+14155550123", "number": "+14155550123", "phoneNumber": "+14155550123", "phoneNumbers": "+14155550123", "country": "US", "url": "https://example.com/hook",
+    "e164": "+14155550123", "number": "+14155550123", "phoneNumber": "+14155550123", "phoneNumbers": "+14155550123", "country": "US", "url": "http://127.0.0.1:9/hook",
     "uri": "sip:127.0.0.1:5060", "address": "127.0.0.1:5060", "agent_id": NOBODY, "agentId": NOBODY,
 }  # fmt: skip
 

@@ -22,6 +22,7 @@ use http::{HeaderValue, header};
 use http_body_util::BodyExt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::app::{App, Ask};
@@ -87,8 +88,8 @@ async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response
     let from = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let incoming =
         Incoming { other_methods: allow.is_some(), query: head.uri.query().unwrap_or(""), path, from };
-    let outcome =
-        front.answer((dialect, known.map(|(endpoint, _)| endpoint)), incoming, &mut context, body).await;
+    let endpoint = known.map(|(endpoint, _)| endpoint);
+    let outcome = without_panic(front.answer((dialect, endpoint), incoming, &mut context, body)).await;
     let reply = outcome.unwrap_or_else(|error| {
         log_refusal(dialect, &context, &error);
         let reply = dialect.refuse(&context, &error);
@@ -103,6 +104,18 @@ async fn exchange(State(front): State<Arc<Front>>, request: Request) -> Response
         None => Meter::new(dialect.name(), "none").count(reply.status, began.elapsed()),
     }
     named(response(reply), context.request_id)
+}
+
+/// Turns a panic, which is a fault of ours, into an answer: a connection that ends without one tells its client nothing. What a
+/// request writes is one commit at its end, and locks are taken over from a panic, so nothing half-done is left behind.
+async fn without_panic<T>(work: impl Future<Output = domain::Result<T>>) -> domain::Result<T> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        let turn = std::panic::AssertUnwindSafe(|| work.as_mut().poll(context));
+        std::panic::catch_unwind(turn)
+            .unwrap_or_else(|_| Poll::Ready(Err(Error::internal("the request ended in a panic"))))
+    })
+    .await
 }
 
 /// Every answer names its request, in all dialects alike, whatever a vendor's own way of saying it is.
@@ -327,4 +340,19 @@ fn response(reply: Reply) -> Response {
         *response.body_mut() = Body::from(body);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_fault_of_ours_and_not_the_end() {
+        let error = without_panic::<()>(async {
+            tokio::task::yield_now().await;
+            panic!("a test")
+        });
+        assert_eq!(error.await.unwrap_err().kind, Kind::Internal);
+        assert_eq!(without_panic(async { Ok(7) }).await.unwrap(), 7);
+    }
 }
