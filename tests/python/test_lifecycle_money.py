@@ -282,9 +282,17 @@ def test_giving_back_late_pays_what_was_due(simulated):
 def test_an_unpaid_number_is_off_until_it_is_paid(simulated):
     tenant = simulated.tenant("broke", cents=300)
     tenant.settings(rental_unpaid="deactivate")
-    number = buy(tenant, simulated.stock(setup=100, monthly=200))
-    move(simulated, to=month_after(when(number["created_at"]), 1) + datetime.timedelta(seconds=1))
-    wait_for(lambda: tenant.read(number)["unpaid"], "the number is off", 15)
+    simulated.operator_trunk("127.0.0.7")
+    with Agent() as agent, Caller(simulated.sip, host="127.0.0.7") as caller:
+        number = buy(tenant, simulated.stock(setup=100, monthly=200))
+        tenant.patch(number, endpoint_id=tenant.endpoint(agent.uri)["id"])
+        call = caller.invite(number["e164"])
+        assert call.final().status == 200
+        call.bye()
+        move(simulated, to=month_after(when(number["created_at"]), 1) + datetime.timedelta(seconds=1))
+        wait_for(lambda: tenant.read(number)["unpaid"], "the number is off", 15)
+        # Calls are decided on memory, which follows the store.
+        wait_for(lambda: caller.invite(number["e164"]).final().status == 402, "its calls are refused", 5)
     assert tenant.read(number)["status"] == "inactive" and tenant.balance() == -200
     said = tenant.explain(number)
     assert said["sip_status"] == 402 and "unpaid" in said["reason"], said

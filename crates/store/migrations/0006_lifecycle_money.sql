@@ -8,10 +8,16 @@ ALTER TABLE numbers ADD COLUMN rented_until INTEGER;
 ALTER TABLE numbers ADD COLUMN unpaid INTEGER NOT NULL DEFAULT 0;
 -- No month after the first was ever charged before this version. None of those is charged now: rent begins at the first
 -- anniversary of the purchase from here on ('floor': the 31st of a shorter month is its last day).
-UPDATE numbers SET rented_until = created_at % 1000000 + 1000000 * (
-    SELECT min(unixepoch(created_at / 1000000, 'unixepoch', months.n || ' months', 'floor')) FROM (
-        WITH RECURSIVE months (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM months WHERE n < 1200) SELECT n FROM months
-    ) months WHERE unixepoch(created_at / 1000000, 'unixepoch', months.n || ' months', 'floor') > unixepoch('now')
+UPDATE numbers SET rented_until = (
+    SELECT created_at % 1000000 + 1000000 * iif(this > unixepoch('now'), this, next) FROM (
+        SELECT unixepoch(second, 'unixepoch', month || ' months', 'floor') AS this,
+               unixepoch(second, 'unixepoch', (month + 1) || ' months', 'floor') AS next
+        FROM (
+            SELECT created_at / 1000000 AS second,
+                   max(1, 12 * (strftime('%Y', 'now') - strftime('%Y', created_at / 1000000, 'unixepoch'))
+                       + strftime('%m', 'now') - strftime('%m', created_at / 1000000, 'unixepoch')) AS month
+        )
+    )
 ) WHERE stock_id IS NOT NULL AND monthly_cost > 0;
 CREATE INDEX numbers_due ON numbers (rented_until, alias) WHERE held = 1 AND rented_until IS NOT NULL;
 CREATE INDEX numbers_unpaid ON numbers (alias) WHERE unpaid = 1;

@@ -55,5 +55,5 @@ pub(super) fn too_many(first: Option<Timestamp>, now: Timestamp) -> Error {
     let words =
         format!("At most {} numbers can be reserved at once; buy or give up one of them first.", Hold::MOST);
     let wait = first.and_then(|end| Duration::try_from(end.duration_since(now)).ok());
-    Error::new(Kind::Limit, What::Stock, words).after(wait.unwrap_or(Duration::from_secs(60)))
+    Error::new(Kind::Limit, What::Stock, words).after(wait.unwrap_or(Duration::from_mins(1)))
 }

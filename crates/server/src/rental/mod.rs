@@ -93,10 +93,10 @@ impl Rental {
             match done {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(error = %error, "a rent could not be charged; it is tried again")
+                    tracing::warn!(error = %error, "a rent could not be charged; it is tried again");
                 }
                 Err(error) => {
-                    tracing::error!(error = %error, "a rent could not be charged; it is tried again")
+                    tracing::error!(error = %error, "a rent could not be charged; it is tried again");
                 }
             }
         }

@@ -344,22 +344,30 @@ fn before_rents(path: &std::path::Path, created: Timestamp) {
 
 #[test]
 fn what_was_bought_before_rents_is_charged_from_its_next_month_on() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = folder.path().join("store.db");
-    let created: Timestamp = "2020-01-31T23:59:58.123456Z".parse().unwrap();
-    before_rents(&path, created);
-    let store = store::Store::open(&format!("sqlite:{}", path.display())).unwrap();
-    let owner = OrganizationId(uuid::Uuid::nil());
-    let number = store.number_get(owner, NumberId(uuid::Uuid::nil())).unwrap().unwrap();
-    let next = (0..1_200).find(|k| period_start(created, *k) >= number.rented_until).unwrap();
-    assert!(next > 60);
-    assert_eq!(number.rented_until, period_start(created, next), "to the microsecond");
-    // The clock is the database's: months have passed since this was written, none of which is due.
-    let just_before = number.rented_until.unwrap() - jiff::SignedDuration::from_micros(1);
-    assert_eq!(store.numbers_due(just_before, None, 9).unwrap(), []);
-    let subjects: Vec<_> =
-        store.ledger_list(owner, &Page::first(9)).unwrap().items.iter().map(|e| e.subject).collect();
-    let call = Subject::Call(CallId(uuid::Uuid::from_u128(3)));
-    let (bought, cash) = (Subject::Purchase(None), Subject::Funding);
-    assert_eq!(subjects, [call, call, bought, bought, cash, cash]);
+    // Bought years ago on days that some months lack, and in this minute.
+    let database = rusqlite::Connection::open_in_memory().unwrap();
+    let now = database.query_row("SELECT unixepoch('now')", [], |row| row.get(0)).unwrap();
+    let now = Timestamp::from_second(now).unwrap();
+    let long_ago = ["2020-01-31T23:59:58.123456Z", "2024-02-29T00:00:00Z", "2021-12-01T12:00:00.5Z"];
+    let long_ago = long_ago.map(|text| text.parse::<Timestamp>().unwrap());
+    for created in long_ago.into_iter().chain([now - minutes(1), now - minutes(60 * 24 * 27)]) {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("store.db");
+        before_rents(&path, created);
+        let store = store::Store::open(&format!("sqlite:{}", path.display())).unwrap();
+        let owner = OrganizationId(uuid::Uuid::nil());
+        let number = store.number_get(owner, NumberId(uuid::Uuid::nil())).unwrap().unwrap();
+        // The first month that begins after now, to the microsecond; the clock is the database's.
+        let after =
+            |at: Timestamp| (1..1_200).filter_map(|k| period_start(created, k)).find(|start| *start > at);
+        let expected = [after(now), after(now + minutes(2))];
+        assert!(expected.contains(&number.rented_until), "{created}: {:?}", number.rented_until);
+        let just_before = number.rented_until.unwrap() - jiff::SignedDuration::from_micros(1);
+        assert_eq!(store.numbers_due(just_before, None, 9).unwrap(), []);
+        let entries = store.ledger_list(owner, &Page::first(9)).unwrap().items;
+        let subjects: Vec<_> = entries.iter().map(|entry| entry.subject).collect();
+        let call = Subject::Call(CallId(uuid::Uuid::from_u128(3)));
+        let (bought, cash) = (Subject::Purchase(None), Subject::Funding);
+        assert_eq!(subjects, [call, call, bought, bought, cash, cash]);
+    }
 }
