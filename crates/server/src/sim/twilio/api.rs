@@ -148,31 +148,53 @@ fn form(bytes: &[u8]) -> Form {
     pairs.map(|(name, value)| (decode(name), decode(value))).collect()
 }
 
+fn gone() -> (u16, u64, String) {
+    (404, 20404, "The requested resource was not found".to_owned())
+}
+
+fn lacks(field: &str) -> (u16, u64, String) {
+    (400, 20001, format!("Missing required parameter {field}"))
+}
+
+/// The session's own trunk, of its region.
+fn trunk<'a>(
+    account: &'a mut Account,
+    session: &Session,
+    sid: &str,
+) -> Result<&'a mut Trunk, (u16, u64, String)> {
+    account.trunks.get_mut(sid).filter(|trunk| trunk.region == session.region).ok_or_else(gone)
+}
+
 fn answer(
     books: &mut Books,
     session: &Session,
     operation: &str,
     (path, query, form): (&[&str], &Form, &Form),
 ) -> Answer {
-    let gone = || (404, 20404, "The requested resource was not found".to_owned());
-    let lacks = |field: &str| (400, 20001, format!("Missing required parameter {field}"));
-    let new = match operation {
-        "trunks.create" => books.id("TK"),
-        _ => books.id("OU"),
-    };
+    let new = books.id(if operation == "trunks.create" { "TK" } else { "OU" });
     let account = books.accounts.get_mut(&session.account).ok_or_else(gone)?;
-    let own = |account: &Account, sid: &str| {
-        account.trunks.get(sid).filter(|trunk| trunk.region == session.region).cloned().ok_or_else(gone)
-    };
     match operation {
         "numbers.list" => Ok((200, numbers(account, session, query))),
-        "trunks.list" => {
-            let all = account.trunks.iter().filter(|(_, trunk)| trunk.region == session.region);
-            let all: Vec<Value> = all.map(|(sid, trunk)| trunk_out(session, sid, trunk)).collect();
-            let (items, next) = page(&all, query);
-            let next = next.map(|query| format!("https://trunking.twilio.com/v1/Trunks?{query}"));
-            Ok((200, json!({"trunks": items, "meta": {"key": "trunks", "next_page_url": next, "page": 0}})))
+        "trunks.list" => Ok((200, trunks(account, session, query))),
+        "origination_urls.list" => {
+            let trunk = trunk(account, session, path[2])?;
+            let urls: Vec<Value> = trunk.urls.iter().map(|url| url_out(session, path[2], url)).collect();
+            Ok((
+                200,
+                json!({"origination_urls": urls, "meta": {"key": "origination_urls", "next_page_url": null}}),
+            ))
         }
+        _ => change(account, session, operation, (path, form, new)),
+    }
+}
+
+fn change(
+    account: &mut Account,
+    session: &Session,
+    operation: &str,
+    (path, form, new): (&[&str], &Form, String),
+) -> Answer {
+    match operation {
         "trunks.create" => {
             let name = form.get("FriendlyName").cloned().unwrap_or_default();
             let trunk = Trunk { name, region: session.region.clone(), urls: Vec::new() };
@@ -181,43 +203,21 @@ fn answer(
             Ok((201, out))
         }
         "trunks.delete" => {
-            own(account, path[2])?;
+            trunk(account, session, path[2])?;
             account.trunks.remove(path[2]);
             for number in account.numbers.values_mut() {
                 number.trunk.take_if(|trunk| trunk == path[2]);
             }
             Ok((204, Value::Null))
         }
-        "origination_urls.list" => {
-            let trunk = own(account, path[2])?;
-            let urls: Vec<Value> = trunk.urls.iter().map(|url| url_out(session, path[2], url)).collect();
-            Ok((
-                200,
-                json!({"origination_urls": urls, "meta": {"key": "origination_urls", "next_page_url": null}}),
-            ))
-        }
         "origination_urls.create" => {
-            own(account, path[2])?;
-            let field = |name: &str| form.get(name).cloned().ok_or_else(|| lacks(name));
-            let whole = |name: &str| field(name)?.parse::<u32>().map_err(|_| lacks(name));
-            let sip_url = field("SipUrl")?;
-            if !sip_url.starts_with("sip:") {
-                return Err((400, 21245, "Invalid SipUrl".to_owned()));
-            }
-            let url = Url {
-                sid: new,
-                sip_url,
-                name: field("FriendlyName")?,
-                priority: whole("Priority")?,
-                weight: whole("Weight")?,
-                enabled: field("Enabled")? == "true",
-            };
+            let url = url_in(form, new)?;
             let out = url_out(session, path[2], &url);
-            account.trunks.entry(path[2].to_owned()).and_modify(|trunk| trunk.urls.push(url));
+            trunk(account, session, path[2])?.urls.push(url);
             Ok((201, out))
         }
         "numbers.attach" => {
-            own(account, path[2])?;
+            trunk(account, session, path[2])?;
             let sid = form.get("PhoneNumberSid").ok_or_else(|| lacks("PhoneNumberSid"))?;
             let found = account.numbers.iter_mut().find(|(_, number)| number.sid == *sid);
             let (name, number) = found.ok_or_else(gone)?;
@@ -225,7 +225,7 @@ fn answer(
             Ok((201, attached_out(session, path[2], name, number)))
         }
         "numbers.detach" => {
-            own(account, path[2])?;
+            trunk(account, session, path[2])?;
             let here =
                 |number: &&mut Number| number.sid == path[4] && number.trunk.as_deref() == Some(path[2]);
             let number = account.numbers.values_mut().find(here).ok_or_else(gone)?;
@@ -234,6 +234,25 @@ fn answer(
         }
         _ => Err(gone()),
     }
+}
+
+fn url_in(form: &Form, sid: String) -> Result<Url, (u16, u64, String)> {
+    let field = |name: &str| form.get(name).cloned().ok_or_else(|| lacks(name));
+    let whole = |name: &str| field(name)?.parse::<u32>().map_err(|_| lacks(name));
+    let place = field("SipUrl")?;
+    if !place.starts_with("sip:") {
+        return Err((400, 21245, "Invalid SipUrl".to_owned()));
+    }
+    let (priority, weight, enabled) = (whole("Priority")?, whole("Weight")?, field("Enabled")? == "true");
+    Ok(Url { sid, place, name: field("FriendlyName")?, priority, weight, enabled })
+}
+
+fn trunks(account: &Account, session: &Session, query: &Form) -> Value {
+    let all = account.trunks.iter().filter(|(_, trunk)| trunk.region == session.region);
+    let all: Vec<Value> = all.map(|(sid, trunk)| trunk_out(session, sid, trunk)).collect();
+    let (items, next) = page(&all, query);
+    let next = next.map(|query| format!("https://trunking.twilio.com/v1/Trunks?{query}"));
+    json!({"trunks": items, "meta": {"key": "trunks", "next_page_url": next, "page": 0}})
 }
 
 fn numbers(account: &Account, session: &Session, query: &Form) -> Value {
@@ -279,7 +298,7 @@ fn trunk_out(session: &Session, sid: &str, trunk: &Trunk) -> Value {
 
 fn url_out(session: &Session, trunk: &str, url: &Url) -> Value {
     json!({
-        "sid": url.sid, "account_sid": session.account, "trunk_sid": trunk, "sip_url": url.sip_url,
+        "sid": url.sid, "account_sid": session.account, "trunk_sid": trunk, "sip_url": url.place,
         "friendly_name": url.name, "priority": url.priority, "weight": url.weight, "enabled": url.enabled,
         "date_created": MADE, "date_updated": MADE,
         "url": format!("https://trunking.twilio.com/v1/Trunks/{trunk}/OriginationUrls/{}", url.sid),

@@ -125,7 +125,7 @@ impl SimTwilio {
                     .trunks
                     .iter()
                     .map(|(sid, trunk)| {
-                        let urls: Vec<&str> = trunk.urls.iter().map(|url| url.sip_url.as_str()).collect();
+                        let urls: Vec<&str> = trunk.urls.iter().map(|url| url.place.as_str()).collect();
                         json!({"sid": sid, "friendly_name": trunk.name, "region": trunk.region, "sip_urls": urls})
                     })
                     .collect();

@@ -69,7 +69,7 @@ struct Key {
 #[derive(Clone, Deserialize, Serialize)]
 struct Number {
     sid: String,
-    /// The trunk that it is attached to, in each region.
+    /// The trunk that it is attached to.
     trunk: Option<String>,
 }
 
@@ -83,7 +83,8 @@ struct Trunk {
 #[derive(Clone, Deserialize, Serialize)]
 struct Url {
     sid: String,
-    sip_url: String,
+    /// Its SIP URL.
+    place: String,
     name: String,
     priority: u32,
     weight: u32,
