@@ -643,6 +643,20 @@ def test_a_carrier_that_needs_no_password_is_not_asked(digest, answering):
         assert stranger.receive(0.5) is None
 
 
+def test_challenges_are_rationed(digest):
+    with Caller(digest.server.sip, host="127.0.0.9") as stranger:
+        for _ in range(400):
+            stranger.invite(new_number())
+        asked = set()
+        while message := stranger.receive(0.3):
+            assert message.status == 407
+            asked.add(message.get("call-id"))
+        # A hundred a second; the burst may touch three seconds.
+        assert 50 <= len(asked) <= 300, len(asked)
+        time.sleep(1.1)
+        assert stranger.invite(new_number()).final().status == 407, "and whoever waits is asked"
+
+
 def test_without_a_trunk_that_asks_a_stranger_is_told_no(server, carrier):
     with Caller(server.sip, host="127.0.0.8") as stranger:
         assert stranger.invite(new_number()).final().status == 403
