@@ -152,3 +152,17 @@ def test_they_outlive_a_restart(fresh):
     wait_for(lambda: tester.tenant.read(number)["status"] == "active", "the number is there")
     ok(tester.native.delete(f"{NUMBERS}/{number['id']}"), 200)
     assert tester.buy()["network"] == "test"
+
+
+def test_a_test_key_does_not_see_what_is_live(server):
+    trial = Trial(server, "both")
+    trial.tenant.set_kyc("approved")
+    trial.tenant.credit(1_000)
+    live, tried = trial.tenant.number(), trial.buy()
+    assert [n["id"] for n in ok(trial.native.get(NUMBERS), 200)["data"]] == [tried["id"]]
+    assert [n["id"] for n in ok(trial.krosai.get("/v1/phone-numbers"), 200)] == [tried["id"]]
+    for send in (trial.native.get, trial.native.delete, lambda path: trial.native.patch(path, json={"label": "x"})):
+        assert send(f"{NUMBERS}/{live['id']}").status_code == 404
+        assert send(f"{NUMBERS}/{live['e164']}").status_code == 404
+    assert trial.krosai.delete(f"/v1/phone-numbers/{live['id']}").status_code == 404
+    assert {n["id"] for n in ok(trial.tenant.native.get(NUMBERS), 200)["data"]} == {live["id"], tried["id"]}

@@ -97,6 +97,7 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
         status: filter(request, "status", one_of(&Status::NAMES), Status::parse)?,
         environment: filter(request, "environment", one_of(&Environment::NAMES), Environment::parse)?,
         with_minutes: false,
+        mode: None,
     };
     Ok(Op::NumberList(query, page(request, NumberId::parse)?))
 }

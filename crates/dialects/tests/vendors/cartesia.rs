@@ -87,15 +87,15 @@ fn lists_are_read() {
         "GET /agents/PROJECT-1/phone-numbers",
     ]), @r#"
     GET /agents/phone-numbers
-      Ok(NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: None, country: None, kind: None, status: None, environment: None, with_minutes: false }, Page { limit: 10, start: First }))
+      Ok(NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: None, country: None, kind: None, status: None, environment: None, with_minutes: false, mode: None }, Page { limit: 10, start: First }))
     GET /agents/phone-numbers?starting_after=&ending_before=&limit=&agent_id=&provider_id=&type=&q=
-      Ok(NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: None, country: None, kind: None, status: None, environment: None, with_minutes: false }, Page { limit: 10, start: First }))
+      Ok(NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: None, country: None, kind: None, status: None, environment: None, with_minutes: false, mode: None }, Page { limit: 10, start: First }))
     GET /agents/phone-numbers?agent_id=PROJECT-1&provider_id=0190b5b0-0000-7000-8000-000000000005&type=sip_trunk&q=%2B1&limit=100
-      Ok(NumberList(NumberQuery { q: Some("+1"), agent_id: Some(AgentId("PROJECT-1")), endpoint_id: None, provider_id: Some(ProviderId(0190b5b0-0000-7000-8000-000000000005)), provider_kind: Some(SipTrunk), country: None, kind: None, status: None, environment: None, with_minutes: false }, Page { limit: 100, start: First }))
+      Ok(NumberList(NumberQuery { q: Some("+1"), agent_id: Some(AgentId("PROJECT-1")), endpoint_id: None, provider_id: Some(ProviderId(0190b5b0-0000-7000-8000-000000000005)), provider_kind: Some(SipTrunk), country: None, kind: None, status: None, environment: None, with_minutes: false, mode: None }, Page { limit: 100, start: First }))
     GET /agents/phone-numbers?starting_after=pn_0190b5b0-0000-7000-8000-000000000002&type=cartesia
-      Ok(NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: Some(Managed), country: None, kind: None, status: None, environment: None, with_minutes: false }, Page { limit: 10, start: After(NumberId(0190b5b0-0000-7000-8000-000000000002)) }))
+      Ok(NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: Some(Managed), country: None, kind: None, status: None, environment: None, with_minutes: false, mode: None }, Page { limit: 10, start: After(NumberId(0190b5b0-0000-7000-8000-000000000002)) }))
     GET /agents/phone-numbers?ending_before=0190b5b0-0000-7000-8000-000000000002&limit=1
-      Ok(NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: None, country: None, kind: None, status: None, environment: None, with_minutes: false }, Page { limit: 1, start: Before(NumberId(0190b5b0-0000-7000-8000-000000000002)) }))
+      Ok(NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: None, country: None, kind: None, status: None, environment: None, with_minutes: false, mode: None }, Page { limit: 1, start: Before(NumberId(0190b5b0-0000-7000-8000-000000000002)) }))
     GET /agents/PROJECT-1/phone-numbers
       Ok(NumberListOfAgent(AgentId("PROJECT-1"), Page { limit: 10000, start: First }))
     "#);

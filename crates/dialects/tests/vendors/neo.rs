@@ -64,7 +64,7 @@ fn refusals_keep_to_the_contract() {
 #[test]
 fn the_list_is_read_whole_with_minutes() {
     let op = Text(&format!("GET {PATH}?page_size=5&cursor=x")).decode(&Neo).unwrap();
-    assert_snapshot!(format!("{op:?}"), @"NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: None, country: None, kind: None, status: None, environment: None, with_minutes: true }, Page { limit: 10000, start: First })");
+    assert_snapshot!(format!("{op:?}"), @"NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: None, country: None, kind: None, status: None, environment: None, with_minutes: true, mode: None }, Page { limit: 10000, start: First })");
 }
 
 #[test]

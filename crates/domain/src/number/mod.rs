@@ -15,6 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result, What};
 use crate::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId, StockId};
 use crate::ledger::Posting;
+use crate::key::Mode;
 use crate::money::Micros;
 use crate::organization::Settings;
 use crate::provider::Credentials;
@@ -612,6 +613,8 @@ pub struct NumberQuery {
     pub environment: Option<Environment>,
     /// Whether the view is to tell each number's minutes of this month.
     pub with_minutes: bool,
+    /// Only what keys of this mode see ([`Number::is_for`]); none: all.
+    pub mode: Option<Mode>,
 }
 
 #[cfg(test)]

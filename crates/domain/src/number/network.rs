@@ -54,6 +54,14 @@ impl Network {
 }
 
 #[cfg(test)]
+impl Number {
+    /// Whether a key of this mode sees it: a test key what is for tests or in the sandbox, a live key everything.
+    pub fn is_for(&self, mode: Mode) -> bool {
+        let tried = self.network == Network::Test || self.environment == Environment::Sandbox;
+        tried || mode == Mode::Live
+    }
+}
+
 mod tests {
     use super::*;
 

@@ -181,6 +181,7 @@ impl App {
         page: &Page<NumberId>,
     ) -> Result<View> {
         let organization = ask.organization()?;
+        let query = &NumberQuery { mode: Some(ask.caller.mode), ..query.clone() };
         let numbers = self.store.number_list(organization, query, page).map_err(of_read)?;
         self.number_views(ask, organization, numbers, query.with_minutes).map(View::Numbers)
     }
@@ -202,7 +203,8 @@ impl App {
             return Ok(View::Number(Box::new(view)));
         };
         let found = self.store.number_shown(ask.organization()?, *id).map_err(of_read)?;
-        let found = found.filter(|shown| shown.number.status != Status::Deleted);
+        let seen = |number: &Number| number.status != Status::Deleted && number.is_for(ask.caller.mode);
+        let found = found.filter(|shown| seen(&shown.number));
         let NumberShown { number, agent, provider } = found.ok_or_else(|| Error::not_found(What::Number))?;
         Ok(View::Number(Box::new(self.number_view_of(ask, number, agent, provider))))
     }
@@ -221,7 +223,7 @@ impl App {
             NumberRef::Held(_) => n.status.is_held(),
             NumberRef::OfAgent(agent, _) => n.status.is_held() && n.agent_id.as_ref() == Some(agent),
         };
-        let found = found.map_err(of_read)?.filter(visible);
+        let found = found.map_err(of_read)?.filter(|number| visible(number) && number.is_for(ask.caller.mode));
         found.ok_or_else(|| Error::not_found(What::Number))
     }
 

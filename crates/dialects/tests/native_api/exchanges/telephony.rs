@@ -133,7 +133,7 @@ fn numbers() {
     application/json: "as above"
 
     GET /api/v1/numbers?q=415&agent_id=ada&endpoint_id=44444444-4444-4444-4444-444444444444&status=active&country=US&type=local&environment=live
-    → NumberList(NumberQuery { q: Some("415"), agent_id: Some(AgentId("ada")), endpoint_id: Some(EndpointId(44444444-4444-4444-4444-444444444444)), provider_id: None, provider_kind: None, country: Some(Country([85, 83, 0], 2)), kind: Some(Local), status: Some(Active), environment: Some(Live), with_minutes: false }, Page { limit: 100, start: First })
+    → NumberList(NumberQuery { q: Some("415"), agent_id: Some(AgentId("ada")), endpoint_id: Some(EndpointId(44444444-4444-4444-4444-444444444444)), provider_id: None, provider_kind: None, country: Some(Country([85, 83, 0], 2)), kind: Some(Local), status: Some(Active), environment: Some(Live), with_minutes: false, mode: None }, Page { limit: 100, start: First })
     ← 200
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {"data":["as above"],"next_cursor":"Nzc3Nzc3NzctNzc3Ny03Nzc3LTc3NzctNzc3Nzc3Nzc3Nzc3"}
