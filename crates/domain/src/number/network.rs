@@ -1,5 +1,6 @@
 //! Which phone network a number is part of: the world's, or one that only simulates.
 
+use super::{Environment, Number};
 use crate::key::Mode;
 
 /// The phone network that a number is part of. Decided by the stock it comes from, for good.
@@ -53,7 +54,6 @@ impl Network {
     }
 }
 
-#[cfg(test)]
 impl Number {
     /// Whether a key of this mode sees it: a test key what is for tests or in the sandbox, a live key everything.
     pub fn is_for(&self, mode: Mode) -> bool {
@@ -62,6 +62,7 @@ impl Number {
     }
 }
 
+#[cfg(test)]
 mod tests {
     use super::*;
 
