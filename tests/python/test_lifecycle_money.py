@@ -409,6 +409,8 @@ def test_so_many_numbers_in_thirty_days_and_no_more(simulated):
     rows = [simulated.stock() for _ in range(6)]
     answers = at_once([lambda row=row: tenant.native.post("/api/v1/numbers", json={"stock_id": row["id"]}) for row in rows])
     assert collections.Counter(a.status_code for a in answers) == {201: 2, 429: 4}, [a.text for a in answers]
+    waits = [int(a.headers["retry-after"]) for a in answers if a.status_code == 429]
+    assert all(20 * DAY - 600 <= wait <= 20 * DAY for wait in waits), "also where a race was lost"
     # The first leaves the thirty days in twenty.
     import_one = {"e164": new_number(), "provider_id": trunk["id"]}
     asks = {

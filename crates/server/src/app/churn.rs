@@ -34,6 +34,14 @@ impl App {
         let wait = room.and_then(|room| Duration::try_from(room.duration_since(ask.now)).ok());
         Err(refused(max, wait))
     }
+
+    /// A refusal by the guard, for who lost a race for the last room, with the time that it lacks.
+    pub(super) fn churn_told(&self, ask: Ask<'_>, organization: &Organization, error: Error) -> Error {
+        if (error.kind, error.what, error.retry_after) != (Kind::Limit, What::Number, None) {
+            return error;
+        }
+        self.churn(ask, organization, 1).err().unwrap_or(error)
+    }
 }
 
 fn window() -> SignedDuration {

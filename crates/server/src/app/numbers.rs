@@ -79,7 +79,7 @@ impl App {
         let commit = Commit { changes, guards, answer: None };
         let view = self.number_view(ask, number)?;
         let done = self.commit(ask, commit, View::Number(Box::new(view))).await;
-        done.map_err(|error| taken(error, TAKEN))
+        done.map_err(|error| taken(self.churn_told(ask, organization, error), TAKEN))
     }
 
     pub(super) async fn number_import_many(

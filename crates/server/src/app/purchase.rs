@@ -59,7 +59,7 @@ impl App {
                 Err(error) if error.kind == Kind::Exists && error.what == What::Number => {
                     return Err(not_available());
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.churn_told(ask, &organization, error)),
             }
         }
         Err(not_available())
