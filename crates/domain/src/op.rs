@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::agent::AgentPatch;
 use crate::agent_op::AgentOp;
-use crate::carrier_account::AccountRef;
 use crate::call::{AgentCallQuery, CallQuery};
+use crate::carrier_account::AccountRef;
 use crate::e164::{Country, E164};
 use crate::endpoint::EndpointPatch;
 use crate::ids::{

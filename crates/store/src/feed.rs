@@ -95,6 +95,8 @@ pub struct OpenCall {
     pub call: Call,
     /// Its latest fact.
     pub last: domain::call::Moment,
+    /// The price of its minute.
+    pub rate_per_minute: Micros,
 }
 
 /// A call with the agent that had its number when it came.

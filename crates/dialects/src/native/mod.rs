@@ -25,6 +25,7 @@ mod page;
 mod providers;
 mod read;
 mod reply;
+mod ring;
 mod stock;
 mod table;
 mod webhooks;
@@ -102,15 +103,16 @@ impl Dialect for Native {
             "stock_list" => stock::list(request),
             "stock_update" => stock::update(request),
             "stock_delete" => stock::delete(request),
-            "number_create" => numbers::create(request),
-            "number_import" => bulk::import(request),
             "stock_hold" => stock::hold(request),
             "stock_unhold" => stock::unhold(request),
+            "number_create" => numbers::create(request),
+            "number_import" => bulk::import(request),
             "number_list" => numbers::list(request),
             "number_get" => numbers::get(request),
             "number_update" => numbers::update(request),
             "number_delete" => numbers::delete(request),
             "number_restore" => numbers::restore(request),
+            "number_port_out" => numbers::port_out(request),
             "number_credentials" => numbers::credentials(request),
             "number_explain" => explain::explain(request),
             "number_ring" => ring::ring(request),

@@ -17,6 +17,7 @@ use crate::openapi::{Document, Operation, Shape};
 use domain::call::{CallStatus, Direction};
 use domain::e164::NumberType;
 use domain::number::{Environment, Status};
+use domain::provider::Offer;
 
 const ABOUT: &str = "One phone number, four vendors' APIs: this is Trunkline's own. Objects in requests are closed: an unknown \
     field is refused. In a PATCH an absent field stays as it is. Lists give `next_cursor`, null at their end. The operator's \
@@ -99,6 +100,9 @@ fn parameter(verb: &str, name: &str) -> (&'static str, Shape) {
         "available" => ("Only what is on sale; always so but for the operator.", boolean()),
         "permanent" => ("Removes the number for good, with its restore.", boolean()),
         "caller" => ("The number that would call; absent: one that may.", Shape::text()),
+        "media" => {
+            ("What the call would offer; absent: what the trunk takes.", Shape::words(&names(&Offer::NAMES)))
+        }
         "from" => ("The IP address that the call would come from, with or without a port.", Shape::text()),
         _ => ("", Shape::text()),
     }
@@ -236,14 +240,16 @@ fn of_numbers(verb: &str) -> Operation {
             shown::<StockOut>("Change a number in stock (operator)").body(Shape::of::<bodies::StockUpdate>())
         }
         "stock_delete" => removed("Take a number out of stock (operator)"),
+        "stock_hold" => {
+            shown::<StockOut>("Reserve a number for 30 minutes, at most 20 at once; a repeat changes nothing")
+                .body(Shape::of::<bodies::Nothing>())
+                .body_optional()
+        }
+        "stock_unhold" => removed("Give up a reservation"),
         "number_create" => created::<NumberOut>(
             "Buy a number, or bring one in on a trunk",
             Shape::of::<bodies::NumberCreate>(),
         ),
-        "stock_hold" => shown::<StockOut>("Reserve a number for 30 minutes, at most 20 at once; a repeat changes nothing")
-            .body(Shape::of::<bodies::Nothing>())
-            .body_optional(),
-        "stock_unhold" => removed("Give up a reservation"),
         "number_import" => {
             let rows = Shape::list_of::<bodies::ImportRow>();
             Operation::new("Bring many numbers in on a trunk")
@@ -260,11 +266,11 @@ fn of_numbers(verb: &str) -> Operation {
         "number_restore" => shown::<NumberOut>("Take a released number back")
             .body(Shape::of::<bodies::Nothing>())
             .body_optional(),
-        "number_port_out" => {
-            shown::<NumberOut>("Say that a number goes to another carrier; it takes calls until it is deleted")
-                .body(Shape::of::<bodies::Nothing>())
-                .body_optional()
-        }
+        "number_port_out" => shown::<NumberOut>(
+            "Say that a number goes to another carrier; it takes calls until it is deleted",
+        )
+        .body(Shape::of::<bodies::Nothing>())
+        .body_optional(),
         "number_credentials" => shown::<numbers::CredentialsOut>("Replace a number's SIP credentials")
             .body(Shape::of::<bodies::Nothing>())
             .body_optional(),
@@ -304,6 +310,9 @@ fn of_records(verb: &str) -> Operation {
     match verb {
         "call_list" => listed::<calls::CallOut>("List calls"),
         "call_get" => shown::<calls::CallOut>("Read a call"),
+        "call_hangup" => shown::<calls::CallOut>("End a call that rings or is answered, on both sides")
+            .body(Shape::of::<bodies::Nothing>())
+            .body_optional(),
         "event_list" => listed::<events::EventOut>("List the audit log"),
         _ => Operation::default(),
     }

@@ -219,7 +219,7 @@ impl App {
             Op::NumberCredentials(number) => Box::pin(self.number_credentials(ask, number)),
             Op::NumberRing(number, ring) => Box::pin(self.number_ring(ask, number, ring)),
             Op::NumberExplain(text, from, caller, offer) => {
-                return self.number_explain(ask, &text, from, caller.as_deref(), offer);
+                return self.number_explain(ask, &text, from, (caller.as_deref(), offer));
             }
             Op::CallList(query, page) => return self.call_list(ask, &query, &page),
             Op::CallGet(id) => return self.call_get(ask, id),

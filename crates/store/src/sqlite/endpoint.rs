@@ -17,7 +17,7 @@ use super::sql::{Columns, Failure, Table, all, bag, blob, corrupt, exists, int, 
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "name, kind, status, url, config, agent_id, environment, is_default, targets, source_addresses, bags, created_at, updated_at, version";
+    let columns = "name, kind, status, url, config, agent_id, environment, is_default, targets, source_addresses, bags, allow_transfer, created_at, updated_at, version";
     Table::new("endpoints", columns, "organization_id, id")
 });
 
@@ -62,6 +62,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
     let targets = targets.into_iter().map(TargetRow::read).collect::<Result<_, _>>()?;
     let source_addresses = addresses_read(&row.json::<Vec<String>>()?)?;
     let bags = row.json()?;
+    let allow_transfer = row.get()?;
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let (organization_id, id) = (row.id()?, row.id()?);
     Ok(Endpoint {
@@ -77,6 +78,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
         is_default,
         targets,
         source_addresses,
+        allow_transfer,
         bags,
         created_at,
         updated_at,
@@ -98,6 +100,7 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         is_default,
         targets,
         source_addresses,
+        allow_transfer,
         bags,
         created_at,
         updated_at,
@@ -119,6 +122,7 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         targets,
         addresses,
         bag(bags),
+        allow_transfer,
         created,
         updated,
         int(*version),

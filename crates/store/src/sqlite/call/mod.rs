@@ -8,7 +8,7 @@ pub(crate) mod query;
 mod settle;
 mod tell;
 
-use domain::call::CallQuery;
+use domain::call::{CallQuery, FactKind};
 use domain::ids::{AgentId, CallId, NumberId, OrganizationId};
 use domain::{Call, Fact, Page, Paged, Timestamp};
 use rusqlite::{Connection, params};
@@ -243,7 +243,12 @@ pub(crate) fn open(db: &Connection, limit: u32) -> Result<Vec<OpenCall>, StoreEr
     let found = all(db, &sql, params![limit], |row| {
         let facts = read_facts(row)?;
         let last = facts.iter().map(|fact| fact.at).max_by_key(|at| at.wall);
-        Ok(Call::fold(&facts).zip(last).map(|(call, last)| OpenCall { call, last }))
+        let rate = facts.iter().find_map(|fact| match &fact.kind {
+            FactKind::Started(started) => Some(started.rate_per_minute),
+            _ => None,
+        });
+        let rate_per_minute = rate.unwrap_or_default();
+        Ok(Call::fold(&facts).zip(last).map(|(call, last)| OpenCall { call, last, rate_per_minute }))
     })?;
     Ok(found.into_iter().flatten().collect())
 }
