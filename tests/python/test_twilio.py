@@ -676,9 +676,10 @@ def test_secrets_are_in_no_log_and_no_store(twilio, alone):
     number = new_number()
     account = twilio.account(number)
     provider = link(tenant, account)
-    twilio.behave("numbers.attach", status=400, message="no", times=1)
+    told = f"{number} of {account['account_sid']} and {account['api_key_sid']} is busy"
+    twilio.behave("numbers.attach", status=400, message=told, times=1)
     tenant.cartesia.post(NUMBERS, json=import_body(provider, number))
-    twilio.behave("all", status=503)
+    twilio.behave("all", status=503, message=told)
     body = {"type": "twilio", "api_key_sid": sid("SK"), "api_key_secret": "another-very-secret-secret"}
     tenant.cartesia.patch(f"{PROVIDERS}/{provider['id']}", json=body)
     alone.stop()
@@ -686,6 +687,7 @@ def test_secrets_are_in_no_log_and_no_store(twilio, alone):
     for secret in [account["api_key_secret"], body["api_key_secret"]]:
         assert secret.encode() not in everything
     log = alone.log.read_text()
+    assert "work in an account" in log and "is busy" in log
     assert account["account_sid"] not in log and account["api_key_sid"] not in log and number not in log
     with sqlite3.connect(alone.store) as store:
         assert store.execute("SELECT count(*) FROM providers WHERE account_id = ?", [account["account_sid"]]).fetchone()[0] == 1
@@ -715,6 +717,8 @@ def test_calls_of_the_carrier_reach_the_numbers_of_each_account(twilio, server):
             assert other.invite(number).final().status == 404, "no other trunk reaches it"
         # The carrier's address alone opens nothing else.
         managed = first.number(endpoint_id=first.endpoint(one.uri)["id"])
+        taken = {"name": "e", "kind": "sip", "targets": [], "source_addresses": [CARRIER]}
+        assert first.admin.post("/api/v1/endpoints", json=taken).status_code == 409, "an address is a carrier's or an endpoint's"
         assert carrier.invite(managed["e164"]).final().status == 404
         assert carrier.invite(new_number()).final().status == 404
         assert carrier.options().status == 200

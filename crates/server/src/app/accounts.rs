@@ -115,10 +115,12 @@ fn of_trouble(trouble: &Trouble) -> Error {
             Error::invalid(What::Number, "e164", words)
         }
         Trouble::Refused(_) => refused(format!("The carrier refuses: {}.", carriage::words(trouble))),
-        Trouble::Unavailable(cause, after) => {
+        Trouble::Unavailable(_, after) => {
             let words = "The carrier cannot be reached; nothing was changed, try again.";
             let wait = after.unwrap_or(RETRY_AFTER);
-            Error::new(Kind::Unavailable, What::Provider, words).after(wait).because(cause.clone())
+            Error::new(Kind::Unavailable, What::Provider, words)
+                .after(wait)
+                .because(carriage::loggable(trouble))
         }
     }
 }

@@ -79,6 +79,7 @@ impl Accounts {
                 if turn >= TURNS_MAX || wait > PAUSE_MAX {
                     return Err(Trouble::Unavailable(cause, asked));
                 }
+                let cause = loggable(&Trouble::Unavailable(cause, None));
                 tracing::debug!(carrier = carrier.name(), cause, "a task is begun again");
                 clock::sleep(wait).await;
                 pause *= 2;
@@ -89,7 +90,8 @@ impl Accounts {
         let done = done.unwrap_or_else(|_| Err(Trouble::Unavailable("it takes too long".to_owned(), None)));
         let took = clock::instant().saturating_duration_since(began).as_millis();
         if let Err(trouble) = &done {
-            tracing::warn!(carrier.name = carrier.name(), provider.id = %provider.id, duration_ms = took, trouble = ?trouble, "work in an account");
+            let (carrier, cause) = (carrier.name(), loggable(trouble));
+            tracing::warn!(carrier.name = carrier, provider.id = %provider.id, duration_ms = took, cause, "work in an account");
         }
         done
     }
@@ -144,5 +146,36 @@ impl Accounts {
             whole.extend_from_slice(&chunk);
         }
         Ok((status, after, whole))
+    }
+}
+
+/// What may be logged of a trouble: a carrier's own words without what they name, which may be a caller, a number or an account.
+pub(crate) fn loggable(trouble: &Trouble) -> String {
+    let plain = |words: &str| {
+        let names = |word: &str| {
+            word.bytes().filter(u8::is_ascii_digit).count() > 5
+                || word.len() > 20
+                || word.contains(['@', '/'])
+        };
+        let words = words.split_whitespace().map(|word| if names(word) { "…" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    match trouble {
+        Trouble::Credentials => "the key is not accepted".to_owned(),
+        Trouble::NotOwned => "the number is not in the account".to_owned(),
+        Trouble::Refused(words) => format!("refused: {}", plain(words)),
+        Trouble::Unavailable(words, _) => format!("unavailable: {}", plain(words)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_does_not_tell_whom_a_carrier_names() {
+        let words = "The resource /2010-04-01/Accounts/AC0 of AC00112233445566778899aabbccddeeff and +14155550100 is busy (20500)";
+        let told = loggable(&Trouble::Refused(words.to_owned()));
+        assert_eq!(told, "refused: The resource … of … and … is busy (20500)");
     }
 }

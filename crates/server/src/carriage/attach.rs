@@ -54,8 +54,8 @@ impl Carriage {
                 }
                 match self.accounts.run(&provider, Task::Detach(intent.e164, attachment)).await {
                     Ok(_) => Ok(Told::NotOurs),
-                    Err(Trouble::Unavailable(cause, _)) if intent.attempts < DETACH_TRIES => {
-                        Err(Failure::Unavailable(cause))
+                    Err(trouble @ Trouble::Unavailable(..)) if intent.attempts < DETACH_TRIES => {
+                        Err(failure(trouble))
                     }
                     Err(trouble) => Err(Failure::Refused(words(&trouble))),
                 }
@@ -126,7 +126,8 @@ pub(crate) fn words(trouble: &Trouble) -> String {
 
 fn failure(trouble: Trouble) -> Failure {
     match trouble {
-        Trouble::Unavailable(cause, _) => Failure::Unavailable(cause),
+        // Its cause goes to the log.
+        Trouble::Unavailable(..) => Failure::Unavailable(super::loggable(&trouble)),
         trouble @ (Trouble::Credentials | Trouble::NotOwned | Trouble::Refused(_)) => {
             Failure::Refused(words(&trouble))
         }

@@ -24,7 +24,7 @@ use std::time::Duration;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-pub(crate) use accounts::Accounts;
+pub(crate) use accounts::{Accounts, loggable};
 pub(crate) use attach::{is_in_account, words};
 
 use crate::clock;

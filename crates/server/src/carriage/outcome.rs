@@ -117,7 +117,8 @@ fn attached(intent: &Intent, number: Option<Number>, outcome: &Outcome, now: Tim
     let ended = match outcome {
         Outcome::Waiting(words) => intent.waiting(words, now),
         Outcome::Failed(words) => {
-            tracing::warn!(intent.id = %intent.id, work = intent.work.as_str(), words, "an account's carrier refused");
+            // What it said is in the log already, without what it named.
+            tracing::warn!(intent.id = %intent.id, work = intent.work.as_str(), "work in an account has failed");
             intent.ended(Progress::Failed, words, now)
         }
         Outcome::Done => {

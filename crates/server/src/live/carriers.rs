@@ -3,6 +3,7 @@
 
 use domain::carrier_account::CarrierSources;
 use domain::ids::{OrganizationId, ProviderId};
+use domain::provider::AddressRule;
 use domain::routing::TrunkRoute;
 use hashbrown::HashSet;
 use std::net::SocketAddr;
@@ -41,6 +42,11 @@ impl Carriers {
     /// Whether a call from a socket is a carrier's. Where nobody has an account, none is.
     pub(super) fn calls_from(&self, source: SocketAddr) -> bool {
         !self.accounts.is_empty() && self.sources.contains(source.ip().to_canonical())
+    }
+
+    /// Whether an address range shares an address with a carrier's at which somebody has an account.
+    pub(super) fn overlaps(&self, rule: &AddressRule) -> bool {
+        !self.accounts.is_empty() && self.sources.0.iter().any(|source| source.overlaps(rule))
     }
 
     /// What is known of a call by its address.

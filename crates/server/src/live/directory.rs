@@ -219,7 +219,7 @@ impl Directory {
     pub(crate) fn is_trunk_address(&self, rule: &AddressRule) -> bool {
         let rules =
             self.trunks.values().filter_map(|t| t.inbound.as_ref()).flat_map(|i| &i.allowed_addresses);
-        rules.into_iter().any(|other| other.overlaps(rule))
+        rules.into_iter().any(|other| other.overlaps(rule)) || self.carriers.overlaps(rule)
     }
 
     /// Whether an address range shares an address with an endpoint's source addresses.
