@@ -85,9 +85,7 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         | View::AgentProfile(_)
         | View::AgentProfiles(_)
         | View::AgentCall(_)
-        | View::AgentCalls(_) => {
-            error::refuse(request.context, &Error::internal("no operation of the native API has this view"))
-        }
+        | View::AgentCalls(_) => error::refuse(request.context, &Error::internal("a vendor's view")),
         View::Done => Reply::empty(StatusCode::NO_CONTENT),
     }
 }
