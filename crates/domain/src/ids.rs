@@ -46,22 +46,22 @@ id! {
     WebhookId,
     /// One movement of money: all its ledger entries together.
     PostingId,
-}
-
     /// One piece of work at a carrier.
     IntentId,
+}
+
 impl OrganizationId {
     /// Stands for "no tenant": the operator's own rows, such as a call from an unknown source.
     pub const NONE: Self = Self(Uuid::nil());
 }
 
-/// An agent's id: generated, or chosen by the client where its dialect allows it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 impl ProviderId {
     /// The simulated phone network, as a trunk of the operator's ("simulated networ" in its bytes).
     pub const SIMULATED: Self = Self(Uuid::from_u128(0x7369_6d75_6c61_7465_6420_6e65_7477_6f72));
 }
 
+/// An agent's id: generated, or chosen by the client where its dialect allows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentId(String);
 
 impl AgentId {

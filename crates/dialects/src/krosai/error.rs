@@ -90,6 +90,7 @@ fn not_found(what: What) -> (StatusCode, &'static str) {
         | What::Agent
         | What::Provider
         | What::Ledger
+        | What::Intent
         | What::Route
         | What::Request => (StatusCode::NOT_FOUND, "NOT_FOUND"),
     }
@@ -103,7 +104,6 @@ fn sent_a_key(context: &Context) -> bool {
 fn field(name: &'static str) -> &'static str {
     match name {
         "stock_id" => "inventory_id",
-        | What::Intent
         "kind" => "type",
         "config" => "provider_config",
         "allowed_addresses" => "allowed_ips",

@@ -50,7 +50,7 @@ const HOOK: &str = "/v1/webhooks/{webhook_id}";
 const SENT: &str = "/v1/webhooks/{webhook_id}/deliveries";
 const AGAIN: &str = "/v1/webhooks/{webhook_id}/deliveries/{event_id}/retry";
 
-static ENDPOINTS: [Endpoint; 17] = [
+static ENDPOINTS: [Endpoint; 24] = [
     Endpoint { method: Method::GET, path: NUMBERS, verb: "number_list", scope: READ },
     Endpoint { method: Method::POST, path: NUMBERS, verb: "number_buy", scope: WRITE },
     Endpoint { method: Method::GET, path: NUMBER, verb: "number_get", scope: READ },

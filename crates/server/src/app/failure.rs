@@ -64,13 +64,6 @@ pub(crate) fn of_commit(error: CommitError) -> Error {
     }
 }
 
-/// A carrier that did not do it, in its own words.
-pub(crate) fn of_carrier(failure: carriers::Failure) -> Error {
-    match failure {
-        carriers::Failure::Unsupported(words) => Error::new(Kind::CarrierRefused, What::Number, words),
-    }
-}
-
 /// The balance does not cover it.
 pub(crate) fn balance() -> Error {
     Error::new(Kind::Balance, What::Ledger, "The balance does not cover this; add money to the ledger.")

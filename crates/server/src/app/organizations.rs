@@ -153,9 +153,9 @@ impl App {
             let changes = vec![Change::Posting(posting), ask.event(id, "ledger.posted", posting_id)];
             let unkept = Ask { keep: None, ..ask };
             let done = self.commit(unkept, Commit { changes, ..Commit::default() }, View::Done).await;
+            self.rents.notify_one();
             let is_new = match done {
                 Err(error) if error.kind == Kind::Exists && ask.slot.is_some() => false,
-            self.rents.notify_one();
                 outcome => outcome.map(|_| true)?,
             };
             let entry = self.store.wallet_entry(id, posting_id).map_err(of_read)?;
@@ -197,13 +197,13 @@ impl App {
         self.store.answer_find(slot).map_err(of_read)
     }
 
-    /// Adds an answer to be kept for an operation that could not keep it in its own commit, or that failed.
-    pub(crate) async fn keep_later(&self, answer: domain::change::KeptAnswer) -> Result<()> {
     /// The work at a carrier that a request began which was not answered.
     pub(crate) fn begun(&self, slot: &[u8; 32], now: Timestamp) -> Result<Option<domain::intent::Slot>> {
         Ok(self.store.intent_of_slot(slot, now).map_err(of_read)?.and_then(|intent| intent.slot))
     }
 
+    /// Adds an answer to be kept for an operation that could not keep it in its own commit, or that failed.
+    pub(crate) async fn keep_later(&self, answer: domain::change::KeptAnswer) -> Result<()> {
         let commit = Commit { answer: Some(answer), ..Commit::default() };
         match self.store.commit(commit).await.map_err(super::failure::of_commit) {
             // Somebody kept it already: the first answer stands.
