@@ -100,9 +100,9 @@ fn lists_are_read() {
     GET /v1/phone-numbers?offset=99999999999
       Ok(NumberList(NumberQuery { q: None, agent_id: None, endpoint_id: None, provider_id: None, provider_kind: None, country: None, kind: None, status: None, environment: None, with_minutes: false, mode: None }, Page { limit: 20, start: Offset(4294967295) }))
     GET /v1/phone-numbers?action=available&country=us
-      Ok(StockList(StockQuery { country: Some(Country([85, 83, 0], 2)), kind: None, available_at: Some(2026-03-01T12:00:00.123456Z), q: None }, Page { limit: 20, start: First }))
+      Ok(StockList(StockQuery { country: Some(Country([85, 83, 0], 2)), kind: None, available_at: Some(2026-03-01T12:00:00.123456Z), buyer: None, mode: None, q: None }, Page { limit: 20, start: First }))
     GET /v1/phone-numbers?action=available&country=GB&type=toll_free&limit=1&offset=1
-      Ok(StockList(StockQuery { country: Some(Country([71, 66, 0], 2)), kind: Some(TollFree), available_at: Some(2026-03-01T12:00:00.123456Z), q: None }, Page { limit: 1, start: Offset(1) }))
+      Ok(StockList(StockQuery { country: Some(Country([71, 66, 0], 2)), kind: Some(TollFree), available_at: Some(2026-03-01T12:00:00.123456Z), buyer: None, mode: None, q: None }, Page { limit: 1, start: Offset(1) }))
     ");
 }
 
