@@ -56,7 +56,8 @@ pub(super) fn create(request: &Request<'_>) -> Result<Op> {
     body.close()?;
     match (stock_id, e164, provider_id) {
         (Some(_), _, _) if port_in => {
-            let words = "`port_in` is for numbers that come from another carrier, by `e164` and `provider_id`.";
+            let words =
+                "`port_in` is for numbers that come from another carrier, by `e164` and `provider_id`.";
             Err(Error::invalid(What::Number, "port_in", words))
         }
         (Some(id), None, None) => {

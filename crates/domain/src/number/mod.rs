@@ -14,8 +14,8 @@ use crate::e164::{Country, E164, NumberType, Plan};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result, What};
 use crate::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId, StockId};
-use crate::ledger::Posting;
 use crate::key::Mode;
+use crate::ledger::Posting;
 use crate::money::Micros;
 use crate::organization::Settings;
 use crate::provider::Credentials;
@@ -359,9 +359,9 @@ impl Number {
             (Status::Pending, _) if !self.is_trusted(trust) => {
                 refused("The number waits for the operator, who alone can activate it.")
             }
-            (Status::PortIn, _) if trust != Trust::Operator => {
-                refused("The number is on its way in from another carrier; the operator activates it when it is here.")
-            }
+            (Status::PortIn, _) if trust != Trust::Operator => refused(
+                "The number is on its way in from another carrier; the operator activates it when it is here.",
+            ),
             (_, Switch::Active) if self.unpaid => {
                 refused("The number is off because its rent is unpaid; add money to the ledger.")
             }

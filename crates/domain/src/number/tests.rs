@@ -219,7 +219,13 @@ fn what_is_off_for_want_of_money_comes_on_by_money_alone() {
     assert_eq!(back.resume(now), None);
     let released = off.release(&settings, now).unwrap();
     assert!(released.unpaid && released.resume(now).is_none());
-    assert!(!Number { quarantined_until: Some(Timestamp::MAX), ..released }.restore(None, Trust::Trusted, now).unwrap().0.unpaid);
+    assert!(
+        !Number { quarantined_until: Some(Timestamp::MAX), ..released }
+            .restore(None, Trust::Trusted, now)
+            .unwrap()
+            .0
+            .unpaid
+    );
 }
 
 proptest! {

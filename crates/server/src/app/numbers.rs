@@ -6,7 +6,9 @@ use domain::number::{Environment, NumberPatch, NumberQuery, NumberRef, NumberSet
 use domain::op::{Expect, Import};
 use domain::organization::{Imports, Settings};
 use domain::provider::ProviderKind;
-use domain::{Change, Commit, Error, Guard, Intent, Kind, Number, Organization, Page, Patch, Result, View, What};
+use domain::{
+    Change, Commit, Error, Guard, Intent, Kind, Number, Organization, Page, Patch, Result, View, What,
+};
 use store::NumberShown;
 
 use super::failure::of_read;
@@ -71,7 +73,12 @@ impl App {
     }
 
     /// Writes a number that is brought in.
-    async fn number_arrives(&self, ask: Ask<'_>, organization: &Organization, number: Number) -> Result<View> {
+    async fn number_arrives(
+        &self,
+        ask: Ask<'_>,
+        organization: &Organization,
+        number: Number,
+    ) -> Result<View> {
         let event = ask.event(organization.id, "number.imported", number.id);
         let changes = vec![Change::Number(Box::new(number.clone())), event];
         let slots = organization.number_slots.map(|max| Guard::SlotsWithin(organization.id, max));
@@ -223,7 +230,8 @@ impl App {
             NumberRef::Held(_) => n.status.is_held(),
             NumberRef::OfAgent(agent, _) => n.status.is_held() && n.agent_id.as_ref() == Some(agent),
         };
-        let found = found.map_err(of_read)?.filter(|number| visible(number) && number.is_for(ask.caller.mode));
+        let found =
+            found.map_err(of_read)?.filter(|number| visible(number) && number.is_for(ask.caller.mode));
         found.ok_or_else(|| Error::not_found(What::Number))
     }
 
@@ -329,7 +337,13 @@ impl App {
 
     /// A number that rests stays at its carrier, so that it can be restored; one that does not is given back, which is written
     /// down with the rest. One that its carrier is yet to deliver cannot be given up: nobody knows yet what there is to give.
-    fn leaves_carrier(&self, ask: Ask<'_>, before: &Number, next: &Number, commit: &mut Commit) -> Result<()> {
+    fn leaves_carrier(
+        &self,
+        ask: Ask<'_>,
+        before: &Number,
+        next: &Number,
+        commit: &mut Commit,
+    ) -> Result<()> {
         // One that went to another carrier is no longer at ours.
         let elsewhere = next.stock_id.is_none() || before.is_ported_away(next);
         if elsewhere || !carriers::is_asked(next.network, ProviderKind::Managed) {
@@ -484,7 +498,12 @@ impl App {
         self.wiring(ask, setup.endpoint_id, setup.agent_id.as_ref(), environment)
     }
 
-    pub(super) fn wiring_of_patch(&self, ask: Ask<'_>, patch: &NumberPatch, before: &Number) -> Result<Found> {
+    pub(super) fn wiring_of_patch(
+        &self,
+        ask: Ask<'_>,
+        patch: &NumberPatch,
+        before: &Number,
+    ) -> Result<Found> {
         let environment = patch.environment.unwrap_or(before.environment);
         let kept = before.endpoint_id.filter(|_| patch.endpoint_id.is_keep() && patch.agent_id.is_keep());
         let endpoint = match &patch.endpoint_id {

@@ -136,7 +136,11 @@ fn of_numbers() -> Vec<(Ask, View)> {
     );
     vec![
         (ask("POST /api/v1/numbers").json(&buy), view()),
-        (ask("POST /api/v1/numbers").json(&json!({ "e164": "+14155550100", "provider_id": PROVIDER, "port_in": true })), view()),
+        (
+            ask("POST /api/v1/numbers")
+                .json(&json!({ "e164": "+14155550100", "provider_id": PROVIDER, "port_in": true })),
+            view(),
+        ),
         (ask(&format!("GET /api/v1/numbers?{filters}")), View::Numbers(page(number()))),
         (ask("POST /api/v1/numbers/import").json(&import), View::Imported(Vec::new())),
         (ask("GET /api/v1/numbers/+14155550100"), view()),
@@ -166,10 +170,7 @@ fn of_simulated() -> Vec<(Ask, View)> {
     let refused = Rung { outcome: "refused", sip_status: None, reason: Some("No.".into()), ..rung.clone() };
     let ring = json!({ "from": "+12125550199", "hold_seconds": 2, "ring_seconds": null });
     let at = format!("POST /api/v1/numbers/{NUMBER}/simulate-call");
-    vec![
-        (ask(&at).json(&ring), View::Rung(Box::new(rung))),
-        (ask(&at), View::Rung(Box::new(refused))),
-    ]
+    vec![(ask(&at).json(&ring), View::Rung(Box::new(rung))), (ask(&at), View::Rung(Box::new(refused)))]
 }
 
 fn of_records() -> Vec<(Ask, View)> {

@@ -288,7 +288,8 @@ pub(crate) fn shown(
         let kind = kind.map(|k| ProviderKind::parse(&k).ok_or_else(|| corrupt("a provider's kind", &k)));
         let (kind, label) = (kind.transpose()?, row.get::<Option<String>>()?);
         let account = row.get::<Option<String>>()?;
-        let account = account.map(|text| super::provider::account_read(&text)).transpose()?.map(|a| a.brief());
+        let account =
+            account.map(|text| super::provider::account_read(&text)).transpose()?.map(|a| a.brief());
         let provider = number.provider_id.zip(kind).zip(label);
         Ok(NumberShown {
             number,
@@ -341,8 +342,7 @@ pub(crate) fn held_count(db: &Connection, organization: OrganizationId) -> Resul
     Ok(one(db, sql, params![blob(organization)], |mut row| row.uint())?.unwrap_or(0))
 }
 
-const SLIM: &str =
-    "SELECT id, organization_id, e164, status, unpaid, network, allow_inbound, provider_id, endpoint_id FROM numbers";
+const SLIM: &str = "SELECT id, organization_id, e164, status, unpaid, network, allow_inbound, provider_id, endpoint_id FROM numbers";
 
 fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
     let (id, organization_id) = (row.id()?, row.id()?);
