@@ -332,3 +332,58 @@ impl DialogRow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn fact(kind: FactKind) -> Fact {
+        let wall = Timestamp::from_second(1_700_000_000).unwrap();
+        let at = Moment { wall, process: 7, monotonic_us: 9 };
+        let (organization_id, call_id) = (OrganizationId(Uuid::from_u128(1)), CallId(Uuid::from_u128(2)));
+        Fact { organization_id, call_id, at, kind }
+    }
+
+    #[test]
+    fn what_ends_a_call_is_read_as_it_was_written() {
+        let parts = DialogParts {
+            caller_hop: "udp:192.0.2.1:5060".into(),
+            callee_hop: "tcp:[2001:db8::1]:5061".into(),
+            cseq: 7,
+            callee_cseq: 32_767,
+            ..DialogParts::default()
+        };
+        let status = CallStatus::Cancelled;
+        let by = Some(EndedBy::Api);
+        for kind in [
+            FactKind::Answered(Some(Box::new(parts))),
+            FactKind::Step(Side::Callee, 15),
+            FactKind::Ended(Ended { by: EndedBy::MaxDuration, reason: None }),
+            FactKind::Unanswered(Unanswered { sip_status: 487, status, reason: String::new(), by }),
+        ] {
+            let fact = fact(kind);
+            assert_eq!(fact_decode(&fact_encode(&fact)), Some(fact));
+        }
+    }
+
+    #[test]
+    fn facts_of_earlier_versions_are_read() {
+        let head = r#"{"org":"00000000-0000-0000-0000-000000000001","call":"00000000-0000-0000-0000-000000000002","fact":{"at":[1700000000000000,7,9],"is":"#;
+        let answered = r#"{"answered":{"call_id":"c","from":"f","to":"t","caller_contact":"a","callee_contact":"b","cseq":3}}}}"#;
+        let parts = DialogParts {
+            call_id: "c".into(),
+            from: "f".into(),
+            to: "t".into(),
+            caller_contact: "a".into(),
+            callee_contact: "b".into(),
+            cseq: 3,
+            ..DialogParts::default()
+        };
+        let read = |body: &str| fact_decode(format!("{head}{body}").as_bytes());
+        assert_eq!(read(answered), Some(fact(FactKind::Answered(Some(Box::new(parts))))));
+        let unanswered = r#"{"unanswered":{"sip_status":486,"status":"busy","reason":"r"}}}}"#;
+        let busy = Unanswered { sip_status: 486, status: CallStatus::Busy, reason: "r".into(), by: None };
+        assert_eq!(read(unanswered), Some(fact(FactKind::Unanswered(busy))));
+    }
+}

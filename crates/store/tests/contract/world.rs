@@ -111,6 +111,7 @@ impl World {
                 enabled: true,
             }]),
             source_addresses: Some(vec![AddressRule::parse("192.0.2.0/24").unwrap()]),
+            allow_transfer: Some(false),
             ..EndpointPatch::default()
         };
         Endpoint::create(organization, EndpointId(self.uuid()), new, Environment::Live, self.now()).unwrap()
