@@ -67,10 +67,7 @@ impl Service {
     pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
         let files = Files::of(&settings.store)?;
         // Before anything takes the time.
-        let ground = settings
-            .sim
-            .then(|| SimGround::open(|ending| files.beside(ending), settings.sim_seed))
-            .transpose()?;
+        let ground = ground(&settings, &files)?;
         let (health, upkeep) = health()?;
         let store = Store::open(&settings.store).with_context(|| store_named(&settings.store))?;
         let vault = open_vault(&settings, &files)?;
@@ -160,6 +157,12 @@ impl Service {
         self.store.close().await;
         Ok(())
     }
+}
+
+/// The clock and the files of a simulation, where there is to be one.
+fn ground(settings: &Settings, files: &Files) -> anyhow::Result<Option<SimGround>> {
+    let open = || SimGround::open(|ending| files.beside(ending), settings.sim_seed);
+    settings.sim.then(open).transpose()
 }
 
 /// What health and metrics answer, and what keeps the metrics small.
