@@ -482,6 +482,21 @@ def test_half_a_success_is_mended_by_a_patch(twilio, tenant, operation, failure)
     assert len(twilio.books(account)["trunks"]) == 1 and twilio.trunk_of(account, number)
 
 
+def test_a_better_key_attaches_what_the_last_could_not(twilio, tenant):
+    numbers = [new_number(), new_number()]
+    account = twilio.account(*numbers)
+    provider = link(tenant, account)
+    bring(tenant, provider, numbers[0])
+    twilio.behave("numbers.attach", status=403, code=20003)
+    refused(tenant.cartesia.post(NUMBERS, json=import_body(provider, numbers[1])), 400)
+    twilio.forget()
+    before = twilio.requests("numbers.attach")
+    key = {"type": "twilio", "api_key_sid": account["api_key_sid"], "api_key_secret": account["api_key_secret"]}
+    ok(tenant.cartesia.patch(f"{PROVIDERS}/{provider['id']}", json=key), 200)
+    wait_for(lambda: native(tenant, numbers[1])["status"] == "active", "it is attached")
+    assert twilio.requests("numbers.attach") - before == 1, "the other was left alone"
+
+
 def test_what_a_slow_carrier_does_late_is_seen(twilio, tenant):
     number, agent = new_number(), tenant.agent()
     account = twilio.account(number)

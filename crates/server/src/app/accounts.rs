@@ -4,9 +4,9 @@
 use carriers::account::{Outcome, Task, Trouble};
 use domain::carrier_account::{AccountPatch, AccountRef, NUMBERS_MAX};
 use domain::ids::{IntentId, OrganizationId, ProviderId};
-use domain::number::NumberQuery;
+use domain::number::{NumberQuery, Status};
 use domain::op::AccountIn;
-use domain::{Change, E164, Error, Intent, Kind, Page, Provider, Result, What};
+use domain::{Change, E164, Error, Intent, Kind, Number, Page, Provider, Result, What};
 use std::time::Duration;
 
 use super::failure::of_read;
@@ -57,16 +57,21 @@ impl App {
         }
     }
 
-    /// In another region nothing is made yet: every number is to be attached there.
+    /// The work that a changed account brings: in another region nothing is made yet, so that every number is to be attached
+    /// there; with another key those are tried again that the last one could not attach.
     pub(super) fn account_moves(&self, before: &Provider, next: &Provider) -> Result<Vec<Change>> {
         let region = |provider: &Provider| provider.account.as_ref().map(|account| account.region.clone());
-        let Some(organization) = next.organization_id.filter(|_| region(before) != region(next)) else {
+        let Some(organization) = next.organization_id.filter(|_| before.account != next.account) else {
             return Ok(Vec::new());
         };
+        let moves = region(before) != region(next);
         let mut changes = Vec::new();
         for e164 in self.account_numbers(organization, next.id)? {
             let number = self.store.number_find(organization, e164).map_err(of_read)?;
-            if let Some(number) = number.filter(|number| number.provider_id == Some(next.id))
+            let wanted = |number: &Number| {
+                number.provider_id == Some(next.id) && (moves || number.status == Status::Pending)
+            };
+            if let Some(number) = number.filter(wanted)
                 && self.store.intent_open(e164).map_err(of_read)?.is_none()
             {
                 let intent = Intent::acquire(IntentId(clock::id()), &number, None, clock::now());
