@@ -229,7 +229,7 @@ fn numbers() {
 fn calls_and_events() {
     insta::assert_snapshot!(text(of_records()), @r#"
     GET /api/v1/calls?status=no_answer&direction=inbound&number= 14155550100
-    → CallList(CallQuery { status: Some(NoAnswer), direction: Some(Inbound), number: Some(E164(+1••••••••00)), any_of: None, number_id: None, from: None, before: None }, Page { limit: 100, start: First })
+    → CallList(CallQuery { status: Some(NoAnswer), direction: Some(Inbound), number: Some(E164(+1••••••••00)), any_of: None, number_id: None, from: None, before: None, mode: None }, Page { limit: 100, start: First })
     ← 200
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {
