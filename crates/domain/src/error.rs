@@ -166,7 +166,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` about `what`, with a sentence for the caller.
     pub fn new(kind: Kind, what: What, public: impl Into<String>) -> Self {
-        Self { kind, what, field: None, public: public.into(), retry_after: None, numbers: Vec::new(), cause: None }
+        Self {
+            kind,
+            what,
+            field: None,
+            public: public.into(),
+            retry_after: None,
+            numbers: Vec::new(),
+            cause: None,
+        }
     }
 
     /// No such thing, or not the caller's.

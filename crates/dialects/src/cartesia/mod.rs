@@ -170,7 +170,8 @@ impl Dialect for Cartesia {
                 Reply::json(StatusCode::OK, &NumberOut::of(*view, newer))
             }
             ("provider_list", View::Providers(page)) => {
-                let items: Vec<_> = page.items.into_iter().map(|p| ProviderAccountOut::of(p, newer)).collect();
+                let items: Vec<_> =
+                    page.items.into_iter().map(|p| ProviderAccountOut::of(p, newer)).collect();
                 Reply::json(StatusCode::OK, &items)
             }
             ("provider_create", View::Provider(provider)) => {

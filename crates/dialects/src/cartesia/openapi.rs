@@ -24,7 +24,8 @@ pub(super) fn document(endpoints: &'static [Endpoint]) -> Value {
     for endpoint in endpoints {
         let words = "2026-03-01 (also without the header) or 2026-08-14.";
         let operation = operation(endpoint.verb).header("Cartesia-Version", words).refuses(&REFUSALS);
-        let operation = if endpoint.method == http::Method::GET { operation } else { operation.refuses(&[413]) };
+        let operation =
+            if endpoint.method == http::Method::GET { operation } else { operation.refuses(&[413]) };
         document = document.operation(endpoint, operation);
     }
     document.build()
@@ -56,10 +57,12 @@ fn number(verb: &str) -> Operation {
             .query("type", "Only of this kind of provider.", kinds)
             .query("q", "Part of the number, the label or the agent's name.", Shape::text())
             .answer(200, "A page; empty at the end.", Shape::of::<PageOut>()),
-        "number_import" => Operation::new("Imports a phone number on a SIP trunk, or one of an account at Twilio.")
-            .body(bodies::import())
-            .answer(201, "The number.", Shape::of::<NumberOut>())
-            .refuses(&[402, 409]),
+        "number_import" => {
+            Operation::new("Imports a phone number on a SIP trunk, or one of an account at Twilio.")
+                .body(bodies::import())
+                .answer(201, "The number.", Shape::of::<NumberOut>())
+                .refuses(&[402, 409])
+        }
         "number_provision" => Operation::new("Buys the cheapest phone number of the US on sale.")
             .body(bodies::provision())
             .answer(201, "The number.", Shape::of::<NumberBaseOut>())
@@ -71,9 +74,11 @@ fn number(verb: &str) -> Operation {
             .body(bodies::number())
             .answer(200, "The number.", Shape::of::<NumberOut>())
             .refuses(&[409]),
-        "number_delete" => Operation::new("Deletes a phone number that has no agent, or (newer version) one of an account at Twilio.")
-            .answer_empty(204, "It is gone.")
-            .refuses(&[409]),
+        "number_delete" => Operation::new(
+            "Deletes a phone number that has no agent, or (newer version) one of an account at Twilio.",
+        )
+        .answer_empty(204, "It is gone.")
+        .refuses(&[409]),
         _ => {
             let of_agent = Operation::new("Lists the phone numbers of an agent.").tag("Agents");
             return of_agent.answer(200, "All of them.", Shape::list_of::<AgentNumberOut>());
@@ -91,9 +96,12 @@ fn provider(verb: &str) -> Operation {
             .query("type", "Only of this kind.", Shape::words(&["twilio", "sip_trunk"]))
             .query("account_sid", "Only of this Twilio account.", Shape::text())
             .answer(200, "All of them.", Shape::list_of::<ProviderAccountOut>()),
-        "provider_create" => {
-            one(Operation::new("Makes a SIP trunk, or links an account at Twilio.").body(bodies::provider_create()), 201).refuses(&[409])
-        }
+        "provider_create" => one(
+            Operation::new("Makes a SIP trunk, or links an account at Twilio.")
+                .body(bodies::provider_create()),
+            201,
+        )
+        .refuses(&[409]),
         "provider_get" => one(Operation::new("Reads a SIP trunk or an account at Twilio."), 200),
         "provider_update" => {
             let words = "Changes a SIP trunk or the key of an account; what is left out stays.";

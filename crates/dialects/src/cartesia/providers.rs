@@ -16,9 +16,9 @@ use utoipa::openapi::schema::Object;
 
 use super::read::filled;
 use super::wire::TwilioOut;
-use crate::{Request, account};
-use crate::openapi::one_of_words;
 use crate::json::{self, Body, object, text};
+use crate::openapi::one_of_words;
+use crate::{Request, account};
 
 /// The most providers of the list, whose contract has no pages.
 const LIST_MAX: u32 = 1_000;

@@ -9,8 +9,8 @@ use super::page::page;
 use super::read::{self, expect, path_id};
 use super::reply::{id_or_null, time};
 use super::words::{self, one_of};
-use crate::{Request, account};
 use crate::json::{self, Body, object, text};
+use crate::{Request, account};
 use domain::carrier_account::AccountBrief;
 use domain::e164::Country;
 use domain::error::{Error, Result, What};
@@ -116,8 +116,7 @@ fn patch(body: &mut Body) -> Result<ProviderIn> {
 
 pub(super) fn create(request: &Request<'_>) -> Result<Op> {
     let mut body = json::body(request.body, What::Provider)?.null_is_absent();
-    let kind =
-        body.required("kind", &one_of(&ProviderKind::NAMES), read::word(ProviderKind::parse))?;
+    let kind = body.required("kind", &one_of(&ProviderKind::NAMES), read::word(ProviderKind::parse))?;
     let account = if kind == ProviderKind::Twilio {
         Some(account::create(&mut body)?)
     } else {

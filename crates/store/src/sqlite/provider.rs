@@ -1,11 +1,11 @@
 //! Providers. The operator's own stand under [`OrganizationId::NONE`].
 
+use domain::carrier_account::AccountRef;
 use domain::e164::{Country, E164};
 use domain::ids::{OrganizationId, ProviderId};
+use domain::op::TrunkQuery;
 use domain::provider::{Credentials, Inbound, MediaEncryption, Outbound, ProviderKind, Sealed};
 use domain::target::Transport;
-use domain::carrier_account::AccountRef;
-use domain::op::TrunkQuery;
 use domain::{CarrierAccount, Page, Paged, Provider, What};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
@@ -185,8 +185,18 @@ fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitError> {
-    let Provider { id, organization_id, kind, label, inbound, outbound, account, created_at, updated_at, version } =
-        provider;
+    let Provider {
+        id,
+        organization_id,
+        kind,
+        label,
+        inbound,
+        outbound,
+        account,
+        created_at,
+        updated_at,
+        version,
+    } = provider;
     let owner = organization_id.unwrap_or(OrganizationId::NONE);
     if organization_id.is_some() && super::organization::serial(tx.db, owner)?.is_none() {
         return Err(CommitError::Stale(What::Organization));
