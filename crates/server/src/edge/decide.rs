@@ -1,5 +1,6 @@
 //! Answers to the edge's questions: who may call, and where the call goes. Memory only. Sources that are no trunk's get
-//! silence, except that a few well-formed INVITEs a second are told 403, so that a misconfigured carrier can be found.
+//! silence, except that a few well-formed INVITEs a second are told 403, so that a misconfigured carrier can be found;
+//! where some trunk takes a password, they are asked for it (`proof`).
 
 use domain::call::{FactKind, Started};
 use domain::e164::E164;
