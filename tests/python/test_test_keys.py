@@ -166,3 +166,74 @@ def test_a_test_key_does_not_see_what_is_live(server):
         assert send(f"{NUMBERS}/{live['e164']}").status_code == 404
     assert trial.krosai.delete(f"/v1/phone-numbers/{live['id']}").status_code == 404
     assert {n["id"] for n in ok(trial.tenant.native.get(NUMBERS), 200)["data"]} == {live["id"], tried["id"]}
+
+
+def test_a_test_key_changes_nothing_that_live_calls_depend_on(server):
+    """Whatever role it has. What is for tests it does change."""
+    live = server.tenant("two modes")
+    trial = Trial.__new__(Trial)
+    trial.tenant, trial.server = live, server
+    agent, other = live.agent("Ada")["id"], live.agent("Bob")["id"]
+    endpoint = live.endpoint("sip:127.0.0.1:5999", agent=agent)["id"]
+    trunk = live.trunk("198.51.100.7")["id"]
+    number = live.number(trunk={"id": trunk}, endpoint_id=endpoint)
+    secret = live.key("native", role="viewer")
+    rows = ok(live.admin.get(f"/api/v1/organizations/{live.id}/keys"), 200)["data"]
+    viewer = next(row["id"] for row in rows if row["role"] == "viewer")
+    hook = {"url": "https://example.com/hook", "events": ["*"]}
+    paths = [f"/api/v1/{path}" for path in (
+        f"agents/{agent}", f"endpoints/{endpoint}", f"providers/{trunk}", f"numbers/{number['id']}", f"organizations/{live.id}")]  # fmt: skip
+    before = [(ok(live.admin.get(path), 200), live.admin.get(path).headers["etag"]) for path in paths]
+    for method, path, body in (
+        ("patch", paths[0], {"name": "x"}), ("patch", paths[1], {"name": "x"}),
+        ("patch", paths[1], {"environment": "sandbox"}), ("delete", paths[1], None), ("patch", paths[2], {"label": "x"}),
+        ("delete", paths[2], None), ("patch", paths[4], {"name": "x"}), ("delete", f"{paths[4]}/keys/{viewer}", None),
+        ("post", "/api/v1/webhooks", hook), ("get", "/api/v1/events", None),
+        ("post", "/api/v1/providers", {"kind": "managed", "label": "x"}),
+        ("post", "/api/v1/endpoints", {"name": "x", "environment": "live"}),
+    ):  # fmt: skip
+        answer = trial.native.request(method, path, json=body)
+        assert answer.status_code == 403 and answer.json()["detail"], f"{method} {path}: {answer.status_code} {answer.text[:200]}"
+    for method, body in (("patch", {"label": "x"}), ("delete", None), ("get", None)):
+        assert trial.native.request(method, paths[3], json=body).status_code == 404
+    krosai = trial.krosai.patch(f"/v1/endpoints/{endpoint}", json={"name": "x"})
+    assert krosai.status_code == 403 and krosai.json()["code"] == "INSUFFICIENT_SCOPE"
+    assert trial.cartesia.delete(f"/agents/{agent}").status_code == 403
+    connector = f"/v1/agents/{agent}/telephony/connectors/{endpoint}"
+    assert trial.polyai.patch(connector, json={"asrLangCode": "fr-FR"}).status_code == 403
+    assert trial.polyai.delete(connector).status_code == 403
+    assert [(ok(live.admin.get(path), 200), live.admin.get(path).headers["etag"]) for path in paths] == before
+    assert server.api(credential("native", secret)).get(paths[3]).status_code == 200
+    tried = ok(trial.native.post("/api/v1/endpoints", json={"name": "tried", "agent_id": other}), 201)
+    assert tried["environment"] == "sandbox"
+    ok(trial.native.patch(f"/api/v1/endpoints/{tried['id']}", json={"name": "again"}), 200)
+    ok(trial.native.patch(f"/api/v1/agents/{other}", json={"name": "Eve"}), 200)
+    assert trial.native.delete(f"/api/v1/endpoints/{tried['id']}").status_code == 204
+
+
+def test_a_test_key_sees_the_calls_of_its_numbers_alone(server):
+    live = server.tenant("calls of two modes")
+    trial = Trial.__new__(Trial)
+    trial.tenant, trial.server = live, server
+    with Agent() as answering:
+        endpoint = live.endpoint(answering.uri, agent=live.agent()["id"])
+        trunk = live.trunk("127.0.0.21")
+        number = live.number(trunk=trunk, endpoint_id=endpoint["id"])
+        with Caller(server.sip, host="127.0.0.21") as caller:
+            call = caller.invite(number["e164"])
+            assert call.final(8).status == 200
+            call.ack()
+            call.bye()
+    record = live.call_with(number["e164"], "completed")
+    assert trial.native.get(f"/api/v1/calls/{record['id']}").status_code == 404
+    assert trial.krosai.get(f"/v1/calls/{record['id']}").status_code == 404
+    assert trial.krosai.delete(f"/v1/calls/{record['id']}").status_code == 404
+    assert trial.native.post(f"/api/v1/calls/{record['id']}/hangup").status_code == 404
+    assert trial.cartesia.get(f"/agents/calls/{record['id']}").status_code == 404
+    assert ok(trial.cartesia.get("/agents/calls", params={"agent_id": number["agent_id"]}), 200)["data"] == []
+    assert ok(trial.krosai.get("/v1/calls"), 200)["total"] == 0
+    assert ok(trial.native.get("/api/v1/calls"), 200)["data"] == []
+    bought = trial.buy()
+    ok(trial.ring(bought, ring_seconds=1))
+    wait_for(lambda: ok(trial.native.get("/api/v1/calls"), 200)["data"], "the test number's call is seen")
+    assert {row["number"] for row in ok(trial.native.get("/api/v1/calls"), 200)["data"]} == {bought["e164"]}

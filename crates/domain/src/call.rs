@@ -528,6 +528,8 @@ pub struct AgentCallQuery {
     pub from: Option<Timestamp>,
     /// Only those that began at this time or earlier.
     pub to: Option<Timestamp>,
+    /// Only of numbers that keys of this mode see ([`crate::Number::is_for`]); none: all.
+    pub mode: Option<crate::key::Mode>,
 }
 
 /// Which calls are wanted in a list.
@@ -547,6 +549,8 @@ pub struct CallQuery {
     pub from: Option<Timestamp>,
     /// Only those that began before this time.
     pub before: Option<Timestamp>,
+    /// Only of numbers that keys of this mode see ([`crate::Number::is_for`]); none: all.
+    pub mode: Option<crate::key::Mode>,
 }
 
 /// How many calls there are in one state, and how long they were.

@@ -32,7 +32,7 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
         return Err(Error::invalid(What::Request, "start_time_gte", words));
     }
     let agent_id = AgentId::parse(agent).ok_or_else(|| Error::not_found(What::Agent))?;
-    Ok(Op::AgentCallList(AgentCallQuery { agent_id, from, to }, page))
+    Ok(Op::AgentCallList(AgentCallQuery { agent_id, from, to, mode: None }, page))
 }
 
 pub(super) fn get(request: &Request<'_>) -> Result<Op> {

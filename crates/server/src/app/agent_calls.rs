@@ -18,7 +18,8 @@ impl App {
         page: &Page<CallId>,
     ) -> Result<View> {
         let agent = self.agent_get(ask, &query.agent_id)?;
-        let found = self.store.agent_call_list(agent.organization_id, query, page).map_err(of_read)?;
+        let query = AgentCallQuery { mode: Some(ask.caller.mode), ..query.clone() };
+        let found = self.store.agent_call_list(agent.organization_id, &query, page).map_err(of_read)?;
         let mut items = Vec::with_capacity(found.items.len());
         for row in found.items {
             items.push(self.agent_call(ask, row, Some(agent.name.clone()))?);
@@ -44,10 +45,8 @@ impl App {
                 Change::CallRedact(organization, id, ask.now),
                 ask.event(organization, "call.redacted", id),
             ];
-            self.store
-                .commit(Commit { changes, ..Commit::default() })
-                .await
-                .map_err(super::failure::of_commit)?;
+            let commit = Commit { changes, ..Commit::default() };
+            self.store.commit(commit).await.map_err(super::failure::of_commit)?;
         }
         self.agent_call_get(ask, id)
     }
@@ -60,7 +59,9 @@ impl App {
 
     fn agent_call_row(&self, ask: Ask<'_>, id: CallId) -> Result<AgentCallRow> {
         let found = self.store.agent_call_get(ask.organization()?, id).map_err(of_read)?;
-        found.ok_or_else(|| Error::not_found(What::Call))
+        let row = found.ok_or_else(|| Error::not_found(What::Call))?;
+        self.call_seen(ask, &row.call)?;
+        Ok(row)
     }
 
     fn agent_call_named(&self, ask: Ask<'_>, row: AgentCallRow) -> Result<AgentCall> {

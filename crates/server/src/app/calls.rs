@@ -16,35 +16,36 @@ const HANGUP_LOOK: Duration = Duration::from_millis(25);
 
 impl App {
     pub(super) fn call_list(&self, ask: Ask<'_>, query: &CallQuery, page: &Page<CallId>) -> Result<View> {
-        self.store.call_list(log_of(ask)?, query, page).map(View::Calls).map_err(of_read)
+        self.store.call_list(log_of(ask)?, &seen_by(ask, query), page).map(View::Calls).map_err(of_read)
     }
 
     pub(super) fn call_get(&self, ask: Ask<'_>, id: CallId) -> Result<View> {
-        let found = self.store.call_get(log_of(ask)?, id).map_err(of_read)?;
-        found.map(|call| View::Call(Box::new(call))).ok_or_else(|| Error::not_found(What::Call))
+        let call = self.call_of(log_of(ask)?, id)?;
+        self.call_seen(ask, &call)?;
+        Ok(View::Call(Box::new(call)))
     }
 
     /// A page of calls, and how many there are in all.
     pub(super) fn call_page(&self, ask: Ask<'_>, query: &CallQuery, page: &Page<CallId>) -> Result<View> {
-        let log = log_of(ask)?;
+        let (log, query) = (log_of(ask)?, &seen_by(ask, query));
         let calls = self.store.call_list(log, query, page).map_err(of_read)?;
         let total = self.store.call_count(log, query).map_err(of_read)?;
         Ok(View::CallPage(calls, total))
     }
 
     pub(super) fn call_stats(&self, ask: Ask<'_>, query: &CallQuery) -> Result<View> {
-        self.store.call_stats(log_of(ask)?, query).map(View::CallStats).map_err(of_read)
+        self.store.call_stats(log_of(ask)?, &seen_by(ask, query)).map(View::CallStats).map_err(of_read)
     }
 
     pub(super) fn call_trends(&self, ask: Ask<'_>, query: &CallQuery) -> Result<View> {
-        self.store.call_days(log_of(ask)?, query).map(View::CallTrends).map_err(of_read)
+        self.store.call_days(log_of(ask)?, &seen_by(ask, query)).map(View::CallTrends).map_err(of_read)
     }
 
     /// Removes a record. One that is still written would lose its minutes, so it must have ended.
     pub(super) async fn call_delete(&self, ask: Ask<'_>, id: CallId) -> Result<View> {
         let organization = ask.organization()?;
-        let call = self.store.call_get(organization, id).map_err(of_read)?;
-        let call = call.ok_or_else(|| Error::not_found(What::Call))?;
+        let call = self.call_of(organization, id)?;
+        self.call_seen(ask, &call)?;
         if !call.status.is_final() {
             let words = "The call is in progress; its record can be removed once it has ended.";
             return Err(Error::new(Kind::Conflict, What::Call, words));
@@ -63,6 +64,7 @@ impl App {
         let until = clock::instant() + HANGUP_MAX;
         loop {
             let call = self.call_of(organization, id)?;
+            self.call_seen(ask, &call)?;
             if call.status.is_final() {
                 return Err(Error::new(
                     Kind::Conflict,
@@ -110,6 +112,11 @@ impl App {
     pub(super) fn event_list(&self, ask: Ask<'_>, page: &Page<EventId>) -> Result<View> {
         self.store.event_list(log_of(ask)?, page).map(View::Events).map_err(of_read)
     }
+}
+
+/// The query, and of whose numbers the calls may be.
+fn seen_by(ask: Ask<'_>, query: &CallQuery) -> CallQuery {
+    CallQuery { mode: Some(ask.caller.mode), ..query.clone() }
 }
 
 /// Whose log is read: the tenant's; the operator's own where it names none (calls from unknown sources, stock, tenants made).

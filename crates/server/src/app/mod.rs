@@ -24,6 +24,7 @@ mod providers;
 mod purchase;
 mod ring;
 mod stock;
+mod test_mode;
 mod test_stock;
 mod trunks;
 mod views;
@@ -142,6 +143,7 @@ impl App {
     /// Reads are answered at once. A write is a future of its own, so that a read does not carry the room that writes need.
     #[expect(clippy::too_many_lines, reason = "a table: one line for each operation")]
     pub(crate) async fn run(&self, ask: Ask<'_>, op: Op) -> Result<View> {
+        test_mode::admits(ask, &op)?;
         let write: Pin<Box<dyn Future<Output = Result<View>> + Send + '_>> = match op {
             Op::OrganizationCreate(new) => Box::pin(self.organization_create(ask, new)),
             Op::OrganizationList(page) => return self.organization_list(ask, &page),
@@ -254,6 +256,7 @@ impl App {
         if commit.changes.is_empty() && ask.keep.is_none() {
             return Ok(view);
         }
+        self.admits_commit(ask, &commit)?;
         commit.answer = ask.keep.map(|keep| keep(&view));
         let works = commit.changes.iter().any(|change| matches!(change, Change::Intent(_)));
         let generation = self.store.commit(commit).await.map_err(failure::of_commit)?;

@@ -79,7 +79,7 @@ async fn give(world: &World, number: &Number, agent: &Agent) -> Number {
 }
 
 fn of(world: &World, agent: &Agent, from: Option<Timestamp>, to: Option<Timestamp>) -> Vec<CallId> {
-    let query = AgentCallQuery { agent_id: agent.id.clone(), from, to };
+    let query = AgentCallQuery { agent_id: agent.id.clone(), from, to, mode: None };
     let page = world.store.agent_call_list(agent.organization_id, &query, &Page::first(9)).unwrap();
     page.items.into_iter().map(|row| row.call.id).collect()
 }
@@ -114,7 +114,7 @@ async fn calls_are_found_by_their_time_and_paged_both_ways() {
     assert_eq!(of(&world, &agent, Some(time(10_000)), None), [call_id(20_000), call_id(10_000)]);
     assert_eq!(of(&world, &agent, None, Some(time(10_000))), [call_id(10_000), call_id(0)]);
     assert_eq!(of(&world, &agent, Some(time(1)), Some(time(9_999))), []);
-    let query = AgentCallQuery { agent_id: agent.id.clone(), from: None, to: None };
+    let query = AgentCallQuery { agent_id: agent.id.clone(), from: None, to: None, mode: None };
     let page = Page { limit: 1, start: Start::Before(call_id(0)) };
     let found = world.store.agent_call_list(organization, &query, &page).unwrap();
     assert_eq!((found.items[0].call.id, found.more), (call_id(10_000), true));

@@ -43,7 +43,7 @@ pub(crate) fn list(
     query: &AgentCallQuery,
     page: &Page<CallId>,
 ) -> Result<Paged<AgentCallRow>, StoreError> {
-    let AgentCallQuery { agent_id, from, to } = query;
+    let AgentCallQuery { agent_id, from, to, mode } = query;
     let list = List::new(SELECT, Vec::new())
         .and("organization_id =", blob(organization).to_vec())
         .and("agent_id =", agent_id.as_str().to_owned())
@@ -52,7 +52,7 @@ pub(crate) fn list(
         .and_some("id <", to.map(|at| bound(at, SLACK_MS)))
         .and_some("started_at >=", from.map(time))
         .and_some("started_at <=", to.map(time));
-    list.page(db, "id", page_of_ids(page), read)
+    super::query::seen(list, *mode).page(db, "id", page_of_ids(page), read)
 }
 
 /// The least id made at a time (RFC 9562 section 5.7: its first 48 bits are milliseconds).

@@ -2,6 +2,7 @@
 
 use domain::call::{CallCount, CallDay, CallQuery, CallStatus};
 use domain::ids::{NumberId, OrganizationId};
+use domain::key::Mode;
 use rusqlite::Connection;
 
 use super::super::list::List;
@@ -13,7 +14,7 @@ const DAY: i64 = 86_400_000_000;
 
 /// `select` ends with a condition.
 pub(super) fn filtered(select: &str, organization: OrganizationId, query: &CallQuery) -> List {
-    let CallQuery { status, direction, number, any_of, number_id, from, before } = query;
+    let CallQuery { status, direction, number, any_of, number_id, from, before, mode } = query;
     let list = List::new(select, Vec::new()).and("organization_id =", blob(organization).to_vec());
     // The conditions without parameters name the partial indexes.
     let list = match status {
@@ -33,7 +34,8 @@ pub(super) fn filtered(select: &str, organization: OrganizationId, query: &CallQ
         }
     };
     let id = |id: NumberId| blob(id).to_vec();
-    list.and_some("number =", number.map(e164))
+    seen(list, *mode)
+        .and_some("number =", number.map(e164))
         .and_some("number_id =", number_id.map(id))
         .and_some("direction =", direction.map(|d| d.as_str().to_owned()))
         .and_some("started_at >=", from.map(time))
@@ -70,4 +72,15 @@ pub(crate) fn days(
         let day: i64 = row.get()?;
         Ok(CallDay { day: time_from(day.saturating_mul(DAY))?, calls: row.uint()? })
     })
+}
+
+/// Of a test key only the calls of numbers that it sees (`Number::is_for`).
+pub(super) fn seen(list: List, mode: Option<Mode>) -> List {
+    match mode {
+        Some(Mode::Test) => list.literally(
+            "number_id IN (SELECT n.id FROM numbers n WHERE n.organization_id = calls.organization_id \
+             AND (n.network = 'test' OR n.environment = 'sandbox'))",
+        ),
+        Some(Mode::Live) | None => list,
+    }
 }

@@ -1,0 +1,108 @@
+//! What a test key reaches: what is for tests and of the sandbox. Numbers say so themselves (`Number::is_for`) and are not found
+//! otherwise, nor are their calls; all else that live calls depend on it may read, not change.
+
+use domain::ids::{AgentId, EndpointId, OrganizationId};
+use domain::key::Mode;
+use domain::number::{Environment, NumberQuery};
+use domain::{Call, Change, Commit, Error, Op, Page, Result, What};
+
+use super::failure::of_read;
+use super::{App, Ask};
+
+/// How many of an agent's endpoints and numbers are looked at; an agent with more is a live one.
+const LOOK_MAX: u32 = 1_000;
+
+/// Refuses what a test key cannot ask at all: money and names of the tenant, its trunks, and what tells of live calls.
+pub(super) fn admits(ask: Ask<'_>, op: &Op) -> Result<()> {
+    let words = match op {
+        _ if ask.caller.mode == Mode::Live => return Ok(()),
+        Op::WebhookCreate(..)
+        | Op::WebhookList(..)
+        | Op::WebhookGet(..)
+        | Op::WebhookUpdate(..)
+        | Op::WebhookDelete(..)
+        | Op::DeliveryList(..)
+        | Op::DeliveryAgain(..) => "Webhooks are told of live calls; use a live key.",
+        Op::EventList(_) => "The audit log tells of live things; use a live key.",
+        _ => return Ok(()),
+    };
+    Err(Error::forbidden(words))
+}
+
+fn live(what: What) -> Error {
+    let words =
+        format!("A test key cannot change this {}, which live calls depend on; use a live key.", what.noun());
+    Error::forbidden(words)
+}
+
+impl App {
+    /// Refuses a commit of a test key's that changes what is live. The rows are read anew here: each is written under the
+    /// version that it was decided on, so one that has changed since is refused by the store.
+    pub(super) fn admits_commit(&self, ask: Ask<'_>, commit: &Commit) -> Result<()> {
+        if ask.caller.mode == Mode::Live {
+            return Ok(());
+        }
+        commit.changes.iter().try_for_each(|change| match change {
+            Change::Organization(_) => Err(live(What::Organization)),
+            Change::Provider(_) | Change::ProviderDelete(..) => Err(live(What::Provider)),
+            Change::Key(key) if key.mode == Mode::Live => Err(live(What::Key)),
+            Change::Endpoint(endpoint) if endpoint.environment != Environment::Sandbox => {
+                Err(live(What::Endpoint))
+            }
+            Change::Endpoint(endpoint) => self.endpoint_tried(endpoint.organization_id, endpoint.id),
+            Change::EndpointDelete(organization, id, _) => self.endpoint_tried(*organization, *id),
+            Change::Agent(agent) if agent.version > 1 => self.agent_tried(agent.organization_id, &agent.id),
+            Change::AgentDelete(organization, id, _) => self.agent_tried(*organization, id),
+            Change::CallRedact(organization, id, _) | Change::CallDelete(organization, id) => {
+                let call = self.store.call_get(*organization, *id).map_err(of_read)?;
+                call.map_or(Ok(()), |call| self.call_seen(ask, &call))
+            }
+            Change::Key(_)
+            | Change::Agent(_)
+            // Numbers and stock are told apart by their network, where they are found.
+            | Change::Number(_)
+            | Change::Stock(_)
+            | Change::StockDelete(..)
+            | Change::Posting(_)
+            | Change::Intent(_)
+            | Change::Event(_)
+            | Change::Webhook(_)
+            | Change::WebhookDelete(..)
+            | Change::Delivery(_)
+            | Change::DeliveriesPrune(..)
+            | Change::KeyUse(_) => Ok(()),
+        })
+    }
+
+    /// A call that the caller sees: a test key those of numbers that it sees.
+    pub(super) fn call_seen(&self, ask: Ask<'_>, call: &Call) -> Result<()> {
+        if ask.caller.mode == Mode::Live {
+            return Ok(());
+        }
+        let number = match call.number_id {
+            Some(id) => self.store.number_get(call.organization_id, id).map_err(of_read)?,
+            None => None,
+        };
+        let seen = number.is_some_and(|number| number.is_for(Mode::Test));
+        if seen { Ok(()) } else { Err(Error::not_found(What::Call)) }
+    }
+
+    /// An endpoint that is new, or of the sandbox as it is stored.
+    fn endpoint_tried(&self, organization: OrganizationId, id: EndpointId) -> Result<()> {
+        let stored = self.store.endpoint_get(organization, id).map_err(of_read)?;
+        let tried = stored.is_none_or(|endpoint| endpoint.environment == Environment::Sandbox);
+        if tried { Ok(()) } else { Err(live(What::Endpoint)) }
+    }
+
+    /// An agent whose endpoints and numbers are all for tests or of the sandbox.
+    fn agent_tried(&self, organization: OrganizationId, id: &AgentId) -> Result<()> {
+        let endpoints = self.store.endpoints_of_agent(organization, id, LOOK_MAX).map_err(of_read)?;
+        let query = NumberQuery { agent_id: Some(id.clone()), ..NumberQuery::default() };
+        let numbers =
+            self.store.number_list(organization, &query, &Page::first(LOOK_MAX)).map_err(of_read)?;
+        let tried = !numbers.more
+            && endpoints.iter().all(|endpoint| endpoint.environment == Environment::Sandbox)
+            && numbers.items.iter().all(|number| number.is_for(Mode::Test));
+        if tried { Ok(()) } else { Err(live(What::Agent)) }
+    }
+}
