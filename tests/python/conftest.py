@@ -5,6 +5,10 @@ import pytest
 
 
 def pytest_configure(config):
+    steps = (harness.ROOT / "scripts" / "steps").read_text()
+    forgotten = [file.name for file in harness.ROOT.glob("tests/python/test_*.py") if file.name not in steps]
+    if forgotten:
+        raise pytest.UsageError(f"no step of scripts/steps runs {', '.join(forgotten)}")
     if not harness.BINARY.is_file():
         raise pytest.UsageError(f"{harness.BINARY} is not there: build it first with `.ci/run build`")
 
