@@ -686,6 +686,38 @@ def test_a_death_between_carrier_and_commit_loses_nothing(twilio, alone, operati
     assert twilio.trunk_of(account, number)
 
 
+def test_a_death_in_a_move_and_in_a_deletion_loses_nothing(twilio, alone):
+    tenant = alone.tenant()
+    number = new_number()
+    one, two = twilio.account(number), twilio.account(number)
+    first, second = link(tenant, one), link(tenant, two)
+    made = bring(tenant, first, number)
+    path = f"{NUMBERS}/{made['id']}"
+    twilio.behave("numbers.attach", delay_ms=2_000, times=1)
+    before = twilio.requests("numbers.attach")
+
+    def move():
+        with pytest.raises(httpx.TransportError):
+            alone.api(tenant.cartesia.headers).patch(path, json={"provider": {"id": second["id"]}})
+
+    moving = threading.Thread(target=move)
+    moving.start()
+    wait_for(lambda: twilio.requests("numbers.attach") > before, "the carrier is asked")
+    alone.kill()
+    moving.join()
+    alone.start()
+    wait_for(lambda: native(tenant, number)["provider_id"] == second["id"], "the number has moved", 15)
+    assert twilio.trunk_of(two, number) and native(tenant, number)["status"] == "active"
+    twilio.behave("numbers.detach", delay_ms=2_000, times=1)
+    before = twilio.requests("numbers.detach")
+    ok(tenant.cartesia.delete(path), 204)
+    wait_for(lambda: twilio.requests("numbers.detach") > before, "the carrier is asked")
+    alone.kill()
+    alone.start()
+    wait_for(lambda: twilio.trunk_of(two, number) is None, "it is detached")
+    assert tenant.native.get(f"/api/v1/numbers/{number}").status_code == 404
+
+
 def test_secrets_are_in_no_log_and_no_store(twilio, alone):
     tenant = alone.tenant()
     number = new_number()

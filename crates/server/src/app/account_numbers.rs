@@ -87,6 +87,9 @@ impl App {
             // Whoever works on it has it first, so that the carrier is not told two things at once.
             self.carriage.settle_number(e164).await;
             let open = self.store.intent_open(e164).map_err(of_read)?;
+            if open.as_ref().is_some_and(|open| !carriage::is_in_account(open)) {
+                return Err(Error::new(Kind::Exists, What::Number, TAKEN));
+            }
             let mut commit = commit.clone();
             commit.changes.splice(0..0, superseded(open, ask.now));
             match self.commit(Ask { keep: None, ..ask }, commit, View::Done).await {
