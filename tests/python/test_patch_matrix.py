@@ -8,7 +8,7 @@ import copy
 import json
 
 import pytest
-from harness import DIALECTS, new_number, ok
+from harness import DIALECTS, Server, new_number, ok
 from jsonschema import Draft202012Validator
 
 NOBODY = "0190b5b0-1111-7222-8333-444455556666"
@@ -140,6 +140,17 @@ LISTS = {("polyai", "/v1/agents/{agentId}/telephony/connectors/batch")}
 # Fields that take null without being cleared by it: what they read afterwards.
 KEEP_ON_NULL = {("cartesia", "/agents/{agent_id}", "name")}
 SHOWN_AS = {"endpointId": "endpoint_id", "allowInbound": "allow_inbound", "allowOutbound": "allow_outbound", "agent_id": "agent"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One whose webhooks may be at addresses of this machine."""
+    running = Server(tmp_path_factory.mktemp("server"), environment={"TRUNKLINE_OUTGOING_PRIVATE": "allow"})
+    try:
+        yield running.start()
+        running.assert_up()
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ pub(crate) struct ServeArgs {
     issuer: Option<String>,
     #[arg(skip)]
     issuers: Vec<IssuerArgs>,
-    /// Whether webhooks may be at addresses that are not public: allow, deny [default: allow where --http is on loopback]
+    /// Whether webhooks may be at addresses that are not public: allow, deny [default: deny; with --sim allow]
     #[arg(long, env = "TRUNKLINE_OUTGOING_PRIVATE", value_name = "allow|deny")]
     outgoing_private: Option<String>,
     /// How long a stop waits for open transactions [default: 10]
@@ -112,10 +112,18 @@ pub(crate) struct Settings {
 }
 
 impl ServeArgs {
-    /// Arguments for a service of this program's own, on loopback.
+    /// Arguments for a service of this program's own, on loopback, which this machine's user alone uses.
     pub(crate) fn embedded(store: String, http: SocketAddr, sip: SocketAddr, admin_key: String) -> Self {
         let (http, sip) = (Some(http.to_string()), Some(vec![format!("udp:{sip}"), format!("tcp:{sip}")]));
-        Self { http, sip, store: Some(store), admin_key: Some(admin_key), ..Self::default() }
+        let outgoing_private = Some("allow".to_owned());
+        Self {
+            http,
+            sip,
+            store: Some(store),
+            admin_key: Some(admin_key),
+            outgoing_private,
+            ..Self::default()
+        }
     }
 
     /// Reads the file, if there is one, fills in defaults, and checks.
@@ -141,7 +149,7 @@ impl ServeArgs {
         Ok(Settings {
             twilio_url: self.twilio_url.or(file.twilio_url).map(url_of).transpose()?,
             twilio_sources: sources.map(|texts| rules_of(&texts)).transpose()?,
-            outgoing_private: private_of(private.as_deref(), http)?,
+            outgoing_private: private_of(private.as_deref(), sim)?,
             http,
             issuers: identity::check(issuers)?,
             sip,
@@ -156,10 +164,11 @@ impl ServeArgs {
     }
 }
 
-/// What was said, else by where HTTP listens: a service that only this machine reaches is used by its operator alone.
-fn private_of(said: Option<&str>, http: SocketAddr) -> anyhow::Result<Private> {
+/// What was said; else a simulation alone, whose receivers are beside it, may. Where HTTP listens says nothing: behind a proxy on
+/// the same machine that is loopback, and its tenants are the world.
+fn private_of(said: Option<&str>, sim: bool) -> anyhow::Result<Private> {
     let Some(said) = said else {
-        return Ok(if http.ip().is_loopback() { Private::Allowed } else { Private::Denied });
+        return Ok(if sim { Private::Allowed } else { Private::Denied });
     };
     let named = Private::NAMES.iter().find(|(_, name)| *name == said);
     named
@@ -290,15 +299,18 @@ mod tests {
     }
 
     #[test]
-    fn what_tenants_name_may_be_private_only_where_we_are() {
-        let of = |said, http: &str| private_of(said, http.parse().unwrap());
-        assert_eq!(of(None, "127.0.0.1:1").unwrap(), Private::Allowed);
-        assert_eq!(of(None, "[::1]:1").unwrap(), Private::Allowed);
-        assert_eq!(of(None, "0.0.0.0:1").unwrap(), Private::Denied);
-        assert_eq!(of(None, "192.0.2.1:1").unwrap(), Private::Denied);
-        assert_eq!(of(Some("allow"), "0.0.0.0:1").unwrap(), Private::Allowed);
-        assert_eq!(of(Some("deny"), "127.0.0.1:1").unwrap(), Private::Denied);
-        assert!(of(Some("maybe"), "127.0.0.1:1").is_err());
+    fn what_tenants_name_may_be_private_only_where_that_was_said_and_in_a_simulation() {
+        let with =
+            |text: &str| toml::from_str::<ServeArgs>(text).unwrap().resolve().unwrap().outgoing_private;
+        assert_eq!(with("http = \"127.0.0.1:1\""), Private::Denied, "a proxy may stand before it");
+        assert_eq!(with("http = \"192.0.2.1:1\""), Private::Denied);
+        assert_eq!(with("sim = true"), Private::Allowed);
+        assert_eq!(with("sim = true\noutgoing_private = \"deny\""), Private::Denied);
+        assert_eq!(with("outgoing_private = \"allow\""), Private::Allowed);
+        assert!(private_of(Some("maybe"), true).is_err());
+        let (http, sip) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        let demo = ServeArgs::embedded("sqlite:x".into(), http, sip, "k".into()).resolve().unwrap();
+        assert_eq!(demo.outgoing_private, Private::Allowed);
     }
 
     #[test]
