@@ -3,12 +3,14 @@
 //!
 //! A call counts from the decision that lets it in until the fact that ends it, so one that rings counts. Both happen under the
 //! edge's lock or behind it, one call after the other: of two calls that come at once, the second finds the first one counted.
-//! What an earlier process let in is counted once the store's open calls are looked at, right after the start; a call whose end is
-//! never seen counts until it is closed.
+//! What an earlier process let in is known once the store's open calls are looked at, right after the start. Nobody can say whether
+//! such a call lives: media does not pass here, and its end may have come while no process ran. One that rang is not counted unless
+//! it is answered here; one that was answered counts for a while ([`EARLIER_FOR`]), and on if anything of it is seen here. So a
+//! crash takes nobody's room for hours, and for a while there may be more calls than the limit says.
 
-use domain::Fact;
-use domain::call::FactKind;
+use domain::call::{CallStatus, FactKind};
 use domain::ids::{CallId, OrganizationId};
+use domain::{Fact, Timestamp};
 use hashbrown::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,28 +20,48 @@ use crate::clock;
 
 /// A call younger than this may not be in the store yet.
 const YOUNG: Duration = Duration::from_mins(1);
+/// How long after the start, in seconds, an answered call of an earlier process counts of which nothing is seen here.
+const EARLIER_FOR: i64 = 600;
 
 /// See the module's head.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Calls {
     state: Mutex<State>,
+    /// When this process began: calls that began before are an earlier one's.
+    begun: Timestamp,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { state: Mutex::default(), begun: clock::now() }
+    }
+}
+
+/// A call that counts.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    organization: OrganizationId,
+    /// When it was first counted.
+    at: Instant,
+    /// It began in an earlier process, and nothing of it was seen here.
+    earlier: bool,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    calls: HashMap<CallId, (OrganizationId, Instant)>,
+    calls: HashMap<CallId, Counted>,
     counts: HashMap<OrganizationId, u32>,
 }
 
 impl State {
-    fn begin(&mut self, call: CallId, organization: OrganizationId, at: Instant) {
-        if self.calls.insert(call, (organization, at)).is_none() {
-            *self.counts.entry(organization).or_insert(0) += 1;
+    fn begin(&mut self, call: CallId, counted: Counted) {
+        if self.calls.insert(call, counted).is_none() {
+            *self.counts.entry(counted.organization).or_insert(0) += 1;
         }
     }
 
     fn end(&mut self, call: CallId) {
-        let Some((organization, _)) = self.calls.remove(&call) else { return };
+        let Some(Counted { organization, .. }) = self.calls.remove(&call) else { return };
         if let Some(count) = self.counts.get_mut(&organization) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -57,13 +79,22 @@ impl Calls {
 
     /// A call was let in.
     pub(super) fn begin(&self, call: CallId, organization: OrganizationId) {
-        self.lock().begin(call, organization, clock::instant());
+        self.lock().begin(call, Counted { organization, at: clock::instant(), earlier: false });
     }
 
     /// A fact is about to be written.
     pub(super) fn saw(&self, fact: &Fact) {
-        if matches!(fact.kind, FactKind::Ended(_) | FactKind::Unanswered(_)) {
-            self.lock().end(fact.call_id);
+        let (call, organization) = (fact.call_id, fact.organization_id);
+        match fact.kind {
+            FactKind::Ended(_) | FactKind::Unanswered(_) => self.lock().end(call),
+            // Also of a call that an earlier process let in: it lives.
+            FactKind::Answered(_) if organization != OrganizationId::NONE => self.begin(call, organization),
+            FactKind::Step(..) => {
+                if let Some(counted) = self.lock().calls.get_mut(&call) {
+                    counted.earlier = false;
+                }
+            }
+            FactKind::Answered(_) | FactKind::Started(_) | FactKind::Attempt(_) => {}
         }
     }
 
@@ -78,18 +109,25 @@ impl Calls {
         let now = clock::instant();
         let open: HashSet<CallId> = calls.iter().map(|open| open.call.id).collect();
         let mut state = self.lock();
+        let waited = clock::now().as_second().saturating_sub(self.begun.as_second()) >= EARLIER_FOR;
         let old = |at: Instant| all && now.saturating_duration_since(at) >= YOUNG;
-        let over = state.calls.iter().filter(|(id, (_, at))| !open.contains(*id) && old(*at));
-        let over: Vec<CallId> = over.map(|(id, _)| *id).collect();
+        let over = |id: &CallId, one: &Counted| one.earlier && waited || !open.contains(id) && old(one.at);
+        let over: Vec<CallId> =
+            state.calls.iter().filter(|(id, one)| over(id, one)).map(|(id, _)| *id).collect();
         for call in over {
             state.end(call);
         }
         for call in calls.iter().map(|open| &open.call) {
-            if call.organization_id != OrganizationId::NONE && !state.calls.contains_key(&call.id) {
-                // Not young: where its end is seen meanwhile, the next look takes it out.
-                let at = now.checked_sub(YOUNG).unwrap_or(now);
-                state.begin(call.id, call.organization_id, at);
+            if call.organization_id == OrganizationId::NONE || state.calls.contains_key(&call.id) {
+                continue;
             }
+            let earlier = call.started_at < self.begun;
+            if earlier && (waited || call.status == CallStatus::Ringing) {
+                continue;
+            }
+            // Not young: where its end is seen meanwhile, the next look takes it out.
+            let at = now.checked_sub(YOUNG).unwrap_or(now);
+            state.begin(call.id, Counted { organization: call.organization_id, at, earlier });
         }
     }
 }
@@ -97,7 +135,7 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::call::{CallStatus, Ended, EndedBy, Unanswered};
+    use domain::call::{Ended, EndedBy, Unanswered};
     use uuid::Uuid;
 
     fn fact(call: u128, kind: FactKind) -> Fact {
@@ -139,5 +177,42 @@ mod tests {
         assert_eq!(calls.of(organization), 3);
         calls.reconcile(&[open(3)], true);
         assert_eq!(calls.of(organization), 2);
+    }
+
+    /// An open call that began this many seconds before (negative: after) the process; ringing or answered.
+    fn since(calls: &Calls, call: u128, seconds: i64, status: CallStatus) -> OpenCall {
+        let mut open = open(call);
+        (open.call.status, open.call.started_at) = (status, calls.begun);
+        open.call.started_at = Timestamp::from_second(calls.begun.as_second() - seconds).unwrap();
+        open
+    }
+
+    #[test]
+    fn ringing_calls_of_an_earlier_process_take_no_room_until_they_are_answered_here() {
+        let (calls, organization) = (Calls::default(), OrganizationId(Uuid::from_u128(9)));
+        let rang = since(&calls, 1, 5, CallStatus::Ringing);
+        let elsewhere = since(&calls, 2, -5, CallStatus::Ringing);
+        calls.reconcile(&[rang, elsewhere], true);
+        assert_eq!(calls.of(organization), 1, "that of another node counts");
+        calls.saw(&fact(1, FactKind::Answered(None)));
+        assert_eq!(calls.of(organization), 2);
+        calls.saw(&fact(1, FactKind::Ended(Ended { by: EndedBy::Caller, reason: None })));
+        assert_eq!(calls.of(organization), 1);
+    }
+
+    #[test]
+    fn answered_calls_of_an_earlier_process_count_for_a_while_or_while_they_show_life() {
+        let (mut calls, organization) = (Calls::default(), OrganizationId(Uuid::from_u128(9)));
+        let up = [1, 2].map(|call| since(&calls, call, 5, CallStatus::Answered));
+        calls.reconcile(&up, true);
+        calls.reconcile(&up, true);
+        assert_eq!(calls.of(organization), 2);
+        calls.saw(&fact(2, FactKind::Step(domain::call::Side::Caller, 12)));
+        calls.begun = Timestamp::from_second(calls.begun.as_second() - EARLIER_FOR).unwrap();
+        let up = [1, 2].map(|call| since(&calls, call, 5, CallStatus::Answered));
+        calls.reconcile(&up, true);
+        calls.reconcile(&up, true);
+        assert_eq!(calls.of(organization), 1);
+        assert!(calls.lock().calls.contains_key(&CallId(Uuid::from_u128(2))));
     }
 }
