@@ -170,19 +170,34 @@ impl Tally {
         state.ringing.retain(|_, (_, since)| now.saturating_duration_since(*since) < RINGING_MAX);
         for OpenCall { call, rate_per_minute, last: _ } in calls {
             let Some(answered_at) = call.answered_at.filter(|_| call.status == CallStatus::Answered) else {
+                // It may be answered here though an earlier process let it in: then this is its price.
+                let rings = *rate_per_minute > Micros::ZERO && !state.up.contains_key(&call.id);
+                if rings && call.status == CallStatus::Ringing {
+                    state.ringing.entry(call.id).or_insert((*rate_per_minute, now));
+                }
                 continue;
             };
             let dialog = call.dialog.as_ref();
             let tag = dialog.and_then(|dialog| dialog.to.split_once(";tag="));
             let tag = tag.map(|(_, tag)| self.hasher.hash_one(tag.split(';').next().unwrap_or(tag)));
-            state.up.entry(call.id).or_insert(Up {
-                tag,
-                since: now,
-                organization: call.organization_id,
-                call: InProgress { answered_at, rate_per_minute: *rate_per_minute },
-                steps: dialog.map_or([0; 2], |d| [bits(d.cseq), bits(d.callee_cseq)]),
-                stuck: false,
-            });
+            if let Some(up) = state.up.get_mut(&call.id) {
+                // The record knows when it was answered, and its price though nobody here saw it ring. Facts come in any
+                // order: a price that is not there yet changes nothing.
+                up.call.answered_at = answered_at;
+                up.call.rate_per_minute = up.call.rate_per_minute.max(*rate_per_minute);
+                continue;
+            }
+            state.up.insert(
+                call.id,
+                Up {
+                    tag,
+                    since: now,
+                    organization: call.organization_id,
+                    call: InProgress { answered_at, rate_per_minute: *rate_per_minute },
+                    steps: dialog.map_or([0; 2], |d| [bits(d.cseq), bits(d.callee_cseq)]),
+                    stuck: false,
+                },
+            );
         }
         drop(state);
         self.show();
@@ -233,5 +248,33 @@ mod tests {
         assert!(!tally.is_step(call, Side::Caller, 13) && tally.is_step(call, Side::Caller, 14));
         assert!(tally.is_step(call, Side::Callee, 12) && !tally.is_step(call, Side::Callee, 12));
         assert_eq!(tally.steps(call), [14, 12]);
+    }
+
+    fn open(status: CallStatus, rate: i64) -> OpenCall {
+        let id = CallId(Uuid::from_u128(1));
+        let kind = FactKind::Answered(None);
+        let fact = Fact { organization_id: OWNER, call_id: id, at: clock::moment(), kind };
+        let mut call = domain::Call::fold(std::slice::from_ref(&fact)).unwrap();
+        call.status = status;
+        OpenCall { call, rate_per_minute: Micros(rate), last: fact.at }
+    }
+
+    #[test]
+    fn a_call_that_an_earlier_process_let_in_has_its_price() {
+        let call = CallId(Uuid::from_u128(1));
+        let rate = |tally: &Tally| tally.running().first().map(|one| one.call.rate_per_minute);
+        let tally = Tally::new();
+        tally.reconcile(&[open(CallStatus::Ringing, 60)], true);
+        tally.answered((OWNER, call), "t", 1);
+        assert_eq!(rate(&tally), Some(Micros(60)), "known before it was answered");
+        let tally = Tally::new();
+        tally.answered((OWNER, call), "t", 1);
+        assert_eq!(rate(&tally), Some(Micros::ZERO));
+        let answered = open(CallStatus::Answered, 60);
+        tally.reconcile(std::slice::from_ref(&answered), true);
+        assert_eq!(rate(&tally), Some(Micros(60)), "or learned afterwards");
+        assert_eq!(tally.running().first().map(|one| one.call.answered_at), answered.call.answered_at);
+        tally.reconcile(&[open(CallStatus::Answered, 0)], true);
+        assert_eq!(rate(&tally), Some(Micros(60)), "and kept");
     }
 }
