@@ -539,7 +539,10 @@ def test_a_caller_proves_itself_by_sipp(digest, answering, tmp_path):
         [invite] = answering.got("INVITE")
         assert invite.all("proxy-authorization") == [], "what was for us goes no further"
         Sipp(tmp_path, "caller_digest_refused", remote=digest.server.sip, user=number["e164"], password="wrong", name="sipp").finish()
-        assert len(answering.got("INVITE")) == 1 and len(digest.calls(number["e164"])) == 1
+        assert len(answering.got("INVITE")) == 1
+        # What was tried with a wrong password can be found.
+        digest.call_with(number["e164"], "refused")
+        assert [c["sip_status"] for c in digest.calls(number["e164"]) if c["status"] != "completed"] == [407]
     finally:
         digest.admin.patch(f"/api/v1/providers/{digest.its_trunk['id']}",
                            json={"inbound": {"allowed_addresses": [], "credentials": {"username": USER, "password": PASSWORD}}})  # fmt: skip
@@ -591,7 +594,11 @@ def test_strangers_learn_nothing_from_how_they_are_refused(digest, answering):
         forged = re.sub('nonce="[^"]+"', 'nonce="Zm9yZ2VkZm9yZ2VkZm9yZ2VkZm9yZ2Vk"', answer_to(challenge, first))
         assert caller.invite(number["e164"], headers=[("Proxy-Authorization", forged)]).final().status == 407
         assert caller.invite(number["e164"], headers=[("Proxy-Authorization", "Digest x")]).final().status == 407
-    assert answering.got("INVITE") == [] and digest.calls(number["e164"]) == []
+    assert answering.got("INVITE") == []
+    # Of wrong passwords from one address one a second leaves a row; a question that was not answered leaves none.
+    digest.call_with(number["e164"], "refused")
+    tried = digest.calls(number["e164"])
+    assert 1 <= len(tried) <= 4 and {(c["sip_status"], c["provider_id"]) for c in tried} == {(407, digest.its_trunk["id"])}
     log = digest.server.log.read_text()
     assert PASSWORD not in log and number["e164"] not in log
 
@@ -643,6 +650,46 @@ def test_a_carrier_that_needs_no_password_is_not_asked(digest, answering):
         assert stranger.receive(0.5) is None
 
 
+def test_a_user_name_that_others_have_too_keeps_no_trunk_out(digest, answering):
+    number = line(digest, answering.uri)
+    other = digest.server.tenant("namesake")
+    for n in range(10):
+        inbound = {"allowed_addresses": [], "credentials": {"username": USER, "password": f"guess {n}"}}
+        ok(other.native.post("/api/v1/providers", json={"kind": "sip_trunk", "label": f"n{n}", "inbound": inbound}), 201)
+    try:
+        # A change puts the trunk behind its namesakes.
+        ok(digest.admin.patch(f"/api/v1/providers/{digest.its_trunk['id']}", json={"label": "renamed"}), 200)
+        with Caller(digest.server.sip) as caller:
+            first = caller.invite(number["e164"])
+            given = [("Proxy-Authorization", answer_to(challenges(first.final())[0], first))]
+            call = caller.invite(number["e164"], headers=given)
+            assert call.final().status == 200
+            call.bye()
+            # A namesake's password is not the trunk's.
+            given = [("Proxy-Authorization", answer_to(challenges(caller.invite(number["e164"]).final())[0], first, password="guess 1"))]
+            assert caller.invite(number["e164"], headers=given).final().status == 404
+    finally:
+        for trunk in other.pages("/api/v1/providers"):
+            ok(other.native.delete(f"/api/v1/providers/{trunk['id']}"), 204)
+
+
+def test_a_tenants_trunk_does_not_tell_who_holds_a_number(digest, answering):
+    number = line(digest, answering.uri)
+    other = digest.server.tenant("curious")
+    other.trunk("127.0.0.10")
+    with Caller(digest.server.sip, host="127.0.0.10") as caller:
+        told = [caller.invite(dialled).final() for dialled in (number["e164"], new_number())]
+        assert [answer.status for answer in told] == [407, 407]
+        assert [len(challenges(answer)) for answer in told] == [2, 2]
+    assert digest.calls(number["e164"]) == [] and other.pages("/api/v1/calls") == []
+
+
+def test_a_caller_with_a_password_may_ask_whether_we_are_there(digest):
+    with Caller(digest.server.sip, host="127.0.0.11") as stranger:
+        answer = stranger.options()
+        assert answer.status == 200 and "INVITE" in answer.get("allow")
+
+
 def test_challenges_are_rationed(digest):
     with Caller(digest.server.sip, host="127.0.0.9") as stranger:
         for _ in range(400):
@@ -655,6 +702,36 @@ def test_challenges_are_rationed(digest):
         assert 50 <= len(asked) <= 300, len(asked)
         time.sleep(1.1)
         assert stranger.invite(new_number()).final().status == 407, "and whoever waits is asked"
+
+
+def test_a_flood_from_one_address_takes_nobody_elses_challenges(digest, answering):
+    number = line(digest, answering.uri)
+    stop = threading.Event()
+
+    def flood():
+        with Caller(digest.server.sip, host="127.0.0.12") as stranger:
+            while not stop.is_set():
+                stranger.invite("+12125550111")
+                time.sleep(0.002)
+
+    flooding = threading.Thread(target=flood)
+    flooding.start()
+    try:
+        time.sleep(0.5)
+        for _ in range(8):
+            with Caller(digest.server.sip, host="127.0.0.13") as caller:
+                # Answered at once, not at a repeat.
+                first = caller.invite(number["e164"])
+                given = [("Proxy-Authorization", answer_to(challenges(first.final(0.4))[0], first))]
+                call = caller.invite(number["e164"], headers=given)
+                assert call.final(2).status == 200
+                call.bye()
+            time.sleep(0.2)
+    finally:
+        stop.set()
+        flooding.join()
+    dropped = re.search(r'trunkline_sip_dropped_total{reason="unknown_source"} (\d+)', digest.server.admin.get("/metrics").text)
+    assert int(dropped[1]) > 0, "the flood was more than is answered"
 
 
 def test_without_a_trunk_that_asks_a_stranger_is_told_no(server, carrier):

@@ -122,8 +122,14 @@ def test_an_organization_holds_at_most_twenty(tester):
 
 
 def test_numbers_for_tests_stay_free_and_take_no_place(server, tester):
-    tester.tenant.settings(rate_cents_per_minute=0, number_churn_max=1)
-    tester.buy(), tester.buy()
+    tester.tenant.settings(rate_cents_per_minute=6_000, number_churn_max=1)
+    tester.buy()
+    with Agent() as agent:
+        number = tester.buy(endpoint_id=tester.tenant.endpoint(agent.uri, environment="sandbox")["id"])
+        # No balance is needed, and no minute is paid.
+        told = ok(tester.ring(number, hold_seconds=1), 200)
+        assert told["outcome"] == "completed", told
+        assert tester.tenant.call_with(number["e164"], "completed")["cost_micros"] == 0
     tester.tenant.set_kyc("approved")
     tester.tenant.credit(1_000)
     ok(server.admin.patch(f"/api/v1/organizations/{tester.tenant.id}", json={"number_slots": 1}), 200)

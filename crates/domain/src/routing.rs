@@ -12,6 +12,8 @@ use crate::provider::{MediaEncryption, Offer};
 pub enum Refusal {
     /// The source is no trunk's address: said to nobody, answered with silence.
     UnknownSource,
+    /// The caller was asked for its trunk's password and gave a wrong one.
+    NotProven,
     /// What was dialled is no phone number.
     NotANumber,
     /// No such number here, or not reachable through this trunk.
@@ -48,8 +50,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::UnknownSource,
+        Self::NotProven,
         Self::NotANumber,
         Self::UnknownNumber,
         Self::Pending,
@@ -73,6 +76,7 @@ impl Refusal {
         match self {
             Self::UnknownSource | Self::CallerNotAllowed | Self::InboundOff => 403,
             Self::NotANumber | Self::UnknownNumber => 404,
+            Self::NotProven => 407,
             Self::MediaPlain | Self::MediaSecure => 488,
             Self::Pending
             | Self::PortIn
@@ -91,6 +95,7 @@ impl Refusal {
     pub fn code(self) -> &'static str {
         match self {
             Self::UnknownSource => "unknown_source",
+            Self::NotProven => "wrong_password",
             Self::NotANumber => "not_a_number",
             Self::UnknownNumber => "unknown_number",
             Self::Pending => "number_pending",
@@ -115,6 +120,9 @@ impl Refusal {
         match self {
             Self::UnknownSource => {
                 "The call came from an address that no trunk allows. Add it to the trunk's `inbound.allowed_addresses`."
+            }
+            Self::NotProven => {
+                "The caller gave a user name or password that is not its trunk's. Compare them with the trunk's `inbound.credentials`."
             }
             Self::NotANumber => {
                 "What was dialled is not a phone number. Have the carrier send E.164, such as +14155550100."
@@ -335,7 +343,9 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
     let why_inactive = if number.unpaid { Refusal::Unpaid } else { Refusal::Inactive };
     let active = matches!(number.status, Status::Active | Status::PortOut);
     let organization = table.organization(number.organization_id);
-    let rate_per_minute = organization.map_or(Micros::ZERO, |o| o.rate_per_minute);
+    // What is for tests costs nothing, its minutes too.
+    let priced = organization.filter(|_| number.network != Network::Test);
+    let rate_per_minute = priced.map_or(Micros::ZERO, |o| o.rate_per_minute);
     let funded = rate_per_minute <= Micros::ZERO || organization.is_some_and(|o| o.balance > Micros::ZERO);
     let endpoint = number.endpoint_id.and_then(|id| table.endpoint(id).map(|e| (id, e)));
     let in_use = endpoint.is_some_and(|(_, e)| e.status == EndpointStatus::Active);

@@ -10,13 +10,14 @@ use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
 use domain::{Fact, Micros};
 use sip::{Ask, AskKind, CallIds, Media, Transport, Verdict};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use uuid::Uuid;
 
 use super::facts;
 use super::gauge::Gauge;
 use super::plan::Plan;
 use super::proof::{Proofs, Shown};
+use super::ration::{Bucket, Rates, Rations};
 use super::resolve::Names;
 use super::wire::Work;
 use crate::clock;
@@ -25,8 +26,11 @@ use crate::live::{Live, Route};
 
 /// Answers a second to INVITEs of unknown sources, and rows for them.
 const UNKNOWN_PER_SECOND: u32 = 10;
-/// Challenges a second, to all who are not taken by their address alone. A caller whose INVITE is passed over repeats it.
-const CHALLENGES_PER_SECOND: u32 = 100;
+/// Challenges, and what else is told to those who are not taken by their address alone. A caller whose INVITE is passed over
+/// repeats it.
+const CHALLENGES: Rates = Rates { address: 100, network: 400, all: 2_000 };
+/// Rows for calls whose password was wrong.
+const WRONG: Rates = Rates { address: 1, network: 2, all: 10 };
 /// Answers a second to requests of trunks that are refused for their form.
 const MALFORMED_PER_SECOND: u32 = 100;
 /// Seconds after which a caller may try again when this node cannot take the call.
@@ -42,7 +46,8 @@ pub(super) struct Decider {
     transports: Vec<Transport>,
     unknown: Bucket,
     malformed: Bucket,
-    challenges: Bucket,
+    challenges: Rations,
+    wrong: Rations,
     proofs: Proofs,
 }
 
@@ -71,17 +76,19 @@ impl Decider {
             transports,
             unknown: bucket(UNKNOWN_PER_SECOND),
             malformed: bucket(MALFORMED_PER_SECOND),
-            challenges: bucket(CHALLENGES_PER_SECOND),
+            challenges: Rations::new(CHALLENGES),
+            wrong: Rations::new(WRONG),
             proofs: Proofs::new(),
         }
     }
 
     pub(super) fn decide(&mut self, ask: &Ask, around: &mut Around<'_>) -> Step {
         let trunks = self.live.trunks_of(ask.flow.remote);
-        let known = !trunks.is_empty();
+        let (known, source) = (!trunks.is_empty(), ask.flow.remote.ip());
         let verdict = match ask.kind {
             AskKind::Invite => return self.invite(ask, trunks, around),
-            AskKind::Options if known => {
+            // A caller that proves itself by password asks so whether we are there, from wherever it is.
+            AskKind::Options if known || self.live.asks() && self.challenges.take(source, around.now) => {
                 Verdict::Answer { headers: vec![ALLOW.to_owned(), "Accept: application/sdp".to_owned()] }
             }
             AskKind::Other(_) if known => refuse(405, "Method Not Allowed"),
@@ -104,13 +111,14 @@ impl Decider {
     fn invite(&mut self, ask: &Ask, mut trunks: Vec<TrunkRoute>, around: &mut Around<'_>) -> Step {
         let dialled = dialled(ask);
         trunks.extend(dialled.and_then(|e164| self.live.account_of(e164, ask.flow.remote)));
-        let shown = self.proofs.read(ask, &self.live, around.now);
+        let guard = dialled.and_then(|e164| self.live.guard_of(e164));
+        let shown = self.proofs.read(ask, &self.live, guard.map(|trunk| trunk.id), around.now);
         if let Shown::Proven(ids) = &shown {
             trunks.extend(ids.iter().filter_map(|id| self.live.trunk(*id)));
         }
         if trunks.is_empty() {
             if self.live.asks() {
-                return Step::Now(self.challenge(&shown, around));
+                return Step::Now(self.challenge(ask, &shown, around));
             }
             if !self.unknown.take(around.now) {
                 around.gauge.unknown_source.increment(1);
@@ -124,12 +132,13 @@ impl Decider {
         let caller = CallerShown::Number(E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()));
         let offer = Some(offer(ask.media));
         match self.live.decide(CallIn { trunks: &trunks, dialled, caller, offer }, |_| {}) {
-            // The number is on a trunk whose callers can prove themselves, and the caller came from another's address.
+            // The number may be on a trunk whose callers can prove themselves, and the caller came from another's address. Where
+            // that would be another tenant's trunk, a number that nobody holds gets the same answer.
             Err(Refused { why: Refusal::UnknownNumber, .. })
                 if !matches!(shown, Shown::Proven(_))
-                    && dialled.and_then(|e164| self.live.guard_of(e164)).is_some() =>
+                    && (guard.is_some() || self.live.asks_beyond(&trunks)) =>
             {
-                Step::Now(self.challenge(&shown, around))
+                Step::Now(self.challenge(ask, &shown, around))
             }
             Ok(route) => {
                 let ids = CallIds {
@@ -161,11 +170,21 @@ impl Decider {
         }
     }
 
-    /// Asks the caller for a password; silence where too many are asked already.
-    fn challenge(&mut self, shown: &Shown, around: &mut Around<'_>) -> Verdict {
-        if !self.challenges.take(around.now) {
+    /// Asks the caller for a password; silence where too many are asked already. A wrong one leaves a row, now and then, with
+    /// whose number was dialled: a trunk whose password was mistyped can be found.
+    fn challenge(&mut self, ask: &Ask, shown: &Shown, around: &mut Around<'_>) -> Verdict {
+        let source = ask.flow.remote.ip();
+        if !self.challenges.take(source, around.now) {
             around.gauge.unknown_source.increment(1);
             return Verdict::Drop;
+        }
+        if *shown == Shown::Wrong && self.wrong.take(source, around.now) && !self.journal.full() {
+            let dialled = dialled(ask);
+            let trunk = dialled.and_then(|e164| self.live.guard_of(e164));
+            let number = dialled.filter(|_| trunk.is_some()).and_then(|e164| self.live.number(e164));
+            for fact in self.row(ask, dialled, Refused { why: Refusal::NotProven, number, trunk }) {
+                around.work.fact(fact);
+            }
         }
         around.gauge.challenged.increment(1);
         self.proofs.challenge(shown, around.now)
@@ -250,6 +269,7 @@ fn refusal(why: Refusal) -> Verdict {
         402 => "Payment Required",
         403 => "Forbidden",
         404 => "Not Found",
+        407 => "Proxy Authentication Required",
         486 => "Busy Here",
         488 => "Not Acceptable Here",
         _ => "Temporarily Unavailable",
@@ -266,41 +286,9 @@ fn refuse(status: u16, reason: &'static str) -> Verdict {
     Verdict::Refuse { status, reason, reason_header: None, retry_after, fact_call: None }
 }
 
-/// So many a second, no more than a second's worth at once.
-#[derive(Debug)]
-struct Bucket {
-    per_second: u32,
-    left: u32,
-    filled: Option<Instant>,
-}
-
-impl Bucket {
-    fn new(per_second: u32) -> Self {
-        Self { per_second, left: per_second, filled: None }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let filled = *self.filled.get_or_insert(now);
-        if now.saturating_duration_since(filled) >= Duration::from_secs(1) {
-            (self.filled, self.left) = (Some(now), self.per_second);
-        }
-        let some = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        some
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bucket_gives_its_rate() {
-        let mut bucket = Bucket::new(10);
-        let start = clock::instant();
-        let given = (0..3_000).filter(|n| bucket.take(start + Duration::from_millis(*n))).count();
-        assert_eq!(given, 30);
-    }
 
     #[test]
     fn a_refusal_tells_trunks_why_and_strangers_nothing() {

@@ -13,6 +13,7 @@ mod facts;
 mod gauge;
 mod plan;
 mod proof;
+mod ration;
 mod resolve;
 mod tcp;
 mod udp;

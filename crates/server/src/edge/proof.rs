@@ -15,8 +15,10 @@ const VALUES_MAX: usize = 4;
 /// What a caller has shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// Nothing, or nothing right.
+    /// Nothing that answers a question of ours.
     Nothing,
+    /// An answer to our question, and a wrong one.
+    Wrong,
     /// The right password for a nonce that is too old or was used.
     Stale,
     /// To be the caller of these trunks.
@@ -38,20 +40,29 @@ impl Proofs {
         Self { nonces, nobody: Secret::new("", &clock::random::<18>()) }
     }
 
-    /// What the credentials of an INVITE prove.
-    pub(super) fn read(&mut self, ask: &Ask, live: &Live, now: Instant) -> Shown {
+    /// What the credentials of an INVITE prove; `dialled` is the trunk of the number it is for, if its callers are asked.
+    pub(super) fn read(
+        &mut self,
+        ask: &Ask,
+        live: &Live,
+        dialled: Option<ProviderId>,
+        now: Instant,
+    ) -> Shown {
         let mut shown = Shown::Nothing;
         for value in ask.credentials.iter().take(VALUES_MAX) {
             let Some(given) = Credentials::read(value) else { continue };
             if !self.nonces.ours(&given) || !digest::names(&given, &ask.request_uri) {
                 continue;
             }
-            let mut namesakes = live.guards_named(given.username);
+            let mut namesakes = live.guards_named(given.username, dialled);
             if namesakes.is_empty() {
                 namesakes.push((ProviderId(uuid::Uuid::nil()), self.nobody.clone()));
             }
             namesakes.retain(|(_, secret)| secret.proves(&given, "INVITE"));
             if namesakes.is_empty() {
+                if shown == Shown::Nothing {
+                    shown = Shown::Wrong;
+                }
                 continue;
             }
             match self.nonces.take(&given, now) {

@@ -1,7 +1,7 @@
 //! Trunks whose callers may prove who they are by digest. A trunk's addresses and its credentials are two ways in: a call comes
 //! from such an address, **or** it knows the password and comes from anywhere.
 
-use domain::ids::ProviderId;
+use domain::ids::{OrganizationId, ProviderId};
 use domain::provider::Provider;
 use hashbrown::HashMap;
 use sip::digest::Secret;
@@ -9,7 +9,8 @@ use std::fmt;
 
 use crate::vault::Vault;
 
-/// Trunks of one user name that are tried for a call: tenants may have chosen the same.
+/// Trunks of one user name that are tried for a call: tenants may have chosen the same. The trunk that the call is for is
+/// among them however many there are.
 const NAMESAKES_MAX: usize = 8;
 
 /// Opens what the vault sealed; without a vault nothing opens.
@@ -32,7 +33,8 @@ impl Opener {
             tracing::error!(provider.id = %provider.id, "a trunk's password cannot be opened: its callers are refused");
         }
         let secret = opened.map(|password| Secret::new(&credentials.username, &password));
-        Some(Guard { username: credentials.username.clone(), secret })
+        let organization = provider.organization_id;
+        Some(Guard { username: credentials.username.clone(), secret, organization })
     }
 }
 
@@ -42,28 +44,46 @@ pub(super) struct Guard {
     username: String,
     /// None where the password could not be opened: nobody knows it then.
     secret: Option<Secret>,
+    /// None: the operator's.
+    organization: Option<OrganizationId>,
 }
 
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Guards {
     all: HashMap<ProviderId, Guard>,
+    /// The operator's first: they carry numbers of all, and no tenant makes one.
     by_name: HashMap<String, Vec<ProviderId>>,
+    /// How many each organization has.
+    by_owner: HashMap<Option<OrganizationId>, u32>,
 }
 
 impl Guards {
     pub(super) fn put(&mut self, id: ProviderId, guard: Option<Guard>) {
-        if let Some(former) = self.all.remove(&id)
-            && let Some(ids) = self.by_name.get_mut(&former.username)
-        {
+        if let Some(former) = self.all.remove(&id) {
+            self.forget(id, &former);
+        }
+        if let Some(guard) = guard {
+            let ids = self.by_name.entry(guard.username.clone()).or_default();
+            let at = if guard.organization.is_none() { 0 } else { ids.len() };
+            ids.insert(at, id);
+            *self.by_owner.entry(guard.organization).or_insert(0) += 1;
+            self.all.insert(id, guard);
+        }
+    }
+
+    fn forget(&mut self, id: ProviderId, former: &Guard) {
+        if let Some(ids) = self.by_name.get_mut(&former.username) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {
                 self.by_name.remove(&former.username);
             }
         }
-        if let Some(guard) = guard {
-            self.by_name.entry(guard.username.clone()).or_default().push(id);
-            self.all.insert(id, guard);
+        if let Some(count) = self.by_owner.get_mut(&former.organization) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_owner.remove(&former.organization);
+            }
         }
     }
 
@@ -77,11 +97,20 @@ impl Guards {
         !self.all.is_empty()
     }
 
-    /// The trunks that a caller with this user name may be.
-    pub(super) fn named(&self, username: &str) -> Vec<(ProviderId, Secret)> {
+    /// Whether callers of somebody else's trunk may: of another organization than this one.
+    pub(super) fn any_beyond(&self, organization: OrganizationId) -> bool {
+        self.by_owner.keys().any(|owner| *owner != Some(organization))
+    }
+
+    /// The trunks that a caller with this user name may be: that of the number that was dialled, however many others have the
+    /// name, then the operator's, then some others, for which a right password earns the answer that the number is not theirs.
+    pub(super) fn named(&self, username: &str, dialled: Option<ProviderId>) -> Vec<(ProviderId, Secret)> {
         let ids = self.by_name.get(username).map(Vec::as_slice).unwrap_or_default();
-        let secret = |id: &ProviderId| self.all.get(id).and_then(|guard| guard.secret.clone());
-        ids.iter().filter_map(|id| secret(id).map(|secret| (*id, secret))).take(NAMESAKES_MAX).collect()
+        let of = |id: &ProviderId| self.all.get(id).filter(|guard| guard.username == username);
+        let secret =
+            |id: &ProviderId| of(id).and_then(|guard| guard.secret.clone()).map(|secret| (*id, secret));
+        let others = ids.iter().filter(|id| Some(**id) != dialled);
+        dialled.iter().chain(others).filter_map(secret).take(NAMESAKES_MAX).collect()
     }
 }
 
@@ -93,12 +122,21 @@ mod tests {
     use uuid::Uuid;
 
     fn guard(vault: &Vault, id: ProviderId, username: &str) -> Option<Guard> {
+        guard_of(vault, Some(OrganizationId(Uuid::from_u128(9))), id, username)
+    }
+
+    fn guard_of(
+        vault: &Vault,
+        organization: Option<OrganizationId>,
+        id: ProviderId,
+        username: &str,
+    ) -> Option<Guard> {
         let password = vault.seal(b"secret", id.0.as_bytes());
         let credentials = Some(Credentials { username: username.to_owned(), password });
         let inbound = Patch::Set(Inbound { credentials, ..Inbound::default() });
         let patch = ProviderPatch { label: Some("t".into()), inbound, ..ProviderPatch::default() };
         let now = Timestamp::UNIX_EPOCH;
-        let trunk = Provider::create(None, id, ProviderKind::SipTrunk, patch, now).unwrap();
+        let trunk = Provider::create(organization, id, ProviderKind::SipTrunk, patch, now).unwrap();
         Opener(Some(Vault::new([7; 32]))).guard(&trunk)
     }
 
@@ -111,7 +149,7 @@ mod tests {
         guards.put(id(1), guard(&vault, id(1), "line"));
         guards.put(id(2), guard(&vault, id(2), "line"));
         let named = |guards: &Guards, name: &str| {
-            guards.named(name).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+            guards.named(name, None).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
         };
         assert_eq!((named(&guards, "line"), named(&guards, "other")), (vec![id(1), id(2)], vec![]));
         guards.put(id(2), None);
@@ -121,11 +159,47 @@ mod tests {
     }
 
     #[test]
+    fn namesakes_of_others_keep_no_trunk_out() {
+        let vault = Vault::new([7; 32]);
+        let id = |n| ProviderId(Uuid::from_u128(n));
+        let mut guards = Guards::default();
+        for n in 1..=20 {
+            guards.put(id(n), guard(&vault, id(n), "line"));
+        }
+        guards.put(id(30), guard_of(&vault, None, id(30), "line"));
+        let named = |dialled| {
+            let found = guards.named("line", dialled);
+            found.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        let found = named(Some(id(20)));
+        assert_eq!((found.len(), &found[..3]), (NAMESAKES_MAX, &[id(20), id(30), id(1)][..]));
+        let found = named(Some(id(3)));
+        assert_eq!(found.iter().filter(|one| **one == id(3)).count(), 1);
+        assert_eq!(named(None)[0], id(30), "a number of the stock comes by the operator's trunk");
+        assert!(guards.named("other", Some(id(20))).is_empty(), "the name has to be its own");
+    }
+
+    #[test]
+    fn it_is_known_whose_callers_are_asked() {
+        let vault = Vault::new([7; 32]);
+        let (id, own) = (|n| ProviderId(Uuid::from_u128(n)), OrganizationId(Uuid::from_u128(9)));
+        let mut guards = Guards::default();
+        guards.put(id(1), guard(&vault, id(1), "line"));
+        guards.put(id(1), guard(&vault, id(1), "line"));
+        assert!(!guards.any_beyond(own) && guards.any_beyond(OrganizationId(Uuid::from_u128(8))));
+        guards.put(id(2), guard_of(&vault, None, id(2), "line"));
+        assert!(guards.any_beyond(own));
+        guards.put(id(2), None);
+        guards.put(id(1), None);
+        assert!(guards.by_owner.is_empty() && !guards.any_beyond(own));
+    }
+
+    #[test]
     fn a_password_that_cannot_be_opened_lets_nobody_in() {
         let id = ProviderId(Uuid::from_u128(1));
         let mut guards = Guards::default();
         guards.put(id, guard(&Vault::new([8; 32]), id, "line"));
-        assert!(guards.holds(id) && guards.named("line").is_empty());
+        assert!(guards.holds(id) && guards.named("line", Some(id)).is_empty());
         assert!(!format!("{guards:?}").contains("secret\""));
     }
 }

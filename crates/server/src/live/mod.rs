@@ -219,9 +219,21 @@ impl Live {
         guarded.then(|| self.trunk(trunk)).flatten()
     }
 
-    /// The trunks that a caller with this user name may be, with what verifies it.
-    pub(crate) fn guards_named(&self, username: &str) -> Vec<(ProviderId, Secret)> {
-        self.read().guards.named(username)
+    /// Whether what a call from these trunks is told of numbers that are not theirs could tell of another organization's trunk
+    /// whose callers are asked. The operator's trunks are no tenant's to look through.
+    pub(crate) fn asks_beyond(&self, trunks: &[TrunkRoute]) -> bool {
+        let directory = self.read();
+        let mut owners = trunks.iter().filter_map(|trunk| trunk.organization_id);
+        owners.any(|owner| directory.guards.any_beyond(owner))
+    }
+
+    /// The trunks that a caller with this user name may be, with what verifies it; that of the dialled number is among them.
+    pub(crate) fn guards_named(
+        &self,
+        username: &str,
+        dialled: Option<ProviderId>,
+    ) -> Vec<(ProviderId, Secret)> {
+        self.read().guards.named(username, dialled)
     }
 
     /// A trunk's route, if it is one.
