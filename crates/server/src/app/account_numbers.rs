@@ -17,7 +17,7 @@ use domain::{
 };
 
 use super::failure::of_read;
-use super::numbers::TAKEN;
+use super::imports::TAKEN;
 use super::stock::taken;
 use super::{App, Ask, RACES_MAX, again, expect};
 use crate::{carriage, clock};

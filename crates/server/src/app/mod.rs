@@ -16,7 +16,9 @@ mod endpoints;
 mod explain;
 mod failure;
 mod holds;
+mod imports;
 mod keys;
+mod number_ends;
 mod numbers;
 mod of_agent;
 mod organizations;
@@ -29,6 +31,7 @@ mod test_stock;
 mod trunks;
 mod views;
 mod webhooks;
+mod wiring;
 
 use domain::change::KeptAnswer;
 use domain::event::Event;

@@ -168,9 +168,9 @@ fn of_simulated() -> Vec<(Ask, View)> {
         timeline: vec!["+0 ms Caller → Edge: INVITE".into()],
     };
     let refused = Rung { outcome: "refused", sip_status: None, reason: Some("No.".into()), ..rung.clone() };
-    let ring = json!({ "from": "+12125550199", "hold_seconds": 2, "ring_seconds": null });
+    let wanted = json!({ "from": "+12125550199", "hold_seconds": 2, "ring_seconds": null });
     let at = format!("POST /api/v1/numbers/{NUMBER}/simulate-call");
-    vec![(ask(&at).json(&ring), View::Rung(Box::new(rung))), (ask(&at), View::Rung(Box::new(refused)))]
+    vec![(ask(&at).json(&wanted), View::Rung(Box::new(rung))), (ask(&at), View::Rung(Box::new(refused)))]
 }
 
 fn of_records() -> Vec<(Ask, View)> {
