@@ -41,7 +41,6 @@ pub enum StockState {
     },
 }
 
-/// A number that the operator can sell.
 /// A reservation: until it ends, only its holder can buy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
@@ -58,6 +57,7 @@ impl Hold {
     pub const MOST: u32 = 20;
 }
 
+/// A number that the operator can sell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stock {
     /// Its id.
@@ -78,11 +78,11 @@ pub struct Stock {
     pub network: Network,
     /// Whether it can be bought.
     pub state: StockState,
+    /// Who has reserved it, or had: one that has ended counts as none.
+    pub hold: Option<Hold>,
     /// When it was put in stock.
     pub created_at: Timestamp,
     /// When it last changed.
-    /// Who has reserved it, or had: one that has ended counts as none.
-    pub hold: Option<Hold>,
     pub updated_at: Timestamp,
     /// Counts changes from 1; the entity tag.
     pub version: u64,
@@ -145,6 +145,7 @@ impl Stock {
             capabilities,
             network: Network::Public,
             state: StockState::Available,
+            hold: None,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -175,7 +176,7 @@ impl Stock {
         Ok(next.changed_from(self, now))
     }
 
-    /// The same in another state.
+    /// The same in another state. A reservation is used up by a purchase, and none outlasts a change of state.
     #[must_use]
     pub fn moved(&self, state: StockState, now: Timestamp) -> Self {
         Self { state, hold: None, ..self.clone() }.changed_from(self, now)
@@ -214,7 +215,7 @@ impl Stock {
         self
     }
 
-    /// Whether it is on sale at `now`: a quarantine that has ended counts as on sale.
+    /// Whether it is on sale at `now`, were it not reserved: a quarantine that has ended counts as on sale.
     pub fn is_available(&self, now: Timestamp) -> bool {
         match self.state {
             StockState::Available => true,
@@ -267,10 +268,10 @@ pub struct StockQuery {
     pub kind: Option<NumberType>,
     /// Only what is on sale at this moment; none: all, for the operator.
     pub available_at: Option<Timestamp>,
-    /// Part of the number.
-    pub q: Option<String>,
-}
     /// Who asks: what others have reserved is not on sale.
     pub buyer: Option<OrganizationId>,
     /// Only what keys of this mode see; none: all, for the operator.
     pub mode: Option<Mode>,
+    /// Part of the number.
+    pub q: Option<String>,
+}

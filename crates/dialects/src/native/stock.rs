@@ -198,12 +198,12 @@ pub(super) struct StockOut {
     /// When it may be sold again, while it rests.
     #[schema(required = true, format = DateTime)]
     quarantined_until: Option<String>,
-    /// When it was put in stock.
-    #[schema(format = DateTime)]
-    created_at: String,
     /// Until when it is reserved, for its holder and the operator to see; to all others it is not for sale meanwhile.
     #[schema(required = true, format = DateTime)]
     held_until: Option<String>,
+    /// When it was put in stock.
+    #[schema(format = DateTime)]
+    created_at: String,
     /// When it last changed.
     #[schema(format = DateTime)]
     updated_at: String,
@@ -225,20 +225,20 @@ impl StockOut {
             capabilities,
             network,
             state,
+            hold: _,
             created_at,
             updated_at,
             version: _,
         } = stock;
-            hold: _,
         let [on_sale, sold, quarantined, reserved] = words::STOCK_STATES;
         let (status, until) = match state {
             StockState::Sold(_) => (sold, None),
             StockState::Quarantined { number: _, until } if !available => (quarantined, Some(*until)),
+            StockState::Available | StockState::Quarantined { .. } if held.is_some() => (reserved, None),
             StockState::Available | StockState::Quarantined { .. } => (on_sale, None),
         };
         Self {
             id: id.to_string(),
-            StockState::Available | StockState::Quarantined { .. } if held.is_some() => (reserved, None),
             e164: e164.to_string(),
             country: country.as_str().to_owned(),
             kind: kind.as_str(),
@@ -248,9 +248,9 @@ impl StockOut {
             network: network.as_str(),
             status,
             quarantined_until: time_or_null(until),
+            held_until: time_or_null(held.map(|hold| hold.until)),
             created_at: time(*created_at),
             updated_at: time(*updated_at),
         }
     }
 }
-            held_until: time_or_null(held.map(|hold| hold.until)),

@@ -2,7 +2,8 @@
 
 use domain::ids::{IntentId, OrganizationId, StockId};
 use domain::op::Expect;
-use domain::stock::{StockNew, StockPatch, StockQuery};
+use domain::provider::ProviderKind;
+use domain::stock::{StockNew, StockPatch, StockQuery, StockState};
 use domain::view::RowResult;
 use domain::{Change, Commit, Error, Guard, Intent, Kind, Page, Result, Stock, View, What};
 
@@ -114,13 +115,21 @@ impl App {
         Ok(results)
     }
 
-    pub(super) async fn stock_list(&self, ask: Ask<'_>, query: StockQuery, page: Page<StockId>) -> Result<View> {
+    pub(super) async fn stock_list(
+        &self,
+        ask: Ask<'_>,
+        query: StockQuery,
+        page: Page<StockId>,
+    ) -> Result<View> {
         self.stock_tests(ask, query.country).await?;
         // Tenants see what they can buy; who bought what is the operator's to know.
         let available_at = if ask.caller.is_operator() { query.available_at } else { Some(ask.now) };
         let mode = (!ask.caller.is_operator()).then_some(ask.caller.mode);
         let buyer = ask.caller.organization_id;
-        self.store.stock_list(&StockQuery { available_at, buyer, mode, ..query }, &page).map(View::Stocks).map_err(of_read)
+        self.store
+            .stock_list(&StockQuery { available_at, buyer, mode, ..query }, &page)
+            .map(View::Stocks)
+            .map_err(of_read)
     }
 
     pub(super) async fn stock_update(
@@ -149,7 +158,9 @@ impl App {
             before.check_removable(ask.now)?;
             let event = ask.event(OrganizationId::NONE, "stock.deleted", id);
             let mut changes = vec![Change::StockDelete(id, before.version), event];
-            if before.state != StockState::Available && carriers::is_asked(before.network, ProviderKind::Managed) {
+            if before.state != StockState::Available
+                && carriers::is_asked(before.network, ProviderKind::Managed)
+            {
                 // It rested for a restore that cannot come any more.
                 let intent = Intent::release_stock(IntentId(clock::id()), &before, ask.now);
                 changes.push(Change::Intent(Box::new(intent)));

@@ -14,7 +14,7 @@ use super::apply::Tx;
 use super::index::{NEWEST, Text, row_of};
 use super::list::{List, page_of_ids};
 use super::search::{SHORT_SCAN, Sought, digits_asked, digits_of};
-use super::sql::{Columns, Table, blob, blob_of, corrupt, e164, exists, int, one, time, time_of};
+use super::sql::{Columns, Table, all, blob, blob_of, corrupt, e164, exists, int, one, time, time_of};
 use crate::error::{CommitError, StoreError};
 
 const COLUMNS: &str = "e164, country, kind, setup_cost, monthly_cost, voice, sms, fax, network, state, number_id, until, \
@@ -36,9 +36,9 @@ fn read(mut row: Columns<'_, '_>) -> Result<Stock, StoreError> {
         ("quarantined", Some(number), Some(until)) => StockState::Quarantined { number, until },
         _ => return Err(corrupt("a stock's state", &state)),
     };
-    let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let (hold_by, hold_until) = (row.id_of()?, row.time_of()?);
     let hold = hold_by.zip(hold_until).map(|(organization_id, until)| Hold { organization_id, until });
+    let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     Ok(Stock {
         id: row.id()?,
         e164: number,
@@ -49,9 +49,9 @@ fn read(mut row: Columns<'_, '_>) -> Result<Stock, StoreError> {
         capabilities,
         network,
         state,
+        hold,
         created_at,
         updated_at,
-        hold,
         version,
     })
 }
@@ -67,10 +67,10 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
         capabilities,
         network,
         state,
+        hold,
         created_at,
         updated_at,
         version,
-        hold,
     } = stock;
     let Capabilities { voice, sms, fax } = capabilities;
     let (state, number_id, until) = match state {
@@ -80,10 +80,10 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
     };
     let (number_id, until, digits) = (blob_of(number_id), time_of(until), e164(*number));
     let (created, updated) = (time(*created_at), time(*updated_at));
+    let (hold_by, hold_until) = (hold.map(|hold| blob(hold.organization_id)), hold.map(|hold| time(hold.until)));
     let row = params![
         digits,
         country.as_str(),
-    let (hold_by, hold_until) = (hold.map(|hold| blob(hold.organization_id)), hold.map(|hold| time(hold.until)));
         kind.as_str(),
         setup_cost.0,
         monthly_cost.0,
@@ -94,12 +94,12 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
         state,
         number_id,
         until,
+        hold_by,
+        hold_until,
         created,
         updated,
         int(*version),
         blob(*id)
-        hold_by,
-        hold_until,
     ];
     if *version == 1 && super::number::holder(tx.db, *number)?.is_some() {
         return Err(CommitError::Exists(What::Stock));
