@@ -78,7 +78,7 @@ fn requests_become_operations() {
         (
             "GET /agents/calls?agent_id=x&start_time_gte=2026-03-01T12:00:00%2B02:00".into(),
             Value::Null,
-            "from: Some(2026-03-01T10:00:00Z), to: None }, Page { limit: 10, start: First })",
+            "from: Some(2026-03-01T10:00:00Z), to: None, mode: None }, Page { limit: 10, start: First })",
         ),
         (format!("GET /agents/calls/{OTHER}"), Value::Null, "AgentCallGet("),
         (format!("DELETE /agents/calls/{OTHER}"), Value::Null, "AgentCallRedact("),
