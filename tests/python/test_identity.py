@@ -332,7 +332,7 @@ def test_a_new_key_is_asked_for_at_once_and_not_too_often(world):
 
 def test_keys_that_are_away_or_broken_leave_the_known_ones_in_use(world):
     good = world.supabase.body
-    for body, status in (("{", 200), ('{"keys": []}', 200), (good, 500), ("[" + " " * 300_000 + "]", 200)):
+    for body, status in (("{", 200), ('{"keys": {}}', 200), (good, 500), ("[" + " " * 300_000 + "]", 200)):
         world.supabase.body, world.supabase.status = body, status
         before = world.supabase.asked
         ok(world.server.admin.post("/sim/clock", json={"advance_seconds": 3_600}), 200)
@@ -344,6 +344,46 @@ def test_keys_that_are_away_or_broken_leave_the_known_ones_in_use(world):
     ok(world.server.admin.post("/sim/clock", json={"advance_seconds": 3_600}), 200)
     assert world.api(world.kros()).get(NUMBERS["krosai"]).status_code == 200
     world.supabase.start()
+
+
+def test_a_set_that_is_emptied_takes_every_token_back(world):
+    good, token = world.supabase.body, world.kros()
+    assert world.api(token).get(NUMBERS["krosai"]).status_code == 200
+    for empty in ('{"keys": []}', key_set().replace("[]", '[{"kty": "oct", "kid": "s1", "k": "c2VjcmV0"}]')):
+        world.supabase.body = empty
+        ok(world.server.admin.post("/sim/clock", json={"advance_seconds": 3_600}), 200)
+        wait_for(lambda: world.api(world.kros()).get(NUMBERS["krosai"]).status_code == 401, "the emptied set is obeyed")
+        assert refused(world, world.kros()) == "The token is not valid here."
+        world.supabase.body = good
+        ok(world.server.admin.post("/sim/clock", json={"advance_seconds": 3_600}), 200)
+        wait_for(lambda: world.api(world.kros()).get(NUMBERS["krosai"]).status_code == 200, "and its keys again")
+
+
+def test_keys_that_could_not_be_read_for_a_day_count_no_longer(world):
+    def advance(hours):
+        ok(world.server.admin.post("/sim/clock", json={"advance_seconds": hours * 3_600}), 200)
+
+    def status():
+        return world.api(world.kros()).get(NUMBERS["krosai"]).status_code
+
+    before = world.supabase.asked
+    advance(1)
+    wait_for(lambda: world.supabase.asked > before, "the keys are confirmed now")
+    time.sleep(0.1)
+    world.supabase.status = 500
+    try:
+        advance(23)
+        assert status() == 200
+        advance(2)
+        assert "try again" in refused(world, world.kros(), status=503)
+        # Nor do they where a token was verified before; and nobody else is kept out.
+        token = world.kros()
+        assert [world.api(token).get(NUMBERS["krosai"]).status_code for _ in range(2)] == [503, 503]
+        assert world.api(world.neo()).get(NUMBERS["neo"]).status_code == 200
+    finally:
+        world.supabase.status = 200
+    advance(1)
+    wait_for(lambda: status() == 200, "the same keys, confirmed")
 
 
 def test_an_issuer_that_was_never_there_keeps_only_its_own_out_until_it_comes(world):
@@ -483,6 +523,8 @@ def test_neos_document_is_open_and_is_its_own(world):
         ({"dialects": ["fax"]}, "dialects"),
         ({"roles": {"a": "king"}}, "roles"),
         ({"surprise": 1}, "surprise"),
+        ({"lapse_seconds": 1}, "lapse_seconds"),
+        ({"issuer": "https://i.example/{tid}"}, "organization_claim"),
     ],
 )
 def test_a_wrong_configuration_does_not_start_and_says_what_is_wrong(tmp_path, change, told):

@@ -1,8 +1,10 @@
 //! One issuer and its keys: read at the start, again every few minutes, and at once when a token names a key that is not there
-//! (but not as often as strangers like). A reading that fails changes nothing: the keys that are known go on.
+//! (but not as often as strangers like). A reading that fails changes nothing at first: the keys that are known go on, until they
+//! were not confirmed for so long that nobody can say any more whether they still hold.
 
 use anyhow::Context;
 use arc_swap::ArcSwapOption;
+use domain::Timestamp;
 use jsonwebtoken::Algorithm;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,16 +25,22 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Why there is no key for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missed {
-    /// The issuer's keys were never read.
+    /// The issuer's keys were never read, or not for too long.
     Away,
     /// They were, and it is not among them.
     Unknown,
 }
 
+/// A set, and when the issuer last gave it. Replaced whole: no set ever stands with another one's time.
+struct Known {
+    set: Arc<KeySet>,
+    confirmed_at: Timestamp,
+}
+
 /// See the module's head.
 pub(super) struct Issuer {
     pub(super) settings: IssuerSettings,
-    keys: ArcSwapOption<KeySet>,
+    known: ArcSwapOption<Known>,
     client: reqwest::Client,
     /// Held while the keys are read: whoever waits for it finds them read. Says when a token last made us read them, in
     /// microseconds of the monotonic clock.
@@ -42,7 +50,7 @@ pub(super) struct Issuer {
 impl Issuer {
     /// Reads keys that lie in a file: a file that is not there now is a mistake in the configuration.
     pub(super) fn open(settings: IssuerSettings) -> anyhow::Result<Self> {
-        let keys = ArcSwapOption::empty();
+        let known = ArcSwapOption::empty();
         let name = settings.name.clone();
         match &settings.source {
             Source::File(path) => {
@@ -50,7 +58,8 @@ impl Issuer {
                 let set = read.and_then(within_size).and_then(|text| KeySet::read(text, 1));
                 let set = set.map_err(anyhow::Error::msg);
                 let set = set.with_context(|| format!("issuers: {name:?}: `jwks` {}", path.display()))?;
-                keys.store(Some(Arc::new(set)));
+                told_if_empty(&name, &set);
+                known.store(Some(Arc::new(Known { set: Arc::new(set), confirmed_at: clock::now() })));
             }
             Source::Url(url) if url.scheme() == "http" => {
                 tracing::warn!(
@@ -60,12 +69,19 @@ impl Issuer {
             }
             Source::Url(_) => {}
         }
-        Ok(Self { settings, keys, client: outgoing::client()?, reading: Mutex::new(None) })
+        Ok(Self { settings, known, client: outgoing::client()?, reading: Mutex::new(None) })
     }
 
-    /// The keys as they are known now.
+    /// The keys that count now: none once they were not confirmed for the time that the settings allow.
     pub(super) fn keys(&self) -> Option<Arc<KeySet>> {
-        self.keys.load_full()
+        let known = self.known.load();
+        let known = known.as_ref()?;
+        let age = clock::now().duration_since(known.confirmed_at);
+        (age < self.settings.lapse).then(|| Arc::clone(&known.set))
+    }
+
+    fn confirm(&self, set: Arc<KeySet>) {
+        self.known.store(Some(Arc::new(Known { set, confirmed_at: clock::now() })));
     }
 
     /// Keys among which there is one for a token; asks the issuer if there is none and nobody did just now.
@@ -107,7 +123,9 @@ impl Issuer {
 
     /// Reads the keys; whether that worked. To be called under `reading`.
     async fn read(&self) -> bool {
-        let (name, before) = (&self.settings.name, self.keys());
+        let name = &self.settings.name;
+        // Also keys that have lapsed: their text may be confirmed, and their generation is not given out again.
+        let before = self.known.load_full().map(|known| Arc::clone(&known.set));
         let text = match &self.settings.source {
             Source::File(path) => text_of(path).await,
             Source::Url(url) => self.text_at(url.clone()).await,
@@ -118,13 +136,17 @@ impl Issuer {
             _ => KeySet::read(text, generation).map(Some),
         });
         match read {
-            Ok(None) => true,
-            Ok(Some(set)) => {
-                tracing::info!(issuer = name, keys = set.len(), "the issuer's keys were read");
-                self.keys.store(Some(Arc::new(set)));
+            Ok(None) => {
+                before.into_iter().for_each(|same| self.confirm(same));
                 true
             }
-            Err(error) if before.is_some() => {
+            Ok(Some(set)) => {
+                tracing::info!(issuer = name, keys = set.len(), "the issuer's keys were read");
+                told_if_empty(name, &set);
+                self.confirm(Arc::new(set));
+                true
+            }
+            Err(error) if self.keys().is_some() => {
                 tracing::warn!(
                     issuer = name,
                     error,
@@ -136,7 +158,7 @@ impl Issuer {
                 tracing::error!(
                     issuer = name,
                     error,
-                    "the issuer's keys were not read; its tokens are refused"
+                    "the issuer's keys were not read, never or for too long; its tokens are refused"
                 );
                 false
             }
@@ -157,6 +179,13 @@ impl Issuer {
             Ok(text)
         };
         tokio::time::timeout(FETCH_MAX, exchange).await.map_err(|_| "no answer in time".to_owned())?
+    }
+}
+
+/// An empty set is obeyed, and may still be a mistake.
+fn told_if_empty(issuer: &str, set: &KeySet) {
+    if set.len() == 0 {
+        tracing::warn!(issuer, "its set has no key that verifies a signature: all its tokens are refused");
     }
 }
 
@@ -185,9 +214,9 @@ pub(super) async fn follow(issuer: Arc<Issuer>) {
     let period = issuer.settings.refresh;
     let mut retry = RETRY_FIRST;
     // A file was read a moment ago, at the start.
-    let mut wait = if issuer.keys().is_some() { period } else { Duration::ZERO };
+    let mut wait = if issuer.known.load().is_some() { period } else { Duration::ZERO };
     loop {
-        let due = clock::now().checked_add(wait).unwrap_or(domain::Timestamp::MAX);
+        let due = clock::now().checked_add(wait).unwrap_or(Timestamp::MAX);
         while let Ok(left) = Duration::try_from(due.duration_since(clock::now())) {
             if left.is_zero() {
                 break;

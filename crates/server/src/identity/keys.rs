@@ -32,17 +32,15 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a set. Keys that cannot verify (for encryption, of other kinds, too small) are passed over.
+    /// Reads a set. Keys that cannot verify (for encryption, of other kinds, too small) are passed over; a set that has no others
+    /// is a set of none: an issuer that empties its set takes back all that it signed.
     pub(super) fn read(text: Vec<u8>, generation: u64) -> Result<Self, String> {
         let document: Value = serde_json::from_slice(&text).map_err(|error| format!("not JSON: {error}"))?;
         let listed = document.get("keys").and_then(Value::as_array).ok_or("no list `keys`")?;
         if listed.len() > KEYS_MAX {
             return Err(format!("more than {KEYS_MAX} keys"));
         }
-        let keys: Vec<_> = listed.iter().filter_map(verifying).collect();
-        if keys.is_empty() {
-            return Err("no key that verifies a signature".to_owned());
-        }
+        let keys = listed.iter().filter_map(verifying).collect();
         Ok(Self { keys, text, generation })
     }
 
@@ -163,10 +161,12 @@ mod tests {
             vec![rsa("a", 1_024)],
             vec![unsized_exponent],
         ] {
-            assert!(set(&keys).is_err(), "{keys:?}");
+            assert_eq!(set(&keys).unwrap().len(), 0, "{keys:?}");
         }
         assert_eq!(set(&[json!("junk"), json!({"kty": "?"}), rsa("a", 512)]).unwrap().len(), 1);
         assert!(set(&vec![rsa("a", 256); KEYS_MAX + 1]).is_err());
-        assert!(KeySet::read(b"[]".to_vec(), 1).is_err());
+        for text in ["[]", "{}", "", "{\"keys\": {}}", "{\"keys\": null}"] {
+            assert!(KeySet::read(text.into(), 1).is_err(), "no set: {text}");
+        }
     }
 }

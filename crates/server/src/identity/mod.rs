@@ -2,8 +2,8 @@
 //! issuer's keys change, the same token again costs a look-up. Whether it holds *now* is asked at each use.
 //!
 //! An issuer's keys are read at the start and then again and again ([`issuer`]). A provider that is away keeps nobody out whose
-//! keys are known, and does not keep the service from starting: until its keys are there its tokens are refused with 503, since
-//! nobody can say that they are wrong.
+//! keys were confirmed within a day, and does not keep the service from starting: while its keys are not there its tokens are
+//! refused with 503, since nobody can say that they are wrong.
 
 mod issuer;
 mod keys;
@@ -118,7 +118,7 @@ impl Identity {
             Err(Missed::Away) => {
                 let words =
                     "Tokens cannot be checked right now, since their issuer is not reachable; try again.";
-                let cause = format!("the keys of issuer {name} were never read");
+                let cause = format!("the keys of issuer {name} were not read, never or for too long");
                 return Err(Error::new(Kind::Unavailable, What::Key, words).because(cause));
             }
         };

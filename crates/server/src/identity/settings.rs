@@ -4,9 +4,10 @@ use anyhow::{Context, bail, ensure};
 use domain::ids::OrganizationId;
 use domain::key::Role;
 use http::{HeaderMap, HeaderValue, header};
+use jiff::SignedDuration;
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ const TEXT_MAX: usize = 255;
 const LEEWAY_MAX: u64 = 600;
 const LEEWAY_DEFAULT: u64 = 60;
 const REFRESH_DEFAULT: u64 = 300;
+/// How long keys that could not be read again count: a day, and at most thirty.
+const LAPSE_DEFAULT: u64 = 86_400;
+const LAPSE_MAX: u64 = 30 * 86_400;
 
 /// What may be verified with a public key. `none` and the shared-secret algorithms are not among them.
 const ALGORITHMS: [(&str, Algorithm); 9] = [
@@ -66,6 +70,9 @@ pub(crate) struct IssuerArgs {
     /// How often its keys are read again.
     #[serde(default)]
     refresh_seconds: Option<u64>,
+    /// How long its keys count after they were last read.
+    #[serde(default)]
+    lapse_seconds: Option<u64>,
     /// Which algorithms it may sign with; without it, each that its keys fit.
     #[serde(default)]
     algorithms: Option<Vec<String>>,
@@ -107,6 +114,8 @@ pub(crate) struct IssuerSettings {
     /// In seconds.
     pub(crate) leeway: i64,
     pub(crate) refresh: Duration,
+    /// Longer than `refresh`.
+    pub(crate) lapse: SignedDuration,
     pub(crate) algorithms: Vec<Algorithm>,
 }
 
@@ -125,8 +134,12 @@ pub(crate) fn check(args: Vec<IssuerArgs>) -> anyhow::Result<Vec<IssuerSettings>
         for other in &issuers {
             ensure!(other.name != next.name, "issuers: two are called {:?}", next.name);
             let shared = other.dialects.iter().find(|dialect| next.dialects.contains(dialect));
-            if let Some(dialect) = shared.filter(|_| other.issuer == next.issuer) {
-                bail!("issuers: {:?} and {:?} have the same `issuer` for {dialect}", other.name, next.name);
+            if let Some(dialect) = shared.filter(|_| overlap(&other.issuer, &next.issuer)) {
+                bail!(
+                    "issuers: {:?} and {:?}: one `iss` fits the `issuer` of both for {dialect}",
+                    other.name,
+                    next.name
+                );
             }
         }
         issuers.push(next);
@@ -144,6 +157,12 @@ impl IssuerArgs {
         let fits =
             |text: &str| !text.is_empty() && text.len() <= TEXT_MAX && !text.contains(char::is_whitespace);
         ensure!(fits(&self.issuer), "`issuer` must be 1 to {TEXT_MAX} characters without spaces");
+        let other_claim = claim_in(&self.issuer)?.is_some_and(|claim| claim != self.organization_claim);
+        ensure!(
+            !other_claim || self.organizations.is_some(),
+            "`issuer` stands for many tenants and `organization_claim` is another claim than theirs: any of them could name any \
+             organization; give `organizations`, or take the tenants' claim"
+        );
         let audiences = match self.audience {
             OneOrMany::One(one) => vec![one],
             OneOrMany::Many(many) => many,
@@ -168,6 +187,9 @@ impl IssuerArgs {
         };
         let leeway = seconds(self.leeway_seconds, LEEWAY_DEFAULT, 0..=LEEWAY_MAX, "leeway_seconds")?;
         let refresh = seconds(self.refresh_seconds, REFRESH_DEFAULT, 1..=86_400, "refresh_seconds")?;
+        // Twice the period at least: one reading that fails puts nobody out.
+        let lapse = LAPSE_DEFAULT.max(refresh * 2);
+        let lapse = seconds(self.lapse_seconds, lapse, refresh * 2..=LAPSE_MAX, "lapse_seconds")?;
         Ok(IssuerSettings {
             name: self.name,
             dialects: dialects_named(&self.dialects)?,
@@ -181,9 +203,52 @@ impl IssuerArgs {
             default_role,
             leeway: i64::try_from(leeway)?,
             refresh: Duration::from_secs(refresh),
+            lapse: SignedDuration::from_secs(i64::try_from(lapse)?),
             algorithms: algorithms(self.algorithms.as_deref())?,
         })
     }
+}
+
+/// What may stand for `{claim}` in an issuer. A slash could lend itself to another issuer's path.
+pub(super) fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-'
+}
+
+/// The claim of an issuer's `{claim}`, if it has one.
+fn claim_in(issuer: &str) -> anyhow::Result<Option<&str>> {
+    let Some((_, rest)) = issuer.split_once('{') else { return Ok(None) };
+    let claim = rest.split_once('}').filter(|(claim, after)| !claim.is_empty() && !after.contains('{'));
+    claim.map(|(claim, _)| Some(claim)).context("`issuer` has at most one `{claim}`")
+}
+
+/// Whether some text is of both issuers. Walks both at once, over every way to share the letters out.
+fn overlap(one: &str, other: &str) -> bool {
+    let (one, other) = (steps(one), steps(other));
+    let (mut open, mut seen) = (vec![(0, 0)], HashSet::from([(0, 0)]));
+    while let Some((i, j)) = open.pop() {
+        let (a, b) = match (one.get(i), other.get(j)) {
+            (None, None) => return true,
+            (Some(a), Some(b)) => (*a, *b),
+            _ => continue,
+        };
+        let common = match (a, b) {
+            (Some(a), Some(b)) => a == b,
+            (Some(c), None) | (None, Some(c)) => is_plain(c),
+            (None, None) => true,
+        };
+        // A claim's value goes on or ends with each letter; a letter of the text is over.
+        let after = |step: Option<char>, at: usize| at + usize::from(step.is_some())..=at + 1;
+        let next = after(a, i).flat_map(|i| after(b, j).map(move |j| (i, j)));
+        open.extend(next.filter(|pair| common && seen.insert(*pair)));
+    }
+    false
+}
+
+/// The letters of an issuer; none stands for one or more of a claim's value.
+fn steps(issuer: &str) -> Vec<Option<char>> {
+    let Some((before, rest)) = issuer.split_once('{') else { return issuer.chars().map(Some).collect() };
+    let after = rest.split_once('}').map_or("", |(_, after)| after);
+    before.chars().map(Some).chain([None]).chain(after.chars().map(Some)).collect()
 }
 
 fn path(field: &str, claim: String) -> anyhow::Result<ClaimPath> {
@@ -270,6 +335,9 @@ mod tests {
     fn an_issuer_is_read_with_its_defaults() {
         let [issuer] = checked(&[good()]).unwrap().try_into().unwrap();
         assert_eq!((issuer.leeway, issuer.refresh), (60, Duration::from_mins(5)));
+        assert_eq!(issuer.lapse, SignedDuration::from_hours(24));
+        let seldom = checked(&[with("refresh_seconds", json!(86_400))]).unwrap();
+        assert_eq!(seldom[0].lapse, SignedDuration::from_hours(48));
         assert_eq!(issuer.algorithms.len(), ALGORITHMS.len());
         assert!(matches!(issuer.source, Source::Url(_)));
         let file = checked(&[with("jwks", json!("/etc/keys.json"))]).unwrap();
@@ -293,6 +361,9 @@ mod tests {
             ("organizations", json!({"t1": "acme"})),
             ("leeway_seconds", json!(601)),
             ("refresh_seconds", json!(0)),
+            // Two readings at least, and not for ever.
+            ("lapse_seconds", json!(599)),
+            ("lapse_seconds", json!(2_592_001)),
             ("jwks", json!("https://")),
             ("tenant", json!("x")),
         ] {
@@ -301,8 +372,48 @@ mod tests {
         }
         assert!(checked(&[good(), good()]).is_err());
         assert!(checked(&[good(), with("name", json!("other"))]).is_err(), "one token, two issuers");
+        let mut literal = with("issuer", json!("https://login.example/t-2/v2.0"));
+        literal["name"] = json!("other");
+        for pair in [[good(), literal.clone()], [literal.clone(), good()]] {
+            let error = checked(&pair).unwrap_err().to_string();
+            assert!(error.contains("\"entra\"") && error.contains("\"other\""), "{error}");
+        }
+        literal["dialects"] = json!(["krosai"]);
+        assert!(checked(&[good(), literal]).is_ok());
         let mut elsewhere = with("name", json!("other"));
         elsewhere["dialects"] = json!(["krosai"]);
         assert!(checked(&[good(), elsewhere]).is_ok());
+    }
+
+    #[test]
+    fn an_issuer_of_many_tenants_lets_none_name_anothers_organization() {
+        let mut wide = with("organization_claim", json!("app.organization"));
+        assert!(checked(&[wide.clone()]).is_ok(), "what its values mean is said");
+        wide["organizations"] = Value::Null;
+        let error = format!("{:#}", checked(&[wide.clone()]).unwrap_err());
+        assert!(error.contains("organization_claim"), "{error}");
+        wide["organization_claim"] = json!("tid");
+        assert!(checked(&[wide]).is_ok());
+        for issuer in ["https://{}/", "https://{tid", "https://{a}/{b}"] {
+            assert!(checked(&[with("issuer", json!(issuer))]).is_err(), "{issuer}");
+        }
+    }
+
+    #[test]
+    fn issuers_overlap_where_one_text_is_of_both() {
+        for (one, other, both) in [
+            ("https://a/b", "https://a/b", true),
+            ("https://a/b", "https://a/c", false),
+            ("https://a/{t}/v2", "https://a/b-1/v2", true),
+            ("https://a/{t}/v2", "https://a/b/c/v2", false),
+            ("https://a/{t}/v2", "https://a//v2", false),
+            ("https://a/{t}/v2", "https://a/{o}/v2", true),
+            ("https://a/{t}", "https://a/b/{t}", false),
+            ("https://a/{t}/x-y", "https://a/b/x{t}", true),
+            ("https://{t}.a", "https://x{t}", false),
+            ("https://{t}a", "https://x{t}", true),
+        ] {
+            assert_eq!((overlap(one, other), overlap(other, one)), (both, both), "{one} {other}");
+        }
     }
 }

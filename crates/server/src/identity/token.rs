@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::keys::KeySet;
-use super::settings::{ClaimPath, IssuerSettings};
+use super::settings::{ClaimPath, IssuerSettings, is_plain};
 
 /// The most values of a claim that are looked at: organizations, roles, audiences.
 const VALUES_MAX: usize = 100;
@@ -154,8 +154,7 @@ fn issuer_of(pattern: &str, claims: &Map<String, Value>) -> Option<String> {
     let Some((before, rest)) = pattern.split_once('{') else { return Some(pattern.to_owned()) };
     let (claim, after) = rest.split_once('}')?;
     let value = claims.get(claim).and_then(Value::as_str)?;
-    // A value with a slash could lend itself to another issuer's path.
-    let plain = !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let plain = !value.is_empty() && value.chars().all(is_plain);
     plain.then(|| format!("{before}{value}{after}"))
 }
 
@@ -182,10 +181,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const ID: &str = "0190b5b0-1111-7222-8333-444455556666";
+
     fn issuer() -> IssuerSettings {
         let args = json!({
             "name": "i", "dialects": ["neo"], "issuer": "https://login.example/{tid}/v2.0", "audience": ["a", "b"], "jwks": "keys.json",
-            "organization_claim": "app.organizations", "role_claim": "roles", "roles": {"Readers": "viewer", "Admins": "admin"},
+            "organization_claim": "app.organizations", "organizations": {ID: ID}, "role_claim": "roles", "roles": {"Readers": "viewer", "Admins": "admin"},
         });
         let args = super::super::settings::from_json(&args.to_string()).unwrap();
         super::super::settings::check(vec![args]).unwrap().remove(0)
