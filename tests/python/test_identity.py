@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
@@ -449,6 +450,8 @@ def test_neo_keys_are_made_and_rotated_by_people_alone(world):
     # A new key now; the old one for a day.
     rotated = ok(admin.post(f"{path}/{body['data']['id']}/rotate"), 200)["data"]
     assert rotated["key"] != body["data"]["key"] and rotated["name"] == "n" * 200 and rotated["expires_at"] is None
+    again = admin.post(f"{path}/{body['data']['id']}/rotate")
+    assert again.status_code == 409 and "replaced already" in again.json()["error"]["message"]
     second = world.api(rotated["key"])
     assert (first.get(NUMBERS["neo"]).status_code, second.get(NUMBERS["neo"]).status_code) == (200, 200)
     ok(world.server.admin.post("/sim/clock", json={"advance_seconds": 24 * 3_600 - 60}), 200)
@@ -457,6 +460,15 @@ def test_neo_keys_are_made_and_rotated_by_people_alone(world):
     assert (first.get(NUMBERS["neo"]).status_code, second.get(NUMBERS["neo"]).status_code) == (401, 200)
     admin = world.api(world.neo())
     assert admin.post(f"{path}/{body['data']['id']}/rotate").status_code == 409
+    assert ok(admin.post(f"{path}/{rotated['id']}/rotate"), 200)["data"]["expires_at"] is None, "the one in its place can be"
+    # Of many who rotate one key at once, one does.
+    racer = ok(admin.post(path, json={"name": "raced"}), 201)["data"]
+    target = f"{path}/{racer['id']}/rotate"
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: world.api(world.neo()).post(target), range(8)))
+    assert sorted(a.status_code for a in answers) == [200] + [409] * 7, [a.text for a in answers]
+    [won] = [a.json()["data"] for a in answers if a.status_code == 200]
+    assert won["expires_at"] is None
     # The native API lists and revokes them.
     keys = f"/api/v1/organizations/{world.acme.id}/keys"
     listed = {key["id"]: key for key in ok(world.acme.admin.get(keys), 200)["data"]}

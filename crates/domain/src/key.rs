@@ -200,6 +200,8 @@ pub struct Key {
     pub created_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// When another took its place; it then had a day left, and no third is made of it.
+    pub replaced_at: Option<Timestamp>,
     /// Counts changes from 1.
     pub version: u64,
 }
@@ -256,7 +258,7 @@ impl Key {
             return Err(Error::invalid(What::Key, "expires_at", "`expires_at` must be in the future."));
         }
         let name = crate::agent::text_within(What::Key, "name", &name, Self::NAME_MAX)?;
-        let revoked_at = None;
+        let (revoked_at, replaced_at) = (None, None);
         Ok(Self {
             id,
             organization_id,
@@ -271,6 +273,7 @@ impl Key {
             hash,
             created_at: now,
             revoked_at,
+            replaced_at,
             version: 1,
         })
     }
@@ -282,17 +285,22 @@ impl Key {
     pub const OVERLAP: SignedDuration = SignedDuration::from_hours(24);
 
     /// A key in the place of this one, with the same rights, and this one with its last day begun. The new one ends when this
-    /// one was to end; this one never lives longer than it was to.
+    /// one was to end; this one never lives longer than it was to. A key is replaced once: what was to end it is no longer known.
     pub fn rotate(&self, minted: Minted, now: Timestamp) -> Result<(Self, Self)> {
         if self.revoked_at.is_some() || self.expires_at.is_some_and(|at| at <= now) {
             let words = "The key no longer works; make a new one.";
+            return Err(Error::new(Kind::Conflict, What::Key, words));
+        }
+        if self.replaced_at.is_some() {
+            let words = "The key was replaced already; rotate the one in its place.";
             return Err(Error::new(Kind::Conflict, What::Key, words));
         }
         let Minted { id, prefix, hash } = minted;
         let next = Self { id, prefix, hash, created_at: now, version: 1, ..self.clone() };
         let last = now.checked_add(Self::OVERLAP).unwrap_or(Timestamp::MAX);
         let end = self.expires_at.map_or(last, |at| at.min(last));
-        Ok((next, Self { expires_at: Some(end), version: self.version + 1, ..self.clone() }))
+        let (expires_at, replaced_at) = (Some(end), Some(now));
+        Ok((next, Self { expires_at, replaced_at, version: self.version + 1, ..self.clone() }))
     }
 
     /// Whether the key works at this time, from this address where it is known.
@@ -497,6 +505,13 @@ mod tests {
         let (next, last) = short.rotate(minted(), at(5_000)).unwrap();
         assert_eq!((next.expires_at, last.expires_at), (Some(at(6_000)), Some(at(6_000))));
         assert_eq!(short.rotate(minted(), at(6_000)).unwrap_err().kind, Kind::Conflict);
+        assert_eq!(
+            last.rotate(minted(), at(5_001)).unwrap_err().kind,
+            Kind::Conflict,
+            "a third is not made of it"
+        );
+        let (third, _) = next.rotate(minted(), at(5_500)).unwrap();
+        assert_eq!(third.expires_at, Some(at(6_000)), "the one in its place goes on");
         let gone = Key { revoked_at: Some(at(4_000)), ..key(new()) };
         assert_eq!(gone.rotate(minted(), at(5_000)).unwrap_err().kind, Kind::Conflict);
     }

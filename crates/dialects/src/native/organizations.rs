@@ -197,6 +197,9 @@ pub(super) struct KeyOut {
     /// When it was revoked.
     #[schema(required = true, format = DateTime)]
     revoked_at: Option<String>,
+    /// When another took its place; it works for a day more.
+    #[schema(required = true, format = DateTime)]
+    replaced_at: Option<String>,
 }
 
 impl From<Key> for KeyOut {
@@ -215,6 +218,7 @@ impl From<Key> for KeyOut {
             hash: _,
             created_at,
             revoked_at,
+            replaced_at,
             version: _,
         } = key;
         Self {
@@ -229,6 +233,7 @@ impl From<Key> for KeyOut {
             prefix,
             created_at: time(created_at),
             revoked_at: time_or_null(revoked_at),
+            replaced_at: time_or_null(replaced_at),
         }
     }
 }

@@ -76,7 +76,7 @@ impl Dialect for Neo {
         &[
             "Operations: the list of numbers, making and rotating API keys, and this API's own document.",
             "API keys are made and rotated with the token of an owner or admin (`[[issuers]]`); a key is refused with 403. Making one is 201, rotating one 200. `id` is a UUID, as in the native API, which also lists and revokes them.",
-            "A rotated key gets a successor with an id of its own and the same end; the key itself works 24 hours more, or until its own end if that is sooner. A key that has ended is 409, a revoked one 404.",
+            "A rotated key gets a successor with an id of its own and the same end; the key itself works 24 hours more, or until its own end if that is sooner. A key that has ended, or was rotated before, is 409, a revoked one 404.",
             "`GET /public-api/openapi.json` is this service's document of the API and is read without a key, since the vendor's security is per operation and the document holds nothing of a tenant.",
             "`country` is one of the contract's five literals where it can be; any other country is `[ISO code, \"+\" and calling code, null, null]`.",
             "`minutes_used_this_month` counts each begun minute of each call, by calendar month in UTC; it is never null.",

@@ -251,6 +251,7 @@ fn a_new_key_is_shown_once_in_an_envelope() {
         hash: KeyHash([0; 32]),
         created_at: now(),
         revoked_at: None,
+        replaced_at: None,
         version: 1,
     };
     for (request, path, status) in [

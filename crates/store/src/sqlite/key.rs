@@ -14,7 +14,7 @@ use super::sql::{Columns, Table, all, blob, corrupt, int, json, one, time, time_
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "name, dialect, role, scopes, mode, allowed_addresses, expires_at, prefix, created_at, revoked_at, version";
+    let columns = "name, dialect, role, scopes, mode, allowed_addresses, expires_at, prefix, created_at, revoked_at, replaced_at, version";
     Table::new("keys", columns, "hash, organization_id, id")
 });
 
@@ -28,7 +28,8 @@ fn read(mut row: Columns<'_, '_>) -> Result<Key, StoreError> {
     let allowed_addresses = addresses_read(&row.json::<Vec<String>>()?)?;
     let expires_at = row.time_of()?;
     let prefix = row.get()?;
-    let (created_at, revoked_at, version) = (row.time()?, row.time_of()?, row.uint()?);
+    let (created_at, revoked_at, replaced_at) = (row.time()?, row.time_of()?, row.time_of()?);
+    let version = row.uint()?;
     let hash = KeyHash(row.get()?);
     let (organization_id, id) = (row.id()?, row.id()?);
     Ok(Key {
@@ -45,6 +46,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Key, StoreError> {
         hash,
         created_at,
         revoked_at,
+        replaced_at,
         version,
     })
 }
@@ -69,6 +71,7 @@ pub(super) fn put(tx: &mut Tx<'_>, key: &Key) -> Result<(), CommitError> {
         hash,
         created_at,
         revoked_at,
+        replaced_at,
         version,
     } = key;
     let scopes = scopes.as_ref().map(|s| json(&s.iter().map(Scope::to_string).collect::<Vec<_>>()));
@@ -84,6 +87,7 @@ pub(super) fn put(tx: &mut Tx<'_>, key: &Key) -> Result<(), CommitError> {
         prefix,
         created,
         revoked,
+        time_of(*replaced_at),
         int(*version),
         hash.0,
         blob(*organization_id),

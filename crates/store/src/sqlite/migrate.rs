@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
 
-const ALL: [(i64, &str, &str); 10] = [
+const ALL: [(i64, &str, &str); 11] = [
     (1, "tables", include_str!("../../migrations/0001_tables.sql")),
     (2, "search", include_str!("../../migrations/0002_search.sql")),
     (3, "endpoint bags", include_str!("../../migrations/0003_endpoint_bags.sql")),
@@ -20,6 +20,7 @@ const ALL: [(i64, &str, &str); 10] = [
     (8, "work at carriers", include_str!("../../migrations/0008_intents.sql")),
     (9, "transfers", include_str!("../../migrations/0009_transfer.sql")),
     (10, "accounts at carriers", include_str!("../../migrations/0010_accounts.sql")),
+    (11, "replaced keys", include_str!("../../migrations/0011_replaced_keys.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -47,7 +47,10 @@ async fn every_thing_comes_back_as_it_was_written() {
     assert_eq!(store.provider_get(provider.id).unwrap(), Some(provider.clone()));
     assert_eq!(store.provider_visible(id, operators.id).unwrap(), Some(operators));
     assert_eq!(store.key_find(&key.hash).unwrap(), Some(key.clone()));
-    assert_eq!(store.key_get(id, key.id).unwrap(), Some(key));
+    assert_eq!(store.key_get(id, key.id).unwrap(), Some(key.clone()));
+    let replaced = domain::Key { replaced_at: Some(time(7)), version: key.version + 1, ..key };
+    world.commit(vec![Change::Key(replaced.clone())]).await.unwrap();
+    assert_eq!(store.key_get(id, replaced.id).unwrap(), Some(replaced));
     assert_eq!(store.stock_find(stock.e164).unwrap(), Some(stock.clone()));
     assert_eq!(store.stock_get(stock.id).unwrap(), Some(stock));
     assert_eq!(store.number_find(id, number.e164).unwrap(), Some(number.clone()));

@@ -59,6 +59,7 @@ fn organizations_keys_and_money() {
       "mode": "test",
       "name": "ci",
       "prefix": "tl_test_abcd",
+      "replaced_at": null,
       "revoked_at": null,
       "role": "member",
       "scopes": [
@@ -81,6 +82,7 @@ fn organizations_keys_and_money() {
           "mode": "test",
           "name": "ci",
           "prefix": "tl_test_abcd",
+          "replaced_at": null,
           "revoked_at": null,
           "role": "member",
           "scopes": [
