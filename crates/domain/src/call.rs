@@ -232,7 +232,8 @@ pub struct DialogParts {
     pub caller_routes: Vec<String>,
     /// Routes towards the callee, in order.
     pub callee_routes: Vec<String>,
-    /// Where the caller is, as `transport:address:port`; empty in records of earlier versions.
+    /// Where the caller is, as `transport:address:port`, then ` by ` and our listener on that side; empty, or without a listener,
+    /// in records of earlier versions.
     pub caller_hop: String,
     /// Where the callee is.
     pub callee_hop: String,

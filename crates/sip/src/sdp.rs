@@ -28,6 +28,19 @@ pub enum Media {
     Mixed,
 }
 
+impl Media {
+    /// What two offers say of which either may be taken.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unreadable, _) | (_, Self::Unreadable) => Self::Unreadable,
+            (Self::Absent, one) | (one, Self::Absent) => one,
+            (Self::Plain, Self::Plain) => Self::Plain,
+            (Self::Secure, Self::Secure) => Self::Secure,
+            (Self::Plain | Self::Secure | Self::Mixed, _) => Self::Mixed,
+        }
+    }
+}
+
 /// Reads the offer of a request.
 pub(crate) fn media(message: &Message<'_>) -> Media {
     let body = message.body();
@@ -47,7 +60,7 @@ pub(crate) fn media(message: &Message<'_>) -> Media {
     let multipart = essence.get(..10).is_some_and(|head| head.eq_ignore_ascii_case(b"multipart/"));
     let boundary = text::param_value(params, b"boundary").map(unquoted).filter(|text| !text.is_empty());
     match boundary.filter(|_| multipart) {
-        Some(boundary) => part(body, boundary).map_or(Media::Unreadable, offer),
+        Some(boundary) => parts(body, boundary).unwrap_or(Media::Unreadable),
         // a body of another kind, such as an INFO package's: no offer in it
         None if multipart => Media::Unreadable,
         None => Media::Absent,
@@ -58,30 +71,38 @@ fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }
 
-/// The first part of a multipart body (RFC 2046) that is SDP.
-fn part<'a>(body: &'a [u8], boundary: &[u8]) -> Option<&'a [u8]> {
+/// What all parts of a multipart body (RFC 2046) that are SDP say together: the answerer may take any of them. `None` where
+/// there is no such part, where there are too many parts to look at, and where parts are in parts.
+fn parts(body: &[u8], boundary: &[u8]) -> Option<Media> {
     let mut rest = body;
-    for _ in 0..PARTS_MAX {
-        let at = delimiter(rest, boundary)?;
+    let mut found = None::<Media>;
+    for _ in 0..=PARTS_MAX {
+        let Some(at) = delimiter(rest, boundary) else { return found };
         rest = rest.get(at + 2 + boundary.len()..)?;
         if rest.starts_with(b"--") {
-            return None;
+            return found;
         }
         let end = delimiter(rest, boundary).unwrap_or(rest.len());
-        let one = rest.get(..end)?;
-        let (head, inside) = halves(one)?;
-        let sdp = lines(head).any(|line| {
-            let (name, value) = text::split(line, b':').unwrap_or((line, &[]));
-            let (essence, _) = text::split(value, b';').unwrap_or((value, &[]));
-            text::trim(name).eq_ignore_ascii_case(b"content-type")
-                && text::trim(essence).eq_ignore_ascii_case(b"application/sdp")
-        });
-        if sdp {
-            return Some(inside);
+        let (head, inside) = halves(rest.get(..end)?)?;
+        for kind in lines(head).filter_map(content_type) {
+            if kind.get(..10).is_some_and(|head| head.eq_ignore_ascii_case(b"multipart/")) {
+                return None;
+            }
+            if kind.eq_ignore_ascii_case(b"application/sdp") {
+                let one = offer(inside);
+                found = Some(found.map_or(one, |before| before.and(one)));
+            }
         }
         rest = rest.get(end..)?;
     }
     None
+}
+
+/// The type that a header line of a part tells, without its parameters.
+fn content_type(line: &[u8]) -> Option<&[u8]> {
+    let (name, value) = text::split(line, b':')?;
+    let (essence, _) = text::split(value, b';').unwrap_or((value, &[]));
+    text::trim(name).eq_ignore_ascii_case(b"content-type").then(|| text::trim(essence))
 }
 
 /// Where `--boundary` stands at the beginning of a line.
@@ -258,6 +279,24 @@ mod tests {
         assert_eq!(read(kind, &body.replace("application/sdp", "text/plain")), Media::Unreadable);
         assert_eq!(read(kind, "--b1\r\n"), Media::Unreadable);
         assert_eq!(read("Content-Type: multipart/mixed\r\n", &body), Media::Unreadable);
+        let part = |sdp: &str| format!("--b1\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n");
+        let secure = part(&format!("{HEAD}m=audio 4000 RTP/SAVP 0\r\n{CRYPTO}"));
+        let open = part(&plain);
+        for (body, wanted) in [
+            (format!("{secure}{open}--b1--"), Media::Mixed),
+            (format!("{open}{secure}--b1--"), Media::Mixed),
+            (format!("{secure}{secure}--b1--"), Media::Secure),
+            (format!("{secure}{secure}{open}"), Media::Mixed),
+            (format!("{open}{open}--b1--"), Media::Plain),
+            (format!("{secure}{}--b1--", part("hello")), Media::Unreadable),
+            (
+                format!("{secure}--b1\r\nContent-Type: Multipart/alternative;boundary=x\r\n\r\n--x"),
+                Media::Unreadable,
+            ),
+            (format!("{}{open}--b1--", secure.repeat(PARTS_MAX)), Media::Unreadable),
+        ] {
+            assert_eq!(read(kind, &body), wanted, "{body}");
+        }
         let many = "--b1\r\nContent-Type: a/b\r\n\r\nx\r\n".repeat(PARTS_MAX);
         assert_eq!(read(kind, &format!("{many}{body}")), Media::Unreadable, "the parts are bounded");
     }

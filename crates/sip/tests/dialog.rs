@@ -426,6 +426,95 @@ fn our_byes_follow_the_route_sets_and_go_nowhere_private() {
     assert!(bench.drain().is_empty());
 }
 
+/// Two UDP listeners; a call comes by the second.
+fn two() -> Config {
+    let second = Listener {
+        transport: Transport::Udp,
+        local: "203.0.113.2:5070".parse().unwrap(),
+        public_host: "sip2.example".into(),
+        public_port: 5070,
+    };
+    let mut config = config();
+    config.listeners.insert(1, second);
+    config
+}
+
+#[test]
+fn our_byes_leave_by_the_listener_that_the_call_came_by() {
+    let mut bench = Bench::new(two());
+    let by = |listener, remote: &str| Flow {
+        listener,
+        transport: Transport::Udp,
+        remote: remote.parse().unwrap(),
+        connection: None,
+    };
+    let call = request("INVITE", "", "");
+    bench.edge.handle(bench.now, Input::Message { flow: by(1, CARRIER), bytes: call.as_bytes() });
+    let sent = bench.drain();
+    let invite = &sent[1];
+    assert_eq!(invite.0.listener, 1);
+    let answer = invite
+        .1
+        .replacen(invite.1.lines().next().unwrap(), "SIP/2.0 200 OK", 1)
+        .replace("To: <sip:+4930123456@203.0.113.1>", "To: <sip:+4930123456@203.0.113.1>;tag=t1");
+    let answered = |facts: &[Fact]| {
+        facts.iter().find_map(|fact| match fact {
+            Fact::Answered { dialog, known, .. } => Some((dialog.as_ref().clone(), *known)),
+            _ => None,
+        })
+    };
+    // another process, which knows no more than the cookie; then the one that saw the call begin
+    let mut other = Bench::new(Config { process: 2, ..two() });
+    other.edge.handle(other.now, Input::Message { flow: by(1, AGENT), bytes: answer.as_bytes() });
+    let back = other.drain();
+    assert_eq!((back[0].0.listener, back[0].0.remote), (1, CARRIER.parse().unwrap()));
+    bench.edge.handle(bench.now, Input::Message { flow: by(1, AGENT), bytes: answer.as_bytes() });
+    bench.drain();
+    for (facts, wanted) in [(&other.facts, Known::CookieOnly), (&bench.facts, Known::Transaction)] {
+        let (dialog, known) = answered(facts).unwrap();
+        assert_eq!(known, wanted);
+        let ours = Some("sip2.example:5070".to_owned());
+        assert_eq!((&dialog.caller_listener, &dialog.callee_listener), (&ours, &ours));
+        let mut third = Bench::new(Config { process: 3, ..two() });
+        assert_eq!(third.edge.hang_up(third.now, (CallIds::default(), 9), &dialog, "x"), 2);
+        let sent = third.drain();
+        assert_eq!(sent.iter().map(|(to, _)| to.listener).collect::<Vec<_>>(), [1, 1]);
+        assert!(sent.iter().all(|(_, bye)| bye.contains("Via: SIP/2.0/UDP sip2.example:5070;")));
+        // records of earlier versions do not tell it, and a listener may be gone
+        for listener in [None, Some("gone.example:1".to_owned())] {
+            let caller_listener = listener.clone();
+            let old = Dialog { caller_listener, callee_listener: listener, ..dialog.clone() };
+            assert_eq!(third.edge.hang_up(third.now, (CallIds::default(), 9), &old, "x"), 2);
+            assert!(third.drain().iter().all(|(to, _)| to.listener == 0));
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_may_not_transfer_sends_the_carrier_nowhere() {
+    for (transfer, wanted) in [(Transfer::Allowed, 302), (Transfer::Refused, 480)] {
+        let mut bench = Bench::new(config());
+        bench.transfer = transfer;
+        let sent = bench.give(CARRIER, &request("INVITE", "", ""));
+        let invite = &sent[1].1;
+        let answer = invite
+            .replacen(invite.lines().next().unwrap(), "SIP/2.0 302 Moved\r\nContact: <sip:elsewhere@z>", 1)
+            .replace("To: <sip:+4930123456@203.0.113.1>", "To: <sip:+4930123456@203.0.113.1>;tag=t1");
+        let sent = bench.give(AGENT, &answer);
+        assert!(first_line(&sent).starts_with("ACK "), "{sent:?}");
+        let (to, told) = &sent[1];
+        assert_eq!(to.remote, CARRIER.parse().unwrap());
+        assert!(told.starts_with(&format!("SIP/2.0 {wanted} ")), "{told}");
+        assert_eq!(told.contains("elsewhere"), transfer == Transfer::Allowed);
+        assert_eq!(told.matches("Via:").count(), 1);
+        assert!(
+            bench.facts.iter().any(|fact| matches!(fact, Fact::Failed { status, .. } if *status == wanted))
+        );
+        let tried = |fact: &Fact| matches!(fact, Fact::Attempt(one) if one.status == Some(302));
+        assert!(bench.facts.iter().any(tried), "the record has what the agent said");
+    }
+}
+
 #[test]
 fn an_offer_is_told_with_the_question() {
     let mut bench = Bench::new(config());

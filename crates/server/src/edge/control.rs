@@ -74,20 +74,35 @@ fn dialog(parts: &DialogParts) -> Dialog {
         callee_routes,
         caller_hop: hop(&caller_hop),
         callee_hop: hop(&callee_hop),
+        caller_listener: listener(&caller_hop),
+        callee_listener: listener(&callee_hop),
         cseq,
         callee_cseq,
         ..Dialog::default()
     }
 }
 
-/// A hop as a record writes it: `udp:192.0.2.7:5060`.
-pub(super) fn hop_text(hop: Option<Hop>) -> String {
-    hop.map(|hop| format!("{}:{}", hop.transport.param(), hop.addr)).unwrap_or_default()
+/// What stands between a hop and our listener in a record.
+const BY: &str = " by ";
+
+/// A hop as a record writes it, with our listener on that side: `udp:192.0.2.7:5060 by 203.0.113.1:5060`.
+pub(super) fn hop_text(hop: Option<Hop>, listener: Option<String>) -> String {
+    let place = hop.map(|hop| format!("{}:{}", hop.transport.param(), hop.addr)).unwrap_or_default();
+    match listener {
+        Some(listener) if !place.is_empty() => format!("{place}{BY}{listener}"),
+        Some(_) | None => place,
+    }
 }
 
 fn hop(text: &str) -> Option<Hop> {
-    let (transport, addr) = text.split_once(':')?;
+    let (place, _) = text.split_once(BY).unwrap_or((text, ""));
+    let (transport, addr) = place.split_once(':')?;
     Some(Hop { transport: Transport::read(transport.as_bytes())?, addr: addr.parse().ok()? })
+}
+
+/// Records of earlier versions do not name it.
+fn listener(text: &str) -> Option<String> {
+    text.split_once(BY).map(|(_, name)| name.to_owned())
 }
 
 #[cfg(test)]
@@ -97,9 +112,12 @@ mod tests {
     #[test]
     fn hops_are_written_and_read() {
         for text in ["udp:192.0.2.7:5060", "tcp:[2001:db8::1]:5061"] {
-            assert_eq!(hop_text(hop(text)), text);
+            assert_eq!((hop_text(hop(text), None).as_str(), listener(text)), (text, None));
+            let named = format!("{text} by sip.example:5060");
+            assert_eq!(hop_text(hop(&named), listener(&named)), named);
+            assert_eq!(hop(&named), hop(text));
         }
         assert_eq!([0, 1, 10, 31, 99].map(highest), [0, 1, 1023, (1 << 31) - 1, (1 << 31) - 1]);
-        assert_eq!((hop(""), hop("udp:x"), hop_text(None)), (None, None, String::new()));
+        assert_eq!((hop(""), hop("udp:x"), hop_text(None, None)), (None, None, String::new()));
     }
 }

@@ -338,6 +338,10 @@ pub struct Dialog {
     pub caller_hop: Option<Hop>,
     /// Where the callee is.
     pub callee_hop: Option<Hop>,
+    /// Our listener on the caller's side, as its public `host:port`; not known in records of earlier versions.
+    pub caller_listener: Option<String>,
+    /// Our listener on the callee's side.
+    pub callee_listener: Option<String>,
     /// The highest `CSeq` number of the caller that is known; of the INVITE, at first.
     pub cseq: u32,
     /// The highest `CSeq` number of the callee that is known; 0 while it sent no request.

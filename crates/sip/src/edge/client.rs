@@ -2,17 +2,18 @@
 
 use std::time::Instant;
 
-use super::api::{Cause, Dialog, Fact, Known, Output, Send, SendId, Side};
+use super::api::{Cause, Dialog, Fact, Known, Output, Send, SendId, Side, Transfer};
 use super::context::{At, Cancel, Context, Phase, Repeat, Role, State, Work};
 use super::hang_up::Own;
-use super::respond::{self, Within};
+use super::respond::{self, Reply, Within};
 use super::{Edge, Got, unreliable};
-use crate::cookie::Cookie;
+use crate::cookie::{Cookie, Direction};
 use crate::edit;
 use crate::message::{Core, Message, Method, Name};
 use crate::text;
 use crate::transport::Flow;
 use crate::uri::Uri;
+use crate::write;
 
 /// A final answer after which the next target is tried.
 const fn moves_on(status: u16) -> bool {
@@ -150,6 +151,8 @@ impl Edge {
                 }
                 dialog.caller_hop = Some(context.source.hop());
                 dialog.callee_hop = Some(to.hop());
+                dialog.caller_listener = self.listener_name(context.source.listener);
+                dialog.callee_listener = self.listener_name(to.listener);
                 let ids = routing.ids;
                 self.fact(Fact::Answered { ids, dialog: Box::new(dialog), known: Known::Transaction });
             }
@@ -169,6 +172,13 @@ impl Edge {
         let own = |value: &[u8]| self.cookie_in(value, core, Side::Caller).is_some();
         let first = routes.iter().position(|value| own(value));
         let last = routes.iter().rposition(|value| own(value));
+        // of two, the one that faces the callee stands above (RFC 5658)
+        let named = |at: Option<usize>| {
+            let uri = text::name_addr(routes.get(at?)?).and_then(|read| Uri::parse(read.uri))?;
+            let mut name = Vec::new();
+            write::place(&mut name, str::from_utf8(uri.host).ok()?, uri.port?);
+            String::from_utf8(name).ok()
+        };
         let (mut above, mut below) = (Vec::new(), Vec::new());
         if let (Some(first), Some(last)) = (first, last) {
             above = routes.iter().take(first).rev().map(|value| text::owned(value)).collect();
@@ -186,6 +196,8 @@ impl Edge {
             callee_routes: above,
             caller_hop: None,
             callee_hop: None,
+            caller_listener: named(last),
+            callee_listener: named(first),
             cseq: core.cseq,
             callee_cseq: 0,
             session_expires: message.value(Name::SessionExpires).map(text::owned),
@@ -273,11 +285,13 @@ impl Edge {
         }
         let mut bytes = Vec::new();
         edit::response(message, &mut bytes);
+        let elsewhere = (300..400).contains(&status) && self.unmoved(context, &mut bytes);
+        let status = if elsewhere { 480 } else { status };
         let Work::Call(routing) = &mut context.work else {
             return self.final_up(context, status, bytes, Cause::Refused);
         };
         routing.refused.push(hop);
-        let goes_on = moves_on(status) && !context.cancelled;
+        let goes_on = moves_on(status) && !elsewhere && !context.cancelled;
         if !goes_on && role == Role::Current {
             return self.final_up(context, status, bytes, Cause::Refused);
         }
@@ -287,6 +301,20 @@ impl Edge {
         if role == Role::Current && !self.next_target(context) {
             self.conclude(context);
         }
+    }
+
+    /// An agent that may not transfer its calls sends them nowhere before the answer either: a 3xx, whose Contact the carrier would
+    /// call, becomes a 480 of ours. False where the agent may.
+    fn unmoved(&mut self, context: &Context, bytes: &mut Vec<u8>) -> bool {
+        let Work::Call(routing) = &context.work else { return false };
+        if routing.transfer != Transfer::Refused || routing.direction != Direction::Inbound {
+            return false;
+        }
+        let tag = self.tag_of(context);
+        let Ok(request) = Message::parse(&context.request) else { return false };
+        let reply = Reply { status: 480, reason: "Temporarily Unavailable", to_tag: &tag, lines: b"" };
+        *bytes = respond::reply(&request, &context.source, &reply);
+        true
     }
 
     /// An answer to a request other than INVITE.

@@ -85,12 +85,18 @@ impl Edge {
                 (dialog.caller_hop, &dialog.caller_contact, &dialog.caller_routes, dialog.callee_cseq)
             }
         };
+        let listener = match to {
+            Side::Callee => &dialog.callee_listener,
+            Side::Caller => &dialog.caller_listener,
+        };
         let hop = hop?;
+        // from where the side knows us: a trunk may take nothing from elsewhere, and a NAT lets nothing else in
+        let near = listener.as_deref().and_then(|name| self.listener_named(name, hop.transport)).unwrap_or(0);
         // a Contact that is not known: the dialog is known by its tags, so the place is enough
         let target = contact.clone().filter(|uri| !uri.is_empty()).unwrap_or_else(|| place(hop));
         let routes: Vec<&[u8]> = routes.iter().map(String::as_bytes).collect();
         let (first, lines, next) = write_path(target.as_bytes(), &routes);
-        let (to_flow, prefer) = self.next_hop(next, hop, 0)?;
+        let (to_flow, prefer) = self.next_hop(next, hop, near)?;
         let (from, to) = match to {
             Side::Callee => (&dialog.from, &dialog.to),
             Side::Caller => (&dialog.to, &dialog.from),

@@ -123,7 +123,7 @@ impl Edge {
         }
         let Ok(message) = Message::parse(bytes) else { return };
         match (message.method(), Core::read(&message)) {
-            (None, Ok(core)) => self.response(now, &message, &core),
+            (None, Ok(core)) => self.response(now, flow, &message, &core),
             (Some(_), Ok(core)) => self.request(now, flow, &message, &core),
             (None | Some(Method::Ack | Method::Cancel), Err(_)) => {}
             (Some(_), Err(refusal)) => self.malformed(now, flow, &message, refusal),
@@ -261,6 +261,25 @@ impl Edge {
             if fits(near) { near } else { (0..self.config.listeners.len()).find(|index| fits(*index))? };
         let listener = u16::try_from(index).ok()?;
         Some(Flow { listener, transport: hop.transport, remote: hop.addr, connection: None })
+    }
+
+    /// What others call a listener by: its public `host:port`.
+    fn listener_name(&self, index: u16) -> Option<String> {
+        let one = self.config.listeners.get(usize::from(index))?;
+        let mut name = Vec::new();
+        crate::write::place(&mut name, &one.public_host, one.public_port);
+        String::from_utf8(name).ok()
+    }
+
+    /// The listener of a transport that is called so.
+    fn listener_named(&self, name: &str, transport: Transport) -> Option<u16> {
+        let count = u16::try_from(self.config.listeners.len()).unwrap_or(u16::MAX);
+        let fits = |index: &u16| {
+            let one = self.config.listeners.get(usize::from(*index));
+            one.is_some_and(|one| one.transport == transport)
+                && self.listener_name(*index).as_deref() == Some(name)
+        };
+        (0..count).find(fits)
     }
 
     /// Tag of our own answers: the same for repeats.

@@ -8,11 +8,11 @@ use super::api::{Fact, Known, Side};
 use crate::branch::{Branch, Ours, Seen};
 use crate::edit;
 use crate::message::{Core, Message, Method, Name, Via};
-use crate::transport::{Hop, Transport};
+use crate::transport::{Flow, Hop, Transport};
 use crate::uri;
 
 impl Edge {
-    pub(super) fn response(&mut self, now: Instant, message: &Message<'_>, core: &Core<'_>) {
+    pub(super) fn response(&mut self, now: Instant, flow: Flow, message: &Message<'_>, core: &Core<'_>) {
         let Some(token) = core.via.branch else { return };
         if let Some(branch) = Branch::read(token)
             && branch.node == self.config.node
@@ -26,10 +26,11 @@ impl Edge {
             }
             return;
         }
-        self.stray(message, core, token);
+        self.stray(flow.listener, message, core, token);
     }
 
-    fn stray(&mut self, message: &Message<'_>, core: &Core<'_>, token: &[u8]) {
+    /// `near` is the listener it came by: where it fits, the request came by it too.
+    fn stray(&mut self, near: u16, message: &Message<'_>, core: &Core<'_>, token: &[u8]) {
         let Some(next) = message.values(Name::Via).nth(1).and_then(Via::parse) else { return };
         let seen = Seen {
             branch: next.branch.unwrap_or_default(),
@@ -47,7 +48,7 @@ impl Edge {
             }
         }
         let Some(hop) = answer_hop(&next) else { return };
-        let Some(to) = self.flow_to(hop, 0) else { return };
+        let Some(to) = self.flow_to(hop, near) else { return };
         if core.method == Method::Invite && (200..300).contains(&status) && matches!(ours, Ours::Stateful(_))
         {
             let cookie =
