@@ -26,7 +26,11 @@ pub(super) fn read(fact: sip::Fact, now: Instant, gauge: &Gauge, tally: &Tally) 
     let at = clock::moment();
     let (ids, kind) = match fact {
         sip::Fact::Attempt(attempt) => (attempt.ids, FactKind::Attempt(tried(attempt, now, at.wall))),
-        sip::Fact::Answered { ids, dialog, known: _ } => {
+        sip::Fact::Answered { ids, dialog, known } => {
+            // Repeats of a 2xx whose transaction is gone: its fact is written, or the call is over.
+            if known == sip::Known::CookieOnly && tally.is_old(CallId(ids.call)) {
+                return None;
+            }
             if !dialog.record_routed {
                 gauge.not_record_routed.increment(1);
                 tracing::warn!(call.id = %ids.call, "a target dropped the Record-Route: the end of its call will not pass here");
@@ -38,8 +42,9 @@ pub(super) fn read(fact: sip::Fact, now: Instant, gauge: &Gauge, tally: &Tally) 
             (ids, FactKind::Answered(parts))
         }
         sip::Fact::Ended { ids, by, callee_tag, reason } => {
-            // A target that was passed over may answer late and hang up: that ends its dialog, not the call.
-            if tally.other_dialog(CallId(ids.call), &callee_tag) {
+            // A target that was passed over may answer late and hang up: that ends its dialog, not the call. And a call has one
+            // end, however often a side says BYE.
+            if tally.is_over(CallId(ids.call)) || tally.other_dialog(CallId(ids.call), &callee_tag) {
                 return None;
             }
             let by = match by {
@@ -148,8 +153,8 @@ fn parts(dialog: sip::Dialog) -> DialogParts {
         callee_contact: dialog.callee_contact.unwrap_or_default(),
         caller_routes: dialog.caller_routes,
         callee_routes: dialog.callee_routes,
-        caller_hop: hop_text(dialog.caller_hop),
-        callee_hop: hop_text(dialog.callee_hop),
+        caller_hop: hop_text(dialog.caller_hop, dialog.caller_listener),
+        callee_hop: hop_text(dialog.callee_hop, dialog.callee_listener),
         cseq: dialog.cseq,
         callee_cseq: dialog.callee_cseq,
         session_expires,

@@ -7,6 +7,7 @@ use domain::ids::{CallId, OrganizationId};
 use domain::{Fact, Micros};
 use hashbrown::{HashMap, HashSet};
 use metrics::{Counter, Gauge, counter, gauge};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ use crate::clock;
 const YOUNG: Duration = Duration::from_mins(1);
 /// A call that rings longer was lost: the edge's own bound on setup is two minutes.
 const RINGING_MAX: Duration = Duration::from_mins(5);
+
+/// Calls that are remembered after their end: what a side sends in the dialog of such a call is carried, and leaves nothing.
+const OVER_MAX: usize = 10_000;
 
 /// See the module's head.
 #[derive(Debug)]
@@ -33,6 +37,28 @@ struct State {
     up: HashMap<CallId, Up>,
     /// The price of a minute of calls that ring, of those that cost something.
     ringing: HashMap<CallId, (Micros, Instant)>,
+    /// Calls whose end is written, the last ones.
+    over: Over,
+}
+
+/// The last so many calls that ended.
+#[derive(Debug, Default)]
+struct Over {
+    all: HashSet<CallId>,
+    order: VecDeque<CallId>,
+}
+
+impl Over {
+    fn put(&mut self, call: CallId) {
+        if self.all.insert(call) {
+            self.order.push_back(call);
+        }
+        if self.order.len() > OVER_MAX
+            && let Some(first) = self.order.pop_front()
+        {
+            self.all.remove(&first);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,10 +131,22 @@ impl Tally {
         known.is_some_and(|tag| tag != self.hasher.hash_one(callee_tag))
     }
 
-    /// True unless the record is known to have a `CSeq` number of as many bits of that side.
+    /// True when the end of a call is written.
+    pub(crate) fn is_over(&self, call: CallId) -> bool {
+        self.lock().over.all.contains(&call)
+    }
+
+    /// True when the answer of a call is written.
+    pub(crate) fn is_old(&self, call: CallId) -> bool {
+        let state = self.lock();
+        state.up.contains_key(&call) || state.over.all.contains(&call)
+    }
+
+    /// True for a call in progress, unless its record is known to have a `CSeq` number of as many bits of that side. A call that
+    /// is not known here is over, or will be known at the next look: the next request tells the same.
     pub(crate) fn is_step(&self, call: CallId, side: Side, bits: u8) -> bool {
         let mut state = self.lock();
-        let Some(up) = state.up.get_mut(&call) else { return true };
+        let Some(up) = state.up.get_mut(&call) else { return false };
         let known = match side {
             Side::Caller => &mut up.steps[0],
             Side::Callee => &mut up.steps[1],
@@ -131,7 +169,10 @@ impl Tally {
                 self.lock().ringing.insert(fact.call_id, rate);
             }
             FactKind::Ended(_) => {
-                let known = self.lock().up.remove(&fact.call_id).is_some();
+                let mut state = self.lock();
+                let known = state.up.remove(&fact.call_id).is_some();
+                state.over.put(fact.call_id);
+                drop(state);
                 if known {
                     self.over(CallStatus::Completed);
                 }
@@ -169,6 +210,10 @@ impl Tally {
         }
         state.ringing.retain(|_, (_, since)| now.saturating_duration_since(*since) < RINGING_MAX);
         for OpenCall { call, rate_per_minute, last: _ } in calls {
+            // Its end is on its way to the store.
+            if state.over.all.contains(&call.id) {
+                continue;
+            }
             let Some(answered_at) = call.answered_at.filter(|_| call.status == CallStatus::Answered) else {
                 // It may be answered here though an earlier process let it in: then this is its price.
                 let rings = *rate_per_minute > Micros::ZERO && !state.up.contains_key(&call.id);
@@ -243,11 +288,33 @@ mod tests {
     fn a_side_steps_up_once_for_each_number_of_bits() {
         let tally = Tally::new();
         let call = CallId(Uuid::from_u128(1));
-        assert!(tally.is_step(call, Side::Callee, 12), "not known: the record may lack it");
+        assert!(!tally.is_step(call, Side::Callee, 12), "not in progress: nothing is kept of it");
         tally.answered((OWNER, call), "t", 5_000);
         assert!(!tally.is_step(call, Side::Caller, 13) && tally.is_step(call, Side::Caller, 14));
         assert!(tally.is_step(call, Side::Callee, 12) && !tally.is_step(call, Side::Callee, 12));
         assert_eq!(tally.steps(call), [14, 12]);
+    }
+
+    #[test]
+    fn what_comes_after_the_end_of_a_call_leaves_nothing() {
+        let tally = Tally::new();
+        let id = |n: usize| CallId(Uuid::from_u128(n as u128));
+        let end = |n| Fact {
+            organization_id: OWNER,
+            call_id: id(n),
+            at: clock::moment(),
+            kind: FactKind::Ended(domain::call::Ended { by: domain::call::EndedBy::Caller, reason: None }),
+        };
+        tally.answered((OWNER, id(1)), "t", 1);
+        assert!(tally.is_old(id(1)) && !tally.is_over(id(1)) && tally.is_step(id(1), Side::Callee, 12));
+        tally.saw(&end(1));
+        assert!(tally.is_old(id(1)) && tally.is_over(id(1)) && !tally.is_step(id(1), Side::Callee, 13));
+        for n in 1..=2 * OVER_MAX {
+            tally.saw(&end(n));
+        }
+        let state = tally.lock();
+        assert_eq!((state.over.all.len(), state.over.order.len()), (OVER_MAX, OVER_MAX));
+        assert!(state.over.all.contains(&id(2 * OVER_MAX)) && !state.over.all.contains(&id(1)));
     }
 
     fn open(status: CallStatus, rate: i64) -> OpenCall {
