@@ -369,11 +369,35 @@ impl Provider {
             let words = "`outbound.address` must be a host or host:port.";
             return Err(Error::invalid(What::Provider, "outbound", words));
         }
+        next.check_names(self)?;
         if next != *self {
             next.version += 1;
             next.updated_at = now;
         }
         Ok(next)
+    }
+
+    /// User names stand in quotes on the wire (RFC 7616 section 3.4), where clients escape a quote or a backslash each in its own
+    /// way, or not: a caller with such a name could not prove itself. A name that is there already stays.
+    fn check_names(&self, before: &Self) -> Result<()> {
+        fn name(credentials: Option<&Credentials>) -> Option<&str> {
+            credentials.map(|one| one.username.as_str())
+        }
+        fn of(provider: &Provider) -> [(&'static str, Option<&str>); 2] {
+            let inbound = provider.inbound.as_ref().and_then(|side| side.credentials.as_ref());
+            let outbound = provider.outbound.as_ref().and_then(|side| side.credentials.as_ref());
+            [("inbound", name(inbound)), ("outbound", name(outbound))]
+        }
+        let fits = |name: &str| !name.contains(|c: char| c.is_control() || matches!(c, '"' | '\\'));
+        for ((side, name), (_, before)) in of(self).into_iter().zip(of(before)) {
+            if name != before && name.is_some_and(|name| !fits(name)) {
+                let words = format!(
+                    "`{side}.credentials.username` must not contain a quote, a backslash or a control character."
+                );
+                return Err(Error::invalid(What::Provider, side, words));
+            }
+        }
+        Ok(())
     }
 
     fn set_account(&mut self, patch: Option<AccountPatch>) -> Result<()> {
@@ -447,6 +471,43 @@ mod tests {
         assert!(closed.admits(one) && !closed.admits(other) && !closed.admits(None));
         let many = (0..=CALLERS_MAX as u64).filter_map(|n| E164::from_u64(12_125_550_000 + n)).collect();
         assert_eq!(trunk(many).unwrap_err().field, Some("inbound"));
+    }
+
+    #[test]
+    fn user_names_are_such_as_every_client_writes_alike() {
+        let now = Timestamp::UNIX_EPOCH;
+        let credentials = |name: &str| Some(Credentials { username: name.into(), password: Sealed(vec![1]) });
+        let inbound = |name| {
+            let side = Patch::Set(Inbound { credentials: credentials(name), ..Inbound::default() });
+            ProviderPatch { label: Some("t".into()), inbound: side, ..ProviderPatch::default() }
+        };
+        let outbound = |name| {
+            let side = Outbound {
+                address: "carrier.example".into(),
+                transport: Transport::Udp,
+                destination_country: None,
+                media_encryption: MediaEncryption::Disabled,
+                credentials: credentials(name),
+            };
+            let outbound = Patch::Set(side);
+            ProviderPatch { label: Some("t".into()), outbound, ..ProviderPatch::default() }
+        };
+        let make =
+            |new| Provider::create(None, ProviderId(uuid::Uuid::nil()), ProviderKind::SipTrunk, new, now);
+        let plain = make(inbound("line 1@example.com ü")).unwrap();
+        for name in ["a\"b", "a\\b", "\"", "a\r\nb", "a\u{7f}"] {
+            for refused in [make(inbound(name)), plain.update(inbound(name), now)] {
+                let error = refused.unwrap_err();
+                assert_eq!(error.field, Some("inbound"), "{name}");
+                assert!(error.public.contains("`inbound.credentials.username`"), "{}", error.public);
+            }
+            assert_eq!(make(outbound(name)).unwrap_err().field, Some("outbound"));
+        }
+        // one that was taken before there was this rule does not stand in the way of another change
+        let mut former = plain;
+        former.inbound.as_mut().unwrap().credentials = credentials("a\"b");
+        let label = ProviderPatch { label: Some("u".into()), ..ProviderPatch::default() };
+        assert!(former.update(label, now).is_ok());
     }
 
     #[test]
