@@ -11,8 +11,8 @@ import time
 
 import contract
 import pytest
-from harness import Server, new_number, ok, wait_for
-from sip import SDP, Agent, Caller, Sipp, token
+from harness import Server, free_port, new_number, ok, wait_for
+from sip import SDP, Agent, Call, Caller, Sipp, token
 
 NOBODY = "0190b5b0-1111-7222-8333-444455556666"
 
@@ -488,6 +488,93 @@ def test_a_trunk_takes_the_media_it_is_set_to(server, word, body, code):
         ok(tenant.admin.delete(f"/api/v1/providers/{trunk['id']}"), 204)
 
 
+def test_an_offer_in_parts_is_judged_as_a_whole(server):
+    tenant = server.tenant("media in parts")
+    tenant.settings(imports="open")
+    inbound = {"allowed_addresses": ["127.0.0.14"], "media_encryption": "required"}
+    trunk = ok(tenant.admin.post("/api/v1/providers", json={"kind": "sip_trunk", "label": "m", "inbound": inbound}), 201)
+    part = "--b\r\nContent-Type: application/sdp\r\n\r\n{}\r\n"
+    with Agent() as agent, Caller(server.sip, host="127.0.0.14") as caller:
+        number = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])
+        for bodies, status in (((SECURE, SDP), 488), ((SDP, SECURE), 488), ((SECURE, SECURE), 200)):
+            body = "".join(part.format(one) for one in bodies) + "--b--\r\n"
+            call = Parts(caller, number["e164"], body)
+            assert call.final().status == status, bodies
+            if status == 200:
+                call.bye()
+        assert len(agent.got("INVITE")) == 1
+
+
+class Parts(Call):
+    """A call whose offer is in a body of parts."""
+
+    def __init__(self, caller, number, body):
+        super().__init__(caller, number, None, "", (), 70, "+12125550100", "sip", 40000, body)
+
+    def send(self):
+        kind = "multipart/alternative;boundary=b"
+        self.request.headers = [(k, kind if k == "Content-Type" else v) for k, v in self.request.headers]
+        super().send()
+
+
+def test_an_agent_without_transfer_sends_no_carrier_elsewhere(carrier):
+    for allowed, status in ((True, 302), (False, 480)):
+        with Agent(302) as agent:
+            endpoint = carrier.endpoint(agent.uri, allow_transfer=allowed)
+            number = carrier.number(trunk=carrier.its_trunk, endpoint_id=endpoint["id"])
+            with Caller(carrier.server.sip) as caller:
+                assert caller.invite(number["e164"]).final().status == status
+            call = carrier.call_with(number["e164"], "no_answer" if status == 480 else "failed")
+            assert call["sip_status"] == status and [one["sip_status"] for one in call["attempts"]] == [302]
+
+
+def test_a_side_is_hung_up_on_from_where_it_knows_us(tmp_path):
+    server, second = Server(tmp_path), free_port("127.0.0.2")
+    server.arguments = ["--sip", f"udp:127.0.0.2:{second}"]
+    server.start()
+    try:
+        tenant = server.tenant("two")
+        trunk = tenant.trunk("127.0.0.5")
+        with Agent(host="127.0.0.6") as agent, Caller(("127.0.0.2", second), host="127.0.0.5") as caller:
+            number = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])
+            call, record = up(caller, tenant, number)
+            # Also after a restart: the record tells it.
+            server.kill()
+            server.start()
+            ok(tenant.native.post(f"/api/v1/calls/{record['id']}/hangup"), 200)
+            bye = caller.receive_until(lambda message: message.method == "BYE", 5, "BYE")
+            assert caller.peer == ("127.0.0.2", second) and f"127.0.0.2:{second}" in bye.get("via")
+            caller.send(bye.reply(200, "OK"), caller.peer)
+            [bye] = agent.wait("BYE")
+            assert f"127.0.0.2:{second}" in bye.get("via")
+    finally:
+        server.stop()
+
+
+def test_requests_of_a_call_that_is_over_leave_nothing(server, carrier, answering):
+    number = line(carrier, answering.uri)
+    with Caller(server.sip) as caller:
+        call, record = up(caller, carrier, number)
+        call.bye()
+        carrier.call_with(number["e164"], "completed")
+        wait_for(lambda: waiting(server) == 0, "the journal is empty")
+        before = journal(server)
+        for n in range(200):
+            caller.send(call.in_dialog("INFO", cseq=5_000 + n), server.sip)
+            caller.send(call.in_dialog("BYE", cseq=9_000 + n), server.sip)
+        wait_for(lambda: len(answering.got("INFO")) > 100, "they are carried")
+        assert journal(server) == before
+
+
+def waiting(server):
+    return float(re.search(r"^trunkline_journal_bytes ([0-9.e+]+)", server.admin.get("/metrics").text, re.M)[1])
+
+
+def journal(server):
+    """How much was ever written to it in its present file."""
+    return sorted((path.name, path.stat().st_size) for path in server.folder.glob("*.journal/*"))
+
+
 # --- Digest ------------------------------------------------------------------------------------------------------------------
 
 USER, PASSWORD = "line-1", "correct horse: battery"
@@ -688,6 +775,20 @@ def test_a_caller_with_a_password_may_ask_whether_we_are_there(digest):
     with Caller(digest.server.sip, host="127.0.0.11") as stranger:
         answer = stranger.options()
         assert answer.status == 200 and "INVITE" in answer.get("allow")
+
+
+@pytest.mark.parametrize("side", ["inbound", "outbound"])
+def test_a_user_name_that_clients_write_each_in_their_way_is_refused(digest, side):
+    def body(name):
+        credentials = {"username": name, "password": "p"}
+        return {side: {"credentials": credentials} | ({"address": "c.example"} if side == "outbound" else {"allowed_addresses": []})}
+
+    trunk = ok(digest.native.post("/api/v1/providers", json={"kind": "sip_trunk", "label": "q"} | body("plain")), 201)
+    for name in ('a"b', "a\\b"):
+        made = digest.native.post("/api/v1/providers", json={"kind": "sip_trunk", "label": "q"} | body(name))
+        for refused in (made, digest.native.patch(f"/api/v1/providers/{trunk['id']}", json=body(name))):
+            assert refused.status_code == 422 and f"{side}.credentials.username" in refused.json()["detail"], refused.text
+    ok(digest.native.delete(f"/api/v1/providers/{trunk['id']}"), 204)
 
 
 def test_challenges_are_rationed(digest):
