@@ -105,12 +105,15 @@ fn kind(body: &mut Body) -> Result<ProviderKind> {
 
 fn side<T>(body: &mut Body, field: &'static str, read: impl FnOnce(Bag) -> Result<T>) -> Result<Patch<T>> {
     let Some(fields) = body.unclearable(field, "an object", object)? else { return Ok(Patch::Keep) };
-    // What is wrong within is said with its place.
-    let placed = |error: Error| {
+    within(field, read(fields)).map(Patch::Set)
+}
+
+/// Says what is wrong in an object within `field` with its place: `username` becomes `credentials.username`.
+fn within<T>(field: &'static str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| {
         let words = error.public.replacen('`', &format!("`{field}."), 1);
         error.at(field).say(words)
-    };
-    read(fields).map(Patch::Set).map_err(placed)
+    })
 }
 
 fn inbound(fields: Bag, how: How) -> Result<InboundIn> {
@@ -172,7 +175,10 @@ fn credentials(body: &mut Body, how: How) -> Result<Patch<CredentialsIn>> {
         Patch::Clear => return Ok(Patch::Clear),
         Patch::Set(fields) => fields,
     };
-    let mut fields = of(fields, how);
+    within("credentials", named(of(fields, how), how)).map(Patch::Set)
+}
+
+fn named(mut fields: Body, how: How) -> Result<CredentialsIn> {
     let must = "a text of 1 to 255 characters";
     let visible = |value| {
         text(value).filter(|t| (1..=SECRET_MAX).contains(&t.len()) && !t.chars().any(char::is_control))
@@ -182,7 +188,7 @@ fn credentials(body: &mut Body, how: How) -> Result<Patch<CredentialsIn>> {
         How::Create => Some(fields.required("password", must, visible)?),
         How::Merge => fields.unclearable("password", must, visible)?,
     };
-    Ok(Patch::Set(CredentialsIn { username, password: password.map(Secret) }))
+    Ok(CredentialsIn { username, password: password.map(Secret) })
 }
 
 /// A provider.

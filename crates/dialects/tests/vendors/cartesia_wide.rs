@@ -53,8 +53,16 @@ fn requests_become_operations() {
         ),
         (format!("PATCH {number}"), json!({"provider": {"id": PROVIDER}}), "provider_id: Some("),
         (format!("DELETE {number}"), Value::Null, "NumberDeleteUnassigned(Held("),
-        ("GET /agents/phone-numbers/providers".into(), Value::Null, "TrunkList(TrunkQuery { kind: None, account_id: None }, Page { limit: 1000"),
-        ("GET /agents/phone-numbers/providers?type=twilio".into(), Value::Null, "TrunkList(TrunkQuery { kind: Some(Twilio)"),
+        (
+            "GET /agents/phone-numbers/providers".into(),
+            Value::Null,
+            "TrunkList(TrunkQuery { kind: None, account_id: None }, Page { limit: 1000",
+        ),
+        (
+            "GET /agents/phone-numbers/providers?type=twilio".into(),
+            Value::Null,
+            "TrunkList(TrunkQuery { kind: Some(Twilio)",
+        ),
         (format!("GET {trunk}"), Value::Null, "TrunkGet("),
         (
             format!("PATCH {trunk}"),
@@ -94,8 +102,7 @@ fn requests_become_operations() {
 fn requests_that_cannot_be_are_refused() {
     let number = format!("PATCH /agents/phone-numbers/{NUMBER}");
     let trunk = |side: Value| json!({"type": "sip_trunk", "label": "t", "inbound": side});
-    let twilio =
-        json!({"label": "a", "number": "+14155550100", "provider": {"type": "twilio"}});
+    let twilio = json!({"label": "a", "number": "+14155550100", "provider": {"type": "twilio"}});
     let rows = [
         ("POST /agents/phone-numbers", json!({}), 400),
         ("POST /agents/phone-numbers", twilio, 400),
@@ -117,6 +124,28 @@ fn requests_that_cannot_be_are_refused() {
     for (line, body, status) in rows {
         assert_eq!(refused(line, &body), status, "{line} {body}");
     }
+}
+
+#[test]
+fn what_is_wrong_within_an_object_is_named_with_its_place() {
+    let words = |side: &str, fields: Value| {
+        let body = json!({"type": "sip_trunk", "label": "t", side: fields});
+        let reply = Text(&request(CREATE_TRUNK, &body)).refusal(&Cartesia);
+        String::from_utf8(reply.body).unwrap()
+    };
+    for side in ["inbound", "outbound"] {
+        for (credentials, told) in [
+            (json!({"username": "u"}), "credentials.password` is required"),
+            (json!({"password": "p"}), "credentials.username` is required"),
+            (json!({"username": "u", "password": 7}), "credentials.password` must be"),
+            (json!(7), "credentials` must be"),
+        ] {
+            let words = words(side, json!({"credentials": credentials}));
+            assert!(words.contains(&format!("`{side}.{told}")), "{words}");
+        }
+    }
+    let words = words("inbound", json!({"media_encryption": "never"}));
+    assert!(words.contains("`inbound.media_encryption`"), "{words}");
 }
 
 #[test]
@@ -151,8 +180,12 @@ fn held(method: &str, path: &'static str, view: View) -> Value {
 fn a_number_is_written_with_its_provider_and_without_it() {
     let mut view = number();
     view.agent = Some(AgentBrief { id: agent(), name: "Ada".into() });
-    view.provider =
-        Some(ProviderBrief { id: provider(), kind: ProviderKind::SipTrunk, label: "carrier".into(), account: None });
+    view.provider = Some(ProviderBrief {
+        id: provider(),
+        kind: ProviderKind::SipTrunk,
+        label: "carrier".into(),
+        account: None,
+    });
     for (method, path) in [
         ("post", "/agents/phone-numbers"),
         ("get", "/agents/phone-numbers/{id}"),
@@ -269,8 +302,9 @@ fn of_agent(call: Call, redacted: bool) -> AgentCall {
 #[test]
 fn calls_are_written_with_status_and_reason() {
     let ended = |by| FactKind::Ended(Ended { by, reason: None });
-    let failed =
-        |status| FactKind::Unanswered(Unanswered { sip_status: 486, status, reason: "Words.".into(), by: None });
+    let failed = |status| {
+        FactKind::Unanswered(Unanswered { sip_status: 486, status, reason: "Words.".into(), by: None })
+    };
     let words = "Words.".to_owned();
     let status = CallStatus::Cancelled;
     let cancelled =
