@@ -124,7 +124,7 @@ fn numbers_are_asked_for() {
     PATCH /v1/agents/P/telephony/phone-numbers/+14155550100
       Ok(OfAgent(AgentId("P"), NumberMove(E164(+1••••••••00), EndpointId(0190b5b0-0000-7000-8000-000000000003))))
     DELETE /v1/agents/P/telephony/phone-numbers
-      Ok(OfAgent(AgentId("P"), NumberRelease([("+14155550100", Ok(E164(+1••••••••00))), ("x", Err(Error { kind: Invalid, what: Number, field: Some("e164"), public: "The phone number is not in E.164 form, such as +14155550100.", cause: None }))])))
+      Ok(OfAgent(AgentId("P"), NumberRelease([("+14155550100", Ok(E164(+1••••••••00))), ("x", Err(Error { kind: Invalid, what: Number, field: Some("e164"), public: "The phone number is not in E.164 form, such as +14155550100.", numbers: [], cause: None }))])))
     DELETE /v1/agents/P/telephony/phone-numbers/+14155550100
       Ok(NumberRelease(OfAgent(AgentId("P"), E164(+1••••••••00)), None))
     "#);
@@ -168,7 +168,7 @@ fn connectors_are_asked_for() {
     PATCH /v1/agents/P/telephony/connectors/0190b5b0-0000-7000-8000-000000000003
       Ok(OfAgent(AgentId("P"), EndpointUpdate(EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, agent_id: Set(AgentId("Q")), is_default: Some(false), bags: {"polyai": Object {"variantId": String("V")}} })))
     PATCH /v1/agents/P/telephony/connectors/batch
-      Ok(OfAgent(AgentId("P"), EndpointUpdateMany([("0190b5b0-0000-7000-8000-000000000003", Ok((EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, bags: {} }))), ("x", Err(Error { kind: NotFound, what: Endpoint, public: "There is no such endpoint.", cause: None }))])))
+      Ok(OfAgent(AgentId("P"), EndpointUpdateMany([("0190b5b0-0000-7000-8000-000000000003", Ok((EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, bags: {} }))), ("x", Err(Error { kind: NotFound, what: Endpoint, public: "There is no such endpoint.", numbers: [], cause: None }))])))
     DELETE /v1/agents/P/telephony/connectors/0190b5b0-0000-7000-8000-000000000003
       Ok(OfAgent(AgentId("P"), EndpointDelete(EndpointId(0190b5b0-0000-7000-8000-000000000003))))
     POST /v1/agents/P/telephony/connectors
