@@ -517,7 +517,11 @@ def test_a_repeated_neo_post_makes_one_key_and_shows_it_to_its_maker(world):
 def test_neos_document_is_open_and_is_its_own(world):
     anonymous, wrong = world.server.anonymous, world.api("neo_sk_prod_wrong")
     for client in (anonymous, wrong, world.acme.neo):
-        document = ok(client.get("/public-api/openapi.json"), 200)
+        answer = client.get("/public-api/openapi.json")
+        document = ok(answer, 200)
+        # As every answer of this API does; reading the document costs nothing of it.
+        assert (answer.headers["x-ratelimit-limit"], answer.headers["x-ratelimit-remaining"]) == ("1200", "1200")
+        assert float(answer.headers["x-ratelimit-reset"]) > 0
         assert document == ok(anonymous.get("/openapi/neo.json"), 200)
     assert document["paths"]["/public-api/openapi.json"]["get"]["security"] == []
     assert anonymous.post("/public-api/openapi.json").status_code == 401

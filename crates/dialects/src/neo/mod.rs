@@ -118,21 +118,21 @@ impl Dialect for Neo {
         error::reply(context, error)
     }
 
-    fn open(&self, endpoint: &Endpoint, _context: &Context) -> Option<Reply> {
+    fn open(&self, endpoint: &Endpoint, context: &Context) -> Option<Reply> {
         static DOCUMENT: OnceLock<Vec<u8>> = OnceLock::new();
         let document = || DOCUMENT.get_or_init(|| Reply::json(StatusCode::OK, &self.openapi()).body);
-        (endpoint.verb == "document")
-            .then(|| Reply { body: document().clone(), ..Reply::empty(StatusCode::OK) })
+        let reply = || Reply { body: document().clone(), ..Reply::empty(StatusCode::OK) };
+        (endpoint.verb == "document").then(|| error::limited(reply(), context))
     }
 
     fn openapi(&self) -> serde_json::Value {
-        let limited = |operation: Operation| {
+        let told = |operation: Operation| {
             operation
                 .answer_header("X-RateLimit-Limit", "Requests per window.")
                 .answer_header("X-RateLimit-Remaining", "Requests left in it.")
                 .answer_header("X-RateLimit-Reset", "When it ends, in unix seconds.")
-                .refuses(&REFUSALS)
         };
+        let limited = |operation: Operation| told(operation).refuses(&REFUSALS);
         let operation = |endpoint: &Endpoint| match endpoint.verb {
             "number_list" => {
                 limited(Operation::new("Lists the phone numbers of the tenant.").tag("Phone Agent").answer(
@@ -160,11 +160,11 @@ impl Dialect for Neo {
                     .refuses(&[413])
                     .answer(200, "The new key; its secret is shown this once.", Shape::of::<KeyCreatedOut>()),
             ),
-            _ => Operation::new("This document.").tag("Meta").open().answer(
+            _ => told(Operation::new("This document.").tag("Meta").open().answer(
                 200,
                 "An OpenAPI document.",
                 Shape::inline(serde_json::json!({"type": "object"})),
-            ),
+            )),
         };
         let document =
             Document::new("Neo's API on Trunkline", "1.0.0", "Phone numbers and API keys of a tenant.")

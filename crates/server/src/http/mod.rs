@@ -176,6 +176,7 @@ impl Front {
         context: &mut Context,
         body: Body,
     ) -> domain::Result<Reply> {
+        self.limits.announce(dialect, context);
         if let Some(reply) = endpoint.and_then(|endpoint| dialect.open(endpoint, context)) {
             discard(body).await;
             return Ok(reply);
@@ -209,7 +210,6 @@ impl Front {
         incoming: &Incoming<'_>,
         context: &mut Context,
     ) -> domain::Result<(Caller, &'static Endpoint)> {
-        self.limits.announce(dialect, context);
         let caller = self.admission.caller(&self.app, dialect, context, incoming.from).await?;
         let plan = caller.organization_id.and_then(|id| self.app.live.plan(id, dialect.name()));
         self.limits.take(dialect, &caller, plan, context)?;
