@@ -1,5 +1,7 @@
 """Test keys, on a server without a simulation: numbers of their own, which cost nothing and which only the simulated network calls."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from harness import credential, new_number, ok, wait_for
 from sip import Agent, Caller
@@ -243,3 +245,20 @@ def test_a_test_key_sees_the_calls_of_its_numbers_alone(server):
     ok(trial.ring(bought, ring_seconds=1))
     wait_for(lambda: ok(trial.native.get("/api/v1/calls"), 200)["data"], "the test number's call is seen")
     assert {row["number"] for row in ok(trial.native.get("/api/v1/calls"), 200)["data"]} == {bought["e164"]}
+
+
+def test_one_tenants_simulated_calls_leave_room_for_the_others(server):
+    many, other = Trial(server, "many"), Trial(server, "other")
+    with Agent() as busy, Agent() as agent:
+        endpoint = many.tenant.endpoint(busy.uri, environment="sandbox")
+        number = many.buy(endpoint_id=endpoint["id"])
+        theirs = other.buy(endpoint_id=other.tenant.endpoint(agent.uri, environment="sandbox")["id"])
+        with ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(lambda: many.ring(number, hold_seconds=4)) for _ in range(8)]
+            wait_for(lambda: len(busy.got("ACK")) == 5, "five talk")
+            refused = many.ring(number)
+            assert refused.status_code == 429 and "at most 5" in refused.json()["detail"], refused.text
+            assert ok(other.ring(theirs), 200)["outcome"] == "completed"
+            codes = sorted(answer.result().status_code for answer in answers)
+        assert codes == [200] * 5 + [429] * 3
+        assert ok(many.ring(number), 200)["outcome"] == "completed", "those that ended left their place"

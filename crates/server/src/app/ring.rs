@@ -29,8 +29,7 @@ impl App {
             patience: seconds(ring_seconds, 10),
             transport: None,
         };
-        let busy = || Error::new(Kind::Limit, What::Call, "Too many simulated calls are up; try again.");
-        let report = self.network.ring(&ring).await.ok_or_else(busy)?;
+        let report = self.network.ring(number.organization_id, &ring).await?;
         let report = report.map_err(|error| {
             Error::new(Kind::Unavailable, What::Call, "The call could not be placed.")
                 .because(format!("{error:#}"))

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::body::Body;
 use super::carrier::{Behaviour, Selector, Verdict};
-use super::network::Ring;
+use super::network::{Ring, busy};
 use super::twilio::{self, ApiReply, ApiRequest};
 use super::{Sim, clock as sim_clock, kyc};
 use crate::clock;
@@ -261,7 +261,6 @@ impl Sim {
                 "`via` names a transport that no listener takes.",
             ));
         }
-        let busy = || Error::new(Kind::Limit, What::Call, "Too many simulated calls are up; try again.");
         let id = self.app.network.begin(Ring { to, from, hold, patience, transport }).ok_or_else(busy)?;
         Ok(Reply::json(StatusCode::ACCEPTED, &json!({"id": id.to_string()})))
     }

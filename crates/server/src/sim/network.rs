@@ -2,9 +2,11 @@
 //! its listeners; the edge knows the socket as the simulated network's ([`Live::simulate`]), and nothing else of it.
 
 use anyhow::Context;
+use domain::ids::OrganizationId;
+use domain::{Error, Kind, What};
 use serde_json::{Value, json};
 use sip::Transport;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +21,8 @@ use crate::live::Live;
 
 /// The most calls at once.
 const CALLS_MAX: usize = 100;
+/// The most calls at once that one organization places to its own numbers: a few take no place from the others.
+const CALLS_OF_ONE_MAX: usize = 5;
 /// How many calls are remembered.
 const KNOWN_MAX: usize = 1_000;
 /// From where calls come on a machine that has the whole of 127/8: an address that nothing else uses.
@@ -55,14 +59,16 @@ pub(crate) struct SimNetwork {
     /// From where calls come; none: from the listener's own address.
     source: Option<IpAddr>,
     room: Arc<Semaphore>,
+    /// How many calls each organization has placed that are up; none at zero.
+    placed: Mutex<HashMap<OrganizationId, usize>>,
     calls: Mutex<VecDeque<Known>>,
 }
 
 impl SimNetwork {
     /// A network that calls the listeners of this service from their own addresses.
     pub(crate) fn new(live: Arc<Live>, listeners: Vec<(Transport, SocketAddr)>) -> Self {
-        let (room, calls) = (Arc::new(Semaphore::new(CALLS_MAX)), Mutex::default());
-        Self { live, listeners, source: None, room, calls }
+        let room = Arc::new(Semaphore::new(CALLS_MAX));
+        Self { live, listeners, source: None, room, placed: Mutex::default(), calls: Mutex::default() }
     }
 
     /// The same from an address of its own, where the machine has it and the listeners can be reached from it.
@@ -92,10 +98,21 @@ impl SimNetwork {
         self.listener(transport).is_some()
     }
 
-    /// Places a call and waits for its end. None where too many calls are up.
-    pub(crate) async fn ring(&self, ring: &Ring) -> Option<anyhow::Result<CallReport>> {
-        let _room = self.room.try_acquire().ok()?;
-        Some(self.place(ring).await)
+    /// Places a call of an organization's and waits for its end. An error where it, or all together, have too many up.
+    pub(crate) async fn ring(
+        &self,
+        organization: OrganizationId,
+        ring: &Ring,
+    ) -> domain::Result<anyhow::Result<CallReport>> {
+        // Both are held until the call has ended or whoever waits for it is gone.
+        let _share = Share::take(&self.placed, organization).ok_or_else(|| {
+            let words = format!(
+                "An organization has at most {CALLS_OF_ONE_MAX} simulated calls at a time; wait for one to end."
+            );
+            Error::new(Kind::Limit, What::Call, words)
+        })?;
+        let _room = self.room.try_acquire().map_err(|_| busy())?;
+        Ok(self.place(ring).await)
     }
 
     async fn place(&self, ring: &Ring) -> anyhow::Result<CallReport> {
@@ -153,6 +170,41 @@ impl SimNetwork {
     }
 }
 
+/// All places are taken.
+pub(super) fn busy() -> Error {
+    Error::new(Kind::Limit, What::Call, "Too many simulated calls are up; try again.")
+}
+
+/// One call's place among those of its organization; given back when it is dropped.
+struct Share<'a> {
+    placed: &'a Mutex<HashMap<OrganizationId, usize>>,
+    organization: OrganizationId,
+}
+
+impl<'a> Share<'a> {
+    fn take(placed: &'a Mutex<HashMap<OrganizationId, usize>>, organization: OrganizationId) -> Option<Self> {
+        let mut counts = placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(organization).or_insert(0);
+        if *count >= CALLS_OF_ONE_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Self { placed, organization })
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.organization) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.organization);
+            }
+        }
+    }
+}
+
 /// Loopback, or every address, which includes it.
 fn is_near(address: IpAddr) -> bool {
     address.is_loopback() || address.is_unspecified()
@@ -190,4 +242,22 @@ fn told_of(report: &CallReport) -> Value {
         "packets_back": report.echoed,
         "timeline": lines_of(report),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_organization_has_a_few_places_and_gives_them_back() {
+        let (placed, one) = (Mutex::default(), OrganizationId(Uuid::max()));
+        let mut held: Vec<_> = (0..CALLS_OF_ONE_MAX).map(|_| Share::take(&placed, one).unwrap()).collect();
+        assert!(Share::take(&placed, one).is_none());
+        assert!(Share::take(&placed, OrganizationId::NONE).is_some(), "the others have their own");
+        held.pop();
+        held.push(Share::take(&placed, one).unwrap());
+        assert!(Share::take(&placed, one).is_none());
+        drop(held);
+        assert!(placed.lock().unwrap().is_empty(), "nothing is left of those who call no more");
+    }
 }
