@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 
 import pytest
-from harness import Server, free_port, ok, wait_for
+from harness import Server, credential, free_port, ok, wait_for
 from receiver import Receiver
 from sip import Agent, Caller
 
@@ -421,6 +421,42 @@ def test_a_tenant_does_not_reach_the_operators_own_network(tmp_path):
             native_hook(tenant, "https://example.com/hook", "agent.updated")
     finally:
         server.stop()
+
+
+def test_a_key_has_nothing_sent_that_it_may_not_read(server, tenant, receiver):
+    def holder(*rights, dialect="native", role="owner"):
+        return server.api(credential(dialect, tenant.key(dialect, role, scopes=rights)))
+
+    own, kros = "/api/v1/webhooks", "/v1/webhooks"
+    narrow, kros_narrow = holder("webhooks:write"), holder("webhooks:write", dialect="krosai")
+    for events, right in ((["call.completed"], "calls:read"), (["number.updated"], "numbers:read"), (["balance.low"], "billing:read"),
+                          (["key.created"], "api-keys:read"), (["*"], ":read")):  # fmt: skip
+        body = refused(narrow.post(own, json={"url": receiver.url, "events": events}), 403, "forbidden")
+        assert right in body["detail"], body
+    for body in ({}, {"events": ["call.started"]}, {"events": ["number.provisioned"]}, {"events": ["balance.low"]}):
+        refused(kros_narrow.post(kros, json={"url": receiver.url} | body), 403, "INSUFFICIENT_SCOPE")
+    calls, kros_calls = holder("webhooks:write", "calls:read"), holder("webhooks:write", "calls:read", dialect="krosai")
+    mine = ok(calls.post(own, json={"url": receiver.url, "events": ["call.completed"]}), 201)
+    refused(calls.post(own, json={"url": receiver.url, "events": ["*"]}), 403)
+    gone(tenant, ok(kros_calls.post(kros, json={"url": receiver.url, "events": ["call.started", "call.failed"]}), 201))
+    # No more by a change than by a new one, be it another address for what others wanted.
+    full = native_hook(tenant, receiver.url, "call.completed", "agent.created")
+    kros_full = krosai_hook(tenant, receiver.url, "number.provisioned")
+    for change in ({"events": ["agent.created"]}, {"events": ["*"]}):
+        refused(calls.patch(f"{own}/{mine['id']}", json=change), 403)
+    refused(narrow.patch(f"{own}/{full['id']}", json={"url": receiver.url + "/mine"}), 403)
+    refused(kros_narrow.patch(f"{kros}/{kros_full['id']}", json={"url": receiver.url + "/mine"}), 403, "INSUFFICIENT_SCOPE")
+    assert ok(tenant.native.get(f"{own}/{full['id']}"), 200) == full
+    ok(narrow.patch(f"{own}/{full['id']}", json={"active": False}), 200)
+    ok(calls.patch(f"{own}/{mine['id']}", json={"url": receiver.url + "/mine"}), 200)
+    # What bodies are signed with is for those who write webhooks.
+    reader = holder("webhooks:read", "calls:read", "numbers:read")
+    assert "secret" not in ok(reader.get(f"{own}/{full['id']}"), 200)
+    kros_reader = holder("webhooks:read", dialect="krosai")
+    assert "secret" not in ok(kros_reader.get(f"{kros}/{kros_full['id']}"), 200)
+    assert ok(narrow.get(f"{own}/{full['id']}"), 200)["secret"] == full["secret"]
+    for hook in (mine, full, kros_full):
+        gone(tenant, hook)
 
 
 def test_secrets_and_callers_are_in_no_log_and_in_no_other_answer(fresh):

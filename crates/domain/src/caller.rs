@@ -148,6 +148,11 @@ impl Caller {
         self.role >= Role::Admin
     }
 
+    /// Whether webhooks' secrets are shown: to owners and admins who may write webhooks.
+    pub fn sees_webhook_secrets(&self) -> bool {
+        self.sees_passwords() && self.may(Scope::write(Area::Webhooks))
+    }
+
     /// The environment of what this caller makes without naming one.
     pub fn environment(&self) -> Environment {
         match self.mode {

@@ -11,11 +11,11 @@ use crate::caller::Actor;
 use crate::e164::{Country, E164, NumberType};
 use crate::error::{Error, Result, What};
 use crate::ids::{AgentId, EndpointId, EventId, NumberId, OrganizationId, WebhookId};
-use crate::key::DialectName;
+use crate::key::{Area, DialectName, Scope};
 use crate::number::{Environment, Status};
 use crate::provider::Sealed;
 use crate::target::host_and_port;
-use crate::{Bag, Timestamp};
+use crate::{Bag, Caller, Timestamp};
 
 /// The most webhooks of one organization, those of all APIs together.
 pub const WEBHOOKS_MAX: u32 = 20;
@@ -39,6 +39,20 @@ pub const WAITS: [SignedDuration; 5] = [
 ];
 /// The topic that stands for every event.
 pub const EVERY: &str = "*";
+/// What events are about, with the area whose right to read shows the same. All else is in the audit log alone.
+const AREAS: [(&str, Area); 11] = [
+    ("agent", Area::Agents),
+    ("balance", Area::Billing),
+    ("call", Area::Calls),
+    ("endpoint", Area::Endpoints),
+    ("key", Area::Keys),
+    ("ledger", Area::Billing),
+    ("number", Area::Numbers),
+    ("organization", Area::Organization),
+    ("provider", Area::Providers),
+    ("stock", Area::Numbers),
+    ("webhook", Area::Webhooks),
+];
 
 /// Where events are sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,6 +155,27 @@ impl Webhook {
         }
         Ok(next)
     }
+
+    /// Refuses a caller who would have something sent that it may not read: all that the webhook wants at a new address, what it
+    /// did not want before at the old one. `before` is the webhook before the change, if there was one.
+    pub fn check_told(&self, before: Option<&Self>, caller: &Caller) -> Result<()> {
+        let known = before.filter(|before| before.url == self.url).map_or(&[][..], |before| &before.topics);
+        self.topics
+            .iter()
+            .filter(|topic| !known.contains(topic))
+            .try_for_each(|topic| check_reads(caller, topic))
+    }
+}
+
+/// Refuses a caller who may not read what a topic tells. For every event that is the audit log, which later versions' events stand
+/// in too, and every area: an event tells more of its thing than the log does.
+fn check_reads(caller: &Caller, topic: &str) -> Result<()> {
+    let noun = topic.split('.').next().unwrap_or_default();
+    let read = |area| caller.require(Scope::read(area));
+    if topic == EVERY {
+        AREAS.iter().try_for_each(|(_, area)| read(*area))?;
+    }
+    read(AREAS.iter().find(|(name, _)| *name == noun).map_or(Area::Events, |(_, area)| *area))
 }
 
 /// Whether one of these topics is about an event of this name (the service's). A topic can name the state of the number that the
@@ -359,6 +394,57 @@ mod tests {
             &long,
         ] {
             assert_eq!(made(new(url)).unwrap_err().field, Some("url"), "{url}");
+        }
+    }
+
+    #[test]
+    fn nobody_has_sent_what_he_may_not_read() {
+        let holder = |rights: &[&str]| {
+            let scopes = rights.iter().map(|right| Scope::parse(right).unwrap()).collect();
+            Caller { scopes: Some(scopes), ..Caller::operator(None) }
+        };
+        let hook = |url: &str, topics: &[&str]| {
+            let topics: Vec<_> = topics.iter().map(|topic| (*topic).to_owned()).collect();
+            let wanted = Some(Wanted { events: topics.clone(), topics });
+            made(WebhookPatch { wanted, ..new(url) }).unwrap()
+        };
+        let may = |rights: &[&str], topics: &[&str]| {
+            hook("https://a.b", topics).check_told(None, &holder(rights)).map_err(|error| error.public)
+        };
+        for (topic, right) in [
+            ("call.completed", "calls:read"),
+            ("number.purchased:active", "numbers:read"),
+            ("balance.low", "billing:read"),
+            ("key.created", "api-keys:read"),
+            ("later.added", "events:read"),
+        ] {
+            assert!(may(&[right], &[topic]).is_ok(), "{topic}");
+            let refused = may(&["webhooks:write"], &[topic]).unwrap_err();
+            assert!(refused.contains(right), "{topic}: {refused}");
+        }
+        assert!(may(&["calls:write"], &["call.started"]).is_ok(), "to write is to read");
+        assert!(may(&["calls:read"], &["call.started", "agent.created"]).is_err());
+        let all: Vec<_> = Area::NAMES.iter().map(|(_, area)| format!("{area}:read")).collect();
+        let all: Vec<_> = all.iter().map(String::as_str).collect();
+        assert!(may(&all, &[EVERY]).is_ok());
+        for without in ["events:read", "calls:read", "numbers:read", "api-keys:read"] {
+            let rest: Vec<_> = all.iter().copied().filter(|right| *right != without).collect();
+            assert!(may(&rest, &[EVERY]).is_err(), "{without}");
+        }
+        // A change: what is told already at the same address may go on.
+        let before = hook("https://a.b", &["call.started"]);
+        let writer = holder(&["webhooks:write", "numbers:read"]);
+        let told = |url: &str, topics: &[&str]| hook(url, topics).check_told(Some(&before), &writer).is_ok();
+        assert!(told("https://a.b", &["call.started", "number.updated"]));
+        assert!(!told("https://a.b", &["call.started", "call.failed"]));
+        assert!(!told("https://c.d", &["call.started"]));
+        assert!(told("https://c.d", &["number.updated"]));
+    }
+
+    #[test]
+    fn every_event_is_about_something_that_has_an_area() {
+        for name in crate::event::NAMES {
+            assert!(AREAS.iter().any(|(noun, _)| name.split('.').next() == Some(noun)), "{name}");
         }
     }
 

@@ -22,6 +22,7 @@ impl App {
         let (id, secret) = (WebhookId(clock::id()), format!("whsec_{}", vault::random_secret()));
         let sealed = self.vault.seal(secret.as_bytes(), id.0.as_bytes());
         let webhook = Webhook::create(organization, dialect, (id, sealed), new, ask.now)?;
+        webhook.check_told(None, ask.caller)?;
         let event = ask.event(organization, "webhook.created", id);
         let changes = vec![Change::Webhook(webhook.clone()), event];
         let guards = vec![Guard::WebhooksWithin(organization, WEBHOOKS_MAX)];
@@ -55,6 +56,7 @@ impl App {
             let before = self.webhook_found(ask, &dialect, id)?;
             expect(expected, before.version, What::Webhook)?;
             let next = before.update(patch.clone(), ask.now)?;
+            next.check_told(Some(&before), ask.caller)?;
             let event = ask.event(next.organization_id, "webhook.updated", id);
             let commit = one(before.version, next.clone(), next.version, Change::Webhook, event);
             let view = self.webhook_shown(ask, next)?;
@@ -118,9 +120,9 @@ impl App {
         own.ok_or_else(|| Error::not_found(What::Webhook))
     }
 
-    /// A webhook with its secret for those who see such: owners and admins.
+    /// A webhook with its secret for those who see such.
     fn webhook_shown(&self, ask: Ask<'_>, webhook: Webhook) -> Result<View> {
-        if !ask.caller.sees_passwords() {
+        if !ask.caller.sees_webhook_secrets() {
             return Ok(View::Webhook(Box::new(webhook), None));
         }
         let opened = self.vault.open(&webhook.secret, webhook.id.0.as_bytes());
