@@ -30,7 +30,7 @@ const UNKNOWN_PER_SECOND: u32 = 10;
 /// repeats it.
 const CHALLENGES: Rates = Rates { address: 100, network: 400, all: 2_000 };
 /// Rows for calls whose password was wrong.
-const WRONG: Rates = Rates { address: 1, network: 2, all: 10 };
+const WRONG: Rates = Rates { address: 2, network: 5, all: 10 };
 /// Answers a second to requests of trunks that are refused for their form.
 const MALFORMED_PER_SECOND: u32 = 100;
 /// Seconds after which a caller may try again when this node cannot take the call.
