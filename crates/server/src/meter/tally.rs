@@ -1,7 +1,7 @@
 //! Calls in progress in this process, and how calls ended: for the metrics, to tell a call's dialog from that of a target
 //! that answered too late, and to know which calls have lasted or cost enough. A cache: the records are in the store.
 
-use domain::call::{CallStatus, FactKind, Side};
+use domain::call::{CallStatus, EndedBy, FactKind, Side};
 use domain::call_end::InProgress;
 use domain::ids::{CallId, OrganizationId};
 use domain::{Fact, Micros};
@@ -168,10 +168,13 @@ impl Tally {
                 let rate = (started.rate_per_minute, clock::instant());
                 self.lock().ringing.insert(fact.call_id, rate);
             }
-            FactKind::Ended(_) => {
+            FactKind::Ended(ended) => {
                 let mut state = self.lock();
                 let known = state.up.remove(&fact.call_id).is_some();
-                state.over.put(fact.call_id);
+                // The reaper saw no end: one that is seen after all stands in its place.
+                if ended.by != EndedBy::Reaper {
+                    state.over.put(fact.call_id);
+                }
                 drop(state);
                 if known {
                     self.over(CallStatus::Completed);
@@ -299,14 +302,17 @@ mod tests {
     fn what_comes_after_the_end_of_a_call_leaves_nothing() {
         let tally = Tally::new();
         let id = |n: usize| CallId(Uuid::from_u128(n as u128));
-        let end = |n| Fact {
+        let end_by = |n, by| Fact {
             organization_id: OWNER,
             call_id: id(n),
             at: clock::moment(),
-            kind: FactKind::Ended(domain::call::Ended { by: domain::call::EndedBy::Caller, reason: None }),
+            kind: FactKind::Ended(domain::call::Ended { by, reason: None }),
         };
+        let end = |n| end_by(n, EndedBy::Caller);
         tally.answered((OWNER, id(1)), "t", 1);
         assert!(tally.is_old(id(1)) && !tally.is_over(id(1)) && tally.is_step(id(1), Side::Callee, 12));
+        tally.saw(&end_by(1, EndedBy::Reaper));
+        assert!(!tally.is_over(id(1)), "its real end may still be seen");
         tally.saw(&end(1));
         assert!(tally.is_old(id(1)) && tally.is_over(id(1)) && !tally.is_step(id(1), Side::Callee, 13));
         for n in 1..=2 * OVER_MAX {
