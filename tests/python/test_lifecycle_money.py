@@ -9,7 +9,7 @@ import datetime
 import threading
 
 import pytest
-from harness import Server, new_number, ok, wait_for
+from harness import Server, credential, new_number, ok, wait_for
 from sip import Agent, Caller
 
 DAY = 86_400
@@ -323,6 +323,87 @@ def test_an_unpaid_number_is_off_until_it_is_paid(simulated):
     assert wrong.status_code == 422 and "rental_unpaid" in wrong.json()["detail"]
 
 
+def lapsed(server, name):
+    """A tenant whose unpaid numbers are off, and a number of its that is switched off or on its way out before the rent comes."""
+    tenant = server.tenant(name, cents=300)
+    tenant.settings(rental_unpaid="deactivate")
+    number = buy(tenant, server.stock(setup=100, monthly=200))
+    if name == "ported":
+        ok(tenant.native.post(f"/api/v1/numbers/{number['id']}/port-out"), 200)
+    else:
+        ok(tenant.native.patch(f"/api/v1/numbers/{number['id']}", json={"status": "inactive"}), 200)
+    move(server, to=month_after(when(number["created_at"]), 1) + datetime.timedelta(seconds=1))
+    wait_for(lambda: tenant.balance() == -200, "the month is charged", 15)
+    if name == "restored":
+        release(tenant, number)
+    return tenant, number
+
+
+@pytest.mark.parametrize("name", ["switched off", "ported", "restored"])
+def test_switching_off_over_the_due_date_is_no_way_round_paying(simulated, name):
+    tenant, number = lapsed(simulated, name)
+
+    def back(client):
+        if name == "restored":
+            return client.post(f"/api/v1/numbers/{number['id']}/restore")
+        return client.patch(f"/api/v1/numbers/{number['id']}", json={"status": "active"})
+
+    for client in (tenant.native, tenant.admin):
+        refused = back(client)
+        assert refused.status_code == 402 and refused.json()["code"] == "insufficient_balance", refused.text
+    assert tenant.balance() == -200 and tenant.read(number)["status"] != "active"
+    tenant.credit(200)
+    assert ok(back(tenant.native), 200)["status"] == "active"
+
+
+def test_paying_leaves_off_what_its_holder_wants_off(simulated):
+    tenant = simulated.tenant("wishful", cents=600)
+    tenant.settings(rental_unpaid="deactivate")
+    wanted, unwanted = (buy(tenant, simulated.stock(setup=100, monthly=200)) for _ in range(2))
+    move(simulated, to=month_after(when(unwanted["created_at"]), 1) + datetime.timedelta(seconds=1))
+    wait_for(lambda: tenant.read(wanted)["unpaid"] and tenant.read(unwanted)["unpaid"], "both are off", 15)
+    off = tenant.patch(unwanted, status="inactive")
+    assert (off["status"], off["unpaid"]) == ("inactive", False)
+    refused = tenant.native.patch(f"/api/v1/numbers/{unwanted['id']}", json={"status": "active"})
+    assert refused.status_code == 402, "it is unpaid all the same"
+    tenant.credit(400)
+    wait_for(lambda: tenant.read(wanted)["status"] == "active", "the other is on again", 15)
+    assert tenant.read(unwanted)["status"] == "inactive"
+
+
+def test_no_rent_while_the_carrier_has_not_delivered(tmp_path):
+    server = Server(tmp_path, arguments=["--sim"]).start()
+    try:
+        tenant = server.tenant("patient", cents=1_000)
+        order = {"country": "GB", "type": "local", "count": 1, "setup_cost_cents": 100, "monthly_cost_cents": 200}
+        [row] = ok(server.admin.post("/sim/stock", json=order), 201)["data"]
+        ok(server.admin.post("/sim/purchases", json={"e164": row["e164"], "outcome": "pending", "times": 1}))
+        number = buy(tenant, row)
+        assert (number["status"], number["rented_until"], tenant.balance()) == ("pending", None, 700)
+        move(server, days=65)
+        server.kill()
+        server.start()
+        # A number beside it that is there has paid its months: so the rents were looked at.
+        other = buy(tenant, server.stock(setup=0, monthly=1))
+        move(server, days=35)
+        wait_for(lambda: rents(tenant, other) == [1], "rents are charged", 15)
+        assert rents(tenant, number) == [] and tenant.read(number)["status"] == "pending"
+        before = now(server)
+        ok(server.admin.post(f"/sim/purchases/{row['e164']}/settle", json={"outcome": "ok"}))
+        move(server, minutes=10)
+        wait_for(lambda: tenant.read(number)["status"] == "active", "it is delivered", 15)
+        until = when(tenant.read(number)["rented_until"])
+        assert month_after(before, 1) <= until <= month_after(now(server), 1)
+        server.kill()
+        server.start()
+        move(server, to=until - datetime.timedelta(seconds=30))
+        assert rents(tenant, number) == []
+        move(server, to=until + datetime.timedelta(seconds=1))
+        wait_for(lambda: rents(tenant, number) == [1], "the second month is charged", 15)
+    finally:
+        server.stop()
+
+
 # Refunds, low balances, caps
 
 
@@ -435,6 +516,30 @@ def test_so_many_numbers_in_thirty_days_and_no_more(simulated):
     move(simulated, days=31)
     done = ok(tenant.native.post("/api/v1/numbers/import", json=many | {"numbers": [new_number() for _ in range(3)]}), 200)
     assert [row.get("error") for row in done.get("data", done.get("results", []))] == [None] * 3, done
+
+
+def test_what_the_carrier_refuses_does_not_count_against_the_cap(simulated):
+    tenant = simulated.tenant("unlucky")
+    tenant.settings(number_churn_max=1)
+    rows = ok(simulated.admin.post("/sim/stock", json={"country": "GB", "type": "local", "count": 3}), 201)["data"]
+    ok(simulated.admin.post("/sim/purchases", json={"e164": rows[0]["e164"], "outcome": "fail", "times": 1}))
+    refused = tenant.native.post("/api/v1/numbers", json={"stock_id": rows[0]["id"]})
+    assert refused.status_code not in (201, 429), refused.text
+    bought = buy(tenant, rows[1])
+    release(tenant, bought)
+    assert tenant.native.post("/api/v1/numbers", json={"stock_id": rows[2]["id"]}).status_code == 429
+
+
+def test_numbers_for_tests_take_no_slot_from_an_import_of_many(server):
+    tenant = server.tenant("importer of many")
+    tester = server.api(credential("native", tenant.key("native", mode="test")))
+    row = ok(tester.get("/api/v1/stock", params={"country": "US", "limit": 1}), 200)["data"][0]
+    ok(tester.post("/api/v1/numbers", json={"stock_id": row["id"]}), 201)
+    ok(server.admin.patch(f"/api/v1/organizations/{tenant.id}", json={"number_slots": 2}), 200)
+    many = {"provider_id": tenant.trunk("127.0.1.40")["id"], "numbers": [new_number() for _ in range(2)]}
+    done = ok(tenant.admin.post("/api/v1/numbers/import", json=many), 200)
+    assert [row.get("error") for row in done.get("data", done.get("results", []))] == [None] * 2, done
+    assert tenant.admin.post("/api/v1/numbers/import", json=many | {"numbers": [new_number()]}).status_code == 402
 
 
 # States
@@ -550,10 +655,24 @@ def test_a_number_that_has_left_is_not_sold_again(simulated):
     assert viewer.post(f"/api/v1/numbers/{number['id']}/port-out").status_code == 403
     assert other.native.post(f"/api/v1/numbers/{number['id']}/port-out").status_code == 404
     ok(tenant.native.post(f"/api/v1/numbers/{number['id']}/port-out"), 200)
-    ok(tenant.native.delete(f"/api/v1/numbers/{number['id']}", params={"permanent": "true"}), 204)
+    ok(tenant.admin.delete(f"/api/v1/numbers/{number['id']}", params={"permanent": "true"}), 204)
     move(simulated, days=91)
     assert on_sale(other, row) is None
     assert ok(simulated.admin.get("/api/v1/stock", params={"q": row["e164"].lstrip("+")}), 200)["data"] == []
+
+
+def test_its_holder_alone_takes_no_number_out_of_the_stock(simulated):
+    tenant, other = simulated.tenant("taker"), simulated.tenant("other")
+    row = simulated.stock()
+    number = buy(tenant, row)
+    ok(tenant.native.post(f"/api/v1/numbers/{number['id']}/port-out"), 200)
+    ok(tenant.native.delete(f"/api/v1/numbers/{number['id']}", params={"permanent": "true"}), 204)
+    trunk = tenant.trunk("127.0.0.8")
+    stolen = tenant.admin.post("/api/v1/numbers", json={"e164": row["e164"], "provider_id": trunk["id"]})
+    assert stolen.status_code == 409, "it is the operator's still"
+    assert on_sale(other, row) is None, "it rests as any other"
+    move(simulated, days=91)
+    assert on_sale(other, row)["status"] == "available"
 
 
 def test_ninety_days_rest_then_somebody_elses(simulated):

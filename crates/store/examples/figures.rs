@@ -72,6 +72,7 @@ fn number(organization_id: OrganizationId, n: u64) -> Change {
         quarantined_until: None,
         network: domain::number::Network::Public,
         rented_until: None,
+        delivered_at: None,
         unpaid: false,
         version: 1,
     }))

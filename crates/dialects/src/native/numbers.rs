@@ -268,6 +268,7 @@ impl From<&NumberView> for NumberOut {
             released_at,
             quarantined_until,
             rented_until,
+            delivered_at: _,
             unpaid,
             version: _,
         } = number;

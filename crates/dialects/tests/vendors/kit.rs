@@ -64,6 +64,7 @@ pub(crate) fn number() -> NumberView {
         quarantined_until: None,
         network: domain::number::Network::Public,
         rented_until: Some(now()),
+        delivered_at: None,
         unpaid: false,
         version: 1,
     };

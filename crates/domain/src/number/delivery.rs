@@ -7,10 +7,16 @@ use crate::ids::ProviderId;
 use crate::money::Micros;
 
 impl Number {
-    /// The carrier has delivered it: it can be used.
+    /// The carrier has delivered it: it can be used, and the month begins that came with the purchase.
     pub fn acquired(&self, now: Timestamp) -> Result<Self> {
         let status = self.status.after(Step::Activate)?;
-        Ok(Self { status, ..self.clone() }.changed_from(self, now))
+        let mut next = Self { status, ..self.clone() };
+        // A store of an earlier version may have charged months meanwhile: those are reckoned from the purchase.
+        if next.rented_until.is_none() {
+            next.delivered_at = Some(now);
+            next.rented_until = next.first_rent();
+        }
+        Ok(next.changed_from(self, now))
     }
 
     /// Calls to it are sent to us from an account at its carrier: it is on that account's provider, and can be used.
@@ -27,7 +33,8 @@ impl Number {
         Ok(gone.changed_from(self, now))
     }
 
-    /// All that was paid for a number that was never delivered: setup, the first month, and each month that passed meanwhile.
+    /// All that was paid for a number that was never delivered: setup and the first month, and what a store of an earlier version
+    /// charged meanwhile.
     pub fn paid(&self) -> Micros {
         let months = self.rented_until.map_or(1, |until| self.next_period(until).max(1));
         (0..months).fold(self.setup_cost, |sum, _| sum + self.monthly_cost)
@@ -92,9 +99,29 @@ mod tests {
         let number = ordered(Network::Simulated, now);
         let cents = |number: &Number| number.paid().cents_floor();
         assert_eq!(cents(&number), 300);
-        let (later, postings) = number.rent(now + jiff::SignedDuration::from_hours(24 * 70), 9);
-        assert_eq!((postings.len(), cents(&later)), (2, 700));
+        let charged = Number { rented_until: crate::number::period_start(now, 3), ..number };
+        assert_eq!(cents(&charged), 700, "by an earlier version");
         assert_eq!(cents(&ordered(Network::Test, now)), 0);
+    }
+
+    #[test]
+    fn the_first_month_begins_with_the_delivery() {
+        let ordered_at: Timestamp = "2027-01-15T00:00:00Z".parse().unwrap();
+        let delivered_at: Timestamp = "2027-03-31T06:00:00Z".parse().unwrap();
+        let number = ordered(Network::Simulated, ordered_at);
+        assert_eq!(
+            number.rent(Timestamp::MAX, 9),
+            (number.clone(), Vec::new()),
+            "nothing while it is waited for"
+        );
+        let old = Number { rented_until: Some(ordered_at), ..number.clone() };
+        assert!(old.rent(Timestamp::MAX, 9).1.is_empty(), "nor in a store of an earlier version");
+        let here = number.acquired(delivered_at).unwrap();
+        assert_eq!(here.rented_until, Some("2027-04-30T06:00:00Z".parse().unwrap()));
+        let (next, postings) = here.rent("2027-05-31T06:00:00Z".parse().unwrap(), 9);
+        let periods: Vec<_> = postings.iter().filter_map(|posting| posting.subject.period()).collect();
+        assert_eq!(periods, [1, 2]);
+        assert_eq!(next.rented_until, Some("2027-06-30T06:00:00Z".parse().unwrap()), "from the delivery");
     }
 
     #[test]

@@ -106,6 +106,8 @@ pub struct Number {
     pub quarantined_until: Option<Timestamp>,
     /// Until when its rent is paid; none where it costs nothing each month.
     pub rented_until: Option<Timestamp>,
+    /// When its carrier delivered it, where that was waited for: its rent is reckoned from then, not from the purchase.
+    pub delivered_at: Option<Timestamp>,
     /// Whether it is inactive because its rent is not paid, or was when it was given up.
     pub unpaid: bool,
     /// Counts changes from 1; the entity tag.
@@ -226,7 +228,6 @@ impl Number {
         number.setup_cost = stock.setup_cost;
         number.monthly_cost = stock.monthly_cost;
         number.capabilities = stock.capabilities;
-        number.rented_until = number.first_rent();
         Ok((number.set_up(setup, wiring)?, sold))
     }
 
@@ -247,7 +248,7 @@ impl Number {
 
     /// The same new number, in use from birth.
     pub fn activate(self) -> Result<Self> {
-        Ok(Self { status: self.status.after(Step::Activate)?, ..self })
+        Ok(Self { status: self.status.after(Step::Activate)?, rented_until: self.first_rent(), ..self })
     }
 
     fn blank(organization_id: OrganizationId, e164: E164, plan: Plan, birth: Birth) -> Self {
@@ -280,6 +281,7 @@ impl Number {
             released_at: None,
             quarantined_until: None,
             rented_until: None,
+            delivered_at: None,
             unpaid: false,
             version: 1,
         }
@@ -347,6 +349,8 @@ impl Number {
                 Switch::Active => Step::Activate,
                 Switch::Inactive => Step::Deactivate,
             })?;
+            // Off by its holder's own wish from here on: money alone does not switch it on again.
+            next.unpaid &= switch != Switch::Inactive;
         }
         next.check_sandbox(self, trust)?;
         Ok(next.changed_from(self, now))
@@ -461,9 +465,10 @@ impl Number {
         Ok(Self { status, ..self.clone() }.changed_from(self, now))
     }
 
-    /// Whether it has left for another carrier, so that nobody can sell it again: it is deleted while on its way out.
-    pub fn is_ported_away(&self, next: &Self) -> bool {
-        (self.status, next.status) == (Status::PortOut, Status::Deleted)
+    /// Whether its deletion means that it has left for another carrier, so that nobody can sell it again: it is on its way out,
+    /// and who deletes it is the operator. Its holder's word alone takes nothing out of the operator's stock.
+    pub fn is_ported_away(&self, by_operator: bool) -> bool {
+        self.status == Status::PortOut && (by_operator || self.stock_id.is_none())
     }
 
     /// The same new number, on its way in from another carrier until the operator activates it.
@@ -472,10 +477,10 @@ impl Number {
     }
 
     /// Removes the number for good. A held number of the stock rests like a released one before it is sold again; one that has
-    /// left for another carrier does not.
-    pub fn delete(&self, settings: &Settings, now: Timestamp) -> Result<Self> {
+    /// left for another carrier ([`Self::is_ported_away`]) does not.
+    pub fn delete(&self, settings: &Settings, by_operator: bool, now: Timestamp) -> Result<Self> {
         let mut next = if self.status.is_held() { self.given_up(settings, now) } else { self.clone() };
-        if self.status == Status::PortOut {
+        if self.is_ported_away(by_operator) {
             next.quarantined_until = None;
         }
         next.status = self.status.after(Step::Delete)?;

@@ -31,9 +31,11 @@ fn whatever_the_table_lets_be_deleted_is() {
     let (bought, _) =
         Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
     for (status, ..) in TRANSITIONS.into_iter().filter(|(_, step, _)| *step == Step::Delete) {
-        let gone = Number { status, ..bought.clone() }.delete(&settings, now).unwrap();
-        let rests = status.is_held() && status != Status::PortOut;
-        assert_eq!((gone.status, gone.quarantined_until.is_some()), (Status::Deleted, rests));
+        for by_operator in [false, true] {
+            let gone = Number { status, ..bought.clone() }.delete(&settings, by_operator, now).unwrap();
+            let rests = status.is_held() && !(by_operator && status == Status::PortOut);
+            assert_eq!((gone.status, gone.quarantined_until.is_some()), (Status::Deleted, rests));
+        }
     }
 }
 
@@ -90,7 +92,7 @@ fn each_operation_in_each_state_does_what_the_table_says() {
         Step::Release => number.release(&settings, now),
         Step::Restore => number.restore(None, Trust::Trusted, now).map(|(number, _)| number),
         Step::Reclaim => number.restore(None, Trust::Untrusted, now).map(|(number, _)| number),
-        Step::Delete => number.delete(&settings, now),
+        Step::Delete => number.delete(&settings, true, now),
         Step::PortIn => number.clone().port_in(),
         Step::PortOut => number.port_out(now),
     };
@@ -164,8 +166,9 @@ fn ports_begin_and_end_as_the_table_says() {
         "called back"
     );
     assert!(going.release(&settings, now).is_err());
-    let gone = going.delete(&settings, now).unwrap();
-    assert!(going.is_ported_away(&gone) && !active.is_ported_away(&active.delete(&settings, now).unwrap()));
+    assert!(going.delete(&settings, true, now).is_ok());
+    assert!(going.is_ported_away(true) && !active.is_ported_away(true));
+    assert!(!going.is_ported_away(false), "its holder alone takes nothing out of the stock");
 }
 
 /// No way round the operator: not by giving back and taking back, not by way of the sandbox.
@@ -214,6 +217,9 @@ fn what_is_off_for_want_of_money_comes_on_by_money_alone() {
     let on = NumberPatch { status: Some(Switch::Active), ..NumberPatch::default() };
     let refused = off.update(on, Wiring::default(), Trust::Operator, now).unwrap_err();
     assert_eq!((refused.kind, refused.field), (Kind::Conflict, Some("status")));
+    let wish = NumberPatch { status: Some(Switch::Inactive), ..NumberPatch::default() };
+    let wished = off.update(wish, Wiring::default(), Trust::Trusted, now).unwrap();
+    assert_eq!((wished.status, wished.resume(now)), (Status::Inactive, None), "its holder wants it off");
     let back = off.resume(now).unwrap();
     assert_eq!((back.status, back.unpaid), (Status::Active, false));
     assert_eq!(back.resume(now), None);
@@ -226,6 +232,29 @@ fn what_is_off_for_want_of_money_comes_on_by_money_alone() {
             .0
             .unpaid
     );
+}
+
+/// Switched off over the day on which its rent is due, on its way out, or given back meanwhile: on again it comes by money.
+#[test]
+fn what_comes_on_again_is_paid_where_unpaid_numbers_are_off() {
+    let (off_rule, now) = (crate::organization::Unpaid::Deactivate, Timestamp::UNIX_EPOCH);
+    let keeps = Settings::read(&Bag::new()).unwrap();
+    let rule = Settings { rental_unpaid: off_rule, ..keeps.clone() };
+    let buy = (NumberSetup::default(), Wiring::default());
+    let (bought, _) =
+        Number::buy(OrganizationId(uuid::Uuid::nil()), &in_stock(), None, buy, birth(1)).unwrap();
+    let active = bought.activate().unwrap();
+    for status in [Status::Inactive, Status::PortOut, Status::Released] {
+        let before = Number { status, ..active.clone() };
+        assert!(active.must_be_covered(&before, &rule) && !active.must_be_covered(&before, &keeps));
+        let own = Number { stock_id: None, ..active.clone() };
+        assert!(!own.must_be_covered(&before, &rule), "an own trunk's has no rent");
+        let unpaid = Number { unpaid: true, ..before };
+        assert!(active.must_be_covered(&unpaid, &keeps), "unpaid when it was given up");
+    }
+    assert!(!active.must_be_covered(&active, &rule));
+    let off = active.suspend(now).unwrap();
+    assert!(!off.must_be_covered(&active, &rule), "off it goes without");
 }
 
 proptest! {
@@ -247,7 +276,7 @@ proptest! {
                 1 => number.update(patch(Switch::Active), Wiring::default(), Trust::Trusted, now),
                 2 => number.release(&settings, now),
                 3 => number.restore(None, Trust::Trusted, now).map(|(number, _)| number),
-                4 => number.delete(&settings, now),
+                4 => number.delete(&settings, false, now),
                 _ => number.replace_credentials(number.sip_credentials.clone(), now),
             };
             let Ok(next) = next else { continue };

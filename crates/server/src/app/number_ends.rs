@@ -40,7 +40,7 @@ impl App {
             let before = self.number_find(ask, &number)?;
             expect(expected, before.version, What::Number)?;
             let settings = self.settings(ask, &before)?;
-            let next = before.delete(&settings, ask.now)?;
+            let next = before.delete(&settings, ask.caller.is_operator(), ask.now)?;
             let (_, commit) = self.number_leaving(ask, (&before, next), &settings, "number.deleted")?;
             self.commit(ask, commit, View::Done).await
         })
@@ -79,7 +79,7 @@ impl App {
     /// down with the rest. One that its carrier is yet to deliver cannot be given up: nobody knows yet what there is to give.
     fn leaves_carrier(ask: Ask<'_>, before: &Number, next: &Number, commit: &mut Commit) -> Result<()> {
         // One that went to another carrier is no longer at ours.
-        let elsewhere = next.stock_id.is_none() || before.is_ported_away(next);
+        let elsewhere = next.stock_id.is_none() || before.is_ported_away(ask.caller.is_operator());
         if elsewhere || !carriers::is_asked(next.network, ProviderKind::Managed) {
             return Ok(());
         }
@@ -106,7 +106,7 @@ impl App {
     ) -> Result<(Number, Commit)> {
         let mut commit = Commit::default();
         if let Some(stock) = self.stock_of(&next)? {
-            if before.is_ported_away(&next) {
+            if next.status == Status::Deleted && before.is_ported_away(ask.caller.is_operator()) {
                 // It is another carrier's from here on: nobody can buy it here again.
                 commit.changes.push(Change::StockDelete(stock.id, stock.version));
             } else {
@@ -158,7 +158,8 @@ impl App {
             }
             commit.changes.push(Change::Number(Box::new(next.clone())));
             commit.changes.push(ask.event(next.organization_id, "number.restored", next.id));
-            if rent.is_some() || before.unpaid {
+            let settings = Settings::read(&organization.settings)?;
+            if rent.is_some() || next.must_be_covered(&before, &settings) {
                 commit.guards.push(Guard::WalletCovers(organization.id));
             }
             commit.changes.extend(rent.map(Change::Posting));

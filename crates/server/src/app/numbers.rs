@@ -3,7 +3,8 @@
 use domain::ids::{AgentId, NumberId, OrganizationId};
 use domain::number::{NumberPatch, NumberQuery, NumberRef, Status};
 use domain::op::Expect;
-use domain::{Change, Commit, Error, Number, Page, Result, View, What};
+use domain::organization::Settings;
+use domain::{Change, Commit, Error, Guard, Number, Page, Result, View, What};
 use store::NumberShown;
 
 use super::failure::of_read;
@@ -97,6 +98,13 @@ impl App {
             let put = |n: Number| Change::Number(Box::new(n));
             let mut commit = one(before.version, next.clone(), next.version, put, event);
             commit.guards.extend(found.landing(&next).filter(|_| next.endpoint_id != before.endpoint_id));
+            if matches!(before.status, Status::Pending | Status::PortIn) && next.status == Status::Active {
+                // It can be used from here on, which is more than a change.
+                commit.changes.push(ask.event(next.organization_id, "number.activated", next.id));
+            }
+            if next.must_be_covered(&before, &Settings::read(&organization.settings)?) {
+                commit.guards.push(Guard::WalletCovers(organization.id));
+            }
             let view = self.number_view(ask, next)?;
             self.commit(ask, commit, View::Number(Box::new(view))).await
         })

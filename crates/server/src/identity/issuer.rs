@@ -132,18 +132,16 @@ impl Issuer {
         };
         let generation = before.as_ref().map_or(1, |keys| keys.generation + 1);
         let read = text.and_then(|text| match &before {
-            Some(keys) if keys.is_of(&text) => Ok(None),
-            _ => KeySet::read(text, generation).map(Some),
+            Some(keys) if keys.is_of(&text) => Ok(Arc::clone(keys)),
+            _ => KeySet::read(text, generation).map(Arc::new),
         });
         match read {
-            Ok(None) => {
-                before.into_iter().for_each(|same| self.confirm(same));
-                true
-            }
-            Ok(Some(set)) => {
-                tracing::info!(issuer = name, keys = set.len(), "the issuer's keys were read");
-                told_if_empty(name, &set);
-                self.confirm(Arc::new(set));
+            Ok(set) => {
+                if set.generation == generation {
+                    tracing::info!(issuer = name, keys = set.len(), "the issuer's keys were read");
+                    told_if_empty(name, &set);
+                }
+                self.confirm(set);
                 true
             }
             Err(error) if self.keys().is_some() => {

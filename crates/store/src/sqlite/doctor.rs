@@ -89,7 +89,7 @@ const CHECKS: [(&str, &str); 26] = [
     (
         "a number of the stock with a monthly price is held without a time until which it is paid",
         "SELECT id FROM numbers WHERE held = 1 AND stock_id IS NOT NULL AND monthly_cost > 0 AND network <> 'test' \
-         AND rented_until IS NULL AND created_at < 250000000000000000",
+         AND status <> 'pending' AND rented_until IS NULL AND created_at < 250000000000000000",
     ),
     (
         "a rent is not the monthly price of its number",
@@ -100,8 +100,8 @@ const CHECKS: [(&str, &str); 26] = [
     (
         "a rent is for a period behind the one that its number is paid for",
         "SELECT id FROM (SELECT p.id, p.period, n.rented_until, \
-         (strftime('%Y', n.rented_until / 1000000, 'unixepoch') - strftime('%Y', n.created_at / 1000000, 'unixepoch')) * 12 \
-         + strftime('%m', n.rented_until / 1000000, 'unixepoch') - strftime('%m', n.created_at / 1000000, 'unixepoch') AS next \
+         (strftime('%Y', n.rented_until / 1000000, 'unixepoch') - strftime('%Y', coalesce(n.delivered_at, n.created_at) / 1000000, 'unixepoch')) * 12 \
+         + strftime('%m', n.rented_until / 1000000, 'unixepoch') - strftime('%m', coalesce(n.delivered_at, n.created_at) / 1000000, 'unixepoch') AS next \
          FROM postings p JOIN numbers n ON n.organization_id = p.organization_id AND n.id = p.number_id \
          WHERE p.kind = 'rental') WHERE rented_until IS NOT NULL AND period >= next",
     ),

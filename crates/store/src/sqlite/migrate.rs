@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
 
-const ALL: [(i64, &str, &str); 11] = [
+const ALL: [(i64, &str, &str); 13] = [
     (1, "tables", include_str!("../../migrations/0001_tables.sql")),
     (2, "search", include_str!("../../migrations/0002_search.sql")),
     (3, "endpoint bags", include_str!("../../migrations/0003_endpoint_bags.sql")),
@@ -21,6 +21,8 @@ const ALL: [(i64, &str, &str); 11] = [
     (9, "transfers", include_str!("../../migrations/0009_transfer.sql")),
     (10, "accounts at carriers", include_str!("../../migrations/0010_accounts.sql")),
     (11, "replaced keys", include_str!("../../migrations/0011_replaced_keys.sql")),
+    (12, "webhooks' rests", include_str!("../../migrations/0012_webhook_rests.sql")),
+    (13, "deliveries of carriers", include_str!("../../migrations/0013_delivered.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -296,7 +296,7 @@ async fn the_generation_grows_by_one_and_aliases_are_never_given_twice() {
     for n in 0..5u64 {
         let number = world.number(id, &provider, 14_155_550_100).await;
         assert_eq!(number.alias, n + 1);
-        let gone = number.delete(&settings, world.now()).unwrap();
+        let gone = number.delete(&settings, true, world.now()).unwrap();
         let generation = world.commit(vec![Change::Number(Box::new(gone))]).await.unwrap();
         assert_eq!(generation.0, start.1.0 + 2 * (n + 1));
     }

@@ -1,7 +1,8 @@
 //! What a number of the stock costs each month.
 //!
-//! Periods are counted from the purchase (period 0, paid with it); period k begins k months later at the same time of day in
-//! UTC, in a shorter month on its last day: always reckoned from the purchase, so that the 31st comes back after February.
+//! Periods are counted from the purchase (period 0, paid with it), or from the delivery where a carrier was waited for: nothing is
+//! charged for a number that is not there yet. Period k begins k months later at the same time of day in UTC, in a shorter month
+//! on its last day: always reckoned from the beginning, so that the 31st comes back after February.
 //! A period is charged if the number is held when it begins, or when it is taken back in one that is not paid. Each charge has
 //! an id made of number and period, so that the ledger refuses a second: whatever clocks or nodes do, nothing is paid twice.
 
@@ -11,7 +12,7 @@ use super::{Network, Number, Status, Step};
 use crate::Timestamp;
 use crate::ledger::Posting;
 use crate::money::Micros;
-use crate::organization::Settings;
+use crate::organization::{Settings, Unpaid};
 
 /// The most periods charged at once, a hundred years of them: a clock that leaps to the end of time posts no more.
 const PERIODS_MAX: usize = 1_200;
@@ -38,28 +39,42 @@ impl Number {
         self.stock_id.is_some() && self.network != Network::Test && self.monthly_cost > Micros::ZERO
     }
 
-    /// Until when a new number is paid: its first period comes with the purchase.
+    /// When its first period began.
+    fn rented_since(&self) -> Timestamp {
+        self.delivered_at.unwrap_or(self.created_at)
+    }
+
+    /// Until when a number that has just come is paid: its first period comes with the purchase.
     pub(super) fn first_rent(&self) -> Option<Timestamp> {
-        self.is_rented().then(|| period_start(self.created_at, 1)).flatten()
+        self.is_rented().then(|| period_start(self.rented_since(), 1)).flatten()
+    }
+
+    /// Whether it is switched on by a step from `before` that only a wallet at zero or above allows: where unpaid numbers are
+    /// to be off, one that was off or on its way out when its rent came is no way round that.
+    pub fn must_be_covered(&self, before: &Self, settings: &Settings) -> bool {
+        let comes_on = self.status == Status::Active && before.status != Status::Active;
+        let off_unpaid = before.unpaid || (settings.rental_unpaid == Unpaid::Deactivate && self.is_rented());
+        comes_on && off_unpaid
     }
 
     /// The period that begins when what is paid ends: the next to be charged.
     pub(super) fn next_period(&self, rented_until: Timestamp) -> u32 {
-        months_between(self.created_at, rented_until)
+        months_between(self.rented_since(), rented_until)
     }
 
-    /// Charges each period that has begun by `now` and is not paid, the oldest first, at most `most`. Only a held number pays.
-    /// The same number back means that nothing is due.
+    /// Charges each period that has begun by `now` and is not paid, the oldest first, at most `most`. Only a held number pays,
+    /// and none that its carrier is yet to deliver. The same number back means that nothing is due.
     pub fn rent(&self, now: Timestamp, most: usize) -> (Self, Vec<Posting>) {
         let (mut next, mut postings) = (self.clone(), Vec::new());
         while let Some(until) = next.rented_until.filter(|until| *until <= now)
             && self.status.is_held()
+            && self.status != Status::Pending
             && postings.len() < most.min(PERIODS_MAX)
         {
             let period = self.next_period(until);
             postings.push(Posting::rental(self, period, now));
             // At the end of time there is no next period, and nothing is due any more.
-            next.rented_until = period_start(self.created_at, period + 1);
+            next.rented_until = period_start(self.rented_since(), period + 1);
         }
         if !postings.is_empty() {
             next.version = self.version + 1;
@@ -76,10 +91,10 @@ impl Number {
     /// Pays the period that it is taken back in, unless that is paid. Those that passed meanwhile are not charged.
     pub(super) fn rent_again(&mut self, now: Timestamp) -> Option<Posting> {
         self.rented_until.filter(|until| *until <= now)?;
-        let month = months_between(self.created_at, now);
-        let begun = period_start(self.created_at, month).is_some_and(|start| start <= now);
+        let month = months_between(self.rented_since(), now);
+        let begun = period_start(self.rented_since(), month).is_some_and(|start| start <= now);
         let period = if begun { month } else { month.saturating_sub(1) };
-        self.rented_until = period_start(self.created_at, period + 1);
+        self.rented_until = period_start(self.rented_since(), period + 1);
         Some(Posting::rental(self, period, now))
     }
 
@@ -88,7 +103,7 @@ impl Number {
     /// who takes the number back pays it again.
     pub fn refund(&self, before: &Self, settings: &Settings, now: Timestamp) -> Option<(Self, Posting)> {
         let hours = jiff::SignedDuration::from_hours(i64::from(settings.refund_hours));
-        let early = self.created_at.checked_add(hours).is_ok_and(|end| now < end);
+        let early = self.rented_since().checked_add(hours).is_ok_and(|end| now < end);
         let first = self.rented_until.is_some() && self.rented_until == self.first_rent();
         // Of a number that its carrier has not delivered, whoever waits for the carrier gives the whole price back; one that goes
         // to another carrier was used.
@@ -99,7 +114,7 @@ impl Number {
         let reason =
             format!("number {} released within {} hours of its purchase", self.e164, settings.refund_hours);
         let posting = Posting::refund(self, self.monthly_cost, reason, now);
-        Some((Self { rented_until: Some(self.created_at), ..self.clone() }, posting))
+        Some((Self { rented_until: Some(self.rented_since()), ..self.clone() }, posting))
     }
 
     /// Switched off because its rent is not paid; none where it is not on. The holder's own switch does not undo it.

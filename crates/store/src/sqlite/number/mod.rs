@@ -26,7 +26,7 @@ use crate::feed::{NumberRow, NumberShown};
 const COLUMNS: &str = "alias, e164, country, kind, status, held, label, provider_id, stock_id, network, setup_cost, monthly_cost, \
                        voice, sms, fax, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, \
                        agent_settings, sip_username, sip_password, created_at, updated_at, released_at, \
-                       quarantined_until, rented_until, unpaid, version";
+                       quarantined_until, rented_until, delivered_at, unpaid, version";
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new("numbers", COLUMNS, "organization_id, id"));
 
@@ -58,7 +58,7 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
     let sip_credentials = Credentials { username: row.get()?, password: Sealed(row.get()?) };
     let (created_at, updated_at) = (row.time()?, row.time()?);
     let (released_at, quarantined_until) = (row.time_of()?, row.time_of()?);
-    let (rented_until, unpaid) = (row.time_of()?, row.get()?);
+    let (rented_until, delivered_at, unpaid) = (row.time_of()?, row.time_of()?, row.get()?);
     let (version, organization_id, id) = (row.uint()?, row.id()?, row.id()?);
     Ok(Number {
         id,
@@ -88,6 +88,7 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
         released_at,
         quarantined_until,
         rented_until,
+        delivered_at,
         unpaid,
         version,
     })
@@ -149,6 +150,7 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         released_at,
         quarantined_until,
         rented_until,
+        delivered_at,
         unpaid,
         version,
     } = number;
@@ -184,6 +186,7 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         time_of(*released_at),
         time_of(*quarantined_until),
         time_of(*rented_until),
+        time_of(*delivered_at),
         unpaid,
         int(*version),
         blob(*organization_id),

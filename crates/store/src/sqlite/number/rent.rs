@@ -31,16 +31,20 @@ pub(crate) fn unpaid(db: &Connection, after: u64, limit: u32) -> Result<Vec<Numb
     all(db, &sql, params![int(after), limit], read)
 }
 
-/// How many numbers an organization has bought or brought in since a time; counted up to `most`. Those for tests are none.
+/// What counts as bought or brought in: not what is for tests, nor what a carrier was asked for and never delivered.
+const COUNTED: &str = "network <> 'test' AND (network = 'public' OR delivered_at IS NOT NULL OR held = 1)";
+
+/// How many numbers an organization has bought or brought in since a time; counted up to `most`.
 pub(crate) fn born(
     db: &Connection,
     organization: OrganizationId,
     since: Timestamp,
     most: u64,
 ) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM (SELECT 1 FROM numbers WHERE organization_id = $1 AND created_at > $2 \
-               AND network <> 'test' LIMIT $3)";
-    Ok(one(db, sql, params![blob(organization), time(since), int(most)], |mut row| row.uint())?.unwrap_or(0))
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM numbers WHERE organization_id = $1 AND created_at > $2 AND {COUNTED} LIMIT $3)"
+    );
+    Ok(one(db, &sql, params![blob(organization), time(since), int(most)], |mut row| row.uint())?.unwrap_or(0))
 }
 
 /// When the last number but `behind` came that an organization has bought or brought in.
@@ -49,9 +53,10 @@ pub(crate) fn last_born(
     organization: OrganizationId,
     behind: u32,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let sql = "SELECT created_at FROM numbers WHERE organization_id = $1 AND network <> 'test' \
-               ORDER BY created_at DESC LIMIT 1 OFFSET $2";
-    one(db, sql, params![blob(organization), behind], |mut row| row.time())
+    let sql = format!(
+        "SELECT created_at FROM numbers WHERE organization_id = $1 AND {COUNTED} ORDER BY created_at DESC LIMIT 1 OFFSET $2"
+    );
+    one(db, &sql, params![blob(organization), behind], |mut row| row.time())
 }
 
 /// Whether a call to the number was answered. The months that are counted outlast the record of a call that was removed.
