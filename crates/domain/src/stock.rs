@@ -53,6 +53,14 @@ pub struct Hold {
 impl Hold {
     /// How long a reservation lasts.
     pub const MINUTES: i64 = 30;
+    /// The longest that one can have to run. One that would end later was made by a clock that was ahead and has been corrected,
+    /// and has ended; the half hour beyond the first is for clocks that are corrected by less.
+    pub const MINUTES_MAX: i64 = 60;
+
+    /// Until when what runs at `now` ends at the latest.
+    pub fn latest(now: Timestamp) -> Timestamp {
+        now.checked_add(jiff::SignedDuration::from_mins(Self::MINUTES_MAX)).unwrap_or(Timestamp::MAX)
+    }
     /// The most numbers that one organization can have reserved at once.
     pub const MOST: u32 = 20;
 }
@@ -118,6 +126,15 @@ pub struct StockPatch {
     pub kind: Option<NumberType>,
 }
 
+/// A price that a number of a network can have: what is for tests costs nothing.
+fn price_in(network: Network, field: &'static str, cents: i64) -> Result<Micros> {
+    if network == Network::Test && cents != 0 {
+        let words = format!("`{field}` must be 0: a number for tests costs nothing.");
+        return Err(Error::invalid(What::Stock, field, words));
+    }
+    price(field, cents)
+}
+
 fn price(field: &'static str, cents: i64) -> Result<Micros> {
     Micros::from_cents(cents).filter(|m| *m >= Micros::ZERO).ok_or_else(|| {
         let words = format!("`{field}` must be a whole number of cents, 0 or more.");
@@ -166,10 +183,10 @@ impl Stock {
         let StockPatch { setup_cost_cents, monthly_cost_cents, capabilities, kind } = patch;
         let mut next = self.clone();
         if let Some(cents) = setup_cost_cents {
-            next.setup_cost = price("setup_cost_cents", cents)?;
+            next.setup_cost = price_in(self.network, "setup_cost_cents", cents)?;
         }
         if let Some(cents) = monthly_cost_cents {
-            next.monthly_cost = price("monthly_cost_cents", cents)?;
+            next.monthly_cost = price_in(self.network, "monthly_cost_cents", cents)?;
         }
         next.capabilities = capabilities.unwrap_or(next.capabilities);
         next.kind = kind.unwrap_or(next.kind);
@@ -184,7 +201,7 @@ impl Stock {
 
     /// The reservation that runs at `now`.
     pub fn held(&self, now: Timestamp) -> Option<Hold> {
-        self.hold.filter(|hold| hold.until > now)
+        self.hold.filter(|hold| hold.until > now && hold.until <= Hold::latest(now))
     }
 
     /// Reserves it for an organization that can buy it now. Who has it reserved already keeps that reservation as it is: a
@@ -274,4 +291,51 @@ pub struct StockQuery {
     pub mode: Option<Mode>,
     /// Part of the number.
     pub q: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::SignedDuration;
+    use uuid::Uuid;
+
+    fn in_stock(network: Network, now: Timestamp) -> Stock {
+        let new = StockNew {
+            e164: "+14155550100".into(),
+            country: None,
+            kind: None,
+            setup_cost_cents: 100,
+            monthly_cost_cents: 200,
+            capabilities: Capabilities::default(),
+        };
+        Stock::create(StockId(Uuid::nil()), new, now).unwrap().of_network(network)
+    }
+
+    #[test]
+    fn what_is_for_tests_has_no_price() {
+        let now = Timestamp::UNIX_EPOCH;
+        let setup = |cents| StockPatch { setup_cost_cents: Some(cents), ..StockPatch::default() };
+        let monthly = |cents| StockPatch { monthly_cost_cents: Some(cents), ..StockPatch::default() };
+        let tests = in_stock(Network::Test, now);
+        assert_eq!(tests.update(setup(1), now).unwrap_err().field, Some("setup_cost_cents"));
+        assert_eq!(tests.update(monthly(1), now).unwrap_err().field, Some("monthly_cost_cents"));
+        assert_eq!(tests.update(monthly(0), now).unwrap(), tests);
+        assert!(in_stock(Network::Simulated, now).update(monthly(1), now).is_ok());
+    }
+
+    #[test]
+    fn a_reservation_by_a_clock_that_was_ahead_has_ended() {
+        let (own, other) = (OrganizationId(Uuid::from_u128(1)), OrganizationId(Uuid::from_u128(2)));
+        let ahead = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(48);
+        let stock = in_stock(Network::Public, Timestamp::UNIX_EPOCH).hold(own, ahead).unwrap();
+        assert!(!stock.is_available_to(Some(other), ahead) && stock.check_removable(ahead).is_err());
+        let corrected = Timestamp::UNIX_EPOCH;
+        assert!(stock.is_available_to(Some(other), corrected) && stock.check_removable(corrected).is_ok());
+        assert!(stock.unhold(own, corrected).is_none());
+        let again = stock.hold(other, corrected).unwrap().held(corrected).unwrap();
+        assert_eq!(again.organization_id, other);
+        // A clock that is corrected by minutes takes nobody's reservation away.
+        let back = ahead - SignedDuration::from_mins(30);
+        assert!(!stock.is_available_to(Some(other), back) && stock.held(back).is_some());
+    }
 }

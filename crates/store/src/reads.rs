@@ -103,8 +103,8 @@ reads! {
     stock_holds(organization: OrganizationId, at: Timestamp) -> Vec<Timestamp> = read stock::holds;
     /// What costs least of a country's numbers for calls that are on sale at a time to a buyer.
     stock_cheapest(country: Country, buyer: (OrganizationId, Mode), at: Timestamp) -> Option<Stock> = read stock::cheapest;
-    /// How many numbers for tests are on sale in a country, and how many there are.
-    stock_for_tests(country: Country) -> (u64, u64) = read stock::count_for_tests;
+    /// How many numbers for tests anybody can buy in a country at a time, and how many there are.
+    stock_for_tests(country: Country, at: Timestamp) -> (u64, u64) = read stock::count_for_tests;
     /// Numbers of a carrier's whose rest is over at a time, the longest first.
     stock_rested(at: Timestamp, limit: u32) -> Vec<Stock> = read stock::rested;
     /// The stock. A `q` of one or two digits looks at the newest 5,000 only.

@@ -3,6 +3,7 @@
 //! The stock's version decides races: of two who reserve, or of one who reserves and one who buys, the second reads anew.
 
 use domain::ids::StockId;
+use domain::key::Mode;
 use domain::stock::{Hold, StockRef};
 use domain::{Change, Commit, Error, Guard, Kind, Result, Timestamp, View, What};
 use std::time::Duration;
@@ -13,6 +14,10 @@ use super::{App, Ask, again};
 
 impl App {
     pub(super) async fn stock_hold(&self, ask: Ask<'_>, id: StockId) -> Result<View> {
+        if ask.caller.mode == Mode::Test {
+            // They are for everybody's tests, and nobody waits for money or consent to buy one.
+            return Err(Error::forbidden("Numbers for tests cannot be reserved; buy one."));
+        }
         let organization = self.organization_get(ask, ask.organization()?)?;
         // Only who may buy takes numbers from those who may.
         super::purchase::check_kyc(&organization, ask.caller.mode)?;

@@ -29,7 +29,7 @@ impl App {
             return Ok(());
         }
         for here in numbers::countries_of_fiction().filter(|here| country.is_none_or(|c| c == *here)) {
-            let (on_sale, all) = self.store.stock_for_tests(here).map_err(of_read)?;
+            let (on_sale, all) = self.store.stock_for_tests(here, ask.now).map_err(of_read)?;
             if on_sale < LOW && all < MOST {
                 let kinds = numbers::kinds_of_fiction().filter(|(of, _)| *of == here).map(|(_, kind)| kind);
                 for kind in kinds {

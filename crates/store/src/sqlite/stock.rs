@@ -80,7 +80,8 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
     };
     let (number_id, until, digits) = (blob_of(number_id), time_of(until), e164(*number));
     let (created, updated) = (time(*created_at), time(*updated_at));
-    let (hold_by, hold_until) = (hold.map(|hold| blob(hold.organization_id)), hold.map(|hold| time(hold.until)));
+    let (hold_by, hold_until) =
+        (hold.map(|hold| blob(hold.organization_id)), hold.map(|hold| time(hold.until)));
     let row = params![
         digits,
         country.as_str(),
@@ -137,11 +138,23 @@ pub(crate) fn find(db: &Connection, number: E164) -> Result<Option<Stock>, Store
     one(db, &format!("{} AND e164 = $1", TABLE.select), params![e164(number)], read)
 }
 
-/// How many numbers for tests are on sale in a country, and how many there are.
-pub(crate) fn count_for_tests(db: &Connection, country: Country) -> Result<(u64, u64), StoreError> {
-    let sql = "SELECT count(*) FILTER (WHERE state <> 'sold'), count(*) FROM stock WHERE network = 'test' AND country = $1";
-    let counted = one(db, sql, params![country.as_str()], |mut row| Ok((row.uint()?, row.uint()?)))?;
+/// How many numbers for tests anybody can buy in a country at a time, and how many there are.
+pub(crate) fn count_for_tests(
+    db: &Connection,
+    country: Country,
+    at: Timestamp,
+) -> Result<(u64, u64), StoreError> {
+    let sql = "SELECT count(*) FILTER (WHERE state <> 'sold' AND coalesce(hold_until, 0) NOT BETWEEN $1 AND $2), count(*) \
+               FROM stock WHERE network = 'test' AND country = $3";
+    let (from, latest) = held_between(at);
+    let row = params![from, latest, country.as_str()];
+    let counted = one(db, sql, row, |mut row| Ok((row.uint()?, row.uint()?)))?;
     Ok(counted.unwrap_or_default())
+}
+
+/// Between which ends a reservation runs at a time (`Stock::held`).
+fn held_between(at: Timestamp) -> (i64, i64) {
+    (time(at).saturating_add(1), time(Hold::latest(at)))
 }
 
 /// Numbers of a carrier's whose rest is over.
@@ -163,10 +176,12 @@ pub(crate) fn cheapest(
     // Condition and order name the index.
     let sql = format!(
         "{} AND country = $1 AND state <> 'sold' AND voice = 1 AND (network = 'test') = $2 AND coalesce(until, 0) <= $3 \
-         AND (coalesce(hold_until, 0) <= $3 OR hold_by = $4) ORDER BY (setup_cost + monthly_cost), id LIMIT 1",
+         AND (coalesce(hold_until, 0) NOT BETWEEN $4 AND $5 OR hold_by = $6) ORDER BY (setup_cost + monthly_cost), id LIMIT 1",
         TABLE.select
     );
-    one(db, &sql, params![country.as_str(), mode == Mode::Test, time(at), blob(buyer)], read)
+    let (from, latest) = held_between(at);
+    let row = params![country.as_str(), mode == Mode::Test, time(at), from, latest, blob(buyer)];
+    one(db, &sql, row, read)
 }
 
 /// When the reservations end that an organization has at a time, the first first; one more than it may have at most.
@@ -175,8 +190,9 @@ pub(crate) fn holds(
     organization: OrganizationId,
     at: Timestamp,
 ) -> Result<Vec<Timestamp>, StoreError> {
-    let sql = "SELECT hold_until FROM stock WHERE hold_by = $1 AND hold_until > $2 ORDER BY hold_until LIMIT $3";
-    all(db, sql, params![blob(organization), time(at), Hold::MOST + 1], |mut row| row.time())
+    let sql = "SELECT hold_until FROM stock WHERE hold_by = $1 AND hold_until BETWEEN $2 AND $3 ORDER BY hold_until LIMIT $4";
+    let (from, latest) = held_between(at);
+    all(db, sql, params![blob(organization), from, latest, Hold::MOST + 1], |mut row| row.time())
 }
 
 pub(crate) fn list(
@@ -198,7 +214,9 @@ pub(crate) fn list(
             // The first condition names the partial indexes; a quarantine that has ended counts as on sale.
             Some(at) => {
                 let list = list.literally("state <> 'sold'").and("coalesce(until, 0) <=", time(*at));
-                let list = list.and("(coalesce(hold_until, 0) <=", time(*at));
+                let (from, latest) = held_between(*at);
+                let list =
+                    list.and("(coalesce(hold_until, 0) <", from).or("coalesce(hold_until, 0) >", latest);
                 // What is reserved for nobody known is nobody's own.
                 let buyer = buyer.map_or(Value::Null, |buyer| Value::Blob(blob(buyer).to_vec()));
                 list.or("hold_by =", buyer).literally_closed(")")

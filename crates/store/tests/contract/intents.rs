@@ -148,7 +148,16 @@ async fn each_mode_sees_its_own_stock_and_tests_take_no_slot() {
     let cheapest =
         |mode| world.store.stock_cheapest(us, (owner, mode), world.now()).unwrap().map(|stock| stock.id);
     assert_eq!((cheapest(Mode::Live), cheapest(Mode::Test)), (Some(real.id), Some(test.id)));
-    assert_eq!(world.store.stock_for_tests(us).unwrap(), (1, 1));
+    assert_eq!(world.store.stock_for_tests(us, world.now()).unwrap(), (1, 1));
+    let reserved = test.hold(owner, world.now()).unwrap();
+    world.commit(vec![Change::Stock(reserved.clone())]).await.unwrap();
+    assert_eq!(
+        world.store.stock_for_tests(us, world.now()).unwrap(),
+        (0, 1),
+        "what is reserved is for one alone"
+    );
+    let test = reserved.unhold(owner, world.now()).unwrap();
+    world.commit(vec![Change::Stock(test.clone())]).await.unwrap();
     let (number, intent) = ordered(&world, owner, &test, None).await;
     assert_eq!((number.paid().0, world.store.balance(owner).unwrap().0), (0, 0));
     assert_eq!(world.store.number_held_count(owner).unwrap(), 1);
@@ -163,7 +172,7 @@ async fn each_mode_sees_its_own_stock_and_tests_take_no_slot() {
     let refused = world.store.commit(commit(0)).await.unwrap_err();
     assert!(matches!(refused, CommitError::Guard(Guard::TestNumbersWithin(_, 0))));
     world.store.commit(commit(1)).await.unwrap();
-    assert_eq!(world.store.stock_for_tests(us).unwrap(), (0, 1));
+    assert_eq!(world.store.stock_for_tests(us, world.now()).unwrap(), (0, 1));
     world.check();
 }
 

@@ -120,6 +120,24 @@ async fn reservations_are_capped_and_those_that_ended_do_not_count() {
     assert!(matches!(hold(14_155_550_103, now).await, Err(CommitError::Guard(Guard::HoldsWithin(..)))));
     hold(14_155_550_104, now + minutes(Hold::MINUTES)).await.unwrap();
     world.check();
+
+    // Those of a clock that was ahead and has been corrected have ended, for sale and for the count.
+    let world = World::new();
+    let id = world.organization().await;
+    let row = in_stock(&world, 14_155_550_101, 0).await;
+    let ahead = row.hold(id, now + minutes(2 * 60)).unwrap();
+    world.commit(vec![Change::Stock(ahead)]).await.unwrap();
+    let us = row.country;
+    let other = OrganizationId(world.uuid());
+    let cheapest = |at| {
+        let found = world.store.stock_cheapest(us, (other, domain::key::Mode::Live), at).unwrap();
+        found.map_or(0, |_| 1)
+    };
+    for (at, free) in [(now, 1), (now + minutes(90), 0), (now + minutes(2 * 60), 0), (now + minutes(150), 1)]
+    {
+        assert_eq!((on_sale(&world, Some(other), at), cheapest(at)), (free, free));
+        assert_eq!(world.store.stock_holds(id, at).unwrap().len(), 1 - free);
+    }
 }
 
 #[tokio::test]
@@ -213,7 +231,7 @@ async fn numbers_that_came_lately_are_capped_whatever_became_of_them() {
     let gone = buy(14_155_550_102, time(60_000)).await.unwrap();
     let settings = domain::organization::Settings::read(&domain::Bag::new()).unwrap();
     let stock = world.store.stock_get(gone.stock_id.unwrap()).unwrap().unwrap();
-    let gone = gone.delete(&settings, now).unwrap();
+    let gone = gone.delete(&settings, true, now).unwrap();
     let rests = gone.stock_after(&stock, now);
     world.commit(vec![Change::Stock(rests), Change::Number(Box::new(gone))]).await.unwrap();
     buy(14_155_550_103, now).await.unwrap();
@@ -224,6 +242,26 @@ async fn numbers_that_came_lately_are_capped_whatever_became_of_them() {
     assert_eq!(world.store.number_last_born(id, 1).unwrap(), Some(time(60_000)));
     assert_eq!(world.store.number_last_born(id, 9).unwrap(), None);
     world.check();
+
+    // What a carrier was asked for and did not deliver counts while it is asked, and not after it has refused.
+    let id = world.organization().await;
+    let born = || world.store.numbers_born(id, since, 9).unwrap();
+    let simulated = domain::number::Network::Simulated;
+    let stock = world.new_stock(14_155_550_105, 0).of_network(simulated);
+    world.commit(vec![Change::Stock(stock.clone())]).await.unwrap();
+    let birth = domain::number::Birth { now, ..world.birth() };
+    let parts = (NumberSetup::default(), Wiring::default());
+    let (number, sold) = Number::buy(id, &stock, None, parts, birth).unwrap();
+    world.commit(vec![Change::Stock(sold.clone()), Change::Number(Box::new(number.clone()))]).await.unwrap();
+    assert_eq!((born(), world.store.number_last_born(id, 0).unwrap()), (1, Some(now)));
+    let number = world.store.number_get(id, number.id).unwrap().unwrap();
+    let delivered = number.acquired(now).unwrap().release(&settings, now).unwrap();
+    let mut gone = number.not_acquired(now).unwrap();
+    world.commit(vec![Change::Number(Box::new(gone.clone()))]).await.unwrap();
+    assert_eq!((born(), world.store.number_last_born(id, 0).unwrap()), (0, None));
+    (gone.delivered_at, gone.version) = (delivered.delivered_at, gone.version + 1);
+    world.commit(vec![Change::Number(Box::new(gone))]).await.unwrap();
+    assert_eq!(born(), 1, "one that was delivered and given up");
 }
 
 fn call(
