@@ -219,6 +219,51 @@ def test_a_test_key_changes_nothing_that_live_calls_depend_on(server):
     assert trial.native.delete(f"/api/v1/endpoints/{tried['id']}").status_code == 204
 
 
+def test_a_test_key_changes_no_number_that_costs(server):
+    """Whatever environment it is in. Its own on an own trunk in the sandbox it does change."""
+    live = server.tenant("pays")
+    live.settings(imports="open")
+    trial = Trial.__new__(Trial)
+    trial.tenant, trial.server = live, server
+    rows = [server.stock(setup=100, monthly=200) for _ in range(2)]
+    paid, gone = [
+        ok(live.native.post(NUMBERS, json={"stock_id": row["id"], "environment": "sandbox"}), 201) for row in rows
+    ]
+    ok(live.native.delete(f"{NUMBERS}/{gone['id']}"), 200)
+    balance, before = live.balance(), [live.read(paid), live.read(gone)]
+    ok(trial.native.get(f"{NUMBERS}/{paid['id']}"), 200)
+    for method, path, body in (
+        ("patch", paid["id"], {"label": "x"}), ("patch", paid["id"], {"status": "inactive"}), ("delete", paid["id"], None),
+        ("delete", f"{paid['id']}?permanent=true", None), ("post", f"{paid['id']}/port-out", None),
+        ("post", f"{gone['id']}/restore", None), ("delete", f"{gone['id']}?permanent=true", None),
+    ):  # fmt: skip
+        answer = trial.native.request(method, f"{NUMBERS}/{path}", json=body)
+        assert answer.status_code == 403 and answer.json()["detail"], f"{method} {path}: {answer.status_code} {answer.text}"
+    assert (live.balance(), [live.read(paid), live.read(gone)]) == (balance, before)
+    trunk = live.trunk("198.51.100.17")["id"]
+    own = ok(trial.native.post(NUMBERS, json={"e164": new_number(), "provider_id": trunk}), 201)
+    ok(trial.native.patch(f"{NUMBERS}/{own['id']}", json={"label": "x"}), 200)
+    for environment in ("live", "pre-release"):
+        moved = trial.native.patch(f"{NUMBERS}/{own['id']}", json={"environment": environment})
+        assert moved.status_code == 403, moved.text
+        one = {"e164": new_number(), "environment": environment}
+        assert trial.native.post(NUMBERS, json=one | {"provider_id": trunk}).status_code == 403
+        many = trial.native.post(f"{NUMBERS}/import", json={"provider_id": trunk, "numbers": [one]})
+        assert "use a live key" in many.text, many.text
+    ok(trial.native.delete(f"{NUMBERS}/{own['id']}"), 200)
+    ok(trial.native.post(f"{NUMBERS}/{own['id']}/restore"), 200)
+
+
+def test_numbers_for_tests_are_not_reserved_nor_priced(server, tester):
+    row = ok(tester.native.get(STOCK, params={"country": "CA", "limit": 1}), 200)["data"][0]
+    refused = tester.native.post(f"{STOCK}/{row['id']}/hold")
+    assert refused.status_code == 403 and "reserved" in refused.json()["detail"], refused.text
+    for field in ("setup_cost_cents", "monthly_cost_cents"):
+        priced = server.admin.patch(f"{STOCK}/{row['id']}", json={field: 500})
+        assert (priced.status_code, priced.json()["field"]) == (422, field), priced.text
+    ok(tester.native.post(NUMBERS, json={"stock_id": row["id"]}), 201)
+
+
 def test_a_test_key_sees_the_calls_of_its_numbers_alone(server):
     live = server.tenant("calls of two modes")
     trial = Trial.__new__(Trial)

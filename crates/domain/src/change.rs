@@ -50,6 +50,8 @@ pub enum Change {
     /// Work at a carrier. While it is open, another of the same number is refused as `Exists`, as is a second one of the same
     /// request.
     Intent(Box<Intent>),
+    /// Work at carriers that ended before a time goes: at most so much. The generation stays.
+    IntentsPrune(Timestamp, u32),
     /// An entry of the audit log.
     Event(Event),
     /// A place that events are sent to. Each event of the same commit makes a delivery for those that want it.

@@ -122,6 +122,8 @@ reads! {
     intents_due(at: Timestamp, limit: u32) -> Vec<Intent> = read intent::due;
     /// When the next open work is to be looked at.
     intent_next() -> Option<Timestamp> = read intent::next;
+    /// Whether work that ended before a time is to be pruned.
+    intents_prunable(before: Timestamp) -> bool = read intent::prunable;
 
     /// A number, in the tenant; whatever its status.
     number_get(organization: OrganizationId, id: NumberId) -> Option<Number> = read number::get;

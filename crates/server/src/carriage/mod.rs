@@ -13,6 +13,7 @@ mod accounts;
 mod ask;
 mod attach;
 mod outcome;
+mod prune;
 mod reconcile;
 
 use domain::ids::IntentId;
@@ -188,6 +189,7 @@ pub(crate) async fn follow(carriage: Arc<Carriage>) {
             reconciled = Some(now);
         }
         tokio::select! {
+            carriage.prune(now).await;
             () = clock::sleep(carriage.until_next()) => {}
             () = carriage.wake.notified() => {}
         }

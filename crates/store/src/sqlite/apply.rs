@@ -219,6 +219,7 @@ fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
         Change::CallRedact(organization, id, at) => call::agent::redact(tx, (*organization, *id), *at),
         Change::Event(event) => event::put(tx, event),
         Change::Intent(intent) => intent::put(tx, intent),
+        Change::IntentsPrune(before, most) => intent::prune(tx, *before, *most),
         Change::Webhook(webhook) => webhook::put(tx, webhook),
         Change::WebhookDelete(organization, id, version) => webhook::delete(tx, *organization, *id, *version),
         Change::Delivery(delivery) => delivery::put(tx, delivery),

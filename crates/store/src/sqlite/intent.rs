@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use std::sync::LazyLock;
 
 use super::apply::Tx;
-use super::sql::{Columns, Table, all, blob, blob_of, e164, exists, int, one, time};
+use super::sql::{Columns, Table, all, blob, blob_of, e164, exists, int, one, time, write};
 use crate::error::{CommitError, StoreError};
 
 const COLUMNS: &str = "organization_id, work, e164, network, provider_id, number_id, stock_id, progress, attempts, \
@@ -99,6 +99,21 @@ pub(super) fn put(tx: &mut Tx<'_>, intent: &Intent) -> Result<(), CommitError> {
     TABLE.put(tx.db, What::Intent, *version, row).map_err(|f| f.about(What::Intent, What::Intent))?;
     tx.touch();
     Ok(())
+}
+
+/// Work that ended before a time goes, the longest ended first, at most so much. The names of requests stand for it no longer.
+pub(super) fn prune(tx: &Tx<'_>, before: Timestamp, most: u32) -> Result<(), CommitError> {
+    // The condition names the index.
+    let sql = "DELETE FROM intents WHERE id IN (SELECT id FROM intents WHERE progress <> 'open' AND updated_at < $1 \
+               ORDER BY updated_at LIMIT $2)";
+    write(tx.db, sql, params![time(before), most]).map_err(|f| f.about(What::Intent, What::Intent))?;
+    Ok(())
+}
+
+/// Whether there is work that ended before a time.
+pub(crate) fn prunable(db: &Connection, before: Timestamp) -> Result<bool, StoreError> {
+    // The condition names the index.
+    exists(db, "SELECT 1 FROM intents WHERE progress <> 'open' AND updated_at < $1", params![time(before)])
 }
 
 pub(crate) fn get(db: &Connection, id: IntentId) -> Result<Option<Intent>, StoreError> {

@@ -131,6 +131,52 @@ async fn the_doctor_sees_work_and_money_that_do_not_belong_together() {
 }
 
 #[tokio::test]
+async fn work_that_ended_long_ago_goes_and_open_work_stays() {
+    let world = World::new();
+    let owner = world.organization().await;
+    world.commit(vec![world.funding(owner, 10_000)]).await.unwrap();
+    let mut intents = Vec::new();
+    for (digits, progress) in [
+        (14_155_550_100, Some(Progress::Done)),
+        (14_155_550_101, Some(Progress::Failed)),
+        (14_155_550_102, None),
+        (14_155_550_103, Some(Progress::Done)),
+    ] {
+        let stock = in_stock(&world, digits, Network::Simulated).await;
+        let (number, intent) = ordered(&world, owner, &stock, None).await;
+        let at = world.now();
+        if let Some(progress) = progress {
+            let next = if progress == Progress::Done { number.acquired(at) } else { number.not_acquired(at) };
+            let mut changes = vec![Change::Number(Box::new(next.unwrap()))];
+            if progress == Progress::Failed {
+                let sold = world.store.stock_get(stock.id).unwrap().unwrap();
+                changes.push(Change::Stock(sold.moved(StockState::Available, at)));
+                changes.push(Change::Posting(Posting::refund(&number, number.paid(), "no".to_owned(), at)));
+            }
+            changes.push(Change::Intent(Box::new(intent.ended(progress, "", at))));
+            world.commit(changes).await.unwrap();
+        }
+        intents.push(intent.id);
+    }
+    let there =
+        || -> Vec<bool> { intents.iter().map(|id| world.store.intent_get(*id).unwrap().is_some()).collect() };
+    let ended = |at: usize| world.store.intent_get(intents[at]).unwrap().unwrap().updated_at;
+    let last = ended(3);
+    let none = ended(0);
+    assert!(!world.store.intents_prunable(none).unwrap() && world.store.intents_prunable(last).unwrap());
+    for (before, most, left) in [
+        (none, 9, [true, true, true, true]),
+        (last, 1, [false, true, true, true]),
+        (last, 9, [false, false, true, true]),
+    ] {
+        world.commit(vec![Change::IntentsPrune(before, most)]).await.unwrap();
+        assert_eq!(there(), left);
+        world.check();
+    }
+    assert!(!world.store.intents_prunable(last).unwrap());
+}
+
+#[tokio::test]
 async fn each_mode_sees_its_own_stock_and_tests_take_no_slot() {
     let world = World::new();
     let owner = world.organization().await;

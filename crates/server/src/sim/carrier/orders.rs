@@ -2,7 +2,7 @@
 
 use domain::E164;
 use domain::e164::Country;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use super::record::{Line, Record};
 const BEHAVIOURS_MAX: usize = 1_000;
 /// As many refused orders are remembered: one that is repeated is refused again.
 const REFUSED_MAX: usize = 10_000;
+/// A record of more lines is written anew when it is opened, where half of them would do.
+const COMPACT_FROM: usize = 1_000;
 
 /// How far a sale is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -84,14 +86,30 @@ impl Orders {
     pub(super) fn open(path: PathBuf) -> anyhow::Result<Self> {
         let (numbers, refused) = (BTreeMap::new(), VecDeque::new());
         let mut orders = Self { record: Record::at(path), numbers, refused, behaviours: Vec::new() };
-        for line in orders.record.lines()? {
-            orders.apply(&line);
+        let lines = orders.record.lines()?;
+        lines.iter().for_each(|line| orders.apply(line));
+        let standing = orders.numbers.len() + orders.refused.len();
+        if lines.len() > COMPACT_FROM && lines.len() > 2 * standing {
+            let lines = orders.standing();
+            orders.record.replace(&lines)?;
         }
         Ok(orders)
     }
 
+    /// As few lines as come to the same books.
+    fn standing(&self) -> Vec<Line> {
+        let own = self.numbers.values().filter(|entry| entry.sale == Sale::Refused);
+        let own: HashSet<&str> = own.map(|entry| entry.reference.as_str()).collect();
+        let refused = self.refused.iter().filter(|reference| !own.contains(reference.as_str()));
+        let numbers = self
+            .numbers
+            .iter()
+            .map(|(number, entry)| Line::of(*number, &entry.reference, entry.sale).sold(entry.times_sold));
+        refused.map(|reference| Line::refused(reference)).chain(numbers).collect()
+    }
+
     fn apply(&mut self, line: &Line) {
-        let Line { number, reference, sale, .. } = line;
+        let Line { number, reference, sale, times_sold, .. } = line;
         if *sale == Sale::Refused {
             if self.refused.len() >= REFUSED_MAX {
                 self.refused.pop_front();
@@ -104,7 +122,7 @@ impl Orders {
             reference: String::new(),
             times_sold: 0,
         });
-        entry.times_sold += u64::from(*sale == Sale::Sold);
+        entry.times_sold = times_sold.unwrap_or(entry.times_sold + u64::from(*sale == Sale::Sold));
         (entry.sale, entry.reference) = (*sale, reference.clone());
     }
 
@@ -235,6 +253,33 @@ mod tests {
         assert_eq!(again.buy(number(1), "c", Verdict::Deliver).unwrap(), Sale::Refused);
         assert!(again.settle(number(2), true).unwrap() && !again.settle(number(2), true).unwrap());
         assert_eq!(again.sale(number(2)), Some(Sale::Sold));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_record_that_has_grown_long_is_written_anew() {
+        let path = std::env::temp_dir().join(format!("trunkline-sim-carrier-{}", clock::id()));
+        let mut orders = Orders::open(path.clone()).unwrap();
+        for turn in 0..600 {
+            orders.buy(number(0), &format!("a{turn}"), Verdict::Deliver).unwrap();
+            orders.release(number(0)).unwrap();
+        }
+        orders.buy(number(1), "refused first", Verdict::Refuse).unwrap();
+        orders.buy(number(1), "then sold", Verdict::Deliver).unwrap();
+        orders.buy(number(2), "refused", Verdict::Refuse).unwrap();
+        let lines = || std::fs::read_to_string(&path).unwrap().lines().count();
+        assert_eq!(lines(), 1_203);
+        for _ in 0..2 {
+            let mut again = Orders::open(path.clone()).unwrap();
+            assert_eq!((lines(), again.books()), (4, orders.books()));
+            for (of, reference) in [(1, "refused first"), (2, "refused")] {
+                let told = again.buy(number(of), reference, Verdict::Deliver).unwrap();
+                assert_eq!(told, Sale::Refused, "one order, one answer");
+            }
+        }
+        let mut again = Orders::open(path.clone()).unwrap();
+        again.buy(number(0), "once more", Verdict::Deliver).unwrap();
+        assert_eq!((lines(), Orders::open(path.clone()).unwrap().books()), (5, again.books()));
         std::fs::remove_file(path).unwrap();
     }
 

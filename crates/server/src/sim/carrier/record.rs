@@ -1,4 +1,5 @@
-//! The simulated carrier's record: one line of JSON for each thing that happened, only ever appended.
+//! The simulated carrier's record: one line of JSON for each thing that happened, appended. What has grown long is written anew
+//! when it is opened, with a line for each number and each order that is remembered.
 
 use anyhow::Context;
 use domain::E164;
@@ -14,19 +15,33 @@ use crate::clock;
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Line {
     /// When; for people.
-    at: String,
+    pub(super) at: String,
     /// The number.
     pub(super) number: String,
     /// The order.
     pub(super) reference: String,
     /// What it came to.
     pub(super) sale: Sale,
+    /// How often the number was sold in all, where the line stands for all that happened to it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) times_sold: Option<u64>,
 }
 
 impl Line {
     pub(super) fn of(number: E164, reference: &str, sale: Sale) -> Self {
         let (at, number) = (clock::now().to_string(), number.to_string());
-        Self { at, number, reference: reference.to_owned(), sale }
+        Self { at, number, reference: reference.to_owned(), sale, times_sold: None }
+    }
+
+    /// The same, in the place of all lines of a number that was sold so often.
+    pub(super) fn sold(self, times: u64) -> Self {
+        Self { times_sold: Some(times), ..self }
+    }
+
+    /// An order that was refused, of whatever number.
+    pub(super) fn refused(reference: &str) -> Self {
+        let (at, reference) = (clock::now().to_string(), reference.to_owned());
+        Self { at, number: String::new(), reference, sale: Sale::Refused, times_sold: None }
     }
 }
 
@@ -41,7 +56,8 @@ impl Record {
         Self { path, file: None }
     }
 
-    /// What happened so far. A last line that a dying process left half is nothing that happened.
+    /// What happened so far. A last line that a dying process left half is nothing that happened, and one that cannot be read is
+    /// passed over: a simulation's books are no reason not to serve.
     pub(super) fn lines(&self) -> anyhow::Result<Vec<Line>> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -50,13 +66,31 @@ impl Record {
         };
         let text = String::from_utf8_lossy(&bytes);
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let read = |line| {
-            serde_json::from_str(line).with_context(|| format!("{}: a broken line", self.path.display()))
+        let read = |(at, line)| {
+            let path = self.path.display();
+            let warn = |error| tracing::warn!(%error, line = at, "a line of {path} cannot be read; it is passed over");
+            serde_json::from_str(line).map_err(warn).ok()
         };
-        whole.lines().map(read).collect()
+        Ok((1..).zip(whole.lines()).filter_map(read).collect())
     }
 
-    /// Appends a line. It outlives the process at once, though not the loss of power: a simulation can do without.
+    /// Puts these lines in the place of all there are. Who dies on the way leaves the old ones.
+    pub(super) fn replace(&mut self, lines: &[Line]) -> anyhow::Result<()> {
+        let mut text = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut text, line)?;
+            text.push(b'\n');
+        }
+        let beside = self.path.with_added_extension("new");
+        let failed = || beside.display().to_string();
+        std::fs::write(&beside, text).with_context(failed)?;
+        std::fs::rename(&beside, &self.path).with_context(failed)?;
+        self.file = None;
+        Ok(())
+    }
+
+    /// Appends a line. It outlives the process at once, though not the loss of power: a simulation can do without. Should it come
+    /// to be written in part (a full disk), the next takes that off before it is written itself.
     pub(super) fn append(&mut self, line: &Line) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -67,7 +101,11 @@ impl Record {
         };
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        file.write_all(&text)
+        let done = file.write_all(&text);
+        if done.is_err() {
+            self.file = None;
+        }
+        done
     }
 }
 
@@ -83,4 +121,50 @@ fn cut_half_line(path: &std::path::Path) -> io::Result<()> {
         return Ok(());
     }
     File::options().write(true).open(path)?.set_len(whole as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(reference: &str) -> Line {
+        Line::of(E164::from_u64(14_155_550_100).unwrap(), reference, Sale::Sold)
+    }
+
+    fn references(record: &Record) -> Vec<String> {
+        record.lines().unwrap().into_iter().map(|line| line.reference).collect()
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        let mut record = Record::at(path.clone());
+        record.append(&line("a")).unwrap();
+        // What an earlier version left of a full disk: half a line, and the next run on from it.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend_from_within(..20);
+        bytes.extend_from_within(..bytes.len() - 20);
+        std::fs::write(&path, bytes).unwrap();
+        record.append(&line("b")).unwrap();
+        assert_eq!(references(&Record::at(path)), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_was_written_in_part_is_taken_off_by_the_next_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        let mut record = Record::at(path.clone());
+        record.append(&line("a")).unwrap();
+        // A disk that is full: some of the line is there, and the writing fails.
+        let mut half = std::fs::read(&path).unwrap();
+        half.truncate(20);
+        File::options().append(true).open(&path).unwrap().write_all(&half).unwrap();
+        record.file = Some(File::open(&path).unwrap());
+        record.append(&line("b")).unwrap_err();
+        record.append(&line("c")).unwrap();
+        assert_eq!(references(&record), ["a", "c"]);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(whole.lines().count(), 2, "{whole}");
+    }
 }
