@@ -551,6 +551,39 @@ def test_a_side_is_hung_up_on_from_where_it_knows_us(tmp_path):
         server.stop()
 
 
+def test_a_call_that_rang_when_its_process_died_takes_no_room_and_has_its_price(tmp_path):
+    server = Server(tmp_path).start()
+    try:
+        tenant = server.tenant("crashed", cents=30)
+        trunk = tenant.trunk("127.0.0.1")
+        # Ten cents a second: three seconds.
+        tenant.settings(rate_cents_per_minute=600, max_concurrent_calls=1)
+        with Agent("ring") as ringing, Agent("busy") as other, Caller(server.sip) as caller, Caller(server.sip) as second:
+            number = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(ringing.uri)["id"])
+            free = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(other.uri)["id"])
+            call = caller.invite(number["e164"])
+            ringing.wait("INVITE")
+            record = tenant.call_with(number["e164"], "ringing")
+            assert second.invite(free["e164"]).final().status == 486 and not other.got("INVITE"), "there is room for one"
+            server.kill()
+            server.start()
+            # The first look at open calls is right after the start.
+            time.sleep(1)
+            second.invite(free["e164"]).final()
+            assert len(other.got("INVITE")) == 1, "who rang takes no room"
+            # Answered through the new process it is a call like any other.
+            ringing.accept()
+            assert call.final().status == 200
+            second.invite(free["e164"]).final()
+            assert len(other.got("INVITE")) == 1, "who talks takes room"
+            bye = caller.receive_until(lambda message: message.method == "BYE", 10, "BYE")
+            caller.send(bye.reply(200, "OK"), caller.peer)
+            ended = tenant.call_with(number["e164"], "completed")
+            assert (ended["id"], ended["ended_by"]) == (record["id"], "balance") and 3 <= ended["duration_seconds"] <= 6
+    finally:
+        server.stop()
+
+
 def test_requests_of_a_call_that_is_over_leave_nothing(server, carrier, answering):
     number = line(carrier, answering.uri)
     with Caller(server.sip) as caller:
