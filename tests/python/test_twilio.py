@@ -1,143 +1,29 @@
-"""Numbers in an organization's own Twilio account, over the simulated Twilio of `serve --sim`.
-
-The carrier is a server of its own, so that it lives on when the one under test is killed.
-"""
+"""Numbers in an organization's own Twilio account: providers, and numbers brought in, moved and given up."""
 
 import json
 import re
-import secrets
-import sqlite3
 import threading
-import time
 
 import httpx
 import pytest
-from harness import ROOT, Server, new_number, ok, wait_for
-from sip import Agent, Caller
-
-CONTRACT = json.loads((ROOT / "contracts/carriers/twilio.json").read_text())
-NEWER = {"cartesia-version": "2026-08-14"}
-NUMBERS, PROVIDERS = "/agents/phone-numbers", "/agents/phone-numbers/providers"
-CARRIER, STRANGER = "127.0.0.8", "127.0.0.9"
-FORM = {"content-type": "application/x-www-form-urlencoded"}
-
-
-def sid(letters):
-    return letters + secrets.token_hex(16)
-
-
-class Twilio:
-    """The simulated carrier."""
-
-    def __init__(self, server):
-        self.server, self.admin = server, server.admin
-
-    def account(self, *numbers, region="us1", **fields):
-        account = {"account_sid": sid("AC"), "api_key_sid": sid("SK"), "api_key_secret": secrets.token_urlsafe(24)}
-        account |= {"region": region} | fields
-        self.tell(account, *numbers)
-        return account
-
-    def tell(self, account, *numbers):
-        ok(self.admin.post("/sim/twilio/accounts", json=account | {"numbers": list(numbers)}), 204)
-
-    def behave(self, operation, **how):
-        ok(self.admin.post("/sim/twilio/behaviour", json={"operation": operation} | how), 204)
-
-    def forget(self):
-        for operation in ["all"] + [o["name"] for o in CONTRACT["operations"]]:
-            self.behave(operation, times=0)
-
-    def books(self, account):
-        rows = ok(self.admin.get("/sim/twilio"), 200)["accounts"]
-        return next(row for row in rows if row["account_sid"] == account["account_sid"])
-
-    def trunk_of(self, account, number):
-        """The trunk that a number is attached to, or None."""
-        books = self.books(account)
-        attached = next(n["trunk_sid"] for n in books["numbers"] if n["phone_number"] == number)
-        return next((t for t in books["trunks"] if t["sid"] == attached), None)
-
-    def requests(self, operation):
-        return ok(self.admin.get("/sim/twilio"), 200)["requests"].get(operation, 0)
-
-
-@pytest.fixture(scope="module")
-def twilio(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("twilio"), arguments=["--sim"])
-    try:
-        yield Twilio(running.start())
-    finally:
-        running.stop()
-
-
-def serve(folder, twilio):
-    environment = {
-        "TRUNKLINE_TWILIO_URL": twilio.server.url + "/sim/twilio/{region}",
-        "TRUNKLINE_TWILIO_SOURCES": CARRIER,
-    }
-    return Server(folder, environment=environment)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, twilio):
-    running = serve(tmp_path_factory.mktemp("server"), twilio)
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-def alone(tmp_path, twilio):
-    """A server of one test alone, which may kill it."""
-    running = serve(tmp_path, twilio)
-    try:
-        yield running.start()
-    finally:
-        running.stop()
-
-
-@pytest.fixture(autouse=True)
-def behaved(twilio):
-    yield
-    twilio.forget()
-
-
-@pytest.fixture
-def tenant(server):
-    return server.tenant()
-
-
-def provider_body(account, **more):
-    fields = ("account_sid", "api_key_sid", "api_key_secret", "region")
-    return {"type": "twilio"} | {name: account[name] for name in fields if name in account} | more
-
-
-def link(tenant, account, **more):
-    return ok(tenant.cartesia.post(PROVIDERS, json=provider_body(account, **more)), 201)
-
-
-def import_body(provider, number, **more):
-    named = {"id": provider["id"]} if "id" in provider else provider
-    return {"label": "desk", "number": number, "provider": named} | more
-
-
-def bring(tenant, provider, number, **more):
-    return ok(tenant.cartesia.post(NUMBERS, json=import_body(provider, number, **more)), 201)
-
-
-def native(tenant, number):
-    return ok(tenant.admin.get(f"/api/v1/numbers/{number}"), 200)
-
-
-def refused(response, status):
-    assert response.status_code == status, response.text
-    body = response.json()
-    assert {"error_code", "title", "message", "request_id"} <= set(body)
-    return body
-
+from harness import new_number, ok, wait_for
+from twilio import (  # noqa: F401  (fixtures are found by name)
+    CONTRACT,
+    NEWER,
+    NUMBERS,
+    PROVIDERS,
+    behaved,
+    bring,
+    import_body,
+    link,
+    native,
+    provider_body,
+    refused,
+    server,
+    sid,
+    tenant,
+    twilio,
+)
 
 # The simulated carrier itself
 
@@ -454,73 +340,6 @@ def test_what_cannot_be_brought_in(twilio, tenant):
     assert twilio.trunk_of(account, here) is None
 
 
-@pytest.mark.parametrize(
-    "operation", ["trunks.list", "trunks.create", "origination_urls.list", "origination_urls.create", "numbers.attach"]
-)
-@pytest.mark.parametrize("failure", [{"status": 400, "code": 21000}, {"status": 503}], ids=["refuses", "is away"])
-def test_half_a_success_is_mended_by_a_patch(twilio, tenant, operation, failure):
-    number, agent = new_number(), tenant.agent()
-    endpoint = tenant.endpoint("sip:127.0.0.1:9", agent=agent)
-    account = twilio.account(number)
-    provider = link(tenant, account)
-    twilio.behave(operation, **failure)
-    body = import_body(provider, number, agent_id=agent["id"])
-    answer = refused(tenant.cartesia.post(NUMBERS, json=body), 400)
-    assert "agent" in answer["message"]
-    stored = ok(tenant.cartesia.get(NUMBERS), 200)["data"]
-    assert [(row["number"], row["agent"]) for row in stored] == [(number, None)]
-    assert native(tenant, number)["status"] == "pending"
-    refused(tenant.cartesia.post(NUMBERS, json=body), 409)
-    path = f"{NUMBERS}/{stored[0]['id']}"
-    assert tenant.cartesia.patch(path, json={"agent_id": agent["id"]}).status_code == 400
-    assert ok(tenant.cartesia.get(path), 200)["agent"] is None
-    twilio.forget()
-    mended = ok(tenant.cartesia.patch(path, json={"agent_id": agent["id"]}), 200)
-    assert mended["agent"]["id"] == agent["id"]
-    row = native(tenant, number)
-    assert (row["status"], row["endpoint_id"]) == ("active", endpoint["id"])
-    assert len(twilio.books(account)["trunks"]) == 1 and twilio.trunk_of(account, number)
-
-
-def test_a_better_key_attaches_what_the_last_could_not(twilio, tenant):
-    numbers = [new_number(), new_number()]
-    account = twilio.account(*numbers)
-    provider = link(tenant, account)
-    bring(tenant, provider, numbers[0])
-    twilio.behave("numbers.attach", status=403, code=20003)
-    refused(tenant.cartesia.post(NUMBERS, json=import_body(provider, numbers[1])), 400)
-    twilio.forget()
-    before = twilio.requests("numbers.attach")
-    key = {"type": "twilio", "api_key_sid": account["api_key_sid"], "api_key_secret": account["api_key_secret"]}
-    ok(tenant.cartesia.patch(f"{PROVIDERS}/{provider['id']}", json=key), 200)
-    wait_for(lambda: native(tenant, numbers[1])["status"] == "active", "it is attached")
-    assert twilio.requests("numbers.attach") - before == 1, "the other was left alone"
-
-
-def test_what_a_slow_carrier_does_late_is_seen(twilio, tenant):
-    number, agent = new_number(), tenant.agent()
-    account = twilio.account(number)
-    provider = link(tenant, account)
-    # Longer than one request may take: it is done there, and nobody hears of it.
-    twilio.behave("numbers.attach", delay_ms=10_000, times=1)
-    body = import_body(provider, number, agent_id=agent["id"])
-    made = ok(tenant.server.api(tenant.cartesia.headers).post(NUMBERS, json=body, timeout=30), 201)
-    assert made["agent"]["id"] == agent["id"] and native(tenant, number)["status"] == "active"
-    assert twilio.requests("numbers.attach") >= 1 and twilio.trunk_of(account, number)
-
-
-def test_a_trunk_that_was_deleted_there_is_made_again(twilio, tenant):
-    numbers = [new_number(), new_number()]
-    account = twilio.account(*numbers)
-    provider = link(tenant, account)
-    bring(tenant, provider, numbers[0])
-    first = twilio.trunk_of(account, numbers[0])["sid"]
-    login = (account["api_key_sid"], account["api_key_secret"])
-    assert httpx.delete(f"{twilio.server.url}/sim/twilio/us1/v1/Trunks/{first}", auth=login).status_code == 204
-    bring(tenant, provider, numbers[1])
-    assert twilio.trunk_of(account, numbers[1])["sid"] != first
-
-
 def test_a_number_moves_between_accounts_only(twilio, tenant):
     number = new_number()
     one, two = twilio.account(number), twilio.account()
@@ -572,22 +391,6 @@ def test_deleting_follows_the_version(twilio, tenant):
     assert twilio.trunk_of(account, numbers[1])
 
 
-def test_a_carrier_that_does_not_let_go_blocks_nobody(twilio, tenant):
-    number = new_number()
-    account = twilio.account(number)
-    provider = link(tenant, account)
-    made = bring(tenant, provider, number)
-    twilio.behave("numbers.detach", status=500)
-    started = time.monotonic()
-    ok(tenant.cartesia.delete(f"{NUMBERS}/{made['id']}"), 204)
-    assert time.monotonic() - started < 2
-    assert tenant.native.get(f"/api/v1/numbers/{number}").status_code == 404
-    bring(tenant, provider, number)
-    twilio.forget()
-    time.sleep(3)
-    assert twilio.trunk_of(account, number), "what was meant last is meant"
-
-
 def test_released_and_restored(twilio, tenant):
     number = new_number()
     account = twilio.account(number)
@@ -634,184 +437,3 @@ def test_the_native_api_does_the_same(twilio, tenant):
         "active", endpoint["id"], agent["id"], "front",
     )  # fmt: skip
     assert tenant.server.admin.post("/api/v1/providers", json=body).status_code == 422, "nobody's account"
-
-
-# Repeats and deaths
-
-
-def test_a_repeat_gives_the_first_answer(twilio, tenant):
-    numbers, agent = [new_number(), new_number()], tenant.agent()
-    provider = link(tenant, twilio.account(*numbers))
-    key = {"idempotency-key": secrets.token_hex(8)}
-    body = import_body(provider, numbers[0], agent_id=agent["id"])
-    first = tenant.cartesia.post(NUMBERS, json=body, headers=key)
-    again = tenant.cartesia.post(NUMBERS, json=body, headers=key)
-    assert (first.status_code, again.status_code) == (201, 201) and first.json()["id"] == again.json()["id"]
-    key = {"idempotency-key": secrets.token_hex(8)}
-    twilio.behave("numbers.attach", status=400)
-    body = import_body(provider, numbers[1])
-    first = tenant.cartesia.post(NUMBERS, json=body, headers=key)
-    assert [first.status_code, tenant.cartesia.post(NUMBERS, json=body, headers=key).status_code] == [400, 400]
-
-
-@pytest.mark.parametrize("operation", ["trunks.create", "origination_urls.create", "numbers.attach"])
-def test_a_death_between_carrier_and_commit_loses_nothing(twilio, alone, operation):
-    tenant = alone.tenant()
-    number, agent = new_number(), tenant.agent()
-    account = twilio.account(number)
-    provider = link(tenant, account)
-    key = {"idempotency-key": secrets.token_hex(8)}
-    body = import_body(provider, number, agent_id=agent["id"])
-    # Done after a second there, and said after two.
-    twilio.behave(operation, delay_ms=2_000, times=1)
-    before = twilio.requests(operation)
-
-    def ask():
-        with pytest.raises(httpx.TransportError):
-            alone.api(tenant.cartesia.headers).post(NUMBERS, json=body, headers=key)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    wait_for(lambda: twilio.requests(operation) > before, "the carrier is asked")
-    time.sleep(1.3)
-    alone.kill()
-    asking.join()
-    alone.start()
-    wait_for(lambda: native(tenant, number)["status"] == "active", "the next process takes it up", 15)
-    made = ok(tenant.cartesia.post(NUMBERS, json=body, headers=key), 201)
-    assert made["agent"]["id"] == agent["id"] and made["number"] == number
-    assert len(ok(tenant.cartesia.get(NUMBERS), 200)["data"]) == 1
-    books = twilio.books(account)
-    assert len(books["trunks"]) == 1 and len(books["trunks"][0]["sip_urls"]) == 1
-    assert twilio.trunk_of(account, number)
-
-
-def test_a_death_in_a_move_and_in_a_deletion_loses_nothing(twilio, alone):
-    tenant = alone.tenant()
-    number = new_number()
-    one, two = twilio.account(number), twilio.account(number)
-    first, second = link(tenant, one), link(tenant, two)
-    made = bring(tenant, first, number)
-    path = f"{NUMBERS}/{made['id']}"
-    twilio.behave("numbers.attach", delay_ms=2_000, times=1)
-    before = twilio.requests("numbers.attach")
-
-    def move():
-        with pytest.raises(httpx.TransportError):
-            alone.api(tenant.cartesia.headers).patch(path, json={"provider": {"id": second["id"]}})
-
-    moving = threading.Thread(target=move)
-    moving.start()
-    wait_for(lambda: twilio.requests("numbers.attach") > before, "the carrier is asked")
-    alone.kill()
-    moving.join()
-    alone.start()
-    wait_for(lambda: native(tenant, number)["provider_id"] == second["id"], "the number has moved", 15)
-    assert twilio.trunk_of(two, number) and native(tenant, number)["status"] == "active"
-    twilio.behave("numbers.detach", delay_ms=2_000, times=1)
-    before = twilio.requests("numbers.detach")
-    ok(tenant.cartesia.delete(path), 204)
-    wait_for(lambda: twilio.requests("numbers.detach") > before, "the carrier is asked")
-    alone.kill()
-    alone.start()
-    wait_for(lambda: twilio.trunk_of(two, number) is None, "it is detached")
-    assert tenant.native.get(f"/api/v1/numbers/{number}").status_code == 404
-
-
-def test_secrets_are_in_no_log_and_no_store(twilio, alone):
-    tenant = alone.tenant()
-    number = new_number()
-    account = twilio.account(number)
-    provider = link(tenant, account)
-    told = f"{number} of {account['account_sid']} and {account['api_key_sid']} is busy"
-    twilio.behave("numbers.attach", status=400, message=told, times=1)
-    tenant.cartesia.post(NUMBERS, json=import_body(provider, number))
-    twilio.behave("all", status=503, message=told)
-    body = {"type": "twilio", "api_key_sid": sid("SK"), "api_key_secret": "another-very-secret-secret"}
-    tenant.cartesia.patch(f"{PROVIDERS}/{provider['id']}", json=body)
-    alone.stop()
-    everything = b"".join(path.read_bytes() for path in alone.folder.rglob("*") if path.is_file())
-    for secret in [account["api_key_secret"], body["api_key_secret"]]:
-        assert secret.encode() not in everything
-    log = alone.log.read_text()
-    assert "work in an account" in log and "is busy" in log
-    assert account["account_sid"] not in log and account["api_key_sid"] not in log and number not in log
-    with sqlite3.connect(alone.store) as store:
-        assert store.execute("SELECT count(*) FROM providers WHERE account_id = ?", [account["account_sid"]]).fetchone()[0] == 1
-
-
-# Calls
-
-
-def test_calls_of_the_carrier_reach_the_numbers_of_each_account(twilio, server):
-    first, second = server.tenant("one"), server.tenant("two")
-    with Agent() as one, Agent() as two, Caller(server.sip, CARRIER) as carrier, Caller(server.sip, STRANGER) as other:
-        numbers = {}
-        for tenant, agent in ((first, one), (second, two)):
-            number = new_number()
-            who = tenant.agent()
-            tenant.endpoint(agent.uri, agent=who)
-            bring(tenant, link(tenant, twilio.account(number)), number, agent_id=who["id"])
-            numbers[number] = agent
-        server.operator_trunk(STRANGER)
-        second.trunk(STRANGER)
-        for number, agent in numbers.items():
-            call = carrier.invite(number)
-            assert call.final().status == 200
-            call.ack()
-            assert agent.got("INVITE")
-            call.bye()
-            assert other.invite(number).final().status == 404, "no other trunk reaches it"
-        # The carrier's address alone opens nothing else.
-        managed = first.number(endpoint_id=first.endpoint(one.uri)["id"])
-        taken = {"name": "e", "kind": "sip", "targets": [], "source_addresses": [CARRIER]}
-        assert first.admin.post("/api/v1/endpoints", json=taken).status_code == 409, "an address is a carrier's or an endpoint's"
-        assert carrier.invite(managed["e164"]).final().status == 404
-        assert carrier.invite(new_number()).final().status == 404
-        assert carrier.options().status == 200
-    number = next(iter(numbers))
-    row = first.call_with(number, "completed")
-    assert row["number"] == number
-    shown = ok(first.cartesia.get("/agents/calls", params={"agent_id": native(first, number)["agent_id"]}, headers=NEWER), 200)
-    assert shown["data"][0]["telephony_account_type"] == "twilio"
-    explained = ok(first.admin.get(f"/api/v1/numbers/{number}/explain", params={"from": CARRIER}), 200)
-    assert explained["outcome"] == "route"
-    explained = ok(first.admin.get(f"/api/v1/numbers/{number}/explain", params={"from": STRANGER}), 200)
-    assert explained["outcome"] == "refuse"
-    assert first.explain({"e164": number})["outcome"] == "route"
-
-
-def test_a_number_that_is_not_attached_yet_takes_no_call(twilio, server):
-    tenant = server.tenant()
-    number = new_number()
-    provider = link(tenant, twilio.account(number))
-    twilio.behave("numbers.attach", status=400)
-    refused(tenant.cartesia.post(NUMBERS, json=import_body(provider, number)), 400)
-    with Caller(server.sip, CARRIER) as carrier:
-        assert carrier.invite(number).final().status == 480
-
-
-def test_where_nobody_has_an_account_the_carrier_is_a_stranger(alone):
-    with Caller(alone.sip, CARRIER) as carrier:
-        assert carrier.invite(new_number()).final().status == 403
-
-
-def test_the_whole_journey_runs_in_one_binary(tmp_path):
-    """`--sim` alone: the simulated Twilio is where the service looks for it, and the simulated network stands for it."""
-    server = Server(tmp_path, arguments=["--sim"]).start()
-    try:
-        tenant, number = server.tenant(), new_number()
-        own = Twilio(server)
-        account = own.account(number)
-        echo = ok(server.admin.get("/sim"), 200)["agents"]["echo"]
-        agent = tenant.agent()
-        tenant.endpoint(echo, agent=agent)
-        bring(tenant, link(tenant, account), number, agent_id=agent["id"])
-        call = ok(server.admin.post("/sim/calls", json={"to": number}), 202)
-        tenant.call_with(number, "completed")
-        assert call["id"]
-        server.kill()
-        server.start()
-        assert own.trunk_of(account, number), "the simulated Twilio remembers"
-    finally:
-        server.stop()

@@ -122,6 +122,11 @@ impl App {
         if intent.progress == Progress::Done {
             return Ok(intent);
         }
+        if let Some(number) = intent.number_id {
+            // Given up meanwhile: there is nothing to try again.
+            let found = self.store.number_get(intent.organization_id, number).map_err(of_read)?;
+            found.filter(|number| number.status.is_held()).ok_or_else(|| Error::not_found(What::Number))?;
+        }
         let told = intent.told.as_deref().unwrap_or("the carrier takes its time");
         let words = format!(
             "The number is here, but its carrier does not send its calls here yet: {told}. Set its agent or its provider \

@@ -12,6 +12,7 @@ use domain::{CarrierAccount, Provider};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::clock;
 use crate::vault::Vault;
@@ -30,6 +31,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 const REPLY_MAX: usize = 4 << 20;
 /// The most requests of one task: every page of the longest list that is read, and a dozen for the rest.
 const REQUESTS_MAX: usize = 112;
+/// In how many accounts something is changed at once.
+const PLACES_MAX: usize = 64;
 
 /// See the module's head.
 pub(crate) struct Accounts {
@@ -40,11 +43,19 @@ pub(crate) struct Accounts {
     /// Where carriers are, if not where they say.
     base_url: Option<String>,
     turns: Mutex<HashMap<ProviderId, Arc<tokio::sync::Mutex<()>>>>,
+    places: Arc<Semaphore>,
+}
+
+/// One's turn with an account, and a place among all that are asked at once.
+pub(super) struct OwnTurn {
+    _turn: OwnedMutexGuard<()>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Accounts {
     pub(crate) fn new(vault: Vault, sip_url: String, base_url: Option<String>) -> anyhow::Result<Self> {
-        Ok(Self { client: crate::outgoing::client()?, vault, sip_url, base_url, turns: Mutex::default() })
+        let (client, places) = (crate::outgoing::client()?, Arc::new(Semaphore::new(PLACES_MAX)));
+        Ok(Self { client, vault, sip_url, base_url, turns: Mutex::default(), places })
     }
 
     /// Our SIP address, as carriers are told it.
@@ -52,15 +63,17 @@ impl Accounts {
         &self.sip_url
     }
 
-    /// One's turn with a provider's account.
-    pub(super) async fn turn(&self, id: ProviderId) -> tokio::sync::OwnedMutexGuard<()> {
+    /// One's turn with a provider's account. The turn comes first, then the place: who waits for a slow account takes no place.
+    pub(super) async fn turn(&self, id: ProviderId) -> OwnTurn {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             // Those that nobody waits for need not be kept.
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(turns.entry(id).or_default())
         };
-        turn.lock_owned().await
+        let turn = turn.lock_owned().await;
+        // The semaphore is never closed.
+        OwnTurn { _turn: turn, _place: Arc::clone(&self.places).acquire_owned().await.ok() }
     }
 
     /// Does a task in the account of a provider.

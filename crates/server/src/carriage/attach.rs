@@ -38,6 +38,10 @@ impl Carriage {
         let attachment = provider.account.as_ref().and_then(|account| account.attachment.clone());
         match intent.work {
             Work::Acquire => {
+                // Who gave it up meanwhile, in whatever order the two were written, wants it attached no longer.
+                if !self.is_held(intent)? {
+                    return Err(Failure::Refused("the number was given up".to_owned()));
+                }
                 let place = Place { name: name(id), sip_url: self.accounts.sip_url().to_owned(), attachment };
                 match self.accounts.run(&provider, Task::Attach(intent.e164, place)).await {
                     Ok(Outcome::Attached(made)) => self.remember(provider, made).await.map(|()| Told::Ours),
@@ -60,6 +64,41 @@ impl Carriage {
                     Err(trouble) => Err(Failure::Refused(words(&trouble))),
                 }
             }
+        }
+    }
+
+    /// Whether the number that an intent is about is still its holder's.
+    fn is_held(&self, intent: &Intent) -> Result<bool, Failure> {
+        let Some(id) = intent.number_id else { return Ok(false) };
+        let found = self.store.number_get(intent.organization_id, id);
+        let found = found.map_err(|error| Failure::Unavailable(error.to_string()))?;
+        Ok(found.is_some_and(|number| number.status.is_held() && number.e164 == intent.e164))
+    }
+
+    /// Takes back what was attached for an intent that something else took the place of in the meantime: a number that was given
+    /// up during its move would stay attached in an account that nothing here tells of. In one's turn with the account, so that
+    /// whatever wants the number there is written down before, or attaches it after.
+    pub(super) async fn take_off(&self, intent: &Intent) {
+        let Some(id) = intent.provider_id.filter(|_| is_in_account(intent)) else { return };
+        let _turn = self.accounts.turn(id).await;
+        let (holder, open) =
+            match (self.store.number_holder(intent.e164), self.store.intent_open(intent.e164)) {
+                (Ok(holder), Ok(open)) => (holder, open),
+                _ => return,
+            };
+        let is_there = holder.is_some_and(|(organization, number)| {
+            let found = self.store.number_get(organization, number);
+            // One that cannot be read is let be.
+            found.map_or(true, |found| found.is_some_and(|number| number.provider_id == Some(id)))
+        });
+        let comes = open.is_some_and(|open| open.work == Work::Acquire && open.provider_id == Some(id));
+        if is_there || comes {
+            return;
+        }
+        if let Ok(provider) = self.provider(id) {
+            let attachment = provider.account.as_ref().and_then(|account| account.attachment.clone());
+            // What went wrong is in the log already.
+            drop(self.accounts.run(&provider, Task::Detach(intent.e164, attachment)).await);
         }
     }
 

@@ -45,6 +45,10 @@ impl Carriage {
             }
             match self.store.intent_get(intent.id) {
                 Ok(Some(current)) if current.progress == Progress::Open => intent = current,
+                Ok(_) if matches!(outcome, Outcome::Done) && intent.work == Work::Acquire => {
+                    // The intent of a purchase is ended by nobody else.
+                    return self.take_off(&intent).await;
+                }
                 _ => return,
             }
         }
