@@ -107,8 +107,9 @@ pub struct Intent {
     pub version: u64,
 }
 
-/// The longest wait between two looks at what a carrier has not finished, in seconds.
-const WAIT_MAX: i64 = 300;
+/// The longest wait between two looks at what a carrier has not finished, in seconds. What is to wait for longer was written by a
+/// clock that was ahead.
+pub const WAIT_MAX: i64 = 300;
 /// As much as is kept of a carrier's words, in characters.
 const TOLD_MAX: usize = 300;
 

@@ -108,7 +108,8 @@ const CHECKS: [(&str, &str); 26] = [
     (
         "more was given back for a number than was paid",
         "SELECT p.number_id FROM postings p JOIN entries e ON e.organization_id = p.organization_id AND e.id = p.entry \
-         WHERE p.number_id IS NOT NULL GROUP BY p.organization_id, p.number_id HAVING sum(e.amount) > 0",
+         WHERE p.number_id IS NOT NULL GROUP BY p.organization_id, p.number_id HAVING sum(e.amount) > 0 \
+         AND sum(p.kind = 'purchase') > 0",
     ),
     (
         "a number is unpaid and not inactive",
@@ -122,8 +123,8 @@ const CHECKS: [(&str, &str); 26] = [
         "what waits for a webhook is counted wrong",
         "SELECT w.id FROM webhooks w WHERE w.waiting <> (SELECT count(*) FROM deliveries d \
          WHERE d.organization_id = w.organization_id AND d.webhook_id = w.id AND d.state = 'waiting') \
-         OR w.due_at IS NOT (SELECT min(d.state_at) FROM deliveries d \
-         WHERE d.organization_id = w.organization_id AND d.webhook_id = w.id AND d.state = 'waiting')",
+         OR w.due_at IS NOT max((SELECT min(d.state_at) FROM deliveries d \
+         WHERE d.organization_id = w.organization_id AND d.webhook_id = w.id AND d.state = 'waiting'), coalesce(w.rests_until, 0))",
     ),
     (
         "a counter is behind what it has given",
@@ -132,7 +133,8 @@ const CHECKS: [(&str, &str); 26] = [
     ),
     (
         "a carrier is asked for a number that does not wait for it",
-        "SELECT i.id FROM intents i WHERE i.progress = 'open' AND i.work = 'acquire' AND NOT EXISTS (SELECT 1 FROM numbers n \
+        "SELECT i.id FROM intents i WHERE i.progress = 'open' AND i.work = 'acquire' \
+         AND (i.stock_id IS NOT NULL OR i.network <> 'public') AND NOT EXISTS (SELECT 1 FROM numbers n \
          WHERE n.organization_id = i.organization_id AND n.id = i.number_id AND n.status = 'pending' AND n.e164 = i.e164)",
     ),
     (
@@ -143,7 +145,7 @@ const CHECKS: [(&str, &str); 26] = [
     (
         "a number that was not delivered is still held, or not paid back",
         "SELECT i.id FROM intents i JOIN numbers n ON n.organization_id = i.organization_id AND n.id = i.number_id \
-         WHERE i.progress = 'failed' AND i.work = 'acquire' AND (n.held = 1 OR (SELECT coalesce(sum(e.amount), 0) FROM postings p \
+         WHERE i.progress = 'failed' AND i.work = 'acquire' AND (i.stock_id IS NOT NULL OR i.network <> 'public') AND (n.held = 1 OR (SELECT coalesce(sum(e.amount), 0) FROM postings p \
          JOIN entries e ON e.organization_id = p.organization_id AND e.posting_id = p.id AND e.account = 'wallet' \
          WHERE p.organization_id = n.organization_id AND p.number_id = n.id) <> 0)",
     ),

@@ -3,7 +3,7 @@
 use domain::change::KEPT_HOURS;
 use domain::e164::E164;
 use domain::ids::{IntentId, NumberId};
-use domain::intent::{Progress, Slot, Work};
+use domain::intent::{Progress, Slot, WAIT_MAX, Work};
 use domain::number::Network;
 use domain::{Intent, Timestamp, What};
 use rusqlite::{Connection, params};
@@ -138,11 +138,14 @@ pub(crate) fn last_of(db: &Connection, number: NumberId) -> Result<Option<Intent
     one(db, &sql, params![blob(number)], read)
 }
 
-/// Open work that is to be looked at by a time, the longest due first.
+/// Open work that is to be looked at by a time, the longest due first, and what would wait for longer than anything may.
 pub(crate) fn due(db: &Connection, at: Timestamp, limit: u32) -> Result<Vec<Intent>, StoreError> {
-    let sql =
-        format!("{} AND progress = 'open' AND next_at <= $1 ORDER BY next_at, id LIMIT $2", TABLE.select);
-    all(db, &sql, params![time(at), limit], read)
+    let sql = format!(
+        "{} AND progress = 'open' AND (next_at <= $1 OR next_at > $2) ORDER BY next_at, id LIMIT $3",
+        TABLE.select
+    );
+    let latest = time(at) + WAIT_MAX * 1_000_000;
+    all(db, &sql, params![time(at), latest, limit], read)
 }
 
 /// When the next open work is to be looked at.

@@ -6,6 +6,7 @@ mod agent_calls;
 mod calls;
 mod changes;
 mod commits;
+mod doctor;
 mod intents;
 mod lifecycle;
 mod lists;
