@@ -2,11 +2,12 @@
 
 import re
 import threading
+import time
 import uuid
 from datetime import datetime
 
 import pytest
-from harness import Server, credential, free_port, ok, wait_for
+from harness import Server, credential, free_port, new_number, ok, wait_for
 from receiver import Receiver
 from sip import Agent, Caller
 
@@ -113,6 +114,36 @@ def test_a_purchase_and_a_release_are_told_in_the_vendors_form(carrier, receiver
     assert (first["id"], first["event"], first["status"], first["attempts"]) == (body["id"], "number.provisioned", "delivered", 1)
     assert first["response_status"] == 200 and first["error"] is None and first["next_attempt_at"] is None
     assert last["event"] == "number.released"
+    gone(carrier, hook)
+
+
+def test_a_number_that_can_be_used_again_is_provisioned_and_one_given_up_is_released_once(carrier, other, receiver):
+    assert other.id != carrier.id, "where there are several tenants the operator agrees to what is brought in"
+    hook = krosai_hook(carrier, receiver.url, "number.provisioned", "number.released")
+    told = lambda: [r.json["event"] for r in receiver.quiet()]
+    endpoint = carrier.endpoint("sip:127.0.0.1:9")
+    body = {"e164": new_number(), "provider_id": carrier.its_trunk["id"], "endpoint_id": endpoint["id"]}
+    waiting = ok(carrier.native.post("/api/v1/numbers", json=body), 201)
+    assert (waiting["status"], told()) == ("pending", [])
+    assert carrier.patch(waiting, status="active")["status"] == "active"
+    assert told() == ["number.provisioned"]
+    carrier.patch(waiting, status="inactive")
+    carrier.patch(waiting, status="active")
+    assert told() == ["number.provisioned"], "it was provisioned before"
+    ported = ok(carrier.native.post("/api/v1/numbers", json=body | {"e164": new_number(), "port_in": True}), 201)
+    assert ported["status"] == "port_in"
+    carrier.patch(ported, status="active")
+    assert told() == ["number.provisioned"] * 2
+    bought = carrier.number()
+    path = f"/api/v1/numbers/{bought['id']}"
+    ok(carrier.native.delete(path), 200)
+    ok(carrier.native.post(f"{path}/restore"), 200)
+    assert told()[2:] == ["number.provisioned", "number.released", "number.provisioned"]
+    ok(carrier.native.delete(path), 200)
+    ok(carrier.native.delete(path, params={"permanent": "true"}), 204)
+    assert told()[5:] == ["number.released"], "what was released is not released once more"
+    ok(carrier.native.delete(f"/api/v1/numbers/{waiting['id']}", params={"permanent": "true"}), 204)
+    assert told()[6:] == ["number.released"], "what was held is"
     gone(carrier, hook)
 
 
@@ -363,6 +394,63 @@ def test_a_slow_receiver_holds_up_nobody_else(carrier, other):
         gone(other, quick_hook)
 
 
+def test_receivers_that_hang_hold_up_no_other_tenant(server):
+    """As many as there are places for those of one organization, in more organizations than there are places in all for those that hang."""
+    with Receiver(lambda _: None) as hanging, Receiver() as quick:
+        bad = [server.tenant(f"hangs {n}") for n in range(20)]
+        for tenant in bad:
+            for _ in range(4):
+                native_hook(tenant, hanging.url, "agent.created")
+        good = server.tenant("good")
+        native_hook(good, quick.url, "agent.created")
+        for tenant in bad:
+            tenant.agent("Ada")
+            tenant.agent("Eve")
+        hanging.wait(4 * 15, seconds=10)
+        # At once, while all of them hang, and after all of them have failed.
+        for count in range(1, 4):
+            good.agent(f"A{count}")
+            quick.wait(count, seconds=3)
+            time.sleep(4)
+        for tenant in bad:
+            for hook in tenant.pages("/api/v1/webhooks"):
+                gone(tenant, hook)
+
+
+def test_a_receiver_that_hangs_holds_up_no_other_of_its_tenant_for_long(simulated):
+    tenant = simulated.tenant("one")
+    with Receiver(lambda _: None) as hanging, Receiver() as quick:
+        hooks = [native_hook(tenant, hanging.url, "agent.created") for _ in range(4)]
+        native_hook(tenant, quick.url, "agent.created")
+        for count in range(8):
+            tenant.agent(f"A{count}")
+        quick.wait(8, seconds=14)
+        assert [log_of(tenant, hook)[0]["attempts"] for hook in hooks] == [1] * 4
+        assert len(hanging.quiet()) == 4, "those that failed rest whole"
+        # A change is tried at once.
+        with Receiver() as moved:
+            ok(tenant.native.patch(f"/api/v1/webhooks/{hooks[0]['id']}", json={"url": moved.url}), 200)
+            moved.wait(7, seconds=3)
+        # When they are tried again there is room beside them.
+        advance(simulated, MINUTE)
+        hanging.wait(6)
+        tenant.agent("late")
+        quick.wait(9, seconds=3)
+        assert len(hanging.requests) == 6
+
+
+def test_after_a_rest_what_was_not_tried_yet_comes_in_order(simulated):
+    tenant = simulated.tenant("rests")
+    with Receiver(lambda count: 500 if count == 1 else 200) as receiver:
+        native_hook(tenant, receiver.url, "agent.created")
+        first = tenant.agent("first")["id"]
+        receiver.wait(1)
+        later = [tenant.agent(f"A{n}")["id"] for n in range(3)]
+        assert len(receiver.quiet()) == 1, "nothing passes the one that failed while it rests"
+        advance(simulated, MINUTE)
+        assert [r.json["data"]["subject"] for r in receiver.wait(5)] == [first, *later, first]
+
+
 def test_a_redirect_is_not_followed(carrier, receiver):
     with Receiver(lambda _: (302, {"location": receiver.url})) as elsewhere:
         hook = native_hook(carrier, elsewhere.url, "agent.created")
@@ -464,7 +552,8 @@ def test_secrets_and_callers_are_in_no_log_and_in_no_other_answer(fresh):
     fresh.start()
     tenant = fresh.tenant()
     tenant.its_trunk = tenant.trunk("127.0.0.1")
-    with Receiver(500) as receiver, Agent() as agent, Caller(fresh.sip) as caller:
+    # One that fails rests, so the first event is taken: then the call's comes at once.
+    with Receiver(lambda count: 200 if count == 1 else 500) as receiver, Agent() as agent, Caller(fresh.sip) as caller:
         url = receiver.url + "/token-in-the-path"
         hook = krosai_hook(tenant, url)
         number = tenant.number(trunk=tenant.its_trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])

@@ -12,7 +12,7 @@ use crate::e164::{Country, E164, NumberType};
 use crate::error::{Error, Result, What};
 use crate::ids::{AgentId, EndpointId, EventId, NumberId, OrganizationId, WebhookId};
 use crate::key::{Area, DialectName, Scope};
-use crate::number::{Environment, Status};
+use crate::number::{Environment, Number, Status};
 use crate::provider::Sealed;
 use crate::target::host_and_port;
 use crate::{Bag, Caller, Timestamp};
@@ -37,6 +37,10 @@ pub const WAITS: [SignedDuration; 5] = [
     SignedDuration::from_mins(30),
     SignedDuration::from_hours(2),
 ];
+/// The longest of them: what is to wait for longer was written by a clock that was ahead.
+pub const WAIT_MAX: SignedDuration = WAITS[WAITS.len() - 1];
+/// How long a webhook rests whose receiver did not take a delivery: nothing is sent to it meanwhile.
+pub const REST: SignedDuration = SignedDuration::from_mins(1);
 /// The topic that stands for every event.
 pub const EVERY: &str = "*";
 /// What events are about, with the area whose right to read shows the same. All else is in the audit log alone.
@@ -179,13 +183,22 @@ fn check_reads(caller: &Caller, topic: &str) -> Result<()> {
 }
 
 /// Whether one of these topics is about an event of this name (the service's). A topic can name the state of the number that the
-/// event is about, behind a colon: `number.purchased:active`.
+/// event is about, behind a colon: `number.purchased:active`. See [`told_as`].
 pub fn is_wanted(topics: &[String], name: &str, number: Option<Status>) -> bool {
     let in_state = |topic: &str| match topic.split_once(':') {
         Some((event, state)) => event == name && number.is_some_and(|status| status.as_str() == state),
         None => false,
     };
     topics.iter().any(|topic| topic == name || topic == EVERY || in_state(topic))
+}
+
+/// The state of a number that an event of this time tells: the number's own. One that had been given up before it was deleted
+/// counts as released still, so that topics can tell apart what gave it up.
+pub fn told_as(number: &Number, at: Timestamp) -> Status {
+    match number.released_at {
+        Some(given_up) if number.status == Status::Deleted && given_up < at => Status::Released,
+        _ => number.status,
+    }
 }
 
 /// An address that requests can be sent to. Whether it is one that they may be sent to is asked when they are: a name's address
@@ -325,6 +338,17 @@ impl Delivery {
         };
         self.last = Some(Tried { at: now, answer });
         self
+    }
+
+    /// Until when its webhook rests after this, an attempt's outcome: a receiver that failed is asked nothing for a while, so that
+    /// those that hang hold up nobody else.
+    pub fn rest(&self) -> Option<Timestamp> {
+        let failed = match self.state {
+            DeliveryState::Waiting(_) => self.attempts > 0,
+            DeliveryState::GivenUp(_) => true,
+            DeliveryState::Delivered(_) => false,
+        };
+        self.last.as_ref().filter(|_| failed).and_then(|tried| tried.at.checked_add(REST).ok())
     }
 
     /// The same from the beginning: it is sent at once, and tried as often as a new one.
@@ -487,14 +511,17 @@ mod tests {
         for seconds in [60, 300, 1_800, 7_200] {
             waiting = waiting.tried(Answer::Status(500, None), now);
             let next = now + SignedDuration::from_secs(seconds);
-            assert_eq!(waiting.state, DeliveryState::Waiting(next));
+            assert_eq!((waiting.state, waiting.rest()), (DeliveryState::Waiting(next), Some(now + REST)));
             now = next;
         }
         let over = waiting.clone().tried(Answer::Failure("x".repeat(ERROR_MAX * 2)), now);
         assert_eq!((over.attempts, over.state), (5, DeliveryState::GivenUp(now)));
         assert_eq!(over.last.clone().unwrap().answer, Answer::Failure("x".repeat(ERROR_MAX)));
-        assert_eq!(waiting.tried(Answer::Status(204, None), now).state, DeliveryState::Delivered(now));
-        assert_eq!(over.again(now).state, DeliveryState::Waiting(now));
+        assert_eq!(over.rest(), Some(now + REST));
+        let taken = waiting.tried(Answer::Status(204, None), now);
+        assert_eq!((taken.state, taken.rest()), (DeliveryState::Delivered(now), None));
+        let again = over.again(now);
+        assert_eq!((again.state, again.rest()), (DeliveryState::Waiting(now), None));
         for status in [199, 300, 302, 404, 500] {
             assert!(!Answer::Status(status, None).is_success(), "{status}");
         }

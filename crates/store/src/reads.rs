@@ -191,8 +191,9 @@ reads! {
     /// The tenant's webhooks of one API.
     webhook_list(organization: OrganizationId, dialect: &DialectName, page: &Page<WebhookId>) -> Paged<Webhook>
         = read webhook::list;
-    /// Webhooks of everybody with a delivery that is due at a time, the longest due first.
-    webhooks_due(at: Timestamp, limit: u32) -> Vec<(OrganizationId, WebhookId)> = read webhook::due;
+    /// Webhooks of everybody with a delivery that is due at a time and whose rest is over, and whether the last attempt failed;
+    /// those of which none failed first, then the longest due.
+    webhooks_due(at: Timestamp, limit: u32) -> Vec<(OrganizationId, WebhookId, bool)> = read webhook::due;
     /// The delivery of a webhook that has been due for longest, with the webhook as it is now; none where it is switched off.
     delivery_next(organization: OrganizationId, webhook: WebhookId, at: Timestamp) -> Option<(Webhook, Delivery)>
         = read_at_once delivery::next;

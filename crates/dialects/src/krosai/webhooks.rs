@@ -16,16 +16,20 @@ use super::endpoints::whole_page;
 use crate::Request;
 use crate::json::{self, Body, boolean, text, time};
 
-/// The vendor's events with our topics that they stand for: a number is provisioned when it can be used. Nothing is recorded and nothing is transcribed here, so those two are taken
-/// and never sent.
+/// The vendor's events with our topics that they stand for: a number is provisioned when it can be used, also again, and released when it
+/// is given up, whichever way, but not once more when what was released is removed for good. Nothing is recorded and nothing is
+/// transcribed here, so those two are taken and never sent.
 const EVENTS: [(&str, &[&str]); 8] = [
     ("call.started", &["call.started"]),
     ("call.completed", &["call.completed"]),
     ("call.failed", &["call.failed", "call.busy", "call.no_answer", "call.refused", "call.cancelled"]),
     ("call.recording.ready", &[]),
     ("transcription.completed", &[]),
-    ("number.provisioned", &["number.purchased:active", "number.imported:active", "number.activated"]),
-    ("number.released", &["number.released", "number.deleted"]),
+    (
+        "number.provisioned",
+        &["number.purchased:active", "number.imported:active", "number.activated", "number.restored:active"],
+    ),
+    ("number.released", &["number.released", "number.deleted:deleted"]),
     ("balance.low", &["balance.low"]),
 ];
 

@@ -2,17 +2,17 @@
 //!
 //! What is to be sent stands in the store, written with the event itself; this takes what is due, sends it, and writes what became
 //! of it. A process that is killed between the two sends once more: at least once, never less, and the event's id tells a repeat.
-//! Each webhook gets one delivery at a time, by the time it is due, so a receiver sees events in order unless it failed one. A
-//! slow receiver holds up its own webhook alone, and those of one organization take a few places among all.
+//! Each webhook gets one delivery at a time, by the time it is due, so a receiver sees events in order unless it failed one. One
+//! that fails rests before it is sent anything, and those that failed or are slow take a few places among all ([`places`]): they
+//! hold up nobody else.
 
+mod places;
 mod request;
 
-use domain::ids::{OrganizationId, WebhookId};
 use domain::webhook::{DeliveryState, KEPT_DAYS};
 use domain::{Change, Commit, Timestamp};
 use jiff::SignedDuration;
 use metrics::{Counter, Gauge, counter, gauge};
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use store::CommitError;
@@ -20,13 +20,12 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::clock;
+use places::{Place, Places};
 
 /// How often the store is asked what is due: one look-up by an index.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Deliveries under way at once.
-const SENDING_MAX: usize = 64;
-/// Those of one organization.
-const SENDING_OF_ONE_MAX: usize = 4;
+/// A receiver that takes longer is slow.
+const SLOW: Duration = Duration::from_secs(2);
 /// Webhooks looked at at once: more than can be under way, since some may not be sent to yet.
 const DUE_MAX: u32 = 1_000;
 /// How long a delivery rests whose outcome could not be written: it was sent, and would be sent again at once.
@@ -36,14 +35,12 @@ const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// Deliveries removed in one transaction.
 const PRUNE_MAX: u32 = 1_000;
 
-type Place = (OrganizationId, WebhookId);
-
 struct Sender {
     app: Arc<App>,
     counts: Arc<Counts>,
-    under_way: JoinSet<Place>,
-    busy: HashSet<Place>,
-    by_organization: HashMap<OrganizationId, usize>,
+    /// What is under way; each ends with whether its receiver was slow.
+    under_way: JoinSet<(Place, bool)>,
+    places: Places,
 }
 
 struct Counts {
@@ -56,14 +53,13 @@ struct Counts {
 /// Sends what is due, until the task is dropped.
 pub(crate) async fn follow(app: Arc<App>) {
     let counts = Arc::new(Counts::new());
-    let (under_way, busy, by_organization) = (JoinSet::new(), HashSet::new(), HashMap::new());
-    let mut sender = Sender { app, counts, under_way, busy, by_organization };
+    let mut sender = Sender { app, counts, under_way: JoinSet::new(), places: Places::default() };
     loop {
         sender.look();
         tokio::select! {
             Some(ended) = sender.under_way.join_next_with_id(), if !sender.under_way.is_empty() => {
                 match ended {
-                    Ok((_, place)) => sender.free(place),
+                    Ok((_, (place, slow))) => sender.places.free(place, slow),
                     // Which one it was is not known; the others end by themselves.
                     Err(error) => {
                         tracing::error!(error = %error, "a delivery ended in a fault of ours");
@@ -81,7 +77,7 @@ impl Sender {
     fn look(&mut self) {
         let now = clock::now();
         self.counts.measure(&self.app, now);
-        if self.under_way.len() >= SENDING_MAX {
+        if self.places.are_taken() {
             return;
         }
         let due = match self.app.store.webhooks_due(now, DUE_MAX) {
@@ -91,43 +87,33 @@ impl Sender {
                 return;
             }
         };
-        for place in due {
-            let of_one = self.by_organization.entry(place.0).or_insert(0);
-            if self.under_way.len() < SENDING_MAX && *of_one < SENDING_OF_ONE_MAX && self.busy.insert(place) {
-                *of_one += 1;
-                self.under_way.spawn(turn(Arc::clone(&self.app), Arc::clone(&self.counts), place));
-            }
-        }
-        self.by_organization.retain(|_, count| *count > 0);
-    }
-
-    fn free(&mut self, place: Place) {
-        self.busy.remove(&place);
-        if let Some(count) = self.by_organization.get_mut(&place.0) {
-            *count = count.saturating_sub(1);
+        for place in self.places.take(due) {
+            let (app, counts) = (Arc::clone(&self.app), Arc::clone(&self.counts));
+            self.under_way.spawn(async move {
+                let began = clock::instant();
+                turn(app, counts, place).await;
+                (place, clock::instant().saturating_duration_since(began) > SLOW)
+            });
         }
     }
 
     /// Waits for all that is under way: each ends within its deadline.
     async fn free_all(&mut self) {
         while self.under_way.join_next().await.is_some() {}
-        self.busy.clear();
-        self.by_organization.clear();
+        self.places.free_all();
     }
 }
 
 /// Sends the webhook's next delivery and writes what became of it. Until it has ended, nobody else takes a delivery of this
 /// webhook in this process.
-async fn turn(app: Arc<App>, counts: Arc<Counts>, place: Place) -> Place {
-    let (organization, id) = place;
+async fn turn(app: Arc<App>, counts: Arc<Counts>, (organization, id): Place) {
     let (webhook, delivery) = match app.store.delivery_next(organization, id, clock::now()) {
         Ok(Some(next)) => next,
         // Switched off or removed since it was found due.
-        Ok(None) => return place,
+        Ok(None) => return,
         Err(error) => {
             tracing::debug!(error = %error, "a delivery cannot be read");
-            clock::sleep(STORE_PAUSE).await;
-            return place;
+            return clock::sleep(STORE_PAUSE).await;
         }
     };
     let answer = request::send(&app, &webhook, &delivery.happening).await;
@@ -143,7 +129,6 @@ async fn turn(app: Arc<App>, counts: Arc<Counts>, place: Place) -> Place {
             clock::sleep(STORE_PAUSE).await;
         }
     }
-    place
 }
 
 impl Counts {

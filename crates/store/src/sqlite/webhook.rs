@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use std::sync::LazyLock;
 
 use super::apply::Tx;
+use super::delivery;
 use super::list::{List, page_of_ids};
 use super::sql::{Columns, Table, all, blob, int, json, one, time, write};
 use crate::error::{CommitError, StoreError};
@@ -68,6 +69,8 @@ pub(super) fn put(tx: &mut Tx<'_>, webhook: &Webhook) -> Result<(), CommitError>
         blob(*id)
     ];
     TABLE.put(tx.db, What::Webhook, *version, row).map_err(|f| f.about(What::Webhook, What::Organization))?;
+    // Whoever changes it wants to see whether it works now.
+    delivery::rest(tx.db, *organization_id, *id, None)?;
     tx.touch();
     Ok(())
 }
@@ -118,13 +121,15 @@ pub(super) fn count(db: &Connection, organization: OrganizationId) -> Result<u64
     Ok(one(db, sql, params![blob(organization)], |mut row| row.uint())?.unwrap_or(0))
 }
 
-/// Webhooks with a delivery that is due, the longest due first.
+/// Webhooks with a delivery that is due, and whether the last attempt failed; those of which none failed come first, then the
+/// longest due.
 pub(crate) fn due(
     db: &Connection,
     now: Timestamp,
     limit: u32,
-) -> Result<Vec<(OrganizationId, WebhookId)>, StoreError> {
-    let sql = "SELECT organization_id, id FROM webhooks WHERE due_at IS NOT NULL AND active = 1 AND gone = 0 \
-               AND due_at <= $1 ORDER BY due_at LIMIT $2";
-    all(db, sql, params![time(now), limit], |mut row| Ok((row.id()?, row.id()?)))
+) -> Result<Vec<(OrganizationId, WebhookId, bool)>, StoreError> {
+    let sql = "SELECT organization_id, id, rests_until IS NOT NULL AS failed FROM webhooks WHERE due_at IS NOT NULL AND active = 1 \
+               AND gone = 0 AND (due_at <= $1 OR due_at > $2) ORDER BY failed, due_at LIMIT $3";
+    let row = params![time(now), delivery::latest(now), limit];
+    all(db, sql, row, |mut row| Ok((row.id()?, row.id()?, row.get()?)))
 }

@@ -3,6 +3,7 @@
 use domain::call::{CallStatus, Direction, Ended, EndedBy, FactKind, Moment, Started, Unanswered};
 use domain::ids::{CallId, EventId, NumberId, OrganizationId, WebhookId};
 use domain::key::DialectName;
+use domain::number::Status;
 use domain::provider::Sealed;
 use domain::webhook::{About, Answer, DETAILS_MAX, DeliveryState, WAITING_MAX, Wanted, WebhookPatch};
 use domain::{Change, Commit, Delivery, Fact, Generation, Guard, Micros, Page, Webhook};
@@ -129,7 +130,7 @@ async fn an_attempt_moves_a_delivery_on_and_only_once() {
     let second = event(&world, organization, "number.released").await;
     let now = second.at;
     assert_eq!(world.store.webhooks_due(first.at - SignedDuration::from_secs(1), 9).unwrap(), []);
-    assert_eq!(world.store.webhooks_due(now, 9).unwrap(), [(organization, webhook.id)]);
+    assert_eq!(world.store.webhooks_due(now, 9).unwrap(), [(organization, webhook.id, false)]);
     let (_, next) = world.store.delivery_next(organization, webhook.id, now).unwrap().unwrap();
     assert_eq!(next.happening.id, first.id);
     let failed = next.clone().tried(Answer::Status(500, Some("broken".to_owned())), now);
@@ -139,13 +140,14 @@ async fn an_attempt_moves_a_delivery_on_and_only_once() {
     assert_eq!(world.store.generation().unwrap(), before, "memory does not follow deliveries");
     assert_eq!(world.store.delivery_get(organization, webhook.id, first.id).unwrap(), Some(failed.clone()));
     assert!(matches!(world.commit(put(&failed)).await, Err(CommitError::Stale(_))), "the same attempt again");
+    assert_eq!(world.store.webhooks_due(now, 9).unwrap(), [], "it rests whole");
     let (_, next) = world.store.delivery_next(organization, webhook.id, now).unwrap().unwrap();
     assert_eq!(next.happening.id, second.id, "the first rests a minute");
     world.commit(put(&next.tried(Answer::Status(200, None), now))).await.unwrap();
     assert_eq!(world.store.delivery_next(organization, webhook.id, now).unwrap(), None);
     assert_eq!(world.store.webhooks_due(now, 9).unwrap(), []);
     let later = now + SignedDuration::from_mins(1);
-    assert_eq!(world.store.webhooks_due(later, 9).unwrap(), [(organization, webhook.id)]);
+    assert_eq!(world.store.webhooks_due(later, 9).unwrap(), [(organization, webhook.id, false)]);
     // Whoever asks for it again begins from the start; an attempt that was under way no longer counts.
     world.commit(put(&failed.clone().again(now))).await.unwrap();
     let late = failed.tried(Answer::Status(200, None), later);
@@ -153,6 +155,87 @@ async fn an_attempt_moves_a_delivery_on_and_only_once() {
     let world = world.reopened();
     let again = world.store.delivery_get(organization, webhook.id, first.id).unwrap().unwrap();
     assert_eq!((again.attempts, again.state), (0, DeliveryState::Waiting(now)));
+    world.check();
+}
+
+#[tokio::test]
+async fn a_webhook_rests_after_a_failure_until_it_is_changed_or_asked_for() {
+    let world = World::new();
+    let organization = world.organization().await;
+    let (bad, good) =
+        (webhook(&world, organization, &["*"]).await, webhook(&world, organization, &["*"]).await);
+    let first = event(&world, organization, "number.purchased").await;
+    let fails = |now| {
+        let (_, next) = world.store.delivery_next(organization, bad.id, now).unwrap().unwrap();
+        vec![Change::Delivery(Box::new(next.tried(Answer::Failure("no answer".to_owned()), now)))]
+    };
+    let due = |at| world.store.webhooks_due(at, 9).unwrap();
+    world.commit(fails(first.at)).await.unwrap();
+    let now = event(&world, organization, "number.released").await.at;
+    assert_eq!(due(now), [(organization, good.id, false)], "what comes later waits too");
+    world.check();
+    let over = first.at + SignedDuration::from_mins(1);
+    assert_eq!(due(over), [(organization, good.id, false), (organization, bad.id, true)]);
+    // Its own schedule is the delivery's: the later one is tried first.
+    world.commit(fails(over)).await.unwrap();
+    assert_eq!(due(over).len(), 1);
+    let url = WebhookPatch { url: Some("https://example.com/other".to_owned()), ..WebhookPatch::default() };
+    world.commit(vec![Change::Webhook(bad.update(url, over).unwrap())]).await.unwrap();
+    assert!(due(over).contains(&(organization, bad.id, false)), "another address is tried at once");
+    world.commit(fails(over)).await.unwrap();
+    assert_eq!(due(over).len(), 1);
+    let one = world.store.delivery_get(organization, bad.id, first.id).unwrap().unwrap();
+    world.commit(vec![Change::Delivery(Box::new(one.again(over)))]).await.unwrap();
+    assert!(due(over).contains(&(organization, bad.id, false)), "asked for, it goes at once");
+    world.check();
+}
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_wrote_is_due() {
+    let world = World::new();
+    let organization = world.organization().await;
+    let webhook = webhook(&world, organization, &["*"]).await;
+    let told = event(&world, organization, "number.purchased").await;
+    let next = world.store.delivery_next(organization, webhook.id, told.at).unwrap().unwrap().1;
+    let ahead = told.at + SignedDuration::from_hours(24 * 400);
+    world
+        .commit(vec![Change::Delivery(Box::new(next.tried(Answer::Status(500, None), ahead)))])
+        .await
+        .unwrap();
+    assert_eq!(world.store.webhooks_due(told.at, 9).unwrap(), [(organization, webhook.id, true)]);
+    let (_, next) = world.store.delivery_next(organization, webhook.id, told.at).unwrap().unwrap();
+    assert_eq!((next.happening.id, next.attempts), (told.id, 1));
+    // What waits by the schedule does.
+    let legal = ahead - SignedDuration::from_hours(1);
+    assert_eq!(world.store.webhooks_due(legal, 9).unwrap(), []);
+    assert!(world.store.delivery_next(organization, webhook.id, legal).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_number_that_was_released_and_then_deleted_is_given_up_once() {
+    let world = World::new();
+    let organization = world.organization().await;
+    let topics = ["number.released", "number.deleted:deleted"];
+    let (some, all) =
+        (webhook(&world, organization, &topics).await, webhook(&world, organization, &["*"]).await);
+    let provider = world.provider(organization).await;
+    let leaves = async |e164, steps: &[(&'static str, Status)]| {
+        let mut number = world.new_number(organization, &provider, e164);
+        world.commit(vec![Change::Number(Box::new(number.clone()))]).await.unwrap();
+        for (name, status) in steps {
+            let mut told = world.new_event(organization);
+            (told.name, told.subject) = (name, number.id.to_string());
+            number.released_at = Some(number.released_at.unwrap_or(told.at));
+            (number.status, number.version) = (*status, number.version + 1);
+            world.commit(vec![Change::Number(Box::new(number.clone())), Change::Event(told)]).await.unwrap();
+        }
+    };
+    leaves(14_155_550_100, &[("number.released", Status::Released), ("number.deleted", Status::Deleted)])
+        .await;
+    assert_eq!(names(&world, &some), ["number.released"]);
+    leaves(14_155_550_101, &[("number.deleted", Status::Deleted)]).await;
+    assert_eq!(names(&world, &some), ["number.released", "number.deleted"]);
+    assert_eq!(names(&world, &all).len(), 3);
     world.check();
 }
 
@@ -170,7 +253,7 @@ async fn a_webhook_that_is_switched_off_rests_and_misses_what_happens() {
     assert_eq!(world.store.delivery_next(organization, on.id, now).unwrap(), None);
     let on = off.update(set(true), world.now()).unwrap();
     world.commit(vec![Change::Webhook(on.clone())]).await.unwrap();
-    assert_eq!(world.store.webhooks_due(now, 9).unwrap(), [(organization, on.id)]);
+    assert_eq!(world.store.webhooks_due(now, 9).unwrap(), [(organization, on.id, false)]);
     let (_, next) = world.store.delivery_next(organization, on.id, now).unwrap().unwrap();
     assert_eq!((next.happening.id, sent(&world, &on).len()), (waiting.id, 1));
     world.check();
@@ -208,7 +291,7 @@ async fn old_deliveries_and_those_of_removed_webhooks_go_a_few_at_a_time() {
     let last = last.unwrap();
     assert!(!world.store.deliveries_prunable(time(0)).unwrap());
     world.commit(vec![Change::WebhookDelete(organization, goes.id, 1)]).await.unwrap();
-    assert_eq!(world.store.webhooks_due(last.at, 9).unwrap(), [(organization, stays.id)]);
+    assert_eq!(world.store.webhooks_due(last.at, 9).unwrap(), [(organization, stays.id, false)]);
     assert!(world.store.deliveries_prunable(time(0)).unwrap());
     let mut turns = 0;
     while world.store.deliveries_prunable(last.at).unwrap() {

@@ -2,7 +2,7 @@
 //! none is lost and none is made twice; it is read by whoever sends it, and written again with each attempt's outcome.
 //!
 //! Invariant of each transaction: a webhook's `waiting` is the number of its rows that wait, its `due_at` the earliest of their
-//! times.
+//! times, but not before `rests_until`, which is there as long as the last attempt failed.
 
 mod codec;
 
@@ -10,7 +10,7 @@ use domain::call::STARTED_EVENT;
 use domain::ids::{CallId, EventId, NumberId, OrganizationId, WebhookId};
 use domain::number::Status;
 use domain::webhook::{
-    Answer, DETAILS_MAX, Delivery, DeliveryState, Happening, Tried, WAITING_MAX, is_wanted,
+    Answer, DETAILS_MAX, Delivery, DeliveryState, Happening, Tried, WAIT_MAX, WAITING_MAX, is_wanted, told_as,
 };
 use domain::{Event, Fact, Page, Paged, Timestamp, Webhook, What};
 use rusqlite::{Connection, params};
@@ -76,7 +76,7 @@ pub(super) fn announce(tx: &mut Tx<'_>) -> Result<(), CommitError> {
         }
         let number = NumberId::parse(&subject).filter(|_| name.starts_with("number."));
         let number = number.map(|id| number::get(tx.db, organization_id, id)).transpose()?.flatten();
-        let webhooks = wanting(active, name, number.as_ref().map(|number| number.status));
+        let webhooks = wanting(active, name, number.as_ref().map(|number| told_as(number, at)));
         let about = number.map_or(AboutRow::Other, |number| AboutRow::of_number(&number));
         let details = Some(bag(&data)).filter(|text| text.len() <= DETAILS_MAX);
         let row = EventRow {
@@ -161,7 +161,8 @@ fn insert_all(
         if write(tx.db, sql, row).map_err(failed)? == 0 {
             continue;
         }
-        let sql = "UPDATE webhooks SET waiting = waiting + 1, due_at = min(coalesce(due_at, $1), $1) \
+        let sql = "UPDATE webhooks SET waiting = waiting + 1, \
+                   due_at = max(min(coalesce(due_at, $1), $1), coalesce(rests_until, 0)) \
                    WHERE organization_id = $2 AND id = $3";
         write(tx.db, sql, params![due, owner, own]).map_err(failed)?;
         if *waiting >= WAITING_MAX {
@@ -195,9 +196,22 @@ fn measure(
     webhook: WebhookId,
     more: i64,
 ) -> Result<(), CommitError> {
-    let sql = "UPDATE webhooks SET waiting = waiting + $1, due_at = (SELECT min(state_at) FROM deliveries \
-               WHERE organization_id = $2 AND webhook_id = $3 AND state = 'waiting') WHERE organization_id = $2 AND id = $3";
+    let sql = "UPDATE webhooks SET waiting = waiting + $1, due_at = max((SELECT min(state_at) FROM deliveries \
+               WHERE organization_id = $2 AND webhook_id = $3 AND state = 'waiting'), coalesce(rests_until, 0)) \
+               WHERE organization_id = $2 AND id = $3";
     write(db, sql, params![more, blob(organization), blob(webhook)]).map(|_| ()).map_err(failed)
+}
+
+/// Says until when a webhook rests; none: not at all.
+pub(super) fn rest(
+    db: &Connection,
+    organization: OrganizationId,
+    webhook: WebhookId,
+    until: Option<Timestamp>,
+) -> Result<(), CommitError> {
+    let sql = "UPDATE webhooks SET rests_until = $1 WHERE organization_id = $2 AND id = $3";
+    write(db, sql, params![until.map(time), blob(organization), blob(webhook)]).map_err(failed)?;
+    measure(db, organization, webhook, 0)
 }
 
 /// Writes what became of a delivery. After an attempt it must wait still, as it did before the attempt: one that was given up or
@@ -225,7 +239,8 @@ pub(super) fn put(tx: &mut Tx<'_>, delivery: &Delivery) -> Result<(), CommitErro
     let row = params![attempts, name, time(*at), last, blob(organization), blob(*webhook_id), blob(event)];
     write(tx.db, sql, row).map_err(failed)?;
     let more = i64::from(name == WAITING) - i64::from(waited);
-    measure(tx.db, organization, *webhook_id, more)
+    measure(tx.db, organization, *webhook_id, more)?;
+    rest(tx.db, organization, *webhook_id, delivery.rest())
 }
 
 /// Takes what is private out of what was, or is to be, told of a call.
@@ -283,6 +298,11 @@ pub(crate) fn prunable(db: &Connection, before: Timestamp) -> Result<bool, Store
         || exists(db, "SELECT 1 FROM webhooks WHERE gone = 1", &[])?)
 }
 
+/// The latest time that anything can wait for now. What is to wait for longer was written by a clock that was ahead: it is due.
+pub(super) fn latest(now: Timestamp) -> i64 {
+    time(now.checked_add(WAIT_MAX).unwrap_or(now))
+}
+
 /// The webhook's delivery that has been due for longest, with the webhook; none where nothing is due or it is switched off.
 pub(crate) fn next(
     db: &Connection,
@@ -294,10 +314,11 @@ pub(crate) fn next(
         return Ok(None);
     };
     let sql = format!(
-        "{SELECT} AND organization_id = $1 AND webhook_id = $2 AND state = 'waiting' AND state_at <= $3 \
+        "{SELECT} AND organization_id = $1 AND webhook_id = $2 AND state = 'waiting' AND (state_at <= $3 OR state_at > $4) \
          ORDER BY state_at, event_id LIMIT 1"
     );
-    let delivery = one(db, &sql, params![blob(organization), blob(id), time(now)], read)?;
+    let row = params![blob(organization), blob(id), time(now), latest(now)];
+    let delivery = one(db, &sql, row, read)?;
     Ok(delivery.map(|delivery| (webhook, delivery)))
 }
 
