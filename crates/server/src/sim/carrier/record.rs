@@ -131,14 +131,17 @@ mod tests {
         Line::of(E164::from_u64(14_155_550_100).unwrap(), reference, Sale::Sold)
     }
 
+    fn path() -> PathBuf {
+        std::env::temp_dir().join(format!("trunkline-sim-record-{}", clock::id()))
+    }
+
     fn references(record: &Record) -> Vec<String> {
         record.lines().unwrap().into_iter().map(|line| line.reference).collect()
     }
 
     #[test]
     fn a_line_that_cannot_be_read_takes_no_other_with_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("record");
+        let path = path();
         let mut record = Record::at(path.clone());
         record.append(&line("a")).unwrap();
         // What an earlier version left of a full disk: half a line, and the next run on from it.
@@ -147,13 +150,13 @@ mod tests {
         bytes.extend_from_within(..bytes.len() - 20);
         std::fs::write(&path, bytes).unwrap();
         record.append(&line("b")).unwrap();
-        assert_eq!(references(&Record::at(path)), ["a", "b"]);
+        assert_eq!(references(&Record::at(path.clone())), ["a", "b"]);
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn what_was_written_in_part_is_taken_off_by_the_next_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("record");
+        let path = path();
         let mut record = Record::at(path.clone());
         record.append(&line("a")).unwrap();
         // A disk that is full: some of the line is there, and the writing fails.
@@ -166,5 +169,6 @@ mod tests {
         assert_eq!(references(&record), ["a", "c"]);
         let whole = std::fs::read_to_string(&path).unwrap();
         assert_eq!(whole.lines().count(), 2, "{whole}");
+        std::fs::remove_file(path).unwrap();
     }
 }
