@@ -6,10 +6,13 @@ The simulation's clock moves the months on. Dates are computed here by this file
 import calendar
 import collections
 import datetime
+import sqlite3
+import subprocess
 import threading
+import time
 
 import pytest
-from harness import Server, credential, new_number, ok, wait_for
+from harness import BINARY, Server, credential, new_number, ok, wait_for
 from sip import Agent, Caller
 
 DAY = 86_400
@@ -528,6 +531,33 @@ def test_what_the_carrier_refuses_does_not_count_against_the_cap(simulated):
     bought = buy(tenant, rows[1])
     release(tenant, bought)
     assert tenant.native.post("/api/v1/numbers", json={"stock_id": rows[2]["id"]}).status_code == 429
+
+
+def test_work_at_carriers_that_ended_long_ago_is_not_kept(tmp_path):
+    server = Server(tmp_path, arguments=["--sim"]).start()
+    try:
+        tenant = server.tenant("busy")
+        rows = ok(server.admin.post("/sim/stock", json={"country": "GB", "type": "local", "count": 3}), 201)["data"]
+        ok(server.admin.post("/sim/purchases", json={"e164": rows[0]["e164"], "outcome": "fail", "times": 1}))
+        ok(server.admin.post("/sim/purchases", json={"e164": rows[1]["e164"], "outcome": "pending", "times": 1}))
+        refused, waiting, bought = (tenant.native.post("/api/v1/numbers", json={"stock_id": row["id"]}) for row in rows)
+        assert refused.status_code != 201 and ok(waiting, 201)["status"] == "pending" and ok(bought, 201)
+
+        def work():
+            with sqlite3.connect(f"file:{server.store}?mode=ro", uri=True) as store:
+                return dict(store.execute("SELECT progress, count(*) FROM intents GROUP BY 1"))
+
+        assert work() == {"open": 1, "done": 1, "failed": 1}
+        move(server, days=7)
+        move(server, minutes=11)
+        time.sleep(1)
+        assert work() == {"open": 1, "done": 1, "failed": 1}, "for a day and a week it is there"
+        move(server, days=1)
+        wait_for(lambda: work() == {"open": 1}, "what has ended is gone", 15)
+        checked = subprocess.run([BINARY, "doctor", "--store", f"sqlite:{server.store}"], capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stdout
+    finally:
+        server.stop()
 
 
 def test_numbers_for_tests_take_no_slot_from_an_import_of_many(server):

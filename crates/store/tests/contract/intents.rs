@@ -58,7 +58,7 @@ async fn an_intent_comes_back_as_it_was_and_is_found_in_every_way() {
     let a_day_later = waiting.created_at + jiff::SignedDuration::from_hours(24);
     assert_eq!(store.intent_of_slot(&slot.key, a_day_later).unwrap(), None);
     assert_eq!(store.intent_next().unwrap(), Some(waiting.next_at));
-    assert_eq!(store.intents_due(waiting.next_at, 9).unwrap(), [waiting.clone()]);
+    assert_eq!(store.intents_due(waiting.next_at, 9).unwrap(), std::slice::from_ref(&waiting));
     let before = waiting.next_at - jiff::SignedDuration::from_micros(1);
     assert!(store.intents_due(before, 9).unwrap().is_empty());
     // Under the version that was read, once.

@@ -87,11 +87,15 @@ impl Orders {
         let (numbers, refused) = (BTreeMap::new(), VecDeque::new());
         let mut orders = Self { record: Record::at(path), numbers, refused, behaviours: Vec::new() };
         let lines = orders.record.lines()?;
-        lines.iter().for_each(|line| orders.apply(line));
+        for line in &lines {
+            orders.apply(line);
+        }
         let standing = orders.numbers.len() + orders.refused.len();
         if lines.len() > COMPACT_FROM && lines.len() > 2 * standing {
             let lines = orders.standing();
-            orders.record.replace(&lines)?;
+            if let Err(error) = orders.record.replace(&lines) {
+                tracing::warn!(error = %error, "the simulated carrier's record stays long");
+            }
         }
         Ok(orders)
     }

@@ -136,7 +136,7 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         network,
         setup_cost,
         monthly_cost,
-        capabilities,
+        capabilities: Capabilities { voice, sms, fax },
         endpoint_id,
         agent_id,
         environment,
@@ -154,7 +154,6 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         unpaid,
         version,
     } = number;
-    let Capabilities { voice, sms, fax } = capabilities;
     let Credentials { username, password: Sealed(password) } = sip_credentials;
     let row = params![
         int(alias),
