@@ -8,7 +8,7 @@ use domain::event::Event;
 use domain::ids::*;
 use domain::key::{DialectName, Key, KeyHash, KeyNew, Minted, Mode, Role, Scope};
 use domain::ledger::{Account, Entry, Subject};
-use domain::number::{Birth, Environment, Number, NumberSetup, Status, Wiring};
+use domain::number::{Birth, Environment, Number, NumberSetup, Wiring};
 use domain::organization::{Kyc, Organization};
 use domain::provider::{
     AddressRule, Credentials, Inbound, MediaEncryption, Outbound, Provider, ProviderKind, ProviderPatch,
@@ -124,9 +124,9 @@ pub(crate) fn number() -> NumberView {
     let sip_credentials = Credentials { username: "u7".into(), password: Sealed(vec![9; 9]) };
     let birth = Birth { now: now(), id: NumberId(uuid(7)), sip_credentials, environment: Environment::Live };
     let setup = NumberSetup { label: Some("front desk".into()), ..NumberSetup::default() };
-    let (mut number, _) =
+    let (number, _) =
         Number::buy(OrganizationId(uuid(1)), &stock(), None, (setup, Wiring::default()), birth).unwrap();
-    number.status = Status::Active;
+    let number = number.activate().unwrap();
     NumberView {
         number,
         agent: Some(AgentBrief { id: AgentId::parse("ada").unwrap(), name: "Ada".into() }),
