@@ -81,11 +81,8 @@ impl Carriage {
     pub(super) async fn take_off(&self, intent: &Intent) {
         let Some(id) = intent.provider_id.filter(|_| is_in_account(intent)) else { return };
         let _turn = self.accounts.turn(id).await;
-        let (holder, open) =
-            match (self.store.number_holder(intent.e164), self.store.intent_open(intent.e164)) {
-                (Ok(holder), Ok(open)) => (holder, open),
-                _ => return,
-            };
+        let (holder, open) = (self.store.number_holder(intent.e164), self.store.intent_open(intent.e164));
+        let (Ok(holder), Ok(open)) = (holder, open) else { return };
         let is_there = holder.is_some_and(|(organization, number)| {
             let found = self.store.number_get(organization, number);
             // One that cannot be read is let be.

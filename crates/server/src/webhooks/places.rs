@@ -132,7 +132,9 @@ mod tests {
         let taken = places.take(all.clone());
         assert_eq!(taken, (10..14).map(|n| place(1, n)).collect::<Vec<_>>(), "those that work come first");
         assert_eq!(places.take(all.clone()), []);
-        taken.into_iter().for_each(|place| places.free(place, false));
+        for place in taken {
+            places.free(place, false);
+        }
         assert_eq!(places.take(due((0..9).map(|n| place(1, n)), true)).len(), 2);
         assert_eq!(places.take(all).len(), 2, "room is left for the others");
     }
