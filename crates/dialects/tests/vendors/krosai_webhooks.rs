@@ -92,7 +92,11 @@ fn webhooks_are_read() {
     let topics = ["call.failed", "call.busy", "call.no_answer", "call.refused", "call.cancelled"];
     let wanted = Wanted {
         events: ["call.failed", "number.released"].map(str::to_owned).to_vec(),
-        topics: topics.into_iter().chain(["number.released", "number.deleted"]).map(str::to_owned).collect(),
+        topics: topics
+            .into_iter()
+            .chain(["number.released", "number.deleted:deleted"])
+            .map(str::to_owned)
+            .collect(),
     };
     assert_eq!(new, WebhookPatch { url: Some("https://a.b".into()), wanted: Some(wanted), active: None });
     let at = format!("/v1/webhooks/{OTHER}");
