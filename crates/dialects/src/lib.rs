@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use plan::Plans;
 use uuid::Uuid;
 
-pub mod cartesia;
 mod account;
+pub mod cartesia;
 mod json;
 pub mod krosai;
 pub mod native;

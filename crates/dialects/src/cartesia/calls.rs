@@ -12,8 +12,8 @@ use utoipa::openapi::schema::Object;
 
 use super::read::{filled, page};
 use crate::Request;
-use crate::openapi::one_of_words;
 use crate::json::time;
+use crate::openapi::one_of_words;
 
 fn id(request: &Request<'_>) -> Result<CallId> {
     CallId::parse(request.param("call_id")).ok_or_else(|| Error::not_found(What::Call))

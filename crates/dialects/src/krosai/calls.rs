@@ -269,7 +269,8 @@ pub(super) fn cause(call: &Call) -> Option<&'static str> {
         (CallStatus::Completed, Some(EndedBy::Caller)) | (CallStatus::Cancelled, None) => Some("user_hangup"),
         (CallStatus::Completed, Some(EndedBy::Callee)) => Some("agent_hangup"),
         (CallStatus::Completed, Some(EndedBy::Reaper | EndedBy::MaxDuration)) => Some("timeout"),
-        (CallStatus::Completed, None | Some(EndedBy::Api | EndedBy::Balance)) | (CallStatus::Cancelled, _) => Some("normal_clearing"),
+        (CallStatus::Completed, None | Some(EndedBy::Api | EndedBy::Balance))
+        | (CallStatus::Cancelled, _) => Some("normal_clearing"),
         (CallStatus::Busy, _) => Some("busy"),
         (CallStatus::NoAnswer, _) => Some("no_answer"),
         (CallStatus::Refused, _) => Some("rejected"),

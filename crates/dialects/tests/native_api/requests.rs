@@ -41,10 +41,7 @@ fn bodies_that_do_not_fit_are_refused_with_their_field() {
         ),
         refused("POST /api/v1/endpoints", &json!({ "name": "e", "targets": [{ "uri": "http://a" }] })),
         refused("POST /api/v1/providers", &json!({ "kind": "twilio", "label": "p" })),
-        refused(
-            "POST /api/v1/providers",
-            &json!({ "kind": "managed", "label": "p", "region": "us1" }),
-        ),
+        refused("POST /api/v1/providers", &json!({ "kind": "managed", "label": "p", "region": "us1" })),
         refused("POST /api/v1/providers", &json!({ "kind": "pigeon", "label": "p" })),
         refused("POST /api/v1/providers", &json!({ "kind": "managed" })),
         refused("POST /api/v1/providers", &trunk(json!({ "allowed_addresses": ["127.0.0.1/99"] }))),

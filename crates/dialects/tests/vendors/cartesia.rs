@@ -104,11 +104,9 @@ fn lists_are_read() {
 #[test]
 fn filters_that_nothing_meets_are_no_errors() {
     let nil = "provider_id: Some(ProviderId(00000000-0000-0000-0000-000000000000))";
-    for query in [
-        "provider_id=ata_1",
-        "agent_id=no%20id",
-        &format!("agent_id=no%20id&provider_id={PROVIDER}"),
-    ] {
+    for query in
+        ["provider_id=ata_1", "agent_id=no%20id", &format!("agent_id=no%20id&provider_id={PROVIDER}")]
+    {
         let request = format!("GET /agents/phone-numbers?{query}");
         let op = Text(&request).decode(&Cartesia).unwrap();
         assert!(format!("{op:?}").contains(nil), "{query}: {op:?}");

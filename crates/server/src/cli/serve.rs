@@ -18,7 +18,9 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     println!("trunkline {} is ready", env!("CARGO_PKG_VERSION"));
     if let Some(agents) = service.sim_agents {
         println!("  SIMULATION: the clock, the carrier and the callers under /sim are not real");
-        println!("  agents that answer: sip:echo@{agents} (busy, reject-503, no-answer, slow-1500, hangup-3, silent)");
+        println!(
+            "  agents that answer: sip:echo@{agents} (busy, reject-503, no-answer, slow-1500, hangup-3, silent)"
+        );
     }
     println!("  http  http://{}", service.http);
     for (transport, address) in &service.sip {

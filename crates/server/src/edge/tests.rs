@@ -43,7 +43,12 @@ fn table(targets: &[String]) -> Live {
     live.apply(Changed::Endpoint(Endpoint::create(OWNER, endpoint, patch, Environment::Live, now).unwrap()));
     let allowed_addresses = vec![AddressRule::parse("127.0.0.1").unwrap()];
     let inbound = Patch::Set(Inbound { allowed_addresses, ..Inbound::default() });
-    let patch = ProviderPatch { label: Some("carrier".into()), inbound, outbound: Patch::Keep, ..ProviderPatch::default() };
+    let patch = ProviderPatch {
+        label: Some("carrier".into()),
+        inbound,
+        outbound: Patch::Keep,
+        ..ProviderPatch::default()
+    };
     live.apply(Changed::Provider(
         Provider::create(Some(OWNER), trunk, ProviderKind::SipTrunk, patch, now).unwrap(),
     ));

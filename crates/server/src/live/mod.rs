@@ -134,7 +134,8 @@ impl Live {
                     self.write().indices(row.organization_id, row.endpoint_id, row.provider_id);
                 let mut slot = Slot::new(row.e164, row.id, organization);
                 (slot.endpoint, slot.trunk, slot.status) = (endpoint, trunk, row.status);
-                (slot.allow_inbound, slot.unpaid, slot.network) = (row.allow_inbound, row.unpaid, row.network);
+                (slot.allow_inbound, slot.unpaid, slot.network) =
+                    (row.allow_inbound, row.unpaid, row.network);
                 self.numbers.put(slot);
             }
         }

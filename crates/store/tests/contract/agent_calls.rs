@@ -159,7 +159,13 @@ async fn what_one_dialect_keeps_of_an_agent_is_given_back() {
 async fn the_cheapest_number_on_sale_is_found() {
     let world = World::new();
     let us = Country::parse("US").unwrap();
-    let cheapest = || world.store.stock_cheapest(us, (OrganizationId::NONE, Mode::Live), time(1_000_000)).unwrap().map(|stock| stock.e164);
+    let cheapest = || {
+        world
+            .store
+            .stock_cheapest(us, (OrganizationId::NONE, Mode::Live), time(1_000_000))
+            .unwrap()
+            .map(|stock| stock.e164)
+    };
     assert_eq!(cheapest(), None);
     let mut silent = world.new_stock(14_155_550_109, 1);
     silent.capabilities.voice = false;
@@ -170,6 +176,10 @@ async fn the_cheapest_number_on_sale_is_found() {
     let resting = StockState::Quarantined { number: NumberId(world.uuid()), until: time(2_000_000) };
     world.commit(vec![Change::Stock(stock[1].moved(resting, world.now()))]).await.unwrap();
     assert_eq!(cheapest(), Some(stock[2].e164));
-    let later = world.store.stock_cheapest(us, (OrganizationId::NONE, Mode::Live), time(2_000_000)).unwrap().map(|stock| stock.e164);
+    let later = world
+        .store
+        .stock_cheapest(us, (OrganizationId::NONE, Mode::Live), time(2_000_000))
+        .unwrap()
+        .map(|stock| stock.e164);
     assert_eq!(later, Some(stock[1].e164));
 }

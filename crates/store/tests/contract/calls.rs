@@ -59,7 +59,12 @@ fn ended() -> FactKind {
 }
 
 fn unanswered() -> FactKind {
-    FactKind::Unanswered(Unanswered { sip_status: 486, status: CallStatus::Busy, reason: "busy".to_owned(), by: None })
+    FactKind::Unanswered(Unanswered {
+        sip_status: 486,
+        status: CallStatus::Busy,
+        reason: "busy".to_owned(),
+        by: None,
+    })
 }
 
 /// A call of 61 seconds at 600 micro-units a minute.
