@@ -40,7 +40,7 @@ pub(crate) struct ServeArgs {
     /// The operator's key for the native API
     #[arg(long, env = "TRUNKLINE_ADMIN_KEY", value_name = "KEY", hide_env_values = true, hide = true)]
     admin_key: Option<String>,
-    /// An identity provider whose tokens are accepted, as a JSON object with the fields of the file's [[issuers]]
+    /// An identity provider whose tokens are accepted, as a JSON object with the fields of the file's `issuers` tables
     #[arg(long = "issuer", env = "TRUNKLINE_ISSUER", value_name = "JSON")]
     #[serde(skip)]
     issuer: Option<String>,
