@@ -369,6 +369,22 @@ def test_a_number_closed_to_inbound_is_refused(carrier, caller, answering):
     assert answering.got("INVITE") == []
 
 
+def test_a_number_that_is_not_made_for_calls_is_refused(carrier, answering):
+    server, endpoint = carrier.server, carrier.endpoint(answering.uri)
+    server.operator_trunk("127.0.0.31")
+    with Caller(server.sip, host="127.0.0.31") as caller:
+        for voice in (False, True):
+            row = server.stock(voice=voice, sms=True)
+            number = ok(carrier.admin.post("/api/v1/numbers", json={"stock_id": row["id"], "endpoint_id": endpoint["id"]}), 201)
+            if voice:
+                call = caller.invite(number["e164"])
+                assert call.final().status == 200
+                call.bye()
+            else:
+                assert refused(carrier, caller, number, ("voice",)) == 480
+    assert len(answering.got("INVITE")) == 1
+
+
 def test_a_released_number_is_404_at_once(carrier, caller, answering):
     number = line(carrier, answering.uri)
     ok(carrier.admin.delete(f"/api/v1/numbers/{number['id']}"))

@@ -34,6 +34,8 @@ pub enum Refusal {
     MediaSecure,
     /// The number takes no calls.
     InboundOff,
+    /// The number is not made for calls.
+    NoVoice,
     /// The balance is used up.
     Balance,
     /// Nobody answers this number.
@@ -50,7 +52,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::UnknownSource,
         Self::NotProven,
         Self::NotANumber,
@@ -63,6 +65,7 @@ impl Refusal {
         Self::MediaPlain,
         Self::MediaSecure,
         Self::InboundOff,
+        Self::NoVoice,
         Self::Balance,
         Self::NoEndpoint,
         Self::EndpointInactive,
@@ -81,6 +84,7 @@ impl Refusal {
             Self::Pending
             | Self::PortIn
             | Self::Inactive
+            | Self::NoVoice
             | Self::NoEndpoint
             | Self::EndpointInactive
             | Self::EndpointNotSip
@@ -106,6 +110,7 @@ impl Refusal {
             Self::MediaPlain => "media_not_encrypted",
             Self::MediaSecure => "media_encrypted",
             Self::InboundOff => "inbound_off",
+            Self::NoVoice => "no_voice",
             Self::Balance => "balance",
             Self::NoEndpoint => "no_endpoint",
             Self::EndpointInactive => "endpoint_inactive",
@@ -146,6 +151,7 @@ impl Refusal {
                 "The call offered encrypted sound only, which the trunk has disabled. Set its `inbound.media_encryption` to allowed, or have the carrier offer plain RTP."
             }
             Self::InboundOff => "The number does not accept calls. Set `allow_inbound` to true.",
+            Self::NoVoice => "The number carries no calls: `capabilities.voice` is false. Buy one that does.",
             Self::Balance => "The organization's balance is used up. Add money to its ledger.",
             Self::NoEndpoint => {
                 "The number has no endpoint. Give it one, or an agent that has a default endpoint in its environment."
@@ -164,6 +170,28 @@ impl Refusal {
     }
 }
 
+/// Whether a number takes calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// It does.
+    Open,
+    /// Its holder has switched them off.
+    Off,
+    /// It is not made for them, whatever its holder says.
+    NoVoice,
+}
+
+impl Intake {
+    /// By a number's `allow_inbound` and its capability for voice.
+    pub fn of(allow_inbound: bool, voice: bool) -> Self {
+        match (voice, allow_inbound) {
+            (false, _) => Self::NoVoice,
+            (true, false) => Self::Off,
+            (true, true) => Self::Open,
+        }
+    }
+}
+
 /// A number as the call path knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NumberRoute {
@@ -175,8 +203,8 @@ pub struct NumberRoute {
     pub status: Status,
     /// Whether it is inactive because its rent is not paid.
     pub unpaid: bool,
-    /// Whether calls may come in.
-    pub allow_inbound: bool,
+    /// Whether it takes calls.
+    pub intake: Intake,
     /// Its own trunk; none: the operator's stock.
     pub trunk: Option<ProviderId>,
     /// Which phone network it is part of.
@@ -357,7 +385,13 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
         && check("the trunk takes what was offered", takes, unfit, &mut refused)
         && check("the number is ready", !pending, why_pending, &mut refused)
         && check("the number is active", active, why_inactive, &mut refused)
-        && check("the number accepts calls", number.allow_inbound, Refusal::InboundOff, &mut refused)
+        && check(
+            "the number carries calls",
+            number.intake != Intake::NoVoice,
+            Refusal::NoVoice,
+            &mut refused,
+        )
+        && check("the number accepts calls", number.intake != Intake::Off, Refusal::InboundOff, &mut refused)
         && check("the balance allows it", funded, Refusal::Balance, &mut refused)
         && check("the number has an endpoint", endpoint.is_some(), Refusal::NoEndpoint, &mut refused)
         && check("the endpoint is active", in_use, Refusal::EndpointInactive, &mut refused)

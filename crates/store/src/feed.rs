@@ -3,6 +3,7 @@
 use domain::e164::E164;
 use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::number::{Network, Status};
+use domain::routing::Intake;
 use domain::view::{AgentBrief, ProviderBrief};
 use domain::{Call, Endpoint, Generation, Key, Micros, Number, Organization, Provider, Timestamp};
 
@@ -47,8 +48,8 @@ pub struct NumberRow {
     pub unpaid: bool,
     /// Which phone network it is part of.
     pub network: Network,
-    /// Whether calls may come in.
-    pub allow_inbound: bool,
+    /// Whether it takes calls.
+    pub intake: Intake,
     /// How it reaches the phone network.
     pub provider_id: Option<ProviderId>,
     /// Where its calls go.

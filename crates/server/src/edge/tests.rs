@@ -59,7 +59,7 @@ fn table(targets: &[String]) -> Live {
         status: Status::Active,
         network: domain::number::Network::Public,
         unpaid: false,
-        allow_inbound: true,
+        intake: domain::routing::Intake::Open,
         provider_id: Some(trunk),
         endpoint_id: Some(endpoint),
     }));

@@ -134,8 +134,7 @@ impl Live {
                     self.write().indices(row.organization_id, row.endpoint_id, row.provider_id);
                 let mut slot = Slot::new(row.e164, row.id, organization);
                 (slot.endpoint, slot.trunk, slot.status) = (endpoint, trunk, row.status);
-                (slot.allow_inbound, slot.unpaid, slot.network) =
-                    (row.allow_inbound, row.unpaid, row.network);
+                (slot.intake, slot.unpaid, slot.network) = (row.intake, row.unpaid, row.network);
                 self.numbers.put(slot);
             }
         }
@@ -336,7 +335,7 @@ impl routing::Table for Reading<'_> {
             organization_id: self.directory.organization_at(slot.organization)?,
             status: slot.status,
             unpaid: slot.unpaid,
-            allow_inbound: slot.allow_inbound,
+            intake: slot.intake,
             trunk: self.directory.trunk_at(slot.trunk),
             network: slot.network,
             endpoint_id: self.directory.endpoint_at(slot.endpoint),

@@ -7,6 +7,7 @@
 use domain::E164;
 use domain::ids::NumberId;
 use domain::number::{Network, Status};
+use domain::routing::Intake;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock};
@@ -34,8 +35,8 @@ pub(crate) struct Slot {
     pub(crate) unpaid: bool,
     /// Which phone network it is part of.
     pub(crate) network: Network,
-    /// Whether calls may come in.
-    pub(crate) allow_inbound: bool,
+    /// Whether it takes calls.
+    pub(crate) intake: Intake,
 }
 
 impl Slot {
@@ -52,7 +53,7 @@ impl Slot {
             status: Status::Pending,
             unpaid: false,
             network: Network::Public,
-            allow_inbound: false,
+            intake: Intake::Off,
         }
     }
 

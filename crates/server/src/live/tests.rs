@@ -6,7 +6,7 @@ use domain::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::number::{Environment, Status};
 use domain::organization::Kyc;
 use domain::provider::{AddressRule, Inbound, ProviderKind, ProviderPatch, Sealed};
-use domain::routing::{CallIn, CallerShown};
+use domain::routing::{CallIn, CallerShown, Intake};
 use domain::target::{Target, TargetUri};
 use domain::{Bag, E164, Endpoint, Micros, Organization, Patch, Provider, Timestamp};
 use proptest::prelude::*;
@@ -97,7 +97,7 @@ fn change() -> impl Strategy<Value = Changed> {
                 status,
                 network: domain::number::Network::Public,
                 unpaid: id == 1,
-                allow_inbound,
+                intake: Intake::of(allow_inbound, id != 2),
                 provider_id: t.map(|t| ProviderId(Uuid::from_u128(t))),
                 endpoint_id: e.map(|e| EndpointId(Uuid::from_u128(e))),
             })
@@ -207,7 +207,7 @@ fn a_carrier_reaches_the_numbers_of_accounts_and_nothing_else() {
             status: Status::Active,
             network: domain::number::Network::Public,
             unpaid: false,
-            allow_inbound: true,
+            intake: Intake::Open,
             provider_id: Some(ProviderId(Uuid::from_u128(provider))),
             endpoint_id: None,
         })

@@ -7,6 +7,7 @@ use domain::e164::{Country, E164, NumberType};
 use domain::ids::{AgentId, NumberId, OrganizationId};
 use domain::number::{Environment, Network, Status};
 use domain::provider::{Credentials, ProviderKind, Sealed};
+use domain::routing::Intake;
 use domain::stock::Capabilities;
 use domain::view::{AgentBrief, ProviderBrief};
 use domain::{Number, What};
@@ -344,12 +345,14 @@ pub(crate) fn held_count(db: &Connection, organization: OrganizationId) -> Resul
     Ok(one(db, sql, params![blob(organization)], |mut row| row.uint())?.unwrap_or(0))
 }
 
-const SLIM: &str = "SELECT id, organization_id, e164, status, unpaid, network, allow_inbound, provider_id, endpoint_id FROM numbers";
+const SLIM: &str = "SELECT id, organization_id, e164, status, unpaid, network, allow_inbound, voice, provider_id, endpoint_id \
+                    FROM numbers";
 
 fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
     let (id, organization_id) = (row.id()?, row.id()?);
     let (number, status) = (row.e164()?, row.named(Status::parse)?);
-    let (unpaid, network, allow_inbound) = (row.get()?, row.named(Network::parse)?, row.get()?);
+    let (unpaid, network) = (row.get()?, row.named(Network::parse)?);
+    let intake = Intake::of(row.get()?, row.get()?);
     Ok(NumberRow {
         id,
         organization_id,
@@ -357,7 +360,7 @@ fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
         status,
         unpaid,
         network,
-        allow_inbound,
+        intake,
         provider_id: row.id_of()?,
         endpoint_id: row.id_of()?,
     })
