@@ -175,7 +175,7 @@ fn health() -> anyhow::Result<(Arc<Health>, JoinHandle<()>)> {
 
 /// The first table that calls are decided on.
 fn live_table(settings: &Settings, vault: &Vault, store: &Store) -> anyhow::Result<Arc<Live>> {
-    let live = Arc::new(Live::with_vault(vault.clone()));
+    let live = Arc::new(Live::with_vault(vault.clone(), store.clone()));
     live.carriers_from(carrier_sources(settings), settings.sim);
     refresh::build(&live, store)?;
     Ok(live)

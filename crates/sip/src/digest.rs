@@ -36,14 +36,19 @@ pub enum Algorithm {
 impl Algorithm {
     const ALL: [Self; 2] = [Self::Md5, Self::Sha256];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "SHA-256",
             Self::Md5 => "MD5",
         }
     }
 
-    fn hash(self, parts: &[&[u8]]) -> Hex {
+    /// By name, if we know it.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| name.eq_ignore_ascii_case(one.name()))
+    }
+
+    pub(crate) fn hash(self, parts: &[&[u8]]) -> Hex {
         match self {
             Self::Sha256 => {
                 let mut state = Sha256::new();
@@ -65,7 +70,7 @@ impl Algorithm {
 
 /// A hash in lower-case hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Hex {
+pub(crate) struct Hex {
     text: [u8; 64],
     length: usize,
 }
@@ -80,7 +85,7 @@ impl Hex {
         Self { text, length: (hash.len() * 2).min(64) }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.text.get(..self.length).unwrap_or_default()
     }
 }

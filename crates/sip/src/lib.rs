@@ -32,6 +32,7 @@ mod edge;
 mod edit;
 mod keys;
 mod message;
+pub mod proof;
 mod sdp;
 mod stream;
 mod text;

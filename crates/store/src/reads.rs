@@ -131,6 +131,8 @@ reads! {
     number_shown(organization: OrganizationId, id: NumberId) -> Option<NumberShown> = read number::shown;
     /// The number that the tenant holds, else the one that it released last.
     number_find(organization: OrganizationId, e164: E164) -> Option<Number> = read number::find;
+    /// The held numbers whose SIP credentials have a user name, whoever holds them; at most 8.
+    numbers_of_username(username: &str) -> Vec<Number> = read number::of_username;
     /// Who holds a number, world-wide.
     number_holder(e164: E164) -> Option<(OrganizationId, NumberId)> = read number::holder;
     /// The tenant's numbers. With a `q` of three characters or more they come in the order in which they were made (the order

@@ -8,6 +8,11 @@ mod calls;
 mod carriers;
 mod directory;
 mod guards;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the edge's registrar and its outbound calls are to use it")
+)]
+pub(crate) mod lines;
 mod numbers;
 pub(crate) mod refresh;
 
@@ -23,7 +28,7 @@ use sip::digest::Secret;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
-use store::{Changed, OpenCall};
+use store::{Changed, OpenCall, Store};
 use tokio::sync::watch;
 
 use crate::vault::Vault;
@@ -42,6 +47,8 @@ pub(crate) struct Live {
     directory: RwLock<Directory>,
     opener: guards::Opener,
     calls: calls::Calls,
+    /// Numbers by the user names of their SIP credentials.
+    pub(crate) lines: lines::Lines,
     /// The last generation applied. Readers of a call see at least this.
     applied: watch::Sender<Generation>,
     /// Wakes the refresher; carries nothing.
@@ -93,14 +100,17 @@ impl Live {
             directory: RwLock::default(),
             opener: guards::Opener::default(),
             calls: calls::Calls::default(),
+            lines: lines::Lines::new(None),
             applied,
             nudge: tokio::sync::Notify::new(),
         }
     }
 
-    /// The same with the vault that trunks' passwords are sealed with: without it no caller can prove anything.
-    pub(crate) fn with_vault(vault: Vault) -> Self {
-        Self { opener: guards::Opener(Some(vault)), ..Self::new() }
+    /// The same with the vault that passwords are sealed with, and the store that has those of numbers: without them no
+    /// caller can prove anything.
+    pub(crate) fn with_vault(vault: Vault, store: Store) -> Self {
+        let lines = lines::Lines::new(Some((store, vault.clone())));
+        Self { opener: guards::Opener(Some(vault)), lines, ..Self::new() }
     }
 
     // A panic under the lock could only come from memory running out; the directory is plain data either way.
@@ -128,8 +138,12 @@ impl Live {
                 self.write().put_provider(provider.id, Some(provider), guard);
             }
             Changed::ProviderGone(id) => self.write().put_provider(id, None, None),
-            Changed::Number(row) if !row.status.is_held() => self.numbers.remove(row.e164, row.id),
+            Changed::Number(row) if !row.status.is_held() => {
+                self.lines.forget(row.id);
+                self.numbers.remove(row.e164, row.id);
+            }
             Changed::Number(row) => {
+                self.lines.forget(row.id);
                 let (organization, endpoint, trunk) =
                     self.write().indices(row.organization_id, row.endpoint_id, row.provider_id);
                 let mut slot = Slot::new(row.e164, row.id, organization);

@@ -133,6 +133,10 @@ async fn what_is_there_already_exists() {
     world.commit(vec![Change::Number(Box::new(second.clone()))]).await.unwrap();
     assert_eq!(world.store.number_holder(number.e164).unwrap(), Some((other, second.id)));
     assert_eq!(world.store.number_find(id, number.e164).unwrap(), Some(released.clone()));
+    // Its SIP credentials are nobody's any more.
+    let named: Vec<_> = world.store.numbers_of_username("sip").unwrap().iter().map(|n| n.id).collect();
+    assert!(named.contains(&second.id) && !named.contains(&released.id), "{named:?}");
+    assert!(world.store.numbers_of_username("nobody").unwrap().is_empty());
     let (restored, _) = released.restore(None, Trust::Trusted, world.now()).unwrap();
     let refused = world.commit(vec![Change::Number(Box::new(restored))]).await;
     assert!(matches!(refused, Err(CommitError::Exists(What::Number))), "{refused:?}");

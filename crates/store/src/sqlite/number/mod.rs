@@ -19,7 +19,7 @@ use super::change_log::Topic;
 use super::index::{NumberText, Text};
 use super::search;
 use super::sql::{
-    Columns, Failure, Table, bag, blob, blob_of, corrupt, e164, int, one, time, time_of, write,
+    Columns, Failure, Table, all, bag, blob, blob_of, corrupt, e164, int, one, time, time_of, write,
 };
 use crate::error::{CommitError, StoreError};
 use crate::feed::{NumberRow, NumberShown};
@@ -30,6 +30,9 @@ const COLUMNS: &str = "alias, e164, country, kind, status, held, label, provider
                        quarantined_until, rented_until, delivered_at, unpaid, version";
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new("numbers", COLUMNS, "organization_id, id"));
+
+/// Numbers of one user name that are looked at.
+const NAMESAKES_MAX: u32 = 8;
 
 /// As much of a number as stands in the search index, and whether it is held.
 struct Standing {
@@ -326,6 +329,12 @@ pub(crate) fn find(
         TABLE.select
     );
     one(db, &sql, params![blob(organization), e164(number)], read)
+}
+
+/// Held numbers whose SIP credentials have this user name. Names are drawn, so two may have the same.
+pub(crate) fn of_username(db: &Connection, username: &str) -> Result<Vec<Number>, StoreError> {
+    let sql = format!("{} AND sip_username = $1 AND held = 1 ORDER BY id LIMIT $2", TABLE.select);
+    all(db, &sql, params![username, NAMESAKES_MAX], read)
 }
 
 /// How many numbers an organization holds.
