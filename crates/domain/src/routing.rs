@@ -333,6 +333,7 @@ pub struct Rule {
 }
 
 /// Decides an inbound call. `see` is told each rule in order; the call path passes a function that does nothing.
+#[expect(clippy::too_many_lines, reason = "a table: one rule after the other")]
 pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -> Result<Routed, Refused> {
     let mut refused = Refused { why: Refusal::UnknownSource, number: None, trunk: None };
     let mut check = |name, passed, why, refused: &mut Refused| {
