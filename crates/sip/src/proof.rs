@@ -111,17 +111,14 @@ impl Challenge {
         let response = algorithm.hash(&[first.bytes(), middle.as_bytes(), second.bytes()]);
         let response = text::owned(response.bytes());
         let username = username.replace('\\', "\\\\").replace('"', "\\\"");
-        let mut value = format!(
-            "Digest username=\"{username}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{response}\", algorithm={}",
-            algorithm.name()
-        );
-        if *quality {
-            value.push_str(&format!(", qop=auth, cnonce=\"{cnonce}\", nc={count}"));
-        }
-        if let Some(opaque) = opaque {
-            value.push_str(&format!(", opaque=\"{opaque}\""));
-        }
-        value
+        let name = algorithm.name();
+        let quality =
+            quality.then(|| format!(", qop=auth, cnonce=\"{cnonce}\", nc={count}")).unwrap_or_default();
+        let opaque = opaque.as_ref().map(|text| format!(", opaque=\"{text}\"")).unwrap_or_default();
+        format!(
+            "Digest username=\"{username}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{response}\", \
+             algorithm={name}{quality}{opaque}"
+        )
     }
 }
 
