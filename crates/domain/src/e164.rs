@@ -101,12 +101,38 @@ impl E164 {
         if !plain {
             return Err(bad());
         }
-        let parsed = PHONE_NUMBER_UTIL.parse(text, None).map_err(|_| bad())?;
+        Self::planned(text, None).ok_or_else(bad)
+    }
+
+    /// The number that somebody in a country dials, in the forms usual there: `+44 20 7183 8750`, the country's own prefix for
+    /// other countries (`011 44 20…`), its national form (`(415) 555-0100`, `020 7183 8750`), or the digits with the country code
+    /// and nothing before them. Only numbers of the plan; a few microseconds.
+    pub fn national(user: &str, country: Country) -> Option<(Self, Plan)> {
+        let plain = user.len() <= 40 && user.bytes().all(|b| b.is_ascii_digit() || b" +-.()/".contains(&b));
+        if !plain {
+            return None;
+        }
+        if user.starts_with('+') {
+            return Self::planned(user, None);
+        }
+        let region = Region::from_code(country.as_str()).ok();
+        region
+            .and_then(|region| Self::planned(user, Some(region)))
+            .or_else(|| Self::planned(&format!("+{user}"), None))
+    }
+
+    /// What the numbering plan says of it; none of what is not in the plan.
+    pub fn plan(self) -> Option<Plan> {
+        Self::planned(&self.to_string(), None).map(|(_, plan)| plan)
+    }
+
+    fn planned(text: &str, from: Option<Region>) -> Option<(Self, Plan)> {
+        let parsed = PHONE_NUMBER_UTIL.parse(text, from).ok()?;
         if !PHONE_NUMBER_UTIL.is_valid_number(&parsed) {
-            return Err(bad());
+            return None;
         }
         let digits = parsed.format_as(PhoneNumberFormat::E164);
-        let number = Self::from_digits(digits.trim_start_matches('+')).ok_or_else(bad)?;
+        let number = Self::from_digits(digits.trim_start_matches('+'))?;
         let region = PHONE_NUMBER_UTIL.get_region_for_number(&parsed);
         let country = region
             .map_or_else(|| Country::from_text("001"), |r| Country::from_text(r.as_region_str().as_str()));
@@ -125,7 +151,7 @@ impl E164 {
             | PhoneNumberType::VoiceMail
             | PhoneNumberType::Unknown => NumberType::Local,
         };
-        Ok((number, Plan { country, kind }))
+        Some((number, Plan { country, kind }))
     }
 
     /// From digits alone; `None` unless there are 2 to 15 of them and the first is not 0.
@@ -242,6 +268,32 @@ mod tests {
     }
 
     #[test]
+    fn national_forms_are_read_by_the_country_they_are_dialled_in() {
+        for (user, country, number) in [
+            ("+442071838750", "US", Some("+442071838750")),
+            ("011442071838750", "US", Some("+442071838750")),
+            ("(415) 555-0100", "US", Some("+14155550100")),
+            ("14155550100", "US", Some("+14155550100")),
+            ("442071838750", "US", Some("+442071838750")),
+            ("020 7183 8750", "GB", Some("+442071838750")),
+            ("00442071838750", "DE", Some("+442071838750")),
+            ("08012345678", "NG", Some("+2348012345678")),
+            ("5550100", "US", None),
+            ("911", "US", None),
+            ("alice", "US", None),
+            ("", "US", None),
+            ("+", "US", None),
+        ] {
+            let read = E164::national(user, Country::parse(country).unwrap());
+            assert_eq!(read.map(|(n, _)| n.to_string()).as_deref(), number, "{user} {country}");
+        }
+        let (_, plan) = E164::national("020 7183 8750", Country::parse("GB").unwrap()).unwrap();
+        assert_eq!(plan.country.as_str(), "GB");
+        assert_eq!(E164::from_u64(442_071_838_750).unwrap().plan(), Some(plan));
+        assert_eq!(E164::from_u64(10).unwrap().plan(), None);
+    }
+
+    #[test]
     fn dialled_forms_are_one_number() {
         let number = E164::parse("+14155550100").unwrap().0;
         for user in ["+14155550100", "14155550100", "0014155550100", "+1-415-555-0100", "+1.415.(555)0100"] {
@@ -266,6 +318,7 @@ mod tests {
         fn no_text_panics(text in ".{0,60}") {
             drop(E164::parse(&text));
             let _number = E164::dialled(&text, Some(&text));
+            let _number = E164::national(&text, Country::parse("GB").unwrap());
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock, no randomness, no vendor word. Time and new ids are parameters; what is to be stored is returned
 //! as [`Change`]s. Four dialects, the native API, the command line and the call path all speak these types:
-//! an [`Op`] goes in, a [`View`] or an [`Error`] comes out, and a call is decided by [`routing::decide`].
+//! an [`Op`] goes in, a [`View`] or an [`Error`] comes out, and a call is decided by [`routing::decide`] or [`outbound::decide`].
 //!
 //! Nothing here derives a serialization: each outer crate converts its own structs by full destructuring, so a new field
 //! breaks the build wherever somebody must decide about it.
@@ -17,6 +17,7 @@ pub mod caller;
 pub mod carrier_account;
 pub mod change;
 pub mod e164;
+pub mod emergency;
 pub mod endpoint;
 pub mod error;
 pub mod event;
@@ -28,6 +29,7 @@ pub mod money;
 pub mod number;
 pub mod op;
 pub mod organization;
+pub mod outbound;
 pub mod page;
 pub mod patch;
 pub mod platform;

@@ -1,0 +1,176 @@
+//! The rules of calls out, in their order.
+
+use super::{
+    CallOut, Caps, Countries, Destination, NumberOut, OrganizationOut, Party, Placed, Refusal, Refused,
+    Shown, Table, TrunkOut, Whose, Window, destination,
+};
+use crate::money::Micros;
+use crate::number::{Network, Status};
+use crate::provider::MediaEncryption;
+use crate::routing::Rule;
+
+/// Decides a call out. `see` is told each rule in order; the call path passes a function that does nothing.
+pub fn decide(table: &impl Table, call: CallOut<'_>, see: impl FnMut(Rule)) -> Result<Placed, Refused> {
+    let refused = Refused { why: Refusal::UnknownSource, number: None, to: None, retry_after: None };
+    let mut rules = Rules { see, refused };
+    let number = rules.caller(table, &call)?;
+    let (to, trunks) = rules.way(table, &number, &call)?;
+    let organization = table.organization(number.organization_id);
+    if let Destination::Emergency(_) = to {
+        return Ok(placed(number, to, trunks, Micros::ZERO));
+    }
+    // What is for tests costs nothing, its minutes too.
+    let priced = organization.as_ref().filter(|_| number.network != Network::Test);
+    let rate = priced.map_or(Micros::ZERO, |o| o.rate_per_minute);
+    let funded = rate <= Micros::ZERO || organization.as_ref().is_some_and(|o| o.balance > Micros::ZERO);
+    rules.check("the balance allows it", funded, Refusal::Balance)?;
+    let trunks = rules.room(table, &number, organization.as_ref(), trunks)?;
+    Ok(placed(number, to, trunks, rate))
+}
+
+fn placed(number: NumberOut, to: Destination, mut trunks: Vec<TrunkOut>, rate: Micros) -> Placed {
+    // One that is for this country alone before those for all.
+    trunks.sort_by_key(|trunk| (trunk.destination_country.is_none(), trunk.priority, trunk.id));
+    let trunks = trunks.into_iter().map(|trunk| trunk.id).collect();
+    Placed { number, to, trunks, rate_per_minute: rate }
+}
+
+/// The rules as they are gone through.
+struct Rules<S> {
+    see: S,
+    refused: Refused,
+}
+
+impl<S: FnMut(Rule)> Rules<S> {
+    fn check(&mut self, name: &'static str, passed: bool, why: Refusal) -> Result<(), Refused> {
+        (self.see)(Rule { name, passed });
+        self.refused.why = why;
+        if passed { Ok(()) } else { Err(self.refused) }
+    }
+
+    /// Who calls, and whether that number may.
+    fn caller(&mut self, table: &impl Table, call: &CallOut<'_>) -> Result<NumberOut, Refused> {
+        let proven = match call.party {
+            Party::Unknown => false,
+            Party::Number(_) => true,
+            Party::Organizations(owners) => !owners.is_empty(),
+        };
+        self.check("the call is known to be an organization's", proven, Refusal::UnknownSource)?;
+        let e164 = match (call.party, call.shown) {
+            (Party::Number(proven), _) => Some(proven),
+            (_, Shown::Number(shown)) => Some(shown),
+            (_, Shown::Nothing | Shown::Odd) => None,
+        };
+        let held = |number: &NumberOut| match call.party {
+            Party::Organizations(owners) => owners.contains(&number.organization_id),
+            Party::Number(_) => true,
+            Party::Unknown => false,
+        };
+        let found = e164.and_then(|e164| table.number(e164)).filter(held);
+        let name = "the organization holds the number that calls";
+        self.check(name, found.is_some(), Refusal::CallerNotHeld)?;
+        let Some(number) = found else { return Err(self.refused) };
+        self.refused.number = Some(number);
+        if let Party::Number(proven) = call.party {
+            let same = call.shown == Shown::Nothing || call.shown == Shown::Number(proven);
+            self.check("the credentials are of the number that calls", same, Refusal::CallerNotProven)?;
+        }
+        let pending = matches!(number.status, Status::Pending | Status::PortIn);
+        let active = matches!(number.status, Status::Active | Status::PortOut);
+        let why_inactive = if number.unpaid { Refusal::Unpaid } else { Refusal::Inactive };
+        self.check("the number is ready", !pending, Refusal::Pending)?;
+        self.check("the number is active", active, why_inactive)?;
+        self.check("the number carries calls", number.voice, Refusal::NoVoice)?;
+        self.check("the number may call out", number.allow_outbound, Refusal::OutboundOff)?;
+        Ok(number)
+    }
+
+    /// Who is called, and by which ways.
+    fn way(
+        &mut self,
+        table: &impl Table,
+        number: &NumberOut,
+        call: &CallOut<'_>,
+    ) -> Result<(Destination, Vec<TrunkOut>), Refused> {
+        let home = number.e164.plan().map(|plan| plan.country);
+        let to = home.and_then(|home| destination(call.to, home));
+        if let Some(Destination::Number(e164, _)) = to {
+            self.refused.to = Some(e164);
+        }
+        self.check("a phone number was dialled", to.is_some(), Refusal::NotANumber)?;
+        let Some(to) = to else { return Err(self.refused) };
+        let (mut trunks, why) = match table.ways(number) {
+            Ok(trunks) => (trunks, Refusal::NoTrunk),
+            Err(why) => (Vec::new(), why),
+        };
+        self.check("the number has a way out", !trunks.is_empty(), why)?;
+        let Destination::Number(_, country) = to else {
+            trunks.retain(|trunk| trunk.emergency);
+            self.check("the trunk carries calls for help", !trunks.is_empty(), Refusal::Emergency)?;
+            return Ok((to, trunks));
+        };
+        self.check("it is no emergency number", true, Refusal::Emergency)?;
+        let open = match table.organization(number.organization_id).map(|o| o.countries).unwrap_or_default() {
+            Countries::All => true,
+            Countries::Named(named) => named.contains(&country),
+            Countries::Own => {
+                home == Some(country) || trunks.iter().any(|trunk| trunk.destination_country == Some(country))
+            }
+        };
+        self.check("the organization may call this country", open, Refusal::CountryClosed)?;
+        trunks.retain(|trunk| trunk.destination_country.is_none_or(|only| only == country));
+        self.check("the trunk is for this country", !trunks.is_empty(), Refusal::TrunkCountry)?;
+        let unfit = if trunks.iter().any(|trunk| trunk.media == MediaEncryption::Required) {
+            Refusal::MediaPlain
+        } else {
+            Refusal::MediaSecure
+        };
+        trunks.retain(|trunk| call.offer.is_none_or(|offer| !trunk.media.refuses(offer)));
+        self.check("the trunk takes what was offered", !trunks.is_empty(), unfit)?;
+        Ok((to, trunks))
+    }
+
+    /// Whether there is room for one more call: what is refused here is refused for now.
+    fn room(
+        &mut self,
+        table: &impl Table,
+        number: &NumberOut,
+        organization: Option<&OrganizationOut>,
+        mut trunks: Vec<TrunkOut>,
+    ) -> Result<Vec<TrunkOut>, Refused> {
+        let calls_max = organization.and_then(|o| o.calls_max);
+        let room = calls_max.is_none_or(|most| table.calls(number.organization_id) < most);
+        self.check("there is room for another call", room, Refusal::TooManyCalls)?;
+        for (name, cap, whose, window, why) in caps(number, organization) {
+            let begun = cap.map(|_| table.begun(whose, window)).unwrap_or_default();
+            self.refused.retry_after = Some(begun.fewer_in.max(1));
+            self.check(name, cap.is_none_or(|cap| begun.calls < cap), why)?;
+        }
+        self.refused.retry_after = Some(1);
+        trunks.retain(|trunk| trunk.paced);
+        self.check("the trunk takes another call now", !trunks.is_empty(), Refusal::TrunkPace)?;
+        Ok(trunks)
+    }
+}
+
+/// A rule about how many calls are begun: its name, the most there may be, whose, in which time, and what it is refused with.
+type Cap = (&'static str, Option<u32>, Whose, Window, Refusal);
+
+fn caps(number: &NumberOut, organization: Option<&OrganizationOut>) -> [Cap; 4] {
+    let Caps { number_minute, number_day, organization_minute, organization_day } =
+        organization.map(|o| o.caps).unwrap_or_default();
+    let (one, all) = (Whose::Number(number.id), Whose::Organization(number.organization_id));
+    let (minute, day) = (Window::Minute, Window::Day);
+    [
+        ("the number has calls left this minute", number_minute, one, minute, Refusal::NumberMinute),
+        ("the number has calls left today", number_day, one, day, Refusal::NumberDay),
+        (
+            "the organization has calls left this minute",
+            organization_minute,
+            all,
+            minute,
+            Refusal::OrganizationMinute,
+        ),
+        ("the organization has calls left today", organization_day, all, day, Refusal::OrganizationDay),
+    ]
+}
