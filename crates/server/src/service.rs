@@ -291,7 +291,13 @@ fn edge_settings(settings: &Settings, vault: &Vault) -> EdgeSettings {
         public: Some(l.public.clone()),
     };
     let listeners = settings.sip.iter().map(listener).collect();
-    EdgeSettings { listeners, node: 0, key: vault.cookie_key(), no_provisional: NO_PROVISIONAL }
+    EdgeSettings {
+        listeners,
+        node: 0,
+        key: vault.cookie_key(),
+        no_provisional: NO_PROVISIONAL,
+        threads: settings.sip_threads,
+    }
 }
 
 /// From where carriers send calls at which organizations have accounts.

@@ -5,11 +5,15 @@ use clap::Args;
 use domain::provider::AddressRule;
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::identity::settings::{self as identity, IssuerArgs, IssuerSettings};
 use crate::outgoing::Private;
+
+/// The most threads that receive at one UDP socket.
+const SIP_THREADS_MAX: usize = 64;
 
 /// The flags of `trunkline serve`. Each can be set in the environment, or in the file under its own name with `_` for `-`.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -21,6 +25,9 @@ pub(crate) struct ServeArgs {
     /// Where SIP listens: udp:, tcp: (repeat for several) [default: udp:127.0.0.1:5060]
     #[arg(long, env = "TRUNKLINE_SIP", value_delimiter = ',', value_name = "TRANSPORT:ADDRESS:PORT")]
     sip: Option<Vec<String>>,
+    /// How many threads receive at each UDP socket, 1 to 64 [default: as many as there are cores]
+    #[arg(long, env = "TRUNKLINE_SIP_THREADS", value_name = "COUNT")]
+    sip_threads: Option<usize>,
     /// Where data is kept [default: sqlite:./trunkline.db]
     #[arg(long, env = "TRUNKLINE_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<String>,
@@ -93,6 +100,8 @@ pub(crate) struct SipListener {
 pub(crate) struct Settings {
     pub(crate) http: SocketAddr,
     pub(crate) sip: Vec<SipListener>,
+    /// How many threads receive at each UDP socket.
+    pub(crate) sip_threads: NonZero<usize>,
     pub(crate) store: String,
     pub(crate) secret_key_file: Option<PathBuf>,
     pub(crate) secret_key: Option<String>,
@@ -155,6 +164,7 @@ impl ServeArgs {
             sip,
             sim,
             sim_seed: self.sim_seed.or(file.sim_seed).unwrap_or(1),
+            sip_threads: threads_of(self.sip_threads.or(file.sip_threads))?,
             store: self.store.or(file.store).unwrap_or_else(|| "sqlite:./trunkline.db".to_owned()),
             secret_key_file: self.secret_key_file.or(file.secret_key_file),
             secret_key: self.secret_key.or(file.secret_key),
@@ -174,6 +184,16 @@ fn private_of(said: Option<&str>, sim: bool) -> anyhow::Result<Private> {
     named
         .map(|(private, _)| *private)
         .with_context(|| format!("--outgoing-private {said}: must be allow or deny"))
+}
+
+/// What was said; else one for each core, within the bound.
+fn threads_of(said: Option<usize>) -> anyhow::Result<NonZero<usize>> {
+    let Some(count) = said else {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        return Ok(NonZero::new(cores.min(SIP_THREADS_MAX)).unwrap_or(NonZero::<usize>::MIN));
+    };
+    let within = NonZero::new(count).filter(|_| count <= SIP_THREADS_MAX);
+    within.with_context(|| format!("--sip-threads {count}: must be 1 to {SIP_THREADS_MAX}"))
 }
 
 fn url_of(text: String) -> anyhow::Result<String> {

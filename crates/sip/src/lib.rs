@@ -46,7 +46,7 @@ pub use agent::{
 pub use cookie::{CallIds, Cookie, Direction, Place};
 pub use edge::{
     Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Fact, Input, Known, Limits, Output,
-    STEP_FIRST, Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,
+    SHARDS_MAX, STEP_FIRST, Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,
 };
 pub use edit::{Forward, Routes, Stamp, request as forward_request, response as forward_response};
 pub use keys::{Key, Keys};

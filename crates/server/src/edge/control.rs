@@ -21,7 +21,7 @@ impl Control {
 
     /// Ends a call that this process is setting up. False when it is not: it was answered, or is over, or its process is gone.
     pub(crate) fn stop(&self, call: CallId) -> bool {
-        self.wire.act(|edge, now| edge.stop(now, call.0))
+        self.wire.act_on_any(|edge, now| edge.stop(now, call.0))
     }
 
     /// Ends an answered call, whichever process carried its INVITE: its end is in the journal, then a BYE leaves for each
@@ -38,7 +38,8 @@ impl Control {
             number: call.number_id.map_or(uuid::Uuid::nil(), |id| id.0),
         };
         let mark = CallEnd::ALL.iter().position(|one| *one == why).unwrap_or_default() as u64;
-        self.wire.act(|edge, now| edge.hang_up(now, (ids, mark), &dialog, why.reason_header())) > 0
+        let end = |edge: &mut sip::Edge, now| edge.hang_up(now, (ids, mark), &dialog, why.reason_header());
+        self.wire.act(&dialog.call_id, end) > 0
     }
 }
 

@@ -1,11 +1,11 @@
 //! The shell around [`sip::Edge`]: sockets, threads, and the answers to its questions.
 //!
-//! One edge under one lock. Any thread takes any message: it locks, hands the bytes in, drains what comes out (deciding new
-//! calls from the live table on the way), unlocks, and then performs the outputs **in their order**: facts to the journal by
-//! a plain write before the sends that stand behind them. Nothing is handed to another thread, since a wake-up costs more
-//! than the work. Nothing here waits for the store. Files: `wire` the lock and the order, `decide` questions, `control` ends
-//! of calls from outside, `facts` call
-//! records, `udp` and `tcp` sockets, `resolve` names of targets.
+//! Several edges, each under a lock of its own, and a call belongs to one of them by its Call-ID. Any thread takes any message: it
+//! locks the call's edge, hands the message in, drains what comes out (deciding new calls from the live table on the way),
+//! unlocks, and then performs the outputs **in their order**: facts to the journal by a plain write before the sends that stand
+//! behind them. Nothing is handed to another thread, since a wake-up costs more than the work. Nothing here waits for the store.
+//! Files: `wire` the locks and the order, `decide` questions, `control` ends of calls from outside, `facts` call records, `udp`
+//! and `tcp` sockets, `resolve` names of targets.
 
 mod control;
 mod decide;
@@ -22,6 +22,7 @@ mod wire;
 use anyhow::{Context, bail};
 use sip::{Listener, Timers, Transport};
 use std::net::{SocketAddr, UdpSocket};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) key: [u8; 32],
     /// A target that gives no provisional answer in this time is passed over.
     pub(crate) no_provisional: Duration,
+    /// How many threads receive at each UDP socket.
+    pub(crate) threads: NonZero<usize>,
 }
 
 /// What the edge works with.
@@ -73,6 +76,8 @@ pub(crate) struct EdgeParts {
 pub(crate) struct EdgeHandle {
     wire: Arc<Wire>,
     bound: Vec<(Transport, SocketAddr)>,
+    /// Of each UDP socket so many.
+    per_socket: usize,
     threads: Vec<std::thread::JoinHandle<()>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -103,7 +108,7 @@ impl EdgeHandle {
         self.wire.stopping.store(true, Ordering::Release);
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         self.wire.streams.close();
-        self.wire.wake_threads();
+        self.wire.wake_threads(self.per_socket);
         let joined = tokio::task::spawn_blocking(move || {
             self.threads.into_iter().filter_map(|thread| thread.join().err()).count()
         });
@@ -162,14 +167,14 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
     let mut threads = Vec::new();
     for (at, socket) in wire.udp.iter().enumerate() {
         if let Some(socket) = socket {
-            threads.push(udp::spawn(Arc::clone(&wire), Arc::clone(socket), index(at))?);
+            threads.extend(udp::spawn(&wire, socket, index(at), settings.threads.get())?);
         }
     }
     let mut tasks = vec![tokio::spawn(wire::follow_deadlines(Arc::clone(&wire)))];
     for (at, socket) in tcp {
         tasks.push(tokio::spawn(tcp::listen(Arc::clone(&wire), socket, at)));
     }
-    Ok(EdgeHandle { wire, bound, threads, tasks })
+    Ok(EdgeHandle { wire, bound, per_socket: settings.threads.get(), threads, tasks })
 }
 
 fn index(at: usize) -> u16 {

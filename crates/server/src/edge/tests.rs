@@ -78,6 +78,7 @@ impl Stage {
             node: 0,
             key: [7; 32],
             no_provisional: Duration::from_millis(200),
+            threads: NonZero::new(2).unwrap(),
         };
         let live = Arc::new(table(targets));
         let parts = EdgeParts { live, journal: Arc::clone(&journal), tally: Arc::new(Tally::new()) };

@@ -1,11 +1,12 @@
-//! UDP: one thread a socket, blocking. A wake-up is one receive, the edge's work, and its sends: no poll, no timer call.
-//! Deadlines are kept by the receive's own time-out, which is changed only when the edge goes from open to idle or back.
+//! UDP: some threads a socket, blocking: of those that wait the system wakes one for a datagram, so that a trunk that sends from
+//! one address still has all cores. A wake-up is one receive, the edge's work, and its sends: no poll, no timer call. Deadlines
+//! are kept by the receive's own time-out, which is changed only when the edges go from open to idle or back.
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::wire::{TICK, Wire, Work};
@@ -35,22 +36,28 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
+/// Begins to receive with so many threads.
 pub(super) fn spawn(
-    wire: Arc<Wire>,
-    socket: Arc<UdpSocket>,
+    wire: &Arc<Wire>,
+    socket: &Arc<UdpSocket>,
     listener: u16,
-) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(format!("sip-udp-{listener}"))
-        .spawn(move || receive(&wire, &socket, listener))
+    threads: usize,
+) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let pause = Arc::new(Pause { socket: Arc::clone(socket), short: AtomicBool::new(true) });
+    pause.set(IDLE);
+    let one = |count| {
+        let (wire, pause) = (Arc::clone(wire), Arc::clone(&pause));
+        let thread = std::thread::Builder::new().name(format!("sip-udp-{listener}-{count}"));
+        thread.spawn(move || receive(&wire, &pause, listener))
+    };
+    (0..threads).map(one).collect()
 }
 
-fn receive(wire: &Arc<Wire>, socket: &UdpSocket, listener: u16) {
+fn receive(wire: &Arc<Wire>, pause: &Pause, listener: u16) {
+    let socket = &pause.socket;
     let mut buffer = vec![0_u8; usize::from(u16::MAX)];
     let mut work = Work::default();
-    let mut pause = Pause { socket, set: None };
     let mut looked = clock::instant();
-    pause.set(IDLE);
     while !wire.stopping.load(Ordering::Acquire) {
         match socket.recv_from(&mut buffer) {
             Ok((length, remote)) => {
@@ -65,8 +72,15 @@ fn receive(wire: &Arc<Wire>, socket: &UdpSocket, listener: u16) {
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let open = wire.tick(&mut work);
-                pause.set(if open { TICK } else { IDLE });
+                if wire.tick(&mut work) {
+                    pause.set(TICK);
+                } else {
+                    pause.set(IDLE);
+                    // Another thread may have opened something meanwhile, and found the pause short still.
+                    if wire.open() {
+                        pause.set(TICK);
+                    }
+                }
             }
             // The answer of a peer that is gone to something sent before.
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {}
@@ -86,19 +100,22 @@ fn complain(error: &std::io::Error, looked: &mut Instant) {
     }
 }
 
-struct Pause<'a> {
-    socket: &'a UdpSocket,
-    set: Option<Duration>,
+/// The time-out of a socket's receives, which its threads share.
+struct Pause {
+    socket: Arc<UdpSocket>,
+    /// Whether it is [`TICK`].
+    short: AtomicBool,
 }
 
-impl Pause<'_> {
-    fn set(&mut self, pause: Duration) {
-        if self.set == Some(pause) {
+impl Pause {
+    fn set(&self, pause: Duration) {
+        let short = pause == TICK;
+        if self.short.swap(short, Ordering::AcqRel) == short {
             return;
         }
-        match self.socket.set_read_timeout(Some(pause)) {
-            Ok(()) => self.set = Some(pause),
-            Err(error) => tracing::error!(error = %error, "the time-out of a socket cannot be set"),
+        if let Err(error) = self.socket.set_read_timeout(Some(pause)) {
+            self.short.store(!short, Ordering::Release);
+            tracing::error!(error = %error, "the time-out of a socket cannot be set");
         }
     }
 }

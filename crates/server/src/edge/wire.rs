@@ -1,9 +1,12 @@
-//! The one lock, and the order of what comes out of it. Invariant: within one drain, a fact is in the journal before any
-//! send that stands behind it is given to a socket.
+//! The locks, and the order of what comes out of them. A call belongs to one of several edges by its Call-ID, each under its
+//! own lock, so that any thread can take any message and two calls seldom meet; calls are decided under one more lock, taken
+//! within an edge's and never the other way round. Invariant: within one drain, a fact is in the journal before any send that
+//! stands behind it is given to a socket.
 
-use sip::{Edge, Flow, Input, Output, SendId, Transport};
+use sip::{Edge, Flow, Input, Message, Name, Output, SendId, Transport};
+use std::hash::BuildHasher;
 use std::net::UdpSocket;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -20,10 +23,20 @@ pub(super) const TICK: Duration = Duration::from_millis(20);
 /// More facts than this in one drain are written at once.
 const FACTS_MAX: usize = 64;
 
+/// Edges for each core: with two threads, two calls meet under one lock once in eight times.
+const EDGES_PER_CORE: usize = 4;
+
 /// Everything the threads and tasks of the edge share.
 #[derive(Debug)]
 pub(super) struct Wire {
-    core: Mutex<Core>,
+    /// A power of two of them.
+    edges: Box<[Mutex<Edge>]>,
+    /// Whoever decides finds what was decided before: limits on calls at a time hold over all edges.
+    decider: Mutex<Decider>,
+    hasher: foldhash::fast::RandomState,
+    begun: Instant,
+    /// When every edge was last told of the time, in milliseconds since `begun`.
+    looked: AtomicU64,
     pub(super) parts: EdgeParts,
     /// By the number of the listener.
     pub(super) udp: Vec<Option<Arc<UdpSocket>>>,
@@ -34,12 +47,6 @@ pub(super) struct Wire {
     /// Wakes the task that keeps deadlines: set by inputs that no UDP thread sees.
     armed: Notify,
     runtime: tokio::runtime::Handle,
-}
-
-#[derive(Debug)]
-struct Core {
-    edge: Edge,
-    decider: Decider,
 }
 
 /// What one drain gave, kept by its thread to be used again.
@@ -69,7 +76,11 @@ impl Wire {
         let transports = config.listeners.iter().map(|one| one.transport).collect();
         let decider = Decider::new(Arc::clone(&parts.live), Arc::clone(&parts.journal), transports);
         Arc::new(Self {
-            core: Mutex::new(Core { edge: Edge::new(config), decider }),
+            edges: edges(&config),
+            decider: Mutex::new(decider),
+            hasher: foldhash::fast::RandomState::default(),
+            begun: clock::instant(),
+            looked: AtomicU64::new(0),
             parts,
             udp,
             streams: Streams::default(),
@@ -82,32 +93,76 @@ impl Wire {
     }
 
     // A panic inside the edge loses the transaction at hand, not the others: its slab took it out first.
-    fn lock(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, shard: u8) -> MutexGuard<'_, Edge> {
+        let shard = usize::from(shard) % self.edges.len();
+        self.edges[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shards(&self) -> std::ops::Range<u8> {
+        0..u8::try_from(self.edges.len()).unwrap_or(sip::SHARDS_MAX)
+    }
+
+    /// The edge of a call: all its messages have one Call-ID.
+    fn shard_of(&self, call_id: &[u8]) -> u8 {
+        let mask = u64::from(self.shards().end) - 1;
+        u8::try_from(self.hasher.hash_one(call_id) & mask).unwrap_or_default()
     }
 
     pub(super) fn drain(&self) {
-        self.lock().edge.drain();
+        self.shards().for_each(|shard| self.lock(shard).drain());
     }
 
     pub(super) fn idle(&self) -> bool {
-        self.lock().edge.settled()
+        self.shards().all(|shard| self.lock(shard).settled())
+    }
+
+    /// True while an edge has a deadline to keep.
+    pub(super) fn open(&self) -> bool {
+        self.shards().any(|shard| self.lock(shard).next_deadline().is_some())
     }
 
     /// A whole message. True when something is open afterwards, so that deadlines have to be kept.
     pub(super) fn message(self: &Arc<Self>, flow: Flow, bytes: &[u8], work: &mut Work) -> bool {
         self.gauge.received(flow.transport);
-        self.input(Input::Message { flow, bytes }, work)
+        let Ok(message) = Message::parse(bytes) else { return false };
+        let shard = self.shard_of(message.value(Name::CallId).unwrap_or_default());
+        let input = Input::Parsed { flow, message: &message };
+        let ((), now, open) = self.run(work, shard, |edge, now| edge.handle(now, input));
+        // Where messages never cease no receive times out: then they keep the deadlines of the other edges too.
+        let millis = u64::try_from(now.duration_since(self.begun).as_millis()).unwrap_or(u64::MAX);
+        let looked = self.looked.load(Ordering::Relaxed);
+        let due = millis.saturating_sub(looked) >= TICK.as_millis() as u64;
+        if due && self.looked.compare_exchange(looked, millis, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            return self.tick(work);
+        }
+        open
     }
 
     /// Time has passed. True when something is open afterwards.
     pub(super) fn tick(self: &Arc<Self>, work: &mut Work) -> bool {
-        self.input(Input::Tick, work)
+        let mut open = false;
+        for shard in self.shards() {
+            let due = self.lock(shard).next_deadline();
+            open |= match due {
+                Some(due) if due <= clock::instant() => {
+                    self.run(work, shard, |edge, now| edge.handle(now, Input::Tick)).2
+                }
+                Some(_) => true,
+                None => false,
+            };
+        }
+        open
     }
 
-    /// An input that no UDP thread will keep the deadlines of.
+    /// A verdict or a fault: an input that no UDP thread will keep the deadlines of.
     pub(super) fn aside(self: &Arc<Self>, input: Input<'_>) {
-        if self.input(input, &mut Work::default()) {
+        let shard = match &input {
+            Input::Verdict { ask, .. } | Input::Trying { ask } => ask.shard(),
+            Input::Fault { send } => send.shard(),
+            Input::Parsed { message, .. } => self.shard_of(message.value(Name::CallId).unwrap_or_default()),
+            Input::Message { .. } | Input::Tick => 0,
+        };
+        if self.run(&mut Work::default(), shard, |edge, now| edge.handle(now, input)).2 {
             self.armed.notify_one();
         }
     }
@@ -117,43 +172,58 @@ impl Wire {
         self.armed.notify_one();
     }
 
-    /// Does something to the edge that is no input of the network, and performs what came of it.
-    pub(super) fn act<T>(self: &Arc<Self>, act: impl FnOnce(&mut Edge, Instant) -> T) -> T {
-        let (done, open) = self.run(&mut Work::default(), act);
+    /// Does something to the edge of a call that is no input of the network, and performs what came of it.
+    pub(super) fn act<T>(
+        self: &Arc<Self>,
+        call_id: &str,
+        act: impl FnOnce(&mut Edge, Instant) -> T,
+    ) -> T {
+        self.act_on(self.shard_of(call_id.as_bytes()), act)
+    }
+
+    /// The same to one edge after the other, until one says that it was the right one.
+    pub(super) fn act_on_any(self: &Arc<Self>, act: impl Fn(&mut Edge, Instant) -> bool) -> bool {
+        self.shards().any(|shard| self.act_on(shard, &act))
+    }
+
+    fn act_on<T>(self: &Arc<Self>, shard: u8, act: impl FnOnce(&mut Edge, Instant) -> T) -> T {
+        let (done, _, open) = self.run(&mut Work::default(), shard, act);
         if open {
             self.armed.notify_one();
         }
         done
     }
 
-    fn input(self: &Arc<Self>, input: Input<'_>, work: &mut Work) -> bool {
-        self.run(work, |edge, now| edge.handle(now, input)).1
-    }
-
-    /// One turn: work on the edge under its lock, then its outputs in their order. Gives whether something is open afterwards.
-    fn run<T>(self: &Arc<Self>, work: &mut Work, act: impl FnOnce(&mut Edge, Instant) -> T) -> (T, bool) {
-        let mut core = self.lock();
-        // Read under the lock: for the edge time never goes back.
+    /// One turn: work on an edge under its lock, then its outputs in their order. Gives when it was, and whether something is
+    /// open afterwards.
+    fn run<T>(
+        self: &Arc<Self>,
+        work: &mut Work,
+        shard: u8,
+        act: impl FnOnce(&mut Edge, Instant) -> T,
+    ) -> (T, Instant, bool) {
+        let mut edge = self.lock(shard);
+        // Read under the lock: for an edge time never goes back.
         let now = clock::instant();
-        let done = act(&mut core.edge, now);
-        let mut open = self.collect(&mut core, now, work);
-        drop(core);
+        let done = act(&mut edge, now);
+        let mut open = self.collect(&mut edge, now, work);
+        drop(edge);
         self.perform(work);
         while !work.faults.is_empty() {
-            let mut core = self.lock();
+            let mut edge = self.lock(shard);
             let now = clock::instant();
             for send in std::mem::take(&mut work.faults) {
-                core.edge.handle(now, Input::Fault { send });
+                edge.handle(now, Input::Fault { send });
             }
-            open = self.collect(&mut core, now, work);
-            drop(core);
+            open = self.collect(&mut edge, now, work);
+            drop(edge);
             self.perform(work);
         }
-        (done, open)
+        (done, now, open)
     }
 
-    fn collect(&self, core: &mut Core, now: Instant, work: &mut Work) -> bool {
-        while let Some(output) = core.edge.poll() {
+    fn collect(&self, edge: &mut Edge, now: Instant, work: &mut Work) -> bool {
+        while let Some(output) = edge.poll() {
             match output {
                 Output::Send(send) => work.actions.push(Action::Send(send)),
                 Output::Fact(fact) => {
@@ -164,17 +234,19 @@ impl Wire {
                 Output::Ask(ask) => {
                     let id = ask.id;
                     let mut around = Around { now, gauge: &self.gauge, names: &self.names, work };
-                    match core.decider.decide(&ask, &mut around) {
-                        Step::Now(verdict) => core.edge.handle(now, Input::Verdict { ask: id, verdict }),
+                    let decider = self.decider.lock();
+                    let step = decider.unwrap_or_else(PoisonError::into_inner).decide(&ask, &mut around);
+                    match step {
+                        Step::Now(verdict) => edge.handle(now, Input::Verdict { ask: id, verdict }),
                         Step::Later(plan) => {
-                            core.edge.handle(now, Input::Trying { ask: id });
+                            edge.handle(now, Input::Trying { ask: id });
                             work.plans.push(*plan);
                         }
                     }
                 }
             }
         }
-        core.edge.next_deadline().is_some()
+        edge.next_deadline().is_some()
     }
 
     fn perform(self: &Arc<Self>, work: &mut Work) {
@@ -227,12 +299,22 @@ impl Wire {
         self.runtime.spawn(future);
     }
 
-    /// Ends the blocking receives: each socket gets an empty datagram from itself.
-    pub(super) fn wake_threads(&self) {
+    /// Ends the blocking receives: each socket gets an empty datagram from itself for each of its threads.
+    pub(super) fn wake_threads(&self, threads: usize) {
         for socket in self.udp.iter().flatten() {
-            super::udp::wake(socket);
+            (0..threads).for_each(|_| super::udp::wake(socket));
         }
     }
+}
+
+/// The edges of this process, which share its bound on transactions.
+fn edges(config: &sip::Config) -> Box<[Mutex<Edge>]> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let wanted = cores.saturating_mul(EDGES_PER_CORE).next_power_of_two();
+    let count = u8::try_from(wanted).unwrap_or(sip::SHARDS_MAX).min(sip::SHARDS_MAX);
+    let transactions_max = config.limits.transactions_max.div_ceil(usize::from(count));
+    let config = sip::Config { limits: sip::Limits { transactions_max }, ..config.clone() };
+    (0..count).map(|shard| Mutex::new(Edge::shard(config.clone(), shard))).collect()
 }
 
 /// Keeps the deadlines that inputs of streams and late verdicts made; UDP threads keep those of their own.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::cookie::{CallIds, Direction};
 use crate::keys::Keys;
+use crate::message::Message;
 use crate::sdp::Media;
 use crate::transport::{Flow, Hop, Listener};
 use crate::uri::Dialled;
@@ -76,7 +77,25 @@ pub struct AskId(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SendId(pub(crate) u64);
 
+impl AskId {
+    /// Which edge of the process asks.
+    pub fn shard(self) -> u8 {
+        shard_of(self.0)
+    }
+}
+
+/// Both kinds of ids begin with the index of their context, and this with the edge's own number.
+const fn shard_of(id: u64) -> u8 {
+    let [first, ..] = id.to_be_bytes();
+    first >> 2
+}
+
 impl SendId {
+    /// Which edge of the process sends.
+    pub fn shard(self) -> u8 {
+        shard_of(self.0)
+    }
+
     /// A send whose fault changes nothing.
     pub const NONE: Self = Self(0);
 }
@@ -90,6 +109,13 @@ pub enum Input<'a> {
         flow: Flow,
         /// The bytes.
         bytes: &'a [u8],
+    },
+    /// A message that was read already, to find out which edge it is for.
+    Parsed {
+        /// Where it came from.
+        flow: Flow,
+        /// The message.
+        message: &'a Message<'a>,
     },
     /// The answer to an [`Ask`].
     Verdict {

@@ -208,9 +208,13 @@ struct Slot {
     context: Option<Box<Context>>,
 }
 
-/// All contexts, by index.
-#[derive(Default)]
+/// Bits of an index below the edge's own number.
+const INDEX_BITS: u32 = 26;
+
+/// All contexts, by index. The upper six bits of an index are the edge's own number: no two edges of a process have one in
+/// common.
 pub(crate) struct Slab {
+    first: u32,
     slots: Vec<Slot>,
     free: Vec<u32>,
     alive: usize,
@@ -224,6 +228,22 @@ pub(crate) struct At {
 }
 
 impl Slab {
+    /// No contexts yet, of the edge of this number.
+    pub(crate) fn of(shard: u8) -> Self {
+        Self { first: u32::from(shard) << INDEX_BITS, slots: Vec::new(), free: Vec::new(), alive: 0 }
+    }
+
+    /// The slot of a place, if that is (still) its generation.
+    fn slot(&self, at: At) -> Option<&Slot> {
+        let index = at.index.checked_sub(self.first)?;
+        self.slots.get(index as usize).filter(|slot| slot.generation == at.generation)
+    }
+
+    fn slot_mut(&mut self, at: At) -> Option<&mut Slot> {
+        let index = at.index.checked_sub(self.first)?;
+        self.slots.get_mut(index as usize).filter(|slot| slot.generation == at.generation)
+    }
+
     /// How many are alive, those taken out for work included.
     pub(crate) fn alive(&self) -> usize {
         self.alive
@@ -238,37 +258,39 @@ impl Slab {
     pub(crate) fn reserve(&mut self) -> At {
         self.alive += 1;
         if let Some(index) = self.free.pop()
-            && let Some(slot) = self.slots.get(index as usize)
+            && let Some(at) = self.at(index)
         {
-            return At { index, generation: slot.generation };
+            return at;
         }
-        let index = u32::try_from(self.slots.len()).expect("limits keep the slab below 2^32");
+        let count = u32::try_from(self.slots.len()).ok().filter(|count| *count < 1 << INDEX_BITS);
+        let index = self.first + count.expect("limits keep the slab below 2^26");
         self.slots.push(Slot { generation: 1, context: None });
         At { index, generation: 1 }
     }
 
     /// Takes a context out for work on it.
     pub(crate) fn take(&mut self, at: At) -> Option<Box<Context>> {
-        self.slots.get_mut(at.index as usize).filter(|slot| slot.generation == at.generation)?.context.take()
+        self.slot_mut(at)?.context.take()
     }
 
     pub(crate) fn get(&self, at: At) -> Option<&Context> {
-        self.slots.get(at.index as usize).filter(|slot| slot.generation == at.generation)?.context.as_deref()
+        self.slot(at)?.context.as_deref()
     }
 
     /// The live generation at an index.
     pub(crate) fn at(&self, index: u32) -> Option<At> {
-        self.slots.get(index as usize).map(|slot| At { index, generation: slot.generation })
+        let slot = self.slots.get(index.checked_sub(self.first)? as usize)?;
+        Some(At { index, generation: slot.generation })
     }
 
     pub(crate) fn put(&mut self, at: At, context: Box<Context>) {
-        if let Some(slot) = self.slots.get_mut(at.index as usize) {
+        if let Some(slot) = self.slot_mut(at) {
             slot.context = Some(context);
         }
     }
 
     pub(crate) fn free(&mut self, at: At) {
-        if let Some(slot) = self.slots.get_mut(at.index as usize) {
+        if let Some(slot) = self.slot_mut(at) {
             slot.generation = slot.generation.wrapping_add(1);
             self.alive -= 1;
             self.free.push(at.index);

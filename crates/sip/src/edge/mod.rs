@@ -55,16 +55,26 @@ impl fmt::Debug for Edge {
     }
 }
 
+/// The most edges of one process.
+pub const SHARDS_MAX: u8 = 64;
+
 impl Edge {
     /// An edge without calls.
     pub fn new(config: Config) -> Self {
+        Self::shard(config, 0)
+    }
+
+    /// One of several edges of a process, each under a lock of its own, so that all cores are used. Every message goes to the
+    /// edge that its Call-ID names, always the same; the ids that an edge gives out tell which it is. `shard` is below
+    /// [`SHARDS_MAX`].
+    pub fn shard(config: Config, shard: u8) -> Self {
         let ring = Ring::new(&config.keys);
         let seed = u64::from_le_bytes(*ring.current().tag.first_chunk().expect("a key has 32 bytes"))
             ^ u64::from(config.process);
         Self {
             config,
             ring,
-            slab: Slab::default(),
+            slab: Slab::of(shard),
             lookup: HashTable::new(),
             hasher: foldhash::quality::FixedState::with_seed(seed),
             deadlines: BinaryHeap::new(),
@@ -77,7 +87,12 @@ impl Edge {
     /// Takes one input. Drain [`Edge::poll`] afterwards.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Message { flow, bytes } => self.message(now, flow, bytes),
+            Input::Message { flow, bytes } => {
+                if let Ok(message) = Message::parse(bytes) {
+                    self.message(now, flow, &message);
+                }
+            }
+            Input::Parsed { flow, message } => self.message(now, flow, message),
             Input::Verdict { ask, verdict } => self.verdict(now, ask, verdict),
             Input::Trying { ask } => self.trying(now, ask),
             Input::Fault { send } => self.fault(now, send),
@@ -117,16 +132,15 @@ impl Edge {
         self.draining = true;
     }
 
-    fn message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+    fn message(&mut self, now: Instant, flow: Flow, message: &Message<'_>) {
         if usize::from(flow.listener) >= self.config.listeners.len() {
             return;
         }
-        let Ok(message) = Message::parse(bytes) else { return };
-        match (message.method(), Core::read(&message)) {
-            (None, Ok(core)) => self.response(now, flow, &message, &core),
-            (Some(_), Ok(core)) => self.request(now, flow, &message, &core),
+        match (message.method(), Core::read(message)) {
+            (None, Ok(core)) => self.response(now, flow, message, &core),
+            (Some(_), Ok(core)) => self.request(now, flow, message, &core),
             (None | Some(Method::Ack | Method::Cancel), Err(_)) => {}
-            (Some(_), Err(refusal)) => self.malformed(now, flow, &message, refusal),
+            (Some(_), Err(refusal)) => self.malformed(now, flow, message, refusal),
         }
     }
 
