@@ -163,7 +163,7 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
         timers: Timers { no_provisional: settings.no_provisional, ..Timers::default() },
         limits: sip::Limits::default(),
     };
-    let wire = Wire::new(config, udp, parts);
+    let wire = Wire::new(&config, udp, parts);
     let mut threads = Vec::new();
     for (at, socket) in wire.udp.iter().enumerate() {
         if let Some(socket) = socket {

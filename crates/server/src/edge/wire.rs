@@ -72,11 +72,11 @@ impl Work {
 }
 
 impl Wire {
-    pub(super) fn new(config: sip::Config, udp: Vec<Option<Arc<UdpSocket>>>, parts: EdgeParts) -> Arc<Self> {
+    pub(super) fn new(config: &sip::Config, udp: Vec<Option<Arc<UdpSocket>>>, parts: EdgeParts) -> Arc<Self> {
         let transports = config.listeners.iter().map(|one| one.transport).collect();
         let decider = Decider::new(Arc::clone(&parts.live), Arc::clone(&parts.journal), transports);
         Arc::new(Self {
-            edges: edges(&config),
+            edges: edges(config),
             decider: Mutex::new(decider),
             hasher: foldhash::fast::RandomState::default(),
             begun: clock::instant(),
@@ -129,10 +129,12 @@ impl Wire {
         let input = Input::Parsed { flow, message: &message };
         let ((), now, open) = self.run(work, shard, |edge, now| edge.handle(now, input));
         // Where messages never cease no receive times out: then they keep the deadlines of the other edges too.
-        let millis = u64::try_from(now.duration_since(self.begun).as_millis()).unwrap_or(u64::MAX);
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let millis_now = millis(now.duration_since(self.begun));
         let looked = self.looked.load(Ordering::Relaxed);
-        let due = millis.saturating_sub(looked) >= TICK.as_millis() as u64;
-        if due && self.looked.compare_exchange(looked, millis, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        let due = millis_now.saturating_sub(looked) >= millis(TICK);
+        let order = Ordering::Relaxed;
+        if due && self.looked.compare_exchange(looked, millis_now, order, order).is_ok() {
             return self.tick(work);
         }
         open
@@ -173,11 +175,7 @@ impl Wire {
     }
 
     /// Does something to the edge of a call that is no input of the network, and performs what came of it.
-    pub(super) fn act<T>(
-        self: &Arc<Self>,
-        call_id: &str,
-        act: impl FnOnce(&mut Edge, Instant) -> T,
-    ) -> T {
+    pub(super) fn act<T>(self: &Arc<Self>, call_id: &str, act: impl FnOnce(&mut Edge, Instant) -> T) -> T {
         self.act_on(self.shard_of(call_id.as_bytes()), act)
     }
 
