@@ -1,16 +1,25 @@
 //! Our Via branches (RFC 3261 sections 8.1.1.7 and 16.11). A stateful one is the index of its transaction, so that an
-//! answer needs no hash table; a stateless one is the same for all repeats of a request. Both are signed, so that an
-//! answer without a transaction can be proved to be to something we sent.
+//! answer needs no hash table; a stateless one is the same for all repeats of a request. Both are signed, together with
+//! where the answer goes back to, so that an answer without a transaction can be proved to be to something we sent, and
+//! goes nowhere else.
 
+use uuid::Uuid;
+
+use crate::cookie::CallIds;
 use crate::keys::{self, Ring};
+use crate::transport::Hop;
+use crate::uri::Uri;
 
 /// `z9hG4bK`, then base64url.
 pub(crate) const MAGIC: &[u8] = b"z9hG4bK";
 const MAC: usize = 6;
-const STATEFUL: usize = 15 + MAC;
+const PLACE: usize = 18;
+const STATEFUL: usize = PLACE + MAC;
 const STATELESS: usize = 12;
+/// A stateless one of a request that may refresh a session: with the ids of its call.
+const NAMED: usize = STATELESS + 32;
 /// Characters of a stateful branch, the magic cookie included.
-pub(crate) const STATEFUL_TEXT: usize = 7 + 28;
+pub(crate) const STATEFUL_TEXT: usize = 7 + 32;
 
 /// The place of a client transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +29,20 @@ pub(crate) struct Branch {
     pub(crate) index: u32,
     pub(crate) generation: u32,
     pub(crate) attempt: u8,
+    /// Of whom the Request-URI that came in names ([`turn`]): where it is the same again, the request goes in a circle.
+    pub(crate) turn: [u8; 3],
+}
+
+/// A short name of whom a Request-URI names: where a call goes is decided by the user part, not by the host. Not secret: it is
+/// signed with the rest, and bounds hold where two are alike by chance.
+pub(crate) fn turn(request_uri: &[u8]) -> [u8; 3] {
+    let user = Uri::parse(request_uri).and_then(|uri| uri.user).unwrap_or(request_uri);
+    // FNV-1a, folded: the same in every process
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+    let hash = user.iter().fold(0xCBF2_9CE4_8422_2325, step);
+    let folded = hash ^ hash >> 24 ^ hash >> 48;
+    let [.., high, middle, low] = folded.to_be_bytes();
+    [high, middle, low]
 }
 
 /// What a branch of ours turned out to be.
@@ -27,26 +50,29 @@ pub(crate) struct Branch {
 pub(crate) enum Ours {
     Stateful(Branch),
     Stateless,
+    /// Of a request within the dialog of this call; the number is not told.
+    Named(CallIds),
 }
 
 impl Branch {
-    fn raw(self) -> [u8; 15] {
-        let mut raw = [0; 15];
+    fn raw(self) -> [u8; PLACE] {
+        let mut raw = [0; PLACE];
         raw[..2].copy_from_slice(&self.node.to_be_bytes());
         raw[2..6].copy_from_slice(&self.process.to_be_bytes());
         raw[6..10].copy_from_slice(&self.index.to_be_bytes());
         raw[10..14].copy_from_slice(&self.generation.to_be_bytes());
         raw[14] = self.attempt;
+        raw[15..].copy_from_slice(&self.turn);
         raw
     }
 
-    /// Appends the branch with its magic cookie.
-    pub(crate) fn write(self, ring: &Ring, call_id: &[u8], cseq: u32, out: &mut Vec<u8>) {
+    /// Appends the branch with its magic cookie. Of `seen` the branch below does not count.
+    pub(crate) fn write(self, ring: &Ring, seen: &Seen<'_>, out: &mut Vec<u8>) {
         let raw = self.raw();
-        let mac = keys::mac(&ring.current().branch, &[&raw, call_id, &cseq.to_be_bytes()]);
+        let mac = seen.stateful(&ring.current().branch, &raw);
         let mut whole = [0; STATEFUL];
-        whole[..15].copy_from_slice(&raw);
-        whole[15..].copy_from_slice(&mac[..MAC]);
+        whole[..PLACE].copy_from_slice(&raw);
+        whole[PLACE..].copy_from_slice(&mac[..MAC]);
         out.extend_from_slice(MAGIC);
         keys::base64url(&whole, out);
     }
@@ -56,56 +82,157 @@ impl Branch {
         let mut buffer = [0; STATEFUL + 3];
         let raw: &[u8; STATEFUL] =
             keys::base64url_read(text.strip_prefix(MAGIC)?, &mut buffer)?.try_into().ok()?;
-        let [n0, n1, p0, p1, p2, p3, i0, i1, i2, i3, g0, g1, g2, g3, attempt, ..] = *raw;
+        let [n0, n1, p0, p1, p2, p3, i0, i1, i2, i3, g0, g1, g2, g3, attempt, t0, t1, t2, ..] = *raw;
         Some(Self {
             node: u16::from_be_bytes([n0, n1]),
             process: u32::from_be_bytes([p0, p1, p2, p3]),
             index: u32::from_be_bytes([i0, i1, i2, i3]),
             generation: u32::from_be_bytes([g0, g1, g2, g3]),
             attempt,
+            turn: [t0, t1, t2],
         })
     }
 }
 
-/// What the answer to a statelessly forwarded request shows of it: the Via below ours, the Call-ID, the `CSeq` number.
+/// What the answer to a request of ours shows of it: the Via below ours, the Call-ID, the `CSeq` number.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
     pub(crate) branch: &'a [u8],
     pub(crate) sent_by: &'a [u8],
+    /// Where the Via below has the answer sent to; none for a request of our own.
+    pub(crate) back: Option<Hop>,
     pub(crate) call_id: &'a [u8],
     pub(crate) cseq: u32,
 }
 
+impl<'a> Seen<'a> {
+    /// Of a request of our own: nothing stands below our Via.
+    pub(crate) fn own(call_id: &'a [u8], cseq: u32) -> Self {
+        Self { branch: b"", sent_by: b"", back: None, call_id, cseq }
+    }
+}
+
 impl Seen<'_> {
-    fn mac(self, key: &[u8; 32]) -> [u8; 32] {
-        keys::mac(key, &[self.branch, self.sent_by, self.call_id, &self.cseq.to_be_bytes()])
+    fn mac(self, key: &[u8; 32], ids: &[u8]) -> [u8; 32] {
+        let (transport, back) = place(self.back);
+        let cseq = self.cseq.to_be_bytes();
+        keys::mac(key, &[self.branch, self.sent_by, transport, &back, self.call_id, &cseq, ids])
     }
 
-    /// Appends the stateless branch: equal for repeats, CANCEL and the ACK of a non-2xx.
-    pub(crate) fn write(self, ring: &Ring, out: &mut Vec<u8>) {
+    fn stateful(&self, key: &[u8; 32], raw: &[u8]) -> [u8; 32] {
+        let (transport, back) = place(self.back);
+        keys::mac(key, &[raw, self.sent_by, transport, &back, self.call_id, &self.cseq.to_be_bytes()])
+    }
+
+    /// Appends the stateless branch: equal for repeats, CANCEL and the ACK of a non-2xx. With `ids`, the answer tells which
+    /// call it belongs to.
+    pub(crate) fn write(self, ring: &Ring, ids: Option<CallIds>, out: &mut Vec<u8>) {
+        let mut whole = [0; NAMED];
+        let (mac, named) = whole.split_at_mut(STATELESS);
+        let named: &mut [u8] = match ids {
+            Some(ids) => {
+                let (call, organization) = named.split_at_mut(16);
+                call.copy_from_slice(ids.call.as_bytes());
+                organization.copy_from_slice(ids.organization.as_bytes());
+                named
+            }
+            None => &mut [],
+        };
+        mac.copy_from_slice(&self.mac(&ring.current().branch, named)[..STATELESS]);
         out.extend_from_slice(MAGIC);
-        keys::base64url(&self.mac(&ring.current().branch)[..STATELESS], out);
+        keys::base64url(&whole[..if ids.is_some() { NAMED } else { STATELESS }], out);
     }
 
-    /// Proves a branch to be ours. For a stateful one `branch` and `sent_by` do not count.
+    /// Proves a branch to be ours. For a stateful one `branch` does not count.
     pub(crate) fn proves(self, text: &[u8], ring: &Ring) -> Option<Ours> {
-        let mut buffer = [0; STATEFUL + 3];
+        let mut buffer = [0; NAMED + 3];
         let raw = keys::base64url_read(text.strip_prefix(MAGIC)?, &mut buffer)?;
         match raw.len() {
             STATEFUL => {
-                let (place, mac) = raw.split_at(15);
+                let (place, mac) = raw.split_at(PLACE);
                 let good = |key: &keys::Derived| {
-                    let wanted = keys::mac(&key.branch, &[place, self.call_id, &self.cseq.to_be_bytes()]);
-                    crate::cookie::equal(&wanted[..MAC], mac)
+                    crate::cookie::equal(&self.stateful(&key.branch, place)[..MAC], mac)
                 };
                 ring.all().any(good).then(|| Branch::read(text).map(Ours::Stateful)).flatten()
             }
-            STATELESS => {
-                let good =
-                    |key: &keys::Derived| crate::cookie::equal(&self.mac(&key.branch)[..STATELESS], raw);
-                ring.all().any(good).then_some(Ours::Stateless)
+            STATELESS | NAMED => {
+                let (mac, named) = raw.split_at(STATELESS);
+                let good = |key: &keys::Derived| {
+                    crate::cookie::equal(&self.mac(&key.branch, named)[..STATELESS], mac)
+                };
+                ring.all().any(good).then(|| {
+                    let id = |at: usize| named.get(at..at + 16).and_then(|id| Uuid::from_slice(id).ok());
+                    match (id(0), id(16)) {
+                        (Some(call), Some(organization)) => {
+                            Ours::Named(CallIds { call, organization, number: Uuid::nil() })
+                        }
+                        _ => Ours::Stateless,
+                    }
+                })
             }
             _ => None,
         }
+    }
+}
+
+/// A hop as what is signed of it.
+fn place(hop: Option<Hop>) -> (&'static [u8], [u8; 18]) {
+    let mut raw = [0; 18];
+    let Some(hop) = hop else { return (b"", raw) };
+    let address = match hop.addr.ip() {
+        std::net::IpAddr::V4(four) => four.to_ipv6_mapped(),
+        std::net::IpAddr::V6(six) => six,
+    };
+    raw[..16].copy_from_slice(&address.octets());
+    raw[16..].copy_from_slice(&hop.addr.port().to_be_bytes());
+    (hop.transport.via().as_bytes(), raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Key, Keys};
+    use crate::transport::Transport;
+
+    fn ring() -> Ring {
+        Ring::new(&Keys { current: Key { id: 1, secret: [7; 32] }, previous: None })
+    }
+
+    fn seen(port: u16) -> Seen<'static> {
+        let back = Hop { transport: Transport::Udp, addr: ([198, 51, 100, 7], port).into() };
+        Seen { branch: b"z9hG4bKx", sent_by: b"198.51.100.7", back: Some(back), call_id: b"c1", cseq: 7 }
+    }
+
+    #[test]
+    fn every_kind_of_branch_is_proved_by_what_it_was_made_of_alone() {
+        let ring = ring();
+        let place =
+            Branch { node: 1, process: 2, index: 3, generation: 4, attempt: 5, turn: turn(b"sip:a@b") };
+        let ids = CallIds {
+            call: Uuid::from_u128(1),
+            organization: Uuid::from_u128(2),
+            number: Uuid::from_u128(3),
+        };
+        let told = CallIds { number: Uuid::nil(), ..ids };
+        let (mut stateful, mut stateless, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        place.write(&ring, &seen(5060), &mut stateful);
+        seen(5060).write(&ring, None, &mut stateless);
+        seen(5060).write(&ring, Some(ids), &mut named);
+        for (text, ours) in
+            [(&stateful, Ours::Stateful(place)), (&stateless, Ours::Stateless), (&named, Ours::Named(told))]
+        {
+            assert_eq!(seen(5060).proves(text, &ring), Some(ours));
+            assert_eq!(seen(5061).proves(text, &ring), None, "it goes back to nowhere else");
+            assert_eq!(Seen { cseq: 8, ..seen(5060) }.proves(text, &ring), None);
+            assert_eq!(Seen { call_id: b"c2", ..seen(5060) }.proves(text, &ring), None);
+            assert_eq!(Seen { sent_by: b"198.51.100.8", ..seen(5060) }.proves(text, &ring), None);
+            for at in MAGIC.len()..text.len() {
+                let mut other = text.clone();
+                other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+                assert_eq!(seen(5060).proves(&other, &ring), None, "{at}");
+            }
+        }
+        assert_eq!(stateful.len(), STATEFUL_TEXT);
+        assert_eq!(Branch::read(&stateful), Some(place));
     }
 }

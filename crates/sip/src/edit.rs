@@ -90,8 +90,7 @@ pub fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
                 let value = header.value.of(message.bytes);
                 let first = text::List(value).next().unwrap_or_default();
                 if stamp_via(first, plan.stamp, edit.out) {
-                    let single = first.len() == value.len();
-                    let length = if single { None } else { text::find_outside(value, b',') };
+                    let length = if first.len() == value.len() { None } else { first_comma(value) };
                     edit.at = usize::from(header.value.start) + length.unwrap_or(value.len());
                 }
             }
@@ -127,7 +126,7 @@ pub fn response(message: &Message<'_>, out: &mut Vec<u8>) {
     let mut edit = Editor { bytes: message.bytes, at: begin, out };
     if let Some(header) = message.header(Name::Via) {
         let value = header.value.of(message.bytes);
-        let comma = text::find(value, b',').and_then(|_| text::find_outside(value, b','));
+        let comma = text::find(value, b',').and_then(|_| first_comma(value));
         match comma {
             None => edit.replace(header.line, b""),
             Some(comma) => {
@@ -137,6 +136,12 @@ pub fn response(message: &Message<'_>, out: &mut Vec<u8>) {
         }
     }
     finish(message, &mut edit, false);
+}
+
+/// Where the first value of a list ends; empty ones before it are part of it.
+fn first_comma(value: &[u8]) -> Option<usize> {
+    let lead = value.iter().take_while(|b| text::blank(**b) || **b == b',').count();
+    text::find_outside(value.get(lead..)?, b',').map(|at| lead + at)
 }
 
 /// The end of the headers, what is missing among them, and the body.

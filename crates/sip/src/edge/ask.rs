@@ -6,7 +6,7 @@ use super::api::{Ask, AskId, AskKind, Cause, Fact, Input, Output, Verdict};
 use super::context::{At, Cancel, Context, Phase, Repeat, Routing, State, Work};
 use super::respond::{self, Reply};
 use super::{Edge, Got, unreliable};
-use crate::branch::Seen;
+use crate::branch::{Ours, Seen, turn};
 use crate::message::{Core, Message, Method, Name, Refusal, Via};
 use crate::sdp;
 use crate::text;
@@ -15,6 +15,9 @@ use crate::uri::{Dialled, Uri};
 
 /// A request that is refused though the table is full, at most this many at once; above it there is silence.
 const SLACK: usize = 64;
+/// A request that was here so often, each time for another user, goes no further: every round may try several targets,
+/// and Max-Forwards alone would let them multiply (RFC 5393).
+const SPIRALS_MAX: usize = 5;
 
 impl AskId {
     fn new(at: At) -> Self {
@@ -97,7 +100,7 @@ impl Edge {
         if forwards == Some(0) && core.method != Method::Options {
             return Some(Refusal { status: 483, reason: "Too Many Hops" });
         }
-        if message.value(Name::ProxyRequire).is_some_and(|value| !value.is_empty()) {
+        if message.values(Name::ProxyRequire).next().is_some() {
             return Some(Refusal { status: 420, reason: "Bad Extension" });
         }
         if self.looped(message, core) {
@@ -108,23 +111,24 @@ impl Edge {
         (foreign && core.method == Method::Invite).then_some(Refusal { status: 403, reason: "Foreign Route" })
     }
 
-    /// True when one of the Vias is ours by its signature.
+    /// True when the request was here for the same user (a loop, RFC 3261 section 16.3), or too often with others (a
+    /// spiral: a call that is forwarded to another number here).
     fn looped(&self, message: &Message<'_>, core: &Core<'_>) -> bool {
+        let mut spirals = 0;
         let mut values = message.values(Name::Via).filter_map(Via::parse).peekable();
         while let Some(via) = values.next() {
             let Some(branch) = via.branch else { continue };
-            let below = values.peek();
-            let seen = Seen {
-                branch: below.and_then(|via| via.branch).unwrap_or_default(),
-                sent_by: below.map(|via| via.sent_by).unwrap_or_default(),
-                call_id: core.call_id,
-                cseq: core.cseq,
+            let seen = match values.peek() {
+                Some(below) => respond::seen_below(below, core),
+                None => Seen::own(core.call_id, core.cseq),
             };
-            if seen.proves(branch, &self.ring).is_some() {
-                return true;
+            match seen.proves(branch, &self.ring) {
+                Some(Ours::Stateful(place)) if place.turn == turn(message.request_uri()) => return true,
+                Some(_) => spirals += 1,
+                None => {}
             }
         }
-        false
+        spirals >= SPIRALS_MAX
     }
 
     /// True for a Route value that names one of our listeners.
@@ -133,8 +137,10 @@ impl Edge {
         self.config.listeners.iter().any(|one| {
             let port = uri.port.unwrap_or_else(|| one.transport.port());
             let named = uri.host.eq_ignore_ascii_case(one.public_host.as_bytes());
-            named && port == one.public_port
-                || uri.address() == Some(one.local.ip()) && port == one.local.port()
+            let address = uri.address();
+            let public =
+                named || address.is_some() && address == crate::uri::address(one.public_host.as_bytes());
+            public && port == one.public_port || address == Some(one.local.ip()) && port == one.local.port()
         })
     }
 
@@ -208,7 +214,9 @@ impl Edge {
                         more.push_str(&seconds.to_string());
                         more.push_str("\r\n");
                     }
-                    more.push_str(&obliged(&context.request, status));
+                    if let Ok(request) = Message::parse(&context.request) {
+                        more.push_str(&obliged(&request, status));
+                    }
                     edge.refuse(context, (status.clamp(300, 699), reason), more.as_bytes());
                 }
                 Verdict::Challenge { values } => {
@@ -322,15 +330,12 @@ fn build(id: AskId, kind: AskKind, flow: Flow, message: &Message<'_>) -> Ask {
 
 /// What a status obliges to say: `Unsupported` with what a 420 refuses (RFC 3261 section 20.40), `Allow` with a 405
 /// (section 21.4.6).
-fn obliged(request: &[u8], status: u16) -> String {
-    if status == 405 {
-        return "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n".to_owned();
-    }
-    let Ok(message) = Message::parse(request) else { return String::new() };
-    match message.value(Name::ProxyRequire) {
-        Some(value) if status == 420 => {
-            let options: Vec<_> = text::List(value).map(text::owned).collect();
-            format!("Unsupported: {}\r\n", options.join(", "))
+pub(super) fn obliged(request: &Message<'_>, status: u16) -> String {
+    match status {
+        405 => "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n".to_owned(),
+        420 => {
+            let options: Vec<_> = request.values(Name::ProxyRequire).map(text::owned).collect();
+            format!("Unsupported: {}\r\n", options.join(", ").replace(['\r', '\n'], " "))
         }
         _ => String::new(),
     }

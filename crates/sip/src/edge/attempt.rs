@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::api::{Attempt, Cause, Fact, Output, Send, SendId};
 use super::context::{At, Cancel, Client, Context, Phase, Repeat, Role, State, Work};
 use super::{Edge, respond, unreliable};
-use crate::branch::{Branch, STATEFUL_TEXT};
+use crate::branch::{self, Branch, STATEFUL_TEXT, Seen};
 use crate::cookie::{Cookie, Place};
 use crate::edit::{self, Forward, Routes};
 use crate::message::{Core, Message, Method};
@@ -68,7 +68,9 @@ impl Edge {
         let Work::Call(routing) = &context.work else { return false };
         let Some(one) = routing.targets.get(target) else { return false };
         let at = context.at;
-        let token = self.token(at, context.clients.len(), &core);
+        let turn = branch::turn(message.request_uri());
+        let seen = respond::seen(&context.source, &core);
+        let token = self.token(at, context.clients.len(), &seen, turn);
         let mut top = Vec::with_capacity(512);
         self.via(&mut top, to.listener, &token);
         let mut cookie = Cookie {
@@ -142,15 +144,18 @@ impl Edge {
         self.out.push_back(Output::Send(Send { id, to: client.to, prefer: client.prefer, bytes }));
     }
 
-    pub(super) fn token(&self, at: At, attempt: usize, core: &Core<'_>) -> [u8; STATEFUL_TEXT] {
-        self.token_of(at, attempt, (core.call_id, core.cseq))
+    /// The branch of a request of our own.
+    pub(super) fn token_own(&self, at: At, attempt: usize, call_id: &[u8], cseq: u32) -> [u8; STATEFUL_TEXT] {
+        self.token(at, attempt, &Seen::own(call_id, cseq), [0; 3])
     }
 
-    pub(super) fn token_of(
+    /// The branch of a client transaction.
+    pub(super) fn token(
         &self,
         at: At,
         attempt: usize,
-        (call_id, cseq): (&[u8], u32),
+        seen: &Seen<'_>,
+        turn: [u8; 3],
     ) -> [u8; STATEFUL_TEXT] {
         let branch = Branch {
             node: self.config.node,
@@ -158,9 +163,10 @@ impl Edge {
             index: at.index,
             generation: at.generation,
             attempt: u8::try_from(attempt).unwrap_or(u8::MAX),
+            turn,
         };
         let mut text = Vec::with_capacity(STATEFUL_TEXT);
-        branch.write(&self.ring, call_id, cseq, &mut text);
+        branch.write(&self.ring, seen, &mut text);
         text.try_into().unwrap_or([0; STATEFUL_TEXT])
     }
 

@@ -43,12 +43,17 @@ impl Edge {
         let Some(status) = message.status() else { return };
         self.with(now, at, |edge, context| {
             let Some(client) = context.clients.get_mut(index) else { return };
-            if core.method == Method::Cancel {
+            if core.method == Method::Cancel && context.method == Method::Invite {
                 if let Cancel::Sent { repeat, .. } = &mut client.cancel
                     && status >= 200
                 {
                     *repeat = None;
                 }
+                return;
+            }
+            // RFC 3261 section 17.1.3: the method of CSeq counts too; without a second Via the answer has nowhere to go
+            let lost = !matches!(context.work, Work::Own) && message.values(Name::Via).nth(1).is_none();
+            if core.method != context.method || lost {
                 return;
             }
             if context.method != Method::Invite {
@@ -230,7 +235,7 @@ impl Edge {
         let own = |value: &&[u8]| self.cookie_in(value, core, Side::Caller).is_some();
         let above = all.iter().position(own).unwrap_or(0);
         let routes: Vec<&[u8]> = all.into_iter().take(above).rev().collect();
-        let token = self.token(at, 0xFE, core);
+        let token = self.token_own(at, 0xFE, core.call_id, core.cseq);
         let mut via = Vec::with_capacity(128);
         self.via(&mut via, to.listener, &token);
         let ack = Within { method: "ACK", via: &via, cseq: core.cseq };
@@ -242,7 +247,7 @@ impl Edge {
             return;
         }
         let own = self.slab.reserve();
-        let token = self.token_of(own, 0, (core.call_id, core.cseq));
+        let token = self.token_own(own, 0, core.call_id, core.cseq);
         via.clear();
         self.via(&mut via, to.listener, &token);
         let bye = Within { method: "BYE", via: &via, cseq: core.cseq + 1 };

@@ -8,13 +8,13 @@ use super::api::{Fact, Output, STEP_FIRST, Send, SendId, Side, Transfer};
 use super::context::{Context, Phase, Work};
 use super::respond::{self, Reply};
 use super::{Edge, Got, private};
-use crate::branch::Seen;
+use crate::branch::turn;
 use crate::cookie::{CallIds, Cookie, Direction, Place};
 use crate::edit::{self, Forward, Routes};
 use crate::message::{Core, Message, Method, Name};
 use crate::text;
 use crate::transport::{Flow, Hop, Transport};
-use crate::uri::{Scheme, Uri};
+use crate::uri::{Scheme, Uri, address};
 
 /// Route set and Request-URI after our own routes were taken away.
 struct Path<'a> {
@@ -38,7 +38,9 @@ impl Edge {
         if forwards == Some(0) {
             return self.refuse_plain(&flow, (message, core), 483, "Too Many Hops");
         }
-        if message.value(Name::ProxyRequire).is_some_and(|value| !value.is_empty()) {
+        // in an ACK or CANCEL it is passed over (RFC 3261 section 8.2.2.3)
+        let hop_by_hop = matches!(core.method, Method::Ack | Method::Cancel);
+        if !hop_by_hop && message.values(Name::ProxyRequire).next().is_some() {
             return self.refuse_plain(&flow, (message, core), 420, "Bad Extension");
         }
         if core.method == Method::Refer
@@ -84,14 +86,10 @@ impl Edge {
         {
             return self.carry(now, (flow, to), (message, core), (&plan, path.cookie.ids));
         }
-        let seen = Seen {
-            branch: core.via.branch.unwrap_or_default(),
-            sent_by: core.via.sent_by,
-            call_id: core.call_id,
-            cseq: core.cseq,
-        };
-        let mut token = Vec::with_capacity(24);
-        seen.write(&self.ring, &mut token);
+        // the 2xx of these may refresh the session; ACK and CANCEL have the branch of their INVITE
+        let refreshes = matches!(core.method, Method::Invite | Method::Update | Method::Ack | Method::Cancel);
+        let mut token = Vec::with_capacity(72);
+        respond::seen(&flow, core).write(&self.ring, refreshes.then_some(path.cookie.ids), &mut token);
         let mut top = Vec::with_capacity(128);
         self.via(&mut top, to.listener, &token);
         plan.top = &top;
@@ -109,7 +107,7 @@ impl Edge {
         (plan, ids): (&Forward<'_>, CallIds),
     ) {
         let at = self.slab.reserve();
-        let token = self.token(at, 0, core);
+        let token = self.token(at, 0, &respond::seen(&flow, core), turn(message.request_uri()));
         let mut top = Vec::with_capacity(128);
         self.via(&mut top, to.listener, &token);
         let mut sent = Vec::new();
@@ -145,12 +143,7 @@ impl Edge {
             return;
         }
         let tag = self.tag(core);
-        let lines = match (status, message.value(Name::ProxyRequire)) {
-            (420, Some(value)) => {
-                format!("Unsupported: {}\r\n", text::owned(value).replace(['\r', '\n'], " "))
-            }
-            _ => String::new(),
-        };
+        let lines = super::ask::obliged(message, status);
         let reply = Reply { status, reason, to_tag: &tag, lines: lines.as_bytes() };
         let bytes = respond::reply(message, flow, &reply);
         self.send(respond::reply_flow(*flow, &core.via), bytes);
@@ -208,7 +201,8 @@ impl Edge {
             .find_map(|side| self.cookie_of(uri, core, side).map(|cookie| (cookie, side)))
     }
 
-    /// Where a request goes next. An address that is not public is only allowed where the dialog already goes.
+    /// Where a request goes next. An address that is not public is only allowed where the dialog already goes: who names one
+    /// of its own network, a party behind a NAT, is reached by the hop that the dialog knows, and nothing else is.
     pub(super) fn next_hop(&self, uri: &[u8], peer: Hop, near: u16) -> Option<(Flow, Option<Hop>)> {
         let uri = Uri::parse(uri)?;
         let named = uri.param(b"transport").and_then(Transport::read);
@@ -217,10 +211,15 @@ impl Edge {
             (_, Some(named)) => named,
             (_, None) => peer.transport,
         };
-        let hop = match uri.address() {
+        let maddr = uri.param(b"maddr").map(|host| {
+            let inside = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]"));
+            inside.unwrap_or(host)
+        });
+        // RFC 3263 section 4: maddr stands for the host
+        let hop = match maddr.map_or_else(|| uri.address(), address) {
             // a name is not resolved here: its owner answered from the cookie's hop
             None => peer,
-            Some(address) if private(address) && address != peer.addr.ip() => return None,
+            Some(address) if private(address) && address != peer.addr.ip() => peer,
             Some(address) => {
                 let port = uri.port.unwrap_or_else(|| transport.port());
                 Hop { transport, addr: std::net::SocketAddr::new(address, port) }

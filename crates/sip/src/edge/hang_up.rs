@@ -103,7 +103,7 @@ impl Edge {
         };
         let cseq = beyond(last);
         let at = self.slab.reserve();
-        let token = self.token_of(at, 0, (dialog.call_id.as_bytes(), cseq));
+        let token = self.token_own(at, 0, dialog.call_id.as_bytes(), cseq);
         let mut bytes = Vec::with_capacity(640);
         respond::start(&mut bytes, "BYE", first.unwrap_or(target.as_bytes()));
         self.via(&mut bytes, to_flow.listener, &token);

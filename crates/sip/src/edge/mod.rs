@@ -32,6 +32,9 @@ use crate::message::{Core, Message, Method};
 use crate::transport::{Flow, Hop, Transport};
 use context::{At, Context, Phase, Slab};
 
+/// How many deadlines of what is gone may stand in the queue beside those of what is alive.
+const DEADLINES_SLACK: usize = 4096;
+
 /// The proxy. See the crate's head for the contract.
 pub struct Edge {
     config: Config,
@@ -125,6 +128,11 @@ impl Edge {
     /// How many transactions are alive.
     pub fn alive(&self) -> usize {
         self.slab.alive()
+    }
+
+    /// How many deadlines are kept.
+    pub fn deadlines(&self) -> usize {
+        self.deadlines.len()
     }
 
     /// From now on new calls are refused with 503 and Retry-After; what is up goes on.
@@ -229,6 +237,18 @@ impl Edge {
             self.deadlines.push(Reverse((due, at)));
         }
         self.slab.put(at, context);
+        self.forget_deadlines();
+    }
+
+    /// Deadlines of what is gone stand in the queue until they are due: when they are many, they are taken out, so that what
+    /// is kept is bounded by what is alive and not by how much came in the last minutes.
+    fn forget_deadlines(&mut self) {
+        if self.deadlines.len() > 4 * self.slab.alive() + DEADLINES_SLACK {
+            let slab = &self.slab;
+            self.deadlines.retain(|Reverse((due, at))| {
+                slab.get(*at).is_some_and(|context| context.queued == Some(*due))
+            });
+        }
     }
 
     /// Adds a context; with a key, repeats of its request find it.

@@ -1,10 +1,12 @@
 //! Responses the edge makes itself, and the hop-by-hop requests of a client transaction: ACK of a non-2xx, CANCEL,
 //! and the ACK and BYE that end a late 2xx.
 
+use crate::branch::Seen;
 use crate::edit::{self, Stamp};
-use crate::message::{Core, Message, Name};
+use crate::message::{Core, Message, Name, Via};
 use crate::text;
-use crate::transport::{Flow, Transport};
+use crate::transport::{Flow, Hop, Transport};
+use crate::uri;
 use crate::write;
 
 /// A response to be written.
@@ -22,7 +24,8 @@ pub(crate) fn stamp(flow: &Flow) -> Stamp {
     Stamp { source: flow.remote, always: flow.transport.stream() }
 }
 
-/// Writes a response to `request` (RFC 3261 section 8.2.6); works for malformed requests with what they have.
+/// Writes a response to `request` (RFC 3261 section 8.2.6); works for malformed requests with what they have. A 100 gives the
+/// Timestamp back.
 pub(crate) fn reply(request: &Message<'_>, flow: &Flow, reply: &Reply<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     out.extend_from_slice(b"SIP/2.0 ");
@@ -49,6 +52,11 @@ pub(crate) fn reply(request: &Message<'_>, flow: &Flow, reply: &Reply<'_>) -> Ve
         }
         out.extend_from_slice(b"\r\n");
     }
+    if reply.status == 100
+        && let Some(value) = request.value(Name::Timestamp)
+    {
+        line(&mut out, "Timestamp: ", value);
+    }
     out.extend_from_slice(reply.lines);
     out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
     out
@@ -60,13 +68,44 @@ fn tagged(value: &[u8]) -> bool {
 
 /// Where a response to a request that came by `flow` goes (RFC 3261 section 18.2.2, RFC 3581): back on the stream, to
 /// the source port where `rport` was asked for, else to the port of sent-by.
-pub(crate) fn reply_flow(flow: Flow, via: &crate::Via<'_>) -> Flow {
+pub(crate) fn reply_flow(flow: Flow, via: &Via<'_>) -> Flow {
     if flow.transport.stream() || via.rport.is_some() {
         return flow;
     }
     let mut back = flow;
     back.remote.set_port(via.port.unwrap_or(Transport::Udp.port()));
     back
+}
+
+/// What the answers to a request that came by `flow` will show of it.
+pub(crate) fn seen<'a>(flow: &Flow, core: &Core<'a>) -> Seen<'a> {
+    let via = &core.via;
+    let back = Transport::read(via.transport).map(|transport| {
+        let shown = flow.transport.stream() || via.rport.is_some();
+        let port = if shown { flow.remote.port() } else { via.port.unwrap_or_else(|| transport.port()) };
+        Hop { transport, addr: std::net::SocketAddr::new(flow.remote.ip(), port) }
+    });
+    let branch = via.branch.unwrap_or_default();
+    Seen { branch, sent_by: via.sent_by, back, call_id: core.call_id, cseq: core.cseq }
+}
+
+/// The same, read from an answer: `below` is the Via below ours.
+pub(crate) fn seen_below<'a>(below: &Via<'a>, core: &Core<'a>) -> Seen<'a> {
+    let branch = below.branch.unwrap_or_default();
+    Seen { branch, sent_by: below.sent_by, back: answer_hop(below), call_id: core.call_id, cseq: core.cseq }
+}
+
+/// Where a response goes by its next Via (RFC 3261 section 18.2.2): `received` and `rport` are ours, which the signature of our
+/// own Via proves.
+pub(crate) fn answer_hop(via: &Via<'_>) -> Option<Hop> {
+    let transport = Transport::read(via.transport)?;
+    let received = via.received.map(|text| {
+        let inside = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]"));
+        inside.unwrap_or(text)
+    });
+    let address = received.and_then(uri::address).or_else(|| uri::address(via.host))?;
+    let port = via.rport.flatten().or(via.port).unwrap_or_else(|| transport.port());
+    Some(Hop { transport, addr: std::net::SocketAddr::new(address, port) })
 }
 
 /// The hop-by-hop ACK of a non-2xx (RFC 3261 section 17.1.1.3) or CANCEL (section 9.1) for an INVITE as it was sent.

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use super::Edge;
 use super::api::{Fact, Known, Side};
-use crate::branch::{Branch, Ours, Seen};
+use super::respond::{answer_hop, seen_below};
+use crate::branch::{Branch, Ours};
 use crate::edit;
 use crate::message::{Core, Message, Method, Name, Via};
-use crate::transport::{Flow, Hop, Transport};
-use crate::uri;
+use crate::transport::Flow;
 
 impl Edge {
     pub(super) fn response(&mut self, now: Instant, flow: Flow, message: &Message<'_>, core: &Core<'_>) {
@@ -32,13 +32,7 @@ impl Edge {
     /// `near` is the listener it came by: where it fits, the request came by it too.
     fn stray(&mut self, near: u16, message: &Message<'_>, core: &Core<'_>, token: &[u8]) {
         let Some(next) = message.values(Name::Via).nth(1).and_then(Via::parse) else { return };
-        let seen = Seen {
-            branch: next.branch.unwrap_or_default(),
-            sent_by: next.sent_by,
-            call_id: core.call_id,
-            cseq: core.cseq,
-        };
-        let Some(ours) = seen.proves(token, &self.ring) else { return };
+        let Some(ours) = seen_below(&next, core).proves(token, &self.ring) else { return };
         let status = message.status().unwrap_or_default();
         if let Ours::Stateful(branch) = ours {
             // hop by hop; or of a transaction that this very process ended: its final answer is long sent
@@ -68,12 +62,4 @@ impl Edge {
         edit::response(message, &mut bytes);
         self.send(to, bytes);
     }
-}
-
-/// Where a response goes by its next Via (RFC 3261 section 18.2.2): `received` and `rport` are ours.
-fn answer_hop(via: &Via<'_>) -> Option<Hop> {
-    let transport = Transport::read(via.transport)?;
-    let address = via.received.and_then(uri::address).or_else(|| uri::address(via.host))?;
-    let port = via.rport.flatten().or(via.port).unwrap_or_else(|| transport.port());
-    Some(Hop { transport, addr: std::net::SocketAddr::new(address, port) })
 }

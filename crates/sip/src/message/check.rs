@@ -117,6 +117,9 @@ impl<'a> Core<'a> {
             if message.method_text() != core.method_text {
                 return Err(refuse(400, "CSeq Method Differs"));
             }
+            if core.method == Method::Other && shouted(core.method_text) != Method::Other {
+                return Err(refuse(400, "Method Not in Capitals"));
+            }
         }
         Ok(core)
     }
@@ -150,6 +153,16 @@ impl<'a> Core<'a> {
             method_text,
         })
     }
+}
+
+/// The method that somebody who reads without regard to case would take this one for. Methods are case-sensitive (RFC 3261
+/// section 7.1), so that it is another one; but a rule about REFER must hold for `refer` too.
+fn shouted(text: &[u8]) -> Method {
+    let mut capitals = [0; 16];
+    let Some(word) = capitals.get_mut(..text.len()) else { return Method::Other };
+    word.copy_from_slice(text);
+    word.make_ascii_uppercase();
+    Method::read(word)
 }
 
 /// More Via values than taken, counted only where the text is long enough to hold them.

@@ -45,6 +45,7 @@ names! {
     RemotePartyId "Remote-Party-ID" "draft-ietf-sip-privacy-04",
     Diversion "Diversion" "RFC 5806",
     Date "Date" "RFC 3261 section 20.17",
+    Timestamp "Timestamp" "RFC 3261 section 20.38",
 }
 
 impl Name {
@@ -63,6 +64,7 @@ impl Name {
             (7, b'c') if text.get(4) == Some(&b'-') => ("Call-ID", Self::CallId),
             (7, b'c') => ("Contact", Self::Contact),
             (9, b'd') => ("Diversion", Self::Diversion),
+            (9, b't') => ("Timestamp", Self::Timestamp),
             (12, b'm') => ("Max-Forwards", Self::MaxForwards),
             (12, b'c') => ("Content-Type", Self::ContentType),
             (12, b'r') => ("Record-Route", Self::RecordRoute),
