@@ -85,6 +85,7 @@ fn give(edge: &mut Edge, now: Instant, from: Flow, bytes: &[u8]) -> Vec<u8> {
                 let target = Target {
                     request_uri: "sip:+4930123456@192.0.2.10:5060".into(),
                     hops: vec![Hop { transport: Transport::Udp, addr }],
+                    flow: None,
                     tag: 0,
                     headers: Vec::new(),
                 };

@@ -7,7 +7,7 @@
 //! | 1 | flags: outbound, one of two, faces the callee, `CSeq` shift (2 bits), caller's hop is a stream, callee's hop is a stream, the agent may not transfer |
 //! | 16, 16, 16 | call, organization, number |
 //! | 7 or 19 | caller's hop as received: transport, port, address |
-//! | 7 or 19 | callee's hop as sent to |
+//! | 7 or 19 | callee's hop as sent to; a bit of its transport marks a flow of a registered agent |
 //! | 10 | tag |
 
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +30,8 @@ const SHIFT_AT: u32 = 3;
 const CALLER_STREAM: u8 = 1 << 5;
 const CALLEE_STREAM: u8 = 1 << 6;
 const NO_TRANSFER: u8 = 1 << 7;
+/// In the transport of the callee's hop.
+const FLOW: u8 = 1 << 4;
 
 /// The ids of one call, in every fact and in the cookie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,6 +66,16 @@ pub enum Place {
     CalleeSide,
 }
 
+/// How the callee is reached within the dialog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// By its Contact and its routes.
+    #[default]
+    Open,
+    /// Only where the INVITE was sent: an agent that registered, perhaps from behind a NAT.
+    Flow,
+}
+
 /// The contents of a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie {
@@ -81,6 +93,8 @@ pub struct Cookie {
     pub caller: Hop,
     /// Where it was sent.
     pub callee: Hop,
+    /// How that is reached.
+    pub reach: Reach,
 }
 
 impl Cookie {
@@ -92,8 +106,8 @@ impl Cookie {
         raw.put(self.ids.call.as_bytes());
         raw.put(self.ids.organization.as_bytes());
         raw.put(self.ids.number.as_bytes());
-        raw.hop(self.caller);
-        raw.hop(self.callee);
+        raw.hop(self.caller, Reach::Open);
+        raw.hop(self.callee, self.reach);
         let tag = keys::mac(&key.cookie, &[raw.bytes(), call_id, from_tag]);
         raw.put(tag.get(..TAG).unwrap_or_default());
         keys::base64url(raw.bytes(), out);
@@ -115,7 +129,7 @@ impl Cookie {
         }
         let mut rest = body.get(2..)?;
         let ids = CallIds { call: id(&mut rest)?, organization: id(&mut rest)?, number: id(&mut rest)? };
-        let hops = (hop(&mut rest)?, hop(&mut rest)?);
+        let ((caller, _), (callee, reach)) = (hop(&mut rest)?, hop(&mut rest)?);
         let place = match (flags & TWIN != 0, flags & CALLEE_SIDE != 0) {
             (false, _) => Place::Single,
             (true, false) => Place::CallerSide,
@@ -124,15 +138,7 @@ impl Cookie {
         let direction = if flags & OUTBOUND == 0 { Direction::Inbound } else { Direction::Outbound };
         let shift = flags >> SHIFT_AT & 3;
         let transfer = if flags & NO_TRANSFER == 0 { Transfer::Allowed } else { Transfer::Refused };
-        rest.is_empty().then_some(Self {
-            direction,
-            place,
-            shift,
-            transfer,
-            ids,
-            caller: hops.0,
-            callee: hops.1,
-        })
+        rest.is_empty().then_some(Self { direction, place, shift, transfer, ids, caller, callee, reach })
     }
 
     fn flags(&self) -> u8 {
@@ -174,12 +180,13 @@ impl Raw {
         self.length = end;
     }
 
-    fn hop(&mut self, hop: Hop) {
+    fn hop(&mut self, hop: Hop, reach: Reach) {
         let transport = match hop.transport {
             Transport::Udp => 0,
             Transport::Tcp => 1,
             Transport::Tls => 2,
         };
+        let transport = if reach == Reach::Flow { transport | FLOW } else { transport };
         let [high, low] = hop.addr.port().to_be_bytes();
         match hop.addr.ip() {
             IpAddr::V4(four) => {
@@ -208,14 +215,15 @@ fn id(rest: &mut &[u8]) -> Option<Uuid> {
     take::<16>(rest).map(|bytes| Uuid::from_bytes(*bytes))
 }
 
-fn hop(rest: &mut &[u8]) -> Option<Hop> {
+fn hop(rest: &mut &[u8]) -> Option<(Hop, Reach)> {
     let [kind, high, low] = *take::<3>(rest)?;
     let ip = if kind & 4 == 0 { IpAddr::from(*take::<4>(rest)?) } else { IpAddr::from(*take::<16>(rest)?) };
-    let transport = match kind & !4 {
+    let reach = if kind & FLOW == 0 { Reach::Open } else { Reach::Flow };
+    let transport = match kind & !4 & !FLOW {
         0 => Transport::Udp,
         1 => Transport::Tcp,
         2 => Transport::Tls,
         _ => return None,
     };
-    Some(Hop { transport, addr: SocketAddr::new(ip, u16::from_be_bytes([high, low])) })
+    Some((Hop { transport, addr: SocketAddr::new(ip, u16::from_be_bytes([high, low])) }, reach))
 }

@@ -33,6 +33,7 @@ mod edit;
 mod keys;
 mod message;
 pub mod proof;
+pub mod register;
 mod sdp;
 mod stream;
 mod text;
@@ -43,7 +44,7 @@ mod write;
 pub use agent::{
     AgentEvent, AgentInput, AgentOutput, Answerer, AnswererConfig, Answering, Caller, CallerConfig, Local,
 };
-pub use cookie::{CallIds, Cookie, Direction, Place};
+pub use cookie::{CallIds, Cookie, Direction, Place, Reach};
 pub use edge::{
     Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Fact, Input, Known, Limits, Output,
     SHARDS_MAX, STEP_FIRST, Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,

@@ -110,6 +110,7 @@ fn route(transfer: Transfer) -> Verdict {
         targets: vec![Target {
             request_uri: format!("sip:+4930123456@{AGENT}"),
             hops: vec![Hop { transport: Transport::Udp, addr: AGENT.parse().unwrap() }],
+            flow: None,
             tag: 0,
             headers: vec!["X-Call: 7".into()],
         }],

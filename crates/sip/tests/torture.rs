@@ -152,6 +152,7 @@ fn throw(edge: &mut Edge, now: std::time::Instant, bytes: &[u8]) -> usize {
                                 transport: Transport::Udp,
                                 addr: "192.0.2.10:5060".parse().unwrap(),
                             }],
+                            flow: None,
                             tag: 0,
                             headers: Vec::new(),
                         }],

@@ -3,7 +3,7 @@
 use domain::call::DialogParts;
 use domain::ids::CallId;
 use domain::{Call, CallEnd};
-use sip::{CallIds, Dialog, Hop, Transport};
+use sip::{CallIds, Dialog, Hop, Reach, Transport};
 use std::sync::Arc;
 
 use super::wire::Wire;
@@ -75,6 +75,7 @@ fn dialog(parts: &DialogParts) -> Dialog {
         callee_routes,
         caller_hop: hop(&caller_hop),
         callee_hop: hop(&callee_hop),
+        callee_reach: reach(&callee_hop),
         caller_listener: listener(&caller_hop),
         callee_listener: listener(&callee_hop),
         cseq,
@@ -95,7 +96,20 @@ pub(super) fn hop_text(hop: Option<Hop>, listener: Option<String>) -> String {
     }
 }
 
+/// What stands behind a hop that is a registered agent's flow.
+const FLOW: &str = " as flow";
+
+/// Marks a hop in a record as a flow, where it is one.
+pub(super) fn flow_text(hop: String, reach: Reach) -> String {
+    if reach == Reach::Flow { hop + FLOW } else { hop }
+}
+
+fn reach(text: &str) -> Reach {
+    if text.ends_with(FLOW) { Reach::Flow } else { Reach::Open }
+}
+
 fn hop(text: &str) -> Option<Hop> {
+    let text = text.strip_suffix(FLOW).unwrap_or(text);
     let (place, _) = text.split_once(BY).unwrap_or((text, ""));
     let (transport, addr) = place.split_once(':')?;
     Some(Hop { transport: Transport::read(transport.as_bytes())?, addr: addr.parse().ok()? })
@@ -103,6 +117,7 @@ fn hop(text: &str) -> Option<Hop> {
 
 /// Records of earlier versions do not name it.
 fn listener(text: &str) -> Option<String> {
+    let text = text.strip_suffix(FLOW).unwrap_or(text);
     text.split_once(BY).map(|(_, name)| name.to_owned())
 }
 
@@ -117,6 +132,9 @@ mod tests {
             let named = format!("{text} by sip.example:5060");
             assert_eq!(hop_text(hop(&named), listener(&named)), named);
             assert_eq!(hop(&named), hop(text));
+            let flow = flow_text(named.clone(), Reach::Flow);
+            assert_eq!((hop(&flow), listener(&flow)), (hop(text), listener(&named)));
+            assert_eq!((reach(&flow), reach(&named)), (Reach::Flow, Reach::Open));
         }
         assert_eq!([0, 1, 10, 31, 99].map(highest), [0, 1, 1023, (1 << 31) - 1, (1 << 31) - 1]);
         assert_eq!((hop(""), hop("udp:x"), hop_text(None, None)), (None, None, String::new()));

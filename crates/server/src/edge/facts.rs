@@ -8,7 +8,7 @@ use domain::{Fact, Timestamp};
 use sip::{CallIds, Cause, Side};
 use std::time::Instant;
 
-use super::control::hop_text;
+use super::control::{flow_text, hop_text};
 use super::gauge::Gauge;
 use crate::clock;
 use crate::meter::Tally;
@@ -154,7 +154,7 @@ fn parts(dialog: sip::Dialog) -> DialogParts {
         caller_routes: dialog.caller_routes,
         callee_routes: dialog.callee_routes,
         caller_hop: hop_text(dialog.caller_hop, dialog.caller_listener),
-        callee_hop: hop_text(dialog.callee_hop, dialog.callee_listener),
+        callee_hop: flow_text(hop_text(dialog.callee_hop, dialog.callee_listener), dialog.callee_reach),
         cseq: dialog.cseq,
         callee_cseq: dialog.callee_cseq,
         session_expires,

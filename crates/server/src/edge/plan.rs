@@ -83,6 +83,7 @@ impl Plan {
                     targets.push(Target {
                         request_uri: place.request_uri,
                         hops,
+                        flow: None,
                         tag: 0,
                         headers: Vec::new(),
                     });

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cookie::{CallIds, Direction};
+use crate::cookie::{CallIds, Direction, Reach};
 use crate::keys::Keys;
 use crate::message::Message;
+use crate::register::Register;
 use crate::sdp::Media;
 use crate::transport::{Flow, Hop, Listener};
 use crate::uri::Dialled;
@@ -210,6 +211,8 @@ pub struct Ask {
     pub max_forwards: Option<u8>,
     /// What the offer says of encryption.
     pub media: Media,
+    /// Of a REGISTER: what it asks.
+    pub register: Option<Box<Register>>,
 }
 
 /// Whether the source's identity headers are believed (RFC 3325).
@@ -255,7 +258,7 @@ pub enum Verdict {
         /// Header lines to add, each without its line break.
         headers: Vec<String>,
     },
-    /// 407, with these values of `Proxy-Authenticate`.
+    /// 407, with these values of `Proxy-Authenticate`; to a REGISTER 401, with `WWW-Authenticate`.
     Challenge {
         /// Values, in the order of their headers.
         values: [String; 2],
@@ -282,6 +285,8 @@ pub struct Target {
     pub request_uri: String,
     /// Resolved addresses, in order.
     pub hops: Vec<Hop>,
+    /// An agent that registered is reached by the flow it came by, and nothing else: then `hops` has its hop alone.
+    pub flow: Option<Flow>,
     /// The shell's own mark, given back in [`Fact::Attempt`].
     pub tag: u64,
     /// Header lines to add, each without its line break.
@@ -364,6 +369,8 @@ pub struct Dialog {
     pub caller_hop: Option<Hop>,
     /// Where the callee is.
     pub callee_hop: Option<Hop>,
+    /// How it is reached there.
+    pub callee_reach: Reach,
     /// Our listener on the caller's side, as its public `host:port`; not known in records of earlier versions.
     pub caller_listener: Option<String>,
     /// Our listener on the callee's side.

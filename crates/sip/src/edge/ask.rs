@@ -8,6 +8,7 @@ use super::respond::{self, Reply};
 use super::{Edge, Got, unreliable};
 use crate::branch::{Ours, Seen, turn};
 use crate::message::{Core, Message, Method, Name, Refusal, Via};
+use crate::register::{self, Register};
 use crate::sdp;
 use crate::text;
 use crate::transport::Flow;
@@ -220,8 +221,13 @@ impl Edge {
                     edge.refuse(context, (status.clamp(300, 699), reason), more.as_bytes());
                 }
                 Verdict::Challenge { values } => {
-                    let lines = values.map(|value| format!("Proxy-Authenticate: {value}\r\n")).concat();
-                    edge.refuse(context, (407, "Proxy Authentication Required"), lines.as_bytes());
+                    // RFC 3261 section 22.3: a proxy asks by 407, a registrar by 401
+                    let (status, reason, name) = match context.method {
+                        Method::Register => (401, "Unauthorized", "WWW-Authenticate"),
+                        _ => (407, "Proxy Authentication Required", "Proxy-Authenticate"),
+                    };
+                    let lines = values.map(|value| format!("{name}: {value}\r\n")).concat();
+                    edge.refuse(context, (status, reason), lines.as_bytes());
                 }
                 Verdict::Route { call, direction, trust, transfer, targets } => {
                     let (next, refused) = ((0, 0), Vec::new());
@@ -325,16 +331,29 @@ fn build(id: AskId, kind: AskKind, flow: Flow, message: &Message<'_>) -> Ask {
         call_id: text::owned(message.value(Name::CallId).unwrap_or_default()),
         max_forwards: message.value(Name::MaxForwards).and_then(crate::message::max_forwards),
         media: sdp::media(message),
+        register: registers(message),
     }
+}
+
+/// What a REGISTER that could be read asks.
+fn registers(message: &Message<'_>) -> Option<Box<Register>> {
+    if message.method() != Some(Method::Register) {
+        return None;
+    }
+    Core::read(message).ok().map(|core| Box::new(Register::read(message, &core)))
 }
 
 /// What a status obliges to say: `Unsupported` with what a 420 refuses (RFC 3261 section 20.40), `Allow` with a 405
 /// (section 21.4.6).
 pub(super) fn obliged(request: &Message<'_>, status: u16) -> String {
     match status {
+        423 => format!("Min-Expires: {}\r\n", register::EXPIRES_MIN),
         405 => "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n".to_owned(),
         420 => {
-            let options: Vec<_> = request.values(Name::ProxyRequire).map(text::owned).collect();
+            // a registrar is asked by Require, a proxy by Proxy-Require
+            let required = request.other("Require").filter(|_| request.method() == Some(Method::Register));
+            let options = request.values(Name::ProxyRequire).chain(required);
+            let options: Vec<_> = options.map(text::owned).collect();
             format!("Unsupported: {}\r\n", options.join(", ").replace(['\r', '\n'], " "))
         }
         _ => String::new(),

@@ -7,7 +7,7 @@ use super::api::{Attempt, Cause, Fact, Output, Send, SendId};
 use super::context::{At, Cancel, Client, Context, Phase, Repeat, Role, State, Work};
 use super::{Edge, respond, unreliable};
 use crate::branch::{self, Branch, STATEFUL_TEXT, Seen};
-use crate::cookie::{Cookie, Place};
+use crate::cookie::{Cookie, Place, Reach};
 use crate::edit::{self, Forward, Routes};
 use crate::message::{Core, Message, Method};
 use crate::transport::{Flow, Hop};
@@ -37,11 +37,12 @@ impl Edge {
                 routing.next = (target + 1, 0);
                 continue;
             };
+            let own = one.flow;
             routing.next = (target, hop + 1);
             if routing.refused.contains(&to) || context.clients.len() >= ATTEMPTS_MAX {
                 continue;
             }
-            let Some(flow) = self.flow_to(to, context.source.listener) else {
+            let Some(flow) = own.or_else(|| self.flow_to(to, context.source.listener)) else {
                 routing.cause = Cause::Fault;
                 continue;
             };
@@ -81,6 +82,7 @@ impl Edge {
             ids: routing.ids,
             caller: context.source.hop(),
             callee: to.hop(),
+            reach: if one.flow.is_some() { Reach::Flow } else { Reach::Open },
         };
         if to.listener == context.source.listener {
             self.record_route(&mut top, to.listener, &cookie, &core);

@@ -7,7 +7,7 @@ use super::context::{At, Cancel, Context, Phase, Repeat, Role, State, Work};
 use super::hang_up::Own;
 use super::respond::{self, Reply, Within};
 use super::{Edge, Got, unreliable};
-use crate::cookie::{Cookie, Direction};
+use crate::cookie::{Cookie, Direction, Reach};
 use crate::edit;
 use crate::message::{Core, Message, Method, Name};
 use crate::text;
@@ -156,6 +156,9 @@ impl Edge {
                 }
                 dialog.caller_hop = Some(context.source.hop());
                 dialog.callee_hop = Some(to.hop());
+                if routing.targets.iter().any(|target| target.flow == Some(to)) {
+                    dialog.callee_reach = Reach::Flow;
+                }
                 dialog.caller_listener = self.listener_name(context.source.listener);
                 dialog.callee_listener = self.listener_name(to.listener);
                 let ids = routing.ids;
@@ -201,6 +204,7 @@ impl Edge {
             callee_routes: above,
             caller_hop: None,
             callee_hop: None,
+            callee_reach: Reach::Open,
             caller_listener: named(last),
             callee_listener: named(first),
             cseq: core.cseq,

@@ -9,7 +9,7 @@ use super::context::{Context, Phase, Work};
 use super::respond::{self, Reply};
 use super::{Edge, Got, private};
 use crate::branch::turn;
-use crate::cookie::{CallIds, Cookie, Direction, Place};
+use crate::cookie::{CallIds, Cookie, Direction, Place, Reach};
 use crate::edit::{self, Forward, Routes};
 use crate::message::{Core, Message, Method, Name};
 use crate::text;
@@ -23,6 +23,8 @@ struct Path<'a> {
     routes: Vec<&'a [u8]>,
     /// Set where it differs from the one in the message.
     request_uri: Option<&'a [u8]>,
+    /// The listener on the other side, where it is another one.
+    toward: Option<u16>,
 }
 
 impl Edge {
@@ -61,7 +63,14 @@ impl Edge {
             Side::Caller => path.cookie.callee,
             Side::Callee => path.cookie.caller,
         };
-        let Some((to, prefer)) = self.next_hop(next, peer, flow.listener) else {
+        let found = if path.from == Side::Caller && path.cookie.reach == Reach::Flow {
+            // whatever its Contact says: behind a NAT that is an address of nobody here
+            let near = path.toward.unwrap_or(flow.listener);
+            self.flow_to(peer, near).map(|to| (to, to.transport.stream().then_some(peer)))
+        } else {
+            self.next_hop(next, peer, flow.listener)
+        };
+        let Some((to, prefer)) = found else {
             return self.refuse_plain(&flow, (message, core), 404, "Next Hop Not Allowed");
         };
         if core.method == Method::Bye {
@@ -157,8 +166,8 @@ impl Edge {
         if let Some((cookie, from)) = self.who(uri, core) {
             let last = routes.pop()?;
             let request_uri = Some(text::name_addr(last)?.uri);
-            self.pop_twin(&mut routes, 0, core, (cookie, from));
-            return Some(Path { cookie, from, routes, request_uri });
+            let toward = self.pop_twin(&mut routes, 0, core, (cookie, from));
+            return Some(Path { cookie, from, routes, request_uri, toward });
         }
         let mut found = None;
         for (index, value) in routes.iter().enumerate() {
@@ -170,7 +179,7 @@ impl Edge {
         }
         let (index, who) = found?;
         routes.remove(index);
-        self.pop_twin(&mut routes, index, core, who);
+        let toward = self.pop_twin(&mut routes, index, core, who);
         let (cookie, from) = who;
         if index > 0 && index == routes.len() {
             // ours stood last: the peer did not turn its route set round
@@ -178,20 +187,31 @@ impl Edge {
         } else {
             routes.drain(..index);
         }
-        Some(Path { cookie, from, routes, request_uri: None })
+        Some(Path { cookie, from, routes, request_uri: None, toward })
     }
 
-    /// Removes the other of our two Record-Routes, if it stands at `index`.
-    fn pop_twin(&self, routes: &mut Vec<&[u8]>, index: usize, core: &Core<'_>, who: (Cookie, Side)) {
+    /// Removes the other of our two Record-Routes, if it stands at `index`, and gives the listener that it names.
+    fn pop_twin(
+        &self,
+        routes: &mut Vec<&[u8]>,
+        index: usize,
+        core: &Core<'_>,
+        who: (Cookie, Side),
+    ) -> Option<u16> {
         let (cookie, from) = who;
         let twin = cookie.place != Place::Single
             && routes
                 .get(index)
                 .and_then(|value| self.cookie_in(value, core, from))
                 .is_some_and(|other| other.ids == cookie.ids);
-        if twin {
-            routes.remove(index);
+        if !twin {
+            return None;
         }
+        let uri = Uri::parse(text::name_addr(routes.remove(index))?.uri)?;
+        let transport = uri.param(b"transport").and_then(Transport::read)?;
+        let mut name = Vec::new();
+        crate::write::place(&mut name, std::str::from_utf8(uri.host).ok()?, uri.port?);
+        self.listener_named(std::str::from_utf8(&name).ok()?, transport)
     }
 
     /// Whose dialog a URI with our cookie belongs to: the side whose tag verifies is the sender.

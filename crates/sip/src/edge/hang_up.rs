@@ -13,7 +13,7 @@ use super::context::{At, Context, Phase, Work};
 use super::dialog::write_path;
 use super::respond;
 use crate::branch::STATEFUL_TEXT;
-use crate::cookie::CallIds;
+use crate::cookie::{CallIds, Reach};
 use crate::message::Method;
 use crate::transport::{Flow, Hop};
 use crate::write;
@@ -96,7 +96,12 @@ impl Edge {
         let target = contact.clone().filter(|uri| !uri.is_empty()).unwrap_or_else(|| place(hop));
         let routes: Vec<&[u8]> = routes.iter().map(String::as_bytes).collect();
         let (first, lines, next) = write_path(target.as_bytes(), &routes);
-        let (to_flow, prefer) = self.next_hop(next, hop, near)?;
+        let flow = to == Side::Callee && dialog.callee_reach == Reach::Flow;
+        let (to_flow, prefer) = if flow {
+            self.flow_to(hop, near).map(|to| (to, Some(hop)))?
+        } else {
+            self.next_hop(next, hop, near)?
+        };
         let (from, to) = match to {
             Side::Callee => (&dialog.from, &dialog.to),
             Side::Caller => (&dialog.to, &dialog.from),

@@ -51,6 +51,7 @@ impl Edge {
                 let mut dialog = self.dialog_of(message, core);
                 dialog.caller_hop = Some(cookie.caller);
                 dialog.callee_hop = Some(cookie.callee);
+                dialog.callee_reach = cookie.reach;
                 self.fact(Fact::Answered {
                     ids: cookie.ids,
                     dialog: Box::new(dialog),

@@ -140,6 +140,7 @@ impl World {
             .map(|(index, one)| Target {
                 request_uri: format!("sip:+4930123456@{}", one.local.addr),
                 hops: vec![Hop { transport: one.local.transport, addr: one.local.addr }],
+                flow: None,
                 tag: index as u64,
                 headers: Vec::new(),
             })
