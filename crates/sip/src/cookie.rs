@@ -129,7 +129,7 @@ impl Cookie {
         }
         let mut rest = body.get(2..)?;
         let ids = CallIds { call: id(&mut rest)?, organization: id(&mut rest)?, number: id(&mut rest)? };
-        let ((caller, _), (callee, reach)) = (hop(&mut rest)?, hop(&mut rest)?);
+        let ((caller, _), to) = (hop(&mut rest)?, hop(&mut rest)?);
         let place = match (flags & TWIN != 0, flags & CALLEE_SIDE != 0) {
             (false, _) => Place::Single,
             (true, false) => Place::CallerSide,
@@ -138,7 +138,16 @@ impl Cookie {
         let direction = if flags & OUTBOUND == 0 { Direction::Inbound } else { Direction::Outbound };
         let shift = flags >> SHIFT_AT & 3;
         let transfer = if flags & NO_TRANSFER == 0 { Transfer::Allowed } else { Transfer::Refused };
-        rest.is_empty().then_some(Self { direction, place, shift, transfer, ids, caller, callee, reach })
+        rest.is_empty().then_some(Self {
+            direction,
+            place,
+            shift,
+            transfer,
+            ids,
+            caller,
+            callee: to.0,
+            reach: to.1,
+        })
     }
 
     fn flags(&self) -> u8 {

@@ -89,10 +89,9 @@ impl Contacts {
         match (star, all.len()) {
             // RFC 3261 section 10.2.2: `*` stands alone, and with an Expires of 0.
             (true, 0) if expires == Some(0) => Self::All,
-            (true, _) => Self::Unreadable,
             (false, 0) => Self::Fetch,
             (false, 1..=CONTACTS_MAX) => Self::Some(all),
-            (false, _) => Self::Unreadable,
+            (true | false, _) => Self::Unreadable,
         }
     }
 }

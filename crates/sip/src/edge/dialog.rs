@@ -63,14 +63,7 @@ impl Edge {
             Side::Caller => path.cookie.callee,
             Side::Callee => path.cookie.caller,
         };
-        let found = if path.from == Side::Caller && path.cookie.reach == Reach::Flow {
-            // whatever its Contact says: behind a NAT that is an address of nobody here
-            let near = path.toward.unwrap_or(flow.listener);
-            self.flow_to(peer, near).map(|to| (to, to.transport.stream().then_some(peer)))
-        } else {
-            self.next_hop(next, peer, flow.listener)
-        };
-        let Some((to, prefer)) = found else {
+        let Some((to, prefer)) = self.onward(&path, next, peer, flow.listener) else {
             return self.refuse_plain(&flow, (message, core), 404, "Next Hop Not Allowed");
         };
         if core.method == Method::Bye {
@@ -219,6 +212,16 @@ impl Edge {
         [Side::Caller, Side::Callee]
             .into_iter()
             .find_map(|side| self.cookie_of(uri, core, side).map(|cookie| (cookie, side)))
+    }
+
+    /// Where a request of a dialog goes next.
+    fn onward(&self, path: &Path<'_>, next: &[u8], peer: Hop, near: u16) -> Option<(Flow, Option<Hop>)> {
+        if path.from == Side::Caller && path.cookie.reach == Reach::Flow {
+            // whatever its Contact says: behind a NAT that is an address of nobody here
+            let to = self.flow_to(peer, path.toward.unwrap_or(near))?;
+            return Some((to, to.transport.stream().then_some(peer)));
+        }
+        self.next_hop(next, peer, near)
     }
 
     /// Where a request goes next. An address that is not public is only allowed where the dialog already goes: who names one
