@@ -153,10 +153,11 @@ mod tests {
         assert!(asked.outbound && asked.direct && asked.unsupported.is_empty());
         assert_eq!((asked.cseq, asked.expires), (7, Some(600)));
         let Contacts::Some(contacts) = asked.contacts else { panic!("{asked:?}") };
-        assert_eq!(contacts[0].uri, "sip:a@10.0.0.1:5062;transport=tcp");
-        assert_eq!((contacts[0].expires, contacts[0].flow), (Some(90), Some(2)));
-        assert_eq!(contacts[0].instance.as_deref(), Some("<urn:uuid:1>"));
-        assert_eq!((contacts[1].uri.as_str(), contacts[1].expires), ("sip:b@h", None));
+        let [first, second] = &contacts[..] else { panic!("{contacts:?}") };
+        assert_eq!(first.uri, "sip:a@10.0.0.1:5062;transport=tcp");
+        assert_eq!((first.expires, first.flow), (Some(90), Some(2)));
+        assert_eq!(first.instance.as_deref(), Some("<urn:uuid:1>"));
+        assert_eq!((second.uri.as_str(), second.expires), ("sip:b@h", None));
     }
 
     #[test]

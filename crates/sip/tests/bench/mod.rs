@@ -105,6 +105,7 @@ pub(crate) fn target(place: &str, transport: Transport) -> Target {
     Target {
         request_uri: format!("sip:+4930123456@{place}"),
         hops: vec![Hop { transport, addr: place.parse().unwrap() }],
+        flow: None,
         tag: 0,
         headers: Vec::new(),
     }
