@@ -95,6 +95,7 @@ fn give(edge: &mut Edge, now: Instant, from: Flow, bytes: &[u8]) -> Vec<u8> {
                     trust: Trust::Untrusted,
                     transfer: sip::Transfer::Allowed,
                     targets: vec![target],
+                    legs: Vec::new(),
                 };
                 edge.handle(now, Input::Verdict { ask: ask.id, verdict });
             }

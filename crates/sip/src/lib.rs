@@ -46,8 +46,9 @@ pub use agent::{
 };
 pub use cookie::{CallIds, Cookie, Direction, Place, Reach};
 pub use edge::{
-    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Fact, Input, Known, Limits, Output,
-    SHARDS_MAX, STEP_FIRST, Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,
+    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Exit, Fact, Input, Known, Leg, Limits,
+    Outcome, Outcomes, Output, SHARDS_MAX, STATUSES, STEP_FIRST, Send, SendId, Side, Target, Timers,
+    Transfer, Trust, Verdict,
 };
 pub use edit::{Forward, Routes, Stamp, request as forward_request, response as forward_response};
 pub use keys::{Key, Keys};

@@ -114,6 +114,7 @@ fn route(transfer: Transfer) -> Verdict {
             tag: 0,
             headers: vec!["X-Call: 7".into()],
         }],
+        legs: Vec::new(),
     }
 }
 

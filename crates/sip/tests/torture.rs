@@ -156,6 +156,7 @@ fn throw(edge: &mut Edge, now: std::time::Instant, bytes: &[u8]) -> usize {
                             tag: 0,
                             headers: Vec::new(),
                         }],
+                        legs: Vec::new(),
                     },
                     AskKind::Options => Verdict::Answer { headers: Vec::new() },
                     AskKind::Other(_) => refuse(405, "Method Not Allowed"),

@@ -102,6 +102,7 @@ fn cause(cause: Cause, status: Option<u16>) -> &'static str {
         (Cause::Refused, _) => "refused",
         (Cause::Silent, _) => "no_response",
         (Cause::Timeout, _) => "timeout",
+        (Cause::TooLate, _) => "too_late",
         (Cause::Fault, _) => "transport",
         (Cause::Cancelled | Cause::Stopped, _) => "cancelled",
     }
@@ -114,7 +115,7 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
         (Cause::Stopped, _) => (CallStatus::Cancelled, CallEnd::Api.words()),
         (_, 486 | 600) => (CallStatus::Busy, "The agent was busy."),
         (_, 603) => (CallStatus::Busy, "The agent declined the call."),
-        (Cause::Timeout, _) => (CallStatus::NoAnswer, "No target answered in time."),
+        (Cause::Timeout | Cause::TooLate, _) => (CallStatus::NoAnswer, "No target answered in time."),
         (_, 408 | 480 | 487) => (CallStatus::NoAnswer, "The agent did not take the call."),
         (Cause::Fault, _) => (CallStatus::Failed, "No target could be reached."),
         (Cause::Silent, _) => (CallStatus::NoAnswer, "No target answered in time."),

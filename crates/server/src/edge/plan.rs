@@ -127,7 +127,7 @@ impl Plan {
             target.tag = skipped;
         }
         let (call, direction, trust) = (self.ids, Direction::Inbound, Trust::Trusted);
-        (facts, Verdict::Route { call, direction, trust, transfer: self.transfer, targets })
+        (facts, Verdict::Route { call, direction, trust, transfer: self.transfer, targets, legs: Vec::new() })
     }
 }
 

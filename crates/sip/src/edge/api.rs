@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::onward::Leg;
 use crate::cookie::{CallIds, Direction, Reach};
 use crate::keys::Keys;
 use crate::message::Message;
@@ -275,6 +276,8 @@ pub enum Verdict {
         transfer: Transfer,
         /// Where to; tried one after the other.
         targets: Vec<Target>,
+        /// Which targets belong together, and what comes after them. Empty: all are one leg, by the default table.
+        legs: Vec<Leg>,
     },
 }
 
@@ -313,6 +316,8 @@ pub enum Cause {
     Silent,
     /// Timer B or C, or the setup bound.
     Timeout,
+    /// It rang longer than its leg allows.
+    TooLate,
     /// The transport failed.
     Fault,
     /// The caller gave up.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::api::{Ask, AskId, AskKind, Cause, Fact, Input, Output, Verdict};
 use super::context::{At, Cancel, Context, Phase, Repeat, Routing, State, Work};
+use super::onward::{Leg, Outcome};
 use super::respond::{self, Reply};
 use super::{Edge, Got, unreliable};
 use crate::branch::{Ours, Seen, turn};
@@ -229,14 +230,20 @@ impl Edge {
                     let lines = values.map(|value| format!("{name}: {value}\r\n")).concat();
                     edge.refuse(context, (status, reason), lines.as_bytes());
                 }
-                Verdict::Route { call, direction, trust, transfer, targets } => {
-                    let (next, refused) = ((0, 0), Vec::new());
+                Verdict::Route { call, direction, trust, transfer, targets, mut legs } => {
+                    if legs.is_empty() {
+                        legs.push(Leg::of(targets.len()));
+                    }
+                    let first = legs.first().map_or(0, |leg| leg.targets.start);
+                    let (next, refused) = ((first, 0), Vec::new());
                     let routing = Routing {
                         ids: call,
                         direction,
                         trust,
                         transfer,
                         targets,
+                        legs,
+                        leg: 0,
                         next,
                         refused,
                         best: None,
@@ -259,7 +266,7 @@ impl Edge {
         }
         self.provisional(context);
         context.phase = Phase::Proceeding;
-        if !self.next_target(context) {
+        if !self.next_target(context) && !self.go_on(context, Outcome::Transport) {
             self.conclude(context);
         }
     }

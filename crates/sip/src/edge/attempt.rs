@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::api::{Attempt, Cause, Fact, Output, Send, SendId};
 use super::context::{At, Cancel, Client, Context, Phase, Repeat, Role, State, Work};
+use super::onward::Outcome;
 use super::{Edge, respond, unreliable};
 use crate::branch::{self, Branch, STATEFUL_TEXT, Seen};
 use crate::cookie::{Cookie, Place, Reach};
@@ -24,12 +25,13 @@ impl SendId {
 const ATTEMPTS_MAX: usize = 64;
 
 impl Edge {
-    /// Begins the next attempt; false when no target is left.
+    /// Begins the next attempt of the leg; false when it has no target left.
     pub(super) fn next_target(&mut self, context: &mut Context) -> bool {
         loop {
             let Work::Call(routing) = &mut context.work else { return false };
             let (target, hop) = routing.next;
-            let Some(one) = routing.targets.get(target) else { return false };
+            let within = routing.legs.get(routing.leg).is_some_and(|leg| target < leg.targets.end);
+            let Some(one) = routing.targets.get(target).filter(|_| within) else { return false };
             let Some(&to) = one.hops.get(hop) else {
                 if one.hops.is_empty() {
                     routing.cause = Cause::Fault;
@@ -50,24 +52,13 @@ impl Edge {
         }
     }
 
-    /// True while another target could be tried.
-    fn more(context: &Context) -> bool {
-        let Work::Call(routing) = &context.work else { return false };
-        let (target, hop) = routing.next;
-        routing.targets.iter().enumerate().skip(target).any(|(index, one)| {
-            one.hops
-                .iter()
-                .skip(if index == target { hop } else { 0 })
-                .any(|hop| !routing.refused.contains(hop))
-        })
-    }
-
     fn attempt(&mut self, context: &mut Context, target: usize, to: Flow) -> bool {
         let now = context.now;
         let Ok(message) = Message::parse(&context.request) else { return false };
         let Ok(core) = Core::read(&message) else { return false };
         let Work::Call(routing) = &context.work else { return false };
         let Some(one) = routing.targets.get(target) else { return false };
+        let ring = routing.legs.get(routing.leg).and_then(|leg| leg.ring);
         let at = context.at;
         let turn = branch::turn(message.request_uri());
         let seen = respond::seen(&context.source, &core);
@@ -106,6 +97,7 @@ impl Edge {
         client.target = target;
         client.timer_c = Some(now + self.config.timers.timer_c);
         client.silence = Some(now + self.config.timers.no_provisional);
+        client.late = ring.map(|ring| now + ring);
         self.launch(at, context, client, None);
         true
     }
@@ -126,6 +118,7 @@ impl Edge {
             until: Some(now + t1 * 64),
             silence: None,
             timer_c: None,
+            late: None,
             cancel: Cancel::No,
             told: false,
             ack: Vec::new(),
@@ -255,14 +248,14 @@ impl Edge {
         if role == Role::Abandoned || !context.open() {
             return;
         }
-        if context.cancelled || !self.next_target(context) {
+        if !self.go_on_from(context, cause) {
             self.conclude(context);
         }
     }
 
     /// No provisional answer in time: the next target, if there is one; this attempt may still answer.
     pub(super) fn silent(&mut self, context: &mut Context, index: usize) {
-        if !Self::more(context) || !context.open() {
+        if !Self::has_more(context, Outcome::NoResponse) || !context.open() {
             return;
         }
         let Some(client) = context.clients.get_mut(index) else { return };
@@ -271,7 +264,7 @@ impl Edge {
         client.timer_c = None;
         client.cancel = Cancel::Wanted;
         self.attempt_told(context, index, None, Cause::Silent);
-        if !self.next_target(context) {
+        if !self.go_on_from(context, Cause::Silent) {
             self.conclude(context);
         }
     }
@@ -290,6 +283,9 @@ impl Edge {
             (Some((status, bytes)), _) => self.final_up(context, status, bytes, Cause::Refused),
             (None, Cause::Silent | Cause::Timeout) => {
                 self.fail(context, (408, "Request Timeout"), Cause::Timeout, b"");
+            }
+            (None, Cause::TooLate) => {
+                self.fail(context, (480, "No Answer in Time"), Cause::TooLate, b"");
             }
             (None, cause) => self.fail(context, (503, "No Target Reached"), cause, b""),
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::api::{Cause, Dialog, Fact, Known, Output, Send, SendId, Side, Transfer};
 use super::context::{At, Cancel, Context, Phase, Repeat, Role, State, Work};
 use super::hang_up::Own;
+use super::onward::Outcome;
 use super::respond::{self, Reply, Within};
 use super::{Edge, Got, unreliable};
 use crate::cookie::{Cookie, Direction, Reach};
@@ -14,11 +15,6 @@ use crate::text;
 use crate::transport::Flow;
 use crate::uri::Uri;
 use crate::write;
-
-/// A final answer after which the next target is tried.
-const fn moves_on(status: u16) -> bool {
-    matches!(status, 408 | 480 | 500..=599)
-}
 
 /// Order of RFC 3261 section 16.7 step 6: any 6xx, else the lowest class, and in it what helps the caller most.
 fn rank(status: u16) -> u16 {
@@ -112,6 +108,7 @@ impl Edge {
             client.repeat = None;
             client.silence = None;
             client.timer_c = None;
+            client.late = None;
             client.cancel = Cancel::No;
             to_tag.clone_into(&mut client.to_tag);
         }
@@ -285,6 +282,7 @@ impl Edge {
         client.repeat = None;
         client.silence = None;
         client.timer_c = None;
+        client.late = None;
         client.cancel = Cancel::No;
         let (role, hop) = (client.role, client.to.hop());
         let cause = if context.cancelled { Cause::Cancelled } else { Cause::Refused };
@@ -300,14 +298,17 @@ impl Edge {
             return self.final_up(context, status, bytes, Cause::Refused);
         };
         routing.refused.push(hop);
-        let goes_on = moves_on(status) && !elsewhere && !context.cancelled;
-        if !goes_on && role == Role::Current {
+        // a 480 of ours in place of a 3xx is a word about the call, not of a target that could not take it
+        let outcome = if elsewhere { Outcome::Refused } else { Outcome::of(status) };
+        let leg = routing.legs.get(routing.leg);
+        let goes_on = leg.is_some_and(|leg| leg.failover.has(outcome) || leg.exit(outcome).is_some());
+        if (!goes_on || context.cancelled) && role == Role::Current {
             return self.final_up(context, status, bytes, Cause::Refused);
         }
         if routing.best.as_ref().is_none_or(|(best, _)| rank(status) < rank(*best)) {
             routing.best = Some((status, bytes));
         }
-        if role == Role::Current && !self.next_target(context) {
+        if role == Role::Current && !self.go_on(context, outcome) {
             self.conclude(context);
         }
     }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::api::{Cause, Target};
+use super::onward::Leg;
 use crate::branch::STATEFUL_TEXT;
 use crate::cookie::{CallIds, Direction};
 use crate::message::Method;
@@ -102,6 +103,8 @@ pub(crate) struct Client {
     pub(crate) silence: Option<Instant>,
     /// Timer C.
     pub(crate) timer_c: Option<Instant>,
+    /// It has rung long enough at this time.
+    pub(crate) late: Option<Instant>,
     pub(crate) cancel: Cancel,
     /// The end of the attempt was told.
     pub(crate) told: bool,
@@ -119,6 +122,9 @@ pub(crate) struct Routing {
     pub(crate) trust: Trust,
     pub(crate) transfer: Transfer,
     pub(crate) targets: Vec<Target>,
+    /// What belongs together, and which of it is being tried.
+    pub(crate) legs: Vec<Leg>,
+    pub(crate) leg: usize,
     /// The next one to try: target, hop.
     pub(crate) next: (usize, usize),
     /// Hops that gave a final answer: not asked again for this call.
@@ -197,7 +203,15 @@ impl Context {
                 Cancel::Sent { repeat, .. } => repeat.map(|repeat| repeat.at),
                 Cancel::No | Cancel::Wanted => None,
             };
-            [client.repeat.map(|repeat| repeat.at), client.until, client.silence, client.timer_c, cancel]
+            let late = client.late.filter(|_| client.role == Role::Current);
+            [
+                client.repeat.map(|repeat| repeat.at),
+                client.until,
+                client.silence,
+                client.timer_c,
+                late,
+                cancel,
+            ]
         });
         times.chain([phase]).flatten().min()
     }

@@ -1,7 +1,8 @@
 //! The proxy as a state machine (RFC 3261 section 16): [`Edge::handle`] takes one input, [`Edge::poll`] gives what came
 //! of it. Not a policy: who may call and where a call goes is asked of the shell. Files: `ask` new requests and
 //! verdicts, `attempt` targets and branches, `client` answers to them, `dialog` in-dialog requests by cookie,
-//! `hang_up` ends of ours, `stray` answers without a transaction, `timer` deadlines.
+//! `hang_up` ends of ours, `onward` what
+//! comes after an attempt, `stray` answers without a transaction, `timer` deadlines.
 
 mod api;
 mod ask;
@@ -10,6 +11,7 @@ mod client;
 mod context;
 mod dialog;
 mod hang_up;
+mod onward;
 mod respond;
 mod stray;
 mod timer;
@@ -26,6 +28,8 @@ pub use api::{
     Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Fact, Input, Known, Limits, Output, STEP_FIRST,
     Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,
 };
+
+pub use onward::{Exit, Leg, Outcome, Outcomes, STATUSES};
 
 use crate::keys::Ring;
 use crate::message::{Core, Message, Method};

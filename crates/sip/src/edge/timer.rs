@@ -106,6 +106,12 @@ impl Edge {
                 return self.attempt_lost(context, index, Cause::Timeout);
             }
         }
+        if context.clients.get(index).is_some_and(|client| due(client.late)) {
+            if let Some(client) = context.clients.get_mut(index) {
+                client.late = None;
+            }
+            return self.too_late(context, index);
+        }
         if context.clients.get(index).is_some_and(|client| due(client.silence)) {
             if let Some(client) = context.clients.get_mut(index) {
                 client.silence = None;

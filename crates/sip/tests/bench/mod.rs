@@ -174,6 +174,7 @@ impl Bench {
             trust: Trust::Untrusted,
             transfer: self.transfer,
             targets: self.targets.clone(),
+            legs: Vec::new(),
         }
     }
 

@@ -109,6 +109,7 @@ pub(crate) struct World {
     pub(crate) caller: Caller,
     pub(crate) agents: Vec<(SocketAddr, Transport, Answerer)>,
     pub(crate) targets: Vec<Target>,
+    pub(crate) legs: Vec<Leg>,
     pub(crate) faulty: HashSet<SocketAddr>,
     /// What such an agent sends in its first seconds leaves only then.
     pub(crate) hold: BTreeMap<SocketAddr, Duration>,
@@ -160,6 +161,7 @@ impl World {
                 .map(|one| (one.local.addr, one.local.transport, Answerer::new(one)))
                 .collect(),
             targets,
+            legs: Vec::new(),
             faulty: HashSet::new(),
             hold: BTreeMap::new(),
             deaf: BTreeMap::new(),
@@ -238,6 +240,7 @@ impl World {
                             trust: Trust::Untrusted,
                             transfer: Transfer::Allowed,
                             targets: self.targets.clone(),
+                            legs: self.legs.clone(),
                         },
                         (AskKind::Options, _) => {
                             Verdict::Answer { headers: vec!["Accept: application/sdp".into()] }
