@@ -243,6 +243,8 @@ pub struct DialogParts {
     pub callee_cseq: u32,
     /// The agreed session interval in seconds, if any (RFC 4028).
     pub session_expires: Option<u32>,
+    /// Whose login answers the callee's challenges: an endpoint's or a trunk's id.
+    pub login: Option<uuid::Uuid>,
 }
 
 /// Why a call ended without an answer.

@@ -47,7 +47,15 @@ fn edit(count: u32) {
         let message = Message::parse(black_box(INVITE)).expect("it is SIP");
         black_box(Core::read(&message).is_ok());
         let request_uri = Some(&b"sip:+4930123456@192.0.2.10:5060"[..]);
-        let plan = Forward { request_uri, top: TOP, stamp, routes: Routes::Drop, anonymous: false };
+        let plan = Forward {
+            request_uri,
+            top: TOP,
+            stamp,
+            routes: Routes::Drop,
+            anonymous: false,
+            shift: 0,
+            to: None,
+        };
         forward_request(&message, &plan, &mut out);
         black_box(&out);
     }
@@ -88,6 +96,7 @@ fn give(edge: &mut Edge, now: Instant, from: Flow, bytes: &[u8]) -> Vec<u8> {
                     flow: None,
                     tag: 0,
                     headers: Vec::new(),
+                    ..Target::default()
                 };
                 let verdict = Verdict::Route {
                     call: CallIds::default(),
@@ -101,6 +110,7 @@ fn give(edge: &mut Edge, now: Instant, from: Flow, bytes: &[u8]) -> Vec<u8> {
             }
             Output::Send(send) => last = send.bytes,
             Output::Fact(fact) => drop(black_box(fact)),
+            Output::Login(_) => {}
         }
     }
     last

@@ -18,6 +18,13 @@ const STATEFUL: usize = PLACE + MAC;
 const STATELESS: usize = 12;
 /// A stateless one of a request that may refresh a session: with the ids of its call.
 const NAMED: usize = STATELESS + 32;
+/// A stateless branch with a byte before its MAC that says what an answer has to be told back with.
+const MARKED: usize = STATELESS + 1;
+/// Both.
+const NAMED_MARKED: usize = NAMED + 1;
+/// How many attempts a stateful branch can count; the bits above are the `CSeq` shift.
+pub(crate) const ATTEMPTS_MAX: u8 = 1 << SHIFT_AT;
+const SHIFT_AT: u32 = 6;
 /// Characters of a stateful branch, the magic cookie included.
 pub(crate) const STATEFUL_TEXT: usize = 7 + 32;
 
@@ -45,13 +52,49 @@ pub(crate) fn turn(request_uri: &[u8]) -> [u8; 3] {
     [high, middle, low]
 }
 
+/// The attempt and the `CSeq` shift in one byte.
+pub(crate) fn with_shift(attempt: usize, shift: u8) -> usize {
+    attempt | usize::from(shift & 3) << SHIFT_AT
+}
+
+impl Branch {
+    /// Which attempt of its transaction.
+    pub(crate) fn place(self) -> usize {
+        usize::from(self.attempt & (ATTEMPTS_MAX - 1))
+    }
+
+    /// What was added to `CSeq` in the request.
+    pub(crate) fn shift(self) -> u8 {
+        self.attempt >> SHIFT_AT
+    }
+}
+
 /// What a branch of ours turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ours {
     Stateful(Branch),
-    Stateless,
+    Stateless(Mark),
     /// Of a request within the dialog of this call; the number is not told.
-    Named(CallIds),
+    Named(CallIds, Mark),
+}
+
+/// What was changed in a request that was forwarded without a transaction, so that its answer can be told back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// What was added to `CSeq`.
+    pub(crate) shift: u8,
+    /// An SDP body without a type gets one.
+    pub(crate) sdp_type: bool,
+}
+
+impl Mark {
+    fn byte(self) -> u8 {
+        self.shift & 3 | u8::from(self.sdp_type) << 2
+    }
+
+    fn read(byte: u8) -> Self {
+        Self { shift: byte & 3, sdp_type: byte & 4 != 0 }
+    }
 }
 
 impl Branch {
@@ -110,6 +153,11 @@ impl<'a> Seen<'a> {
     pub(crate) fn own(call_id: &'a [u8], cseq: u32) -> Self {
         Self { branch: b"", sent_by: b"", back: None, call_id, cseq }
     }
+
+    /// Of a request whose number was raised on its way.
+    pub(crate) fn shifted(self, shift: u8) -> Self {
+        Self { cseq: self.cseq.saturating_add(u32::from(shift)), ..self }
+    }
 }
 
 impl Seen<'_> {
@@ -124,28 +172,29 @@ impl Seen<'_> {
         keys::mac(key, &[raw, self.sent_by, transport, &back, self.call_id, &self.cseq.to_be_bytes()])
     }
 
-    /// Appends the stateless branch: equal for repeats, CANCEL and the ACK of a non-2xx. With `ids`, the answer tells which
-    /// call it belongs to.
-    pub(crate) fn write(self, ring: &Ring, ids: Option<CallIds>, out: &mut Vec<u8>) {
-        let mut whole = [0; NAMED];
-        let (mac, named) = whole.split_at_mut(STATELESS);
-        let named: &mut [u8] = match ids {
-            Some(ids) => {
-                let (call, organization) = named.split_at_mut(16);
-                call.copy_from_slice(ids.call.as_bytes());
-                organization.copy_from_slice(ids.organization.as_bytes());
-                named
-            }
-            None => &mut [],
-        };
-        mac.copy_from_slice(&self.mac(&ring.current().branch, named)[..STATELESS]);
+    /// Appends the stateless branch: equal for repeats, CANCEL and the ACK of a non-2xx; `cseq` is the number as sent. With
+    /// `ids`, the answer tells which call it belongs to.
+    pub(crate) fn write(self, ring: &Ring, ids: Option<CallIds>, mark: Mark, out: &mut Vec<u8>) {
+        let mut whole = [0; NAMED_MARKED];
+        let (mac, rest) = whole.split_at_mut(STATELESS);
+        let mut length = 0;
+        if let Some(ids) = ids {
+            rest[..16].copy_from_slice(ids.call.as_bytes());
+            rest[16..32].copy_from_slice(ids.organization.as_bytes());
+            length = 32;
+        }
+        if mark != Mark::default() {
+            rest[length] = mark.byte();
+            length += 1;
+        }
+        mac.copy_from_slice(&self.mac(&ring.current().branch, &rest[..length])[..STATELESS]);
         out.extend_from_slice(MAGIC);
-        keys::base64url(&whole[..if ids.is_some() { NAMED } else { STATELESS }], out);
+        keys::base64url(&whole[..STATELESS + length], out);
     }
 
     /// Proves a branch to be ours. For a stateful one `branch` does not count.
     pub(crate) fn proves(self, text: &[u8], ring: &Ring) -> Option<Ours> {
-        let mut buffer = [0; NAMED + 3];
+        let mut buffer = [0; NAMED_MARKED + 3];
         let raw = keys::base64url_read(text.strip_prefix(MAGIC)?, &mut buffer)?;
         match raw.len() {
             STATEFUL => {
@@ -155,18 +204,21 @@ impl Seen<'_> {
                 };
                 ring.all().any(good).then(|| Branch::read(text).map(Ours::Stateful)).flatten()
             }
-            STATELESS | NAMED => {
-                let (mac, named) = raw.split_at(STATELESS);
+            STATELESS | MARKED | NAMED | NAMED_MARKED => {
+                let (mac, rest) = raw.split_at(STATELESS);
                 let good = |key: &keys::Derived| {
-                    crate::cookie::equal(&self.mac(&key.branch, named)[..STATELESS], mac)
+                    crate::cookie::equal(&self.mac(&key.branch, rest)[..STATELESS], mac)
                 };
                 ring.all().any(good).then(|| {
-                    let id = |at: usize| named.get(at..at + 16).and_then(|id| Uuid::from_slice(id).ok());
+                    let id = |at: usize| rest.get(at..at + 16).and_then(|id| Uuid::from_slice(id).ok());
+                    let marked = matches!(raw.len(), MARKED | NAMED_MARKED);
+                    let mark =
+                        rest.last().filter(|_| marked).map_or_else(Mark::default, |byte| Mark::read(*byte));
                     match (id(0), id(16)) {
                         (Some(call), Some(organization)) => {
-                            Ours::Named(CallIds { call, organization, number: Uuid::nil() })
+                            Ours::Named(CallIds { call, organization, number: Uuid::nil() }, mark)
                         }
-                        _ => Ours::Stateless,
+                        _ => Ours::Stateless(mark),
                     }
                 })
             }
@@ -214,13 +266,21 @@ mod tests {
             number: Uuid::from_u128(3),
         };
         let told = CallIds { number: Uuid::nil(), ..ids };
-        let (mut stateful, mut stateless, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stateful = Vec::new();
         place.write(&ring, &seen(5060), &mut stateful);
-        seen(5060).write(&ring, None, &mut stateless);
-        seen(5060).write(&ring, Some(ids), &mut named);
-        for (text, ours) in
-            [(&stateful, Ours::Stateful(place)), (&stateless, Ours::Stateless), (&named, Ours::Named(told))]
-        {
+        let (plain, marked) = (Mark::default(), Mark { shift: 2, sdp_type: true });
+        let without = |ids, mark| {
+            let mut text = Vec::new();
+            seen(5060).write(&ring, ids, mark, &mut text);
+            text
+        };
+        for (text, ours) in [
+            (&stateful, Ours::Stateful(place)),
+            (&without(None, plain), Ours::Stateless(plain)),
+            (&without(None, marked), Ours::Stateless(marked)),
+            (&without(Some(ids), plain), Ours::Named(told, plain)),
+            (&without(Some(ids), marked), Ours::Named(told, marked)),
+        ] {
             assert_eq!(seen(5060).proves(text, &ring), Some(ours));
             assert_eq!(seen(5061).proves(text, &ring), None, "it goes back to nowhere else");
             assert_eq!(Seen { cseq: 8, ..seen(5060) }.proves(text, &ring), None);

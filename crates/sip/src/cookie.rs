@@ -8,7 +8,10 @@
 //! | 16, 16, 16 | call, organization, number |
 //! | 7 or 19 | caller's hop as received: transport, port, address |
 //! | 7 or 19 | callee's hop as sent to; a bit of its transport marks a flow of a registered agent |
+//! | 1, 0 or 16 | version 2 only: marks (3 bits refused media, answers' types added, a login follows); whose login answers the callee |
 //! | 10 | tag |
+//!
+//! A cookie that needs no marks is of version 1.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,12 +19,14 @@ use uuid::Uuid;
 
 use crate::edge::Transfer;
 use crate::keys::{self, Ring};
+use crate::sdp::MediaRule;
 use crate::transport::{Hop, Transport};
 
 const VERSION: u8 = 1;
+const VERSION_MARKED: u8 = 2;
 const TAG: usize = 10;
 /// The longest cookie: both hops IPv6.
-pub(crate) const COOKIE_MAX: usize = 2 + 48 + 19 + 19 + TAG;
+pub(crate) const COOKIE_MAX: usize = 2 + 48 + 19 + 19 + 17 + TAG;
 
 const OUTBOUND: u8 = 1;
 const TWIN: u8 = 1 << 1;
@@ -32,6 +37,8 @@ const CALLEE_STREAM: u8 = 1 << 6;
 const NO_TRANSFER: u8 = 1 << 7;
 /// In the transport of the callee's hop.
 const FLOW: u8 = 1 << 4;
+const SDP_TYPE: u8 = 1 << 3;
+const LOGIN: u8 = 1 << 4;
 
 /// The ids of one call, in every fact and in the cookie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -95,6 +102,12 @@ pub struct Cookie {
     pub callee: Hop,
     /// How that is reached.
     pub reach: Reach,
+    /// Which offers are refused.
+    pub media: MediaRule,
+    /// Answers of the callee that carry SDP without a type get one.
+    pub sdp_type: bool,
+    /// Whose login answers the callee's challenges, where it made some: [`crate::Login::owner`].
+    pub login: Option<Uuid>,
 }
 
 impl Cookie {
@@ -102,12 +115,18 @@ impl Cookie {
     pub(crate) fn write(&self, ring: &Ring, call_id: &[u8], from_tag: &[u8], out: &mut Vec<u8>) {
         let key = ring.current();
         let mut raw = Raw::default();
-        raw.put(&[VERSION << 4 | key.id, self.flags()]);
+        let marks = self.marks();
+        let version = if marks == 0 { VERSION } else { VERSION_MARKED };
+        raw.put(&[version << 4 | key.id, self.flags()]);
         raw.put(self.ids.call.as_bytes());
         raw.put(self.ids.organization.as_bytes());
         raw.put(self.ids.number.as_bytes());
         raw.hop(self.caller, Reach::Open);
         raw.hop(self.callee, self.reach);
+        if marks != 0 {
+            raw.put(&[marks]);
+            raw.put(self.login.as_ref().map_or(&[][..], |id| id.as_bytes()));
+        }
         let tag = keys::mac(&key.cookie, &[raw.bytes(), call_id, from_tag]);
         raw.put(tag.get(..TAG).unwrap_or_default());
         keys::base64url(raw.bytes(), out);
@@ -119,7 +138,7 @@ impl Cookie {
         let raw = keys::base64url_read(text, &mut buffer)?;
         let (body, mac) = raw.split_at_checked(raw.len().checked_sub(TAG)?)?;
         let [first, flags, ..] = *body else { return None };
-        if first >> 4 != VERSION {
+        if !matches!(first >> 4, VERSION | VERSION_MARKED) {
             return None;
         }
         let key = ring.by_id(first & 15)?;
@@ -130,6 +149,8 @@ impl Cookie {
         let mut rest = body.get(2..)?;
         let ids = CallIds { call: id(&mut rest)?, organization: id(&mut rest)?, number: id(&mut rest)? };
         let ((caller, _), to) = (hop(&mut rest)?, hop(&mut rest)?);
+        let [marks] = if first >> 4 == VERSION_MARKED { *take::<1>(&mut rest)? } else { [0] };
+        let login = if marks & LOGIN == 0 { None } else { Some(id(&mut rest)?) };
         let place = match (flags & TWIN != 0, flags & CALLEE_SIDE != 0) {
             (false, _) => Place::Single,
             (true, false) => Place::CallerSide,
@@ -147,7 +168,15 @@ impl Cookie {
             caller,
             callee: to.0,
             reach: to.1,
+            media: MediaRule::from_bits(marks),
+            sdp_type: marks & SDP_TYPE != 0,
+            login,
         })
+    }
+
+    fn marks(&self) -> u8 {
+        let login = if self.login.is_some() { LOGIN } else { 0 };
+        self.media.bits() | login | if self.sdp_type { SDP_TYPE } else { 0 }
     }
 
     fn flags(&self) -> u8 {

@@ -172,9 +172,7 @@ impl<'a> Credentials<'a> {
         let fields = Fields::read(rest.as_bytes().get(7..)?)?;
         let algorithm = match fields.algorithm {
             None => Algorithm::Md5,
-            Some(name) => {
-                Algorithm::ALL.into_iter().find(|one| name.eq_ignore_ascii_case(one.name().as_bytes()))?
-            }
+            Some(name) => Algorithm::named(std::str::from_utf8(name).ok()?)?,
         };
         let known = fields.realm? == REALM.as_bytes() && fields.qop?.eq_ignore_ascii_case(b"auth");
         let nc_text = fields.nc.filter(|text| text.len() == 8)?;

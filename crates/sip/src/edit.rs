@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::digest;
-use crate::message::{Message, Name, Span, Via};
+use crate::message::{Header, Message, Name, Span, Via};
 use crate::text;
 use crate::write;
 
@@ -39,6 +39,21 @@ pub struct Forward<'e> {
     pub routes: Routes<'e>,
     /// Remove identity headers of an untrusted sender.
     pub anonymous: bool,
+    /// What is added to `CSeq`, and to the `CSeq` number in `RAck`.
+    pub shift: u8,
+    /// The value that stands in To instead.
+    pub to: Option<&'e [u8]>,
+}
+
+/// What a response is told back as, where its request was changed on its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Back<'e> {
+    /// What was added to `CSeq`.
+    pub(crate) shift: u8,
+    /// The To value of the request as it came; the tag is the response's.
+    pub(crate) to: Option<&'e [u8]>,
+    /// An SDP body without a `Content-Type` gets one.
+    pub(crate) sdp_type: bool,
 }
 
 struct Editor<'e> {
@@ -58,6 +73,13 @@ impl Editor<'_> {
     /// Leaves out everything up to `to`.
     fn skip(&mut self, to: u16) {
         self.at = self.at.max(usize::from(to));
+    }
+
+    /// Ends the last header line, where it was cut short.
+    fn end_line(&mut self) {
+        if !self.out.ends_with(b"\n") {
+            self.out.extend_from_slice(b"\r\n");
+        }
     }
 
     /// Puts `text` in the place of `span`.
@@ -102,6 +124,13 @@ pub fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
                 edit.skip(header.value.end);
             }
             Name::Route => edit.replace(header.line, b""),
+            Name::CSeq if plan.shift > 0 => shifted(&mut edit, header, 0, i64::from(plan.shift)),
+            Name::RAck if plan.shift > 0 => shifted(&mut edit, header, 1, i64::from(plan.shift)),
+            Name::To => {
+                if let Some(to) = plan.to {
+                    edit.replace(header.value, to);
+                }
+            }
             // what answers our own challenge is for nobody behind us
             Name::Authorization | Name::ProxyAuthorization
                 if digest::ours(header.value.of(message.bytes)) =>
@@ -119,21 +148,70 @@ pub fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
     finish(message, &mut edit, !bounded);
 }
 
+/// Writes the number that is the `place`th word of a header with `by` added.
+fn shifted(edit: &mut Editor<'_>, header: &Header, place: usize, by: i64) {
+    let value = header.value.of(edit.bytes);
+    let mut at = 0;
+    for (index, word) in value.split(|byte| text::blank(*byte)).enumerate() {
+        if index == place
+            && let Some(number) = text::number(word)
+        {
+            let moved = u32::try_from((i64::from(number) + by).max(0)).unwrap_or(u32::MAX);
+            let start = usize::from(header.value.start) + at;
+            edit.copy(u16::try_from(start).unwrap_or(u16::MAX));
+            write::number(edit.out, moved);
+            return edit.skip(u16::try_from(start + word.len()).unwrap_or(u16::MAX));
+        }
+        at += word.len() + 1;
+    }
+}
+
+/// Writes a request of ours once more, as it was sent but for these lines: our Via, and credentials, of which those that
+/// `former` knows are left out.
+pub(crate) fn again(sent: &Message<'_>, top: &[u8], by: u8, former: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(sent.bytes.len() + top.len());
+    let mut edit = Editor { bytes: sent.bytes, at: 0, out: &mut out };
+    edit.copy(sent.headers_start);
+    edit.out.extend_from_slice(top);
+    let mut replaced = false;
+    for header in sent.headers() {
+        match header.name {
+            Name::Via if !replaced => {
+                replaced = true;
+                edit.replace(header.line, b"");
+            }
+            Name::Authorization | Name::ProxyAuthorization if former(header.value.of(sent.bytes)) => {
+                edit.replace(header.line, b"");
+            }
+            Name::CSeq if by > 0 => shifted(&mut edit, header, 0, i64::from(by)),
+            _ => {}
+        }
+    }
+    finish(sent, &mut edit, false);
+    out
+}
+
 /// Writes a response as it goes back: without the top Via.
 pub fn response(message: &Message<'_>, out: &mut Vec<u8>) {
+    response_back(message, &Back::default(), out);
+}
+
+/// Writes a response as it goes back to a sender whose request was changed on its way.
+pub(crate) fn response_back(message: &Message<'_>, back: &Back<'_>, out: &mut Vec<u8>) {
     out.reserve(message.bytes.len() + 24);
     let begin = message.bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     let mut edit = Editor { bytes: message.bytes, at: begin, out };
-    if let Some(header) = message.header(Name::Via) {
-        let value = header.value.of(message.bytes);
-        let comma = text::find(value, b',').and_then(|_| first_comma(value));
-        match comma {
-            None => edit.replace(header.line, b""),
-            Some(comma) => {
-                edit.copy(header.value.start);
-                edit.at += comma + 1;
-            }
+    if back.shift == 0 && back.to.is_none() {
+        if let Some(header) = message.header(Name::Via) {
+            pop_via(message, header, &mut edit);
         }
+    } else {
+        told(message, back, &mut edit);
+    }
+    edit.copy(message.headers_end);
+    if back.sdp_type && message.header(Name::ContentType).is_none() && message.body().starts_with(b"v=") {
+        edit.end_line();
+        edit.out.extend_from_slice(b"Content-Type: application/sdp\r\n");
     }
     finish(message, &mut edit, false);
 }
@@ -144,12 +222,47 @@ fn first_comma(value: &[u8]) -> Option<usize> {
     text::find_outside(value.get(lead..)?, b',').map(|at| lead + at)
 }
 
+/// Takes the first Via value away.
+fn pop_via(message: &Message<'_>, header: &Header, edit: &mut Editor<'_>) {
+    let value = header.value.of(message.bytes);
+    let comma = text::find(value, b',').and_then(|_| first_comma(value));
+    match comma {
+        None => edit.replace(header.line, b""),
+        Some(comma) => {
+            edit.copy(header.value.start);
+            edit.at += comma + 1;
+        }
+    }
+}
+
+/// Takes the first Via value away and puts back what was changed in the request.
+fn told(message: &Message<'_>, back: &Back<'_>, edit: &mut Editor<'_>) {
+    let mut popped = false;
+    for header in message.headers() {
+        match (header.name, back.to) {
+            (Name::Via, _) if !popped => {
+                popped = true;
+                pop_via(message, header, edit);
+            }
+            (Name::CSeq, _) if back.shift > 0 => shifted(edit, header, 0, -i64::from(back.shift)),
+            (Name::To, Some(to)) => {
+                let read = text::name_addr(header.value.of(message.bytes));
+                let tag = read.and_then(|read| text::param_value(read.params, b"tag"));
+                edit.replace(header.value, to);
+                if let Some(tag) = tag {
+                    edit.out.extend_from_slice(b";tag=");
+                    edit.out.extend_from_slice(tag);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The end of the headers, what is missing among them, and the body.
 fn finish(message: &Message<'_>, edit: &mut Editor<'_>, unbounded: bool) {
     edit.copy(message.headers_end);
-    if !edit.out.ends_with(b"\n") {
-        edit.out.extend_from_slice(b"\r\n");
-    }
+    edit.end_line();
     if unbounded {
         edit.out.extend_from_slice(b"Max-Forwards: 70\r\n");
     }
@@ -202,4 +315,75 @@ pub(crate) fn stamp_via(value: &[u8], stamp: Stamp, out: &mut Vec<u8>) -> bool {
         write::number(out, u32::from(stamp.source.port()));
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp() -> Stamp {
+        Stamp { source: ([192, 0, 2, 1], 5060).into(), always: false }
+    }
+
+    #[test]
+    fn a_shift_is_added_to_requests_and_taken_from_their_answers() {
+        let text = b"PRACK sip:a@b SIP/2.0\r\nCSeq:  7   PRACK\r\nVia: SIP/2.0/UDP 192.0.2.1\r\nTo: <sip:x@y>\r\nRAck: 9 6 INVITE\r\nMax-Forwards: 9\r\nContent-Length: 0\r\n\r\n";
+        let message = Message::parse(text).unwrap();
+        let plan = Forward {
+            request_uri: None,
+            top: b"Via: us\r\n",
+            stamp: stamp(),
+            routes: Routes::Drop,
+            anonymous: false,
+            shift: 2,
+            to: Some(b"<sip:+1@z>"),
+        };
+        let mut out = Vec::new();
+        request(&message, &plan, &mut out);
+        let sent = String::from_utf8(out).unwrap();
+        for part in ["CSeq:  9   PRACK\r\n", "RAck: 9 8 INVITE\r\n", "To: <sip:+1@z>\r\n"] {
+            assert!(sent.contains(part), "{part} in {sent}");
+        }
+        let text = b"SIP/2.0 200 OK\r\nTo: <sip:+1@z>;x;tag=t\r\nCSeq: 9 PRACK\r\nVia: us, SIP/2.0/UDP 192.0.2.1\r\n\r\nv=0\r\n";
+        let back = Back { shift: 2, to: Some(b"\"A\" <sip:x@y>;p"), sdp_type: true };
+        let mut out = Vec::new();
+        response_back(&Message::parse(text).unwrap(), &back, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "SIP/2.0 200 OK\r\nTo: \"A\" <sip:x@y>;p;tag=t\r\nCSeq: 7 PRACK\r\nVia:  SIP/2.0/UDP 192.0.2.1\r\n\
+             Content-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+        );
+    }
+
+    #[test]
+    fn a_body_has_its_type_added_only_where_it_is_sdp_without_one() {
+        let back = Back { sdp_type: true, ..Back::default() };
+        for (head, body, count) in [
+            ("", "v=0\r\n", 1),
+            ("c: application/sdp\r\n", "v=0\r\n", 0),
+            ("Content-Type: text/plain\r\n", "v=0\r\n", 1),
+            ("", "hello", 0),
+            ("", "", 0),
+        ] {
+            let text = format!("SIP/2.0 200 OK\r\nVia: us\r\n{head}\r\n{body}");
+            let mut out = Vec::new();
+            response_back(&Message::parse(text.as_bytes()).unwrap(), &back, &mut out);
+            assert_eq!(
+                String::from_utf8(out).unwrap().matches("Content-Type").count(),
+                count,
+                "{head}{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_is_sent_again_with_a_new_via_and_new_credentials() {
+        let text = b"BYE sip:a@b SIP/2.0\r\nVia: old\r\nAuthorization: ours\r\nProxy-Authorization: theirs\r\nVia: below\r\nCSeq: 3 BYE\r\nContent-Length: 0\r\n\r\n";
+        let sent = Message::parse(text).unwrap();
+        let out = again(&sent, b"Via: new\r\nAuthorization: better\r\n", 1, |value| value == b"ours");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "BYE sip:a@b SIP/2.0\r\nVia: new\r\nAuthorization: better\r\nProxy-Authorization: theirs\r\nVia: below\r\nCSeq: 4 BYE\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
 }

@@ -12,6 +12,7 @@
 //!             Send(send) => …                  // put the bytes on the wire; report a failure as Input::Fault
 //!             Ask(ask)   => …                  // decide, now or later: Input::Verdict { ask: ask.id, … }
 //!             Fact(fact) => …                  // journal it BEFORE the sends that come after it
+//!             Login { … } => …                 // look the login up now or later: Input::Login { … }
 //!         }
 //!     }
 //!     wait for bytes, or until edge.next_deadline(), then Input::Tick
@@ -31,6 +32,7 @@ pub mod digest;
 mod edge;
 mod edit;
 mod keys;
+mod login;
 mod message;
 pub mod proof;
 pub mod register;
@@ -47,15 +49,16 @@ pub use agent::{
 pub use cookie::{CallIds, Cookie, Direction, Place, Reach};
 pub use edge::{
     Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Exit, Fact, Input, Known, Leg, Limits,
-    Outcome, Outcomes, Output, SHARDS_MAX, STATUSES, STEP_FIRST, Send, SendId, Side, Target, Timers,
-    Transfer, Trust, Verdict,
+    LoginAsk, Manner, Outcome, Outcomes, Output, SHARDS_MAX, STATUSES, STEP_FIRST, Send, SendId, Side,
+    Target, Timers, Transfer, Trust, Verdict,
 };
 pub use edit::{Forward, Routes, Stamp, request as forward_request, response as forward_response};
 pub use keys::{Key, Keys};
+pub use login::Login;
 pub use message::{
     Core, HEADERS_MAX, MESSAGE_MAX, Message, Method, Name, ParseError, Refusal, VIAS_MAX, Via,
 };
-pub use sdp::Media;
+pub use sdp::{Media, MediaRule};
 pub use stream::{Frame, FrameError, Framer};
 pub use transport::{Flow, Hop, Listener, Transport};
 pub use uri::{Dialled, Scheme, Uri};

@@ -58,8 +58,13 @@ impl Challenge {
         values.into_iter().flat_map(read).max_by_key(|one| one.algorithm == Algorithm::Sha256)
     }
 
+    /// By the algorithm (RFC 8760 section 2.4).
+    pub(crate) fn is_stronger_than(&self, other: &Self) -> bool {
+        self.algorithm == Algorithm::Sha256 && other.algorithm != Algorithm::Sha256
+    }
+
     /// The challenges in one header value: a comma list may hold several (RFC 9110 section 11.6.1).
-    fn read(value: &[u8]) -> Vec<Self> {
+    pub(crate) fn read(value: &[u8]) -> Vec<Self> {
         let mut all: Vec<Vec<(&[u8], &[u8])>> = Vec::new();
         for piece in text::List(value) {
             let Some((name, value)) = text::split(piece, b'=') else { continue };

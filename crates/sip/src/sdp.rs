@@ -22,8 +22,11 @@ pub enum Media {
     /// Every stream may be plain. That holds for `RTP/AVP` with `a=crypto` or a fingerprint too: the answerer may pass
     /// over them (RFC 8643).
     Plain,
-    /// Every stream is encrypted: a profile that forbids plain packets, with what its keys are agreed by.
+    /// Every stream is encrypted: a profile that forbids plain packets, with keys that stand in the SDP (RFC 4568), at least
+    /// of one stream.
     Secure,
+    /// Every stream is encrypted, with keys that are agreed between the two ends (RFC 5763).
+    Dtls,
     /// Some streams are encrypted; others may be plain.
     Mixed,
 }
@@ -35,9 +38,53 @@ impl Media {
             (Self::Unreadable, _) | (_, Self::Unreadable) => Self::Unreadable,
             (Self::Absent, one) | (one, Self::Absent) => one,
             (Self::Plain, Self::Plain) => Self::Plain,
-            (Self::Secure, Self::Secure) => Self::Secure,
-            (Self::Plain | Self::Secure | Self::Mixed, _) => Self::Mixed,
+            (Self::Dtls, Self::Dtls) => Self::Dtls,
+            (Self::Secure | Self::Dtls, Self::Secure | Self::Dtls) => Self::Secure,
+            (Self::Plain | Self::Secure | Self::Dtls | Self::Mixed, _) => Self::Mixed,
         }
+    }
+}
+
+/// Which offers are refused within a call. It stands in the cookie, so that any process judges later offers alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MediaRule(u8);
+
+impl MediaRule {
+    /// What may end up plain.
+    pub const PLAIN: Self = Self(1);
+    /// What is encrypted with keys in the SDP and cannot be answered plain.
+    pub const SDES: Self = Self(2);
+    /// What is encrypted with keys agreed by DTLS and cannot be answered plain.
+    pub const DTLS: Self = Self(4);
+
+    /// Refuses what either refuses.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether anything is refused at all.
+    pub fn any(self) -> bool {
+        self != Self::default()
+    }
+
+    /// Whether an offer cannot be taken. Without one there is nothing to refuse: the other side makes it.
+    pub fn refuses(self, offer: Media) -> bool {
+        let one = match offer {
+            Media::Absent => return false,
+            Media::Unreadable | Media::Plain | Media::Mixed => Self::PLAIN,
+            Media::Secure => Self::SDES,
+            Media::Dtls => Self::DTLS,
+        };
+        self.0 & one.0 != 0
+    }
+
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits & 7)
     }
 }
 
@@ -129,24 +176,41 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 struct Stream {
     /// Its profile forbids plain packets.
     secure: bool,
-    /// It says how its keys are agreed.
-    keyed: bool,
+    /// How its keys are agreed, if it says so.
+    keyed: Option<Keys>,
+}
+
+/// How keys are agreed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// They stand in the SDP.
+    Written,
+    Dtls,
 }
 
 #[derive(Default)]
 struct Found {
-    session_keyed: bool,
+    session_keyed: Option<Keys>,
     plain: bool,
-    secure: bool,
+    written: bool,
+    dtls: bool,
+}
+
+/// Keys that stand in the SDP count before a fingerprint: the answerer may take either.
+fn either(one: Option<Keys>, other: Keys) -> Option<Keys> {
+    if one == Some(Keys::Written) { one } else { Some(other) }
 }
 
 impl Found {
     fn end(&mut self, stream: Option<Stream>) {
         let Some(stream) = stream else { return };
-        let keyed = stream.keyed || self.session_keyed;
-        self.secure |= stream.secure;
-        // without keys nothing is proven: it counts as both
-        self.plain |= !(stream.secure && keyed);
+        match (stream.secure, stream.keyed.or(self.session_keyed)) {
+            (true, Some(Keys::Dtls)) => self.dtls = true,
+            (true, Some(Keys::Written)) => self.written = true,
+            // without keys nothing is proven: it counts as both
+            (true, None) => (self.written, self.plain) = (true, true),
+            (false, _) => self.plain = true,
+        }
     }
 }
 
@@ -163,31 +227,38 @@ fn offer(body: &[u8]) -> Media {
                 found.end(stream.take());
                 let Some((on, secure)) = described_by(rest) else { return Media::Unreadable };
                 described = true;
-                stream = on.then_some(Stream { secure, keyed: false });
+                stream = on.then_some(Stream { secure, keyed: None });
             }
-            [b'a', b'=', rest @ ..] if keys(rest) => match &mut stream {
-                Some(stream) => stream.keyed = true,
-                None => found.session_keyed |= !described,
+            [b'a', b'=', rest @ ..] => match (keys(rest), &mut stream) {
+                (Some(keys), Some(stream)) => stream.keyed = either(stream.keyed, keys),
+                (Some(keys), None) if !described => found.session_keyed = either(found.session_keyed, keys),
+                _ => {}
             },
             _ => {}
         }
     }
     found.end(stream);
-    match (found.plain, found.secure) {
-        (false, false) => Media::Absent,
-        (true, false) => Media::Plain,
-        (false, true) => Media::Secure,
-        (true, true) => Media::Mixed,
+    match (found.plain, found.written, found.dtls) {
+        (false, false, false) => Media::Absent,
+        (true, false, false) => Media::Plain,
+        (false, true, _) => Media::Secure,
+        (false, false, true) => Media::Dtls,
+        (true, _, _) => Media::Mixed,
     }
 }
 
-/// An attribute by which keys are agreed: in the SDP itself (RFC 4568), by DTLS (RFC 5763), by MIKEY (RFC 4567).
-fn keys(attribute: &[u8]) -> bool {
-    [&b"crypto:"[..], b"fingerprint:", b"key-mgmt:"].iter().any(|name| {
+/// How keys are agreed by an attribute: in the SDP itself (RFC 4568), by MIKEY (RFC 4567), by DTLS (RFC 5763).
+fn keys(attribute: &[u8]) -> Option<Keys> {
+    let named = |name: &[u8]| {
         attribute
             .get(..name.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(name) && attribute.len() > name.len())
-    })
+    };
+    match () {
+        () if named(b"crypto:") || named(b"key-mgmt:") => Some(Keys::Written),
+        () if named(b"fingerprint:") => Some(Keys::Dtls),
+        () => None,
+    }
 }
 
 /// `audio 4000 RTP/SAVP 0`: whether the stream is switched on (a port of 0 says no), and whether its profile forbids
@@ -227,9 +298,11 @@ mod tests {
             ("m=audio 4000 RTP/AVP 0\r\n".to_owned(), Media::Plain),
             (format!("m=audio 4000 RTP/SAVP 0\r\n{CRYPTO}"), Media::Secure),
             (format!("m=audio 4000 RTP/SAVPF 0\n{}", CRYPTO.replace('\r', "")), Media::Secure),
-            (format!("m=audio 4000 UDP/TLS/RTP/SAVPF 111\r\n{PRINT}a=setup:actpass\r\n"), Media::Secure),
-            (format!("{PRINT}m=audio 4000 UDP/TLS/RTP/SAVPF 111\r\n"), Media::Secure),
-            (format!("m=audio 4000 udp/tls/rtp/savp 0\r\n{PRINT}"), Media::Secure),
+            (format!("m=audio 4000 UDP/TLS/RTP/SAVPF 111\r\n{PRINT}a=setup:actpass\r\n"), Media::Dtls),
+            (format!("{PRINT}m=audio 4000 UDP/TLS/RTP/SAVPF 111\r\n"), Media::Dtls),
+            (format!("m=audio 4000 udp/tls/rtp/savp 0\r\n{PRINT}"), Media::Dtls),
+            (format!("m=audio 4000 RTP/SAVP 0\r\n{PRINT}{CRYPTO}"), Media::Secure),
+            (format!("m=audio 4000 RTP/SAVP 0\r\n{PRINT}m=audio 4002 RTP/SAVP 0\r\n{CRYPTO}"), Media::Secure),
             // what may be encrypted may be plain
             (format!("m=audio 4000 RTP/AVP 0\r\n{CRYPTO}"), Media::Plain),
             (format!("m=audio 4000 RTP/AVPF 0\r\n{PRINT}"), Media::Plain),
@@ -251,6 +324,21 @@ mod tests {
             ("m=audio 99999999999 RTP/AVP 0\r\n".to_owned(), Media::Unreadable),
         ] {
             assert_eq!(sdp(&streams), wanted, "{streams}");
+        }
+    }
+
+    #[test]
+    fn a_rule_refuses_what_either_side_does_and_never_what_is_not_there() {
+        use Media as M;
+        let all = [M::Absent, M::Unreadable, M::Plain, M::Mixed, M::Secure, M::Dtls];
+        let refused = |rule: MediaRule| all.map(|offer| rule.refuses(offer));
+        assert_eq!(refused(MediaRule::default()), [false; 6]);
+        assert_eq!(refused(MediaRule::PLAIN), [false, true, true, true, false, false]);
+        let encrypted = MediaRule::SDES.and(MediaRule::DTLS);
+        assert_eq!(refused(encrypted), [false, false, false, false, true, true]);
+        assert_eq!(refused(encrypted.and(MediaRule::PLAIN)), [false, true, true, true, true, true]);
+        for bits in 0..8 {
+            assert_eq!(MediaRule::from_bits(bits).bits(), bits);
         }
     }
 
@@ -316,7 +404,7 @@ mod tests {
             let streams: Vec<_> = picks.iter().filter_map(|at| lines.get(*at).copied()).collect();
             let streams = streams.join("\r\n");
             let plain = picks.contains(&0);
-            prop_assert!(!(plain && sdp(&streams) == Media::Secure), "{}", streams);
+            prop_assert!(!(plain && matches!(sdp(&streams), Media::Secure | Media::Dtls)), "{}", streams);
         }
     }
 }

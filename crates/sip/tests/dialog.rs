@@ -67,6 +67,7 @@ impl Bench {
             match output {
                 Output::Send(send) => out.push((send.to, String::from_utf8(send.bytes).unwrap())),
                 Output::Fact(fact) => self.facts.push(*fact),
+                Output::Login(_) => panic!("no target here has a login"),
                 Output::Ask(ask) => {
                     self.asks.push(ask.kind.clone());
                     self.media.push(ask.media);
@@ -113,6 +114,7 @@ fn route(transfer: Transfer) -> Verdict {
             flow: None,
             tag: 0,
             headers: vec!["X-Call: 7".into()],
+            ..Target::default()
         }],
         legs: Vec::new(),
     }

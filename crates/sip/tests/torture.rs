@@ -155,6 +155,7 @@ fn throw(edge: &mut Edge, now: std::time::Instant, bytes: &[u8]) -> usize {
                             flow: None,
                             tag: 0,
                             headers: Vec::new(),
+                            ..Target::default()
                         }],
                         legs: Vec::new(),
                     },
@@ -167,7 +168,7 @@ fn throw(edge: &mut Edge, now: std::time::Instant, bytes: &[u8]) -> usize {
             Output::Send(send) => {
                 assert!(Message::parse(&send.bytes).is_ok(), "{}", String::from_utf8_lossy(&send.bytes));
             }
-            Output::Fact(_) => {}
+            Output::Fact(_) | Output::Login(_) => {}
         }
     }
     count

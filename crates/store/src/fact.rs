@@ -86,6 +86,8 @@ struct DialogRow {
     callee_cseq: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_expires: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    login: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -284,6 +286,7 @@ impl DialogRow {
             cseq,
             callee_cseq,
             session_expires,
+            login,
         } = parts.clone();
         Self {
             call_id,
@@ -298,6 +301,7 @@ impl DialogRow {
             cseq,
             callee_cseq,
             session_expires,
+            login: login.map(|id| id.to_string()),
         }
     }
 
@@ -315,6 +319,7 @@ impl DialogRow {
             cseq,
             callee_cseq,
             session_expires,
+            login,
         } = self;
         DialogParts {
             call_id,
@@ -329,6 +334,7 @@ impl DialogRow {
             cseq,
             callee_cseq,
             session_expires,
+            login: login.and_then(|text| text.parse().ok()),
         }
     }
 }
@@ -352,6 +358,7 @@ mod tests {
             callee_hop: "tcp:[2001:db8::1]:5061".into(),
             cseq: 7,
             callee_cseq: 32_767,
+            login: Some(Uuid::from_u128(9)),
             ..DialogParts::default()
         };
         let status = CallStatus::Cancelled;

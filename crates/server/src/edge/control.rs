@@ -63,6 +63,7 @@ fn dialog(parts: &DialogParts) -> Dialog {
         cseq,
         callee_cseq,
         session_expires: _,
+        login,
     } = parts.clone();
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     Dialog {
@@ -80,6 +81,7 @@ fn dialog(parts: &DialogParts) -> Dialog {
         callee_listener: listener(&callee_hop),
         cseq,
         callee_cseq,
+        login,
         ..Dialog::default()
     }
 }

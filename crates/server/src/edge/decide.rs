@@ -234,7 +234,7 @@ fn offer(media: Media) -> Offer {
         Media::Absent => Offer::Absent,
         Media::Unreadable => Offer::Unreadable,
         Media::Plain => Offer::Plain,
-        Media::Secure => Offer::Secure,
+        Media::Secure | Media::Dtls => Offer::Secure,
         Media::Mixed => Offer::Mixed,
     }
 }

@@ -100,6 +100,9 @@ fn cause(cause: Cause, status: Option<u16>) -> &'static str {
         (Cause::Refused, Some(404 | 604)) => "not_found",
         (Cause::Refused, Some(408 | 480)) => "no_answer",
         (Cause::Refused, _) => "refused",
+        (Cause::Challenged, _) => "challenged",
+        (Cause::Auth, _) => "target_auth",
+        (Cause::Media, _) => "media_refused",
         (Cause::Silent, _) => "no_response",
         (Cause::Timeout, _) => "timeout",
         (Cause::TooLate, _) => "too_late",
@@ -115,6 +118,14 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
         (Cause::Stopped, _) => (CallStatus::Cancelled, CallEnd::Api.words()),
         (_, 486 | 600) => (CallStatus::Busy, "The agent was busy."),
         (_, 603) => (CallStatus::Busy, "The agent declined the call."),
+        (Cause::Auth, _) => (
+            CallStatus::Failed,
+            "The target did not take the credentials that we have for it: compare the `credentials` of the endpoint with those that the target knows.",
+        ),
+        (Cause::Media, _) => (
+            CallStatus::Failed,
+            "The target offered sound that is not encrypted as the trunk or the endpoint asks for: see their `media_encryption`.",
+        ),
         (Cause::Timeout | Cause::TooLate, _) => (CallStatus::NoAnswer, "No target answered in time."),
         (_, 408 | 480 | 487) => (CallStatus::NoAnswer, "The agent did not take the call."),
         (Cause::Fault, _) => (CallStatus::Failed, "No target could be reached."),
@@ -123,7 +134,9 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
         (_, 404 | 604) => (CallStatus::Failed, "The target does not know who was called."),
         (_, 488 | 606) => (CallStatus::Failed, "The target did not accept the media that was offered."),
         (_, 401 | 403 | 407) => (CallStatus::Failed, "The target did not let the call in."),
-        (Cause::Refused | Cause::Answered, _) => (CallStatus::Failed, "The target refused the call."),
+        (Cause::Refused | Cause::Challenged | Cause::Answered, _) => {
+            (CallStatus::Failed, "The target refused the call.")
+        }
     };
     // Only an API ends a call that rings: what ends calls by time or money looks at answered ones.
     let by = (cause == Cause::Stopped).then_some(EndedBy::Api);
@@ -159,6 +172,7 @@ fn parts(dialog: sip::Dialog) -> DialogParts {
         cseq: dialog.cseq,
         callee_cseq: dialog.callee_cseq,
         session_expires,
+        login: dialog.login,
     }
 }
 

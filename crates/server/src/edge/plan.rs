@@ -80,13 +80,7 @@ impl Plan {
                 State::Found(found) => {
                     let hops =
                         found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
-                    targets.push(Target {
-                        request_uri: place.request_uri,
-                        hops,
-                        flow: None,
-                        tag: 0,
-                        headers: Vec::new(),
-                    });
+                    targets.push(Target { request_uri: place.request_uri, hops, ..Target::default() });
                 }
                 State::Skipped(cause) => told.push((place.request_uri, cause)),
                 State::Named(..) => told.push((place.request_uri, "name_not_found")),

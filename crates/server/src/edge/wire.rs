@@ -162,7 +162,8 @@ impl Wire {
             Input::Verdict { ask, .. } | Input::Trying { ask } => ask.shard(),
             Input::Fault { send } => send.shard(),
             Input::Parsed { message, .. } => self.shard_of(message.value(Name::CallId).unwrap_or_default()),
-            Input::Message { .. } | Input::Tick => 0,
+            // answered at once, where it is asked
+            Input::Message { .. } | Input::Login { .. } | Input::Tick => 0,
         };
         if self.run(&mut Work::default(), shard, |edge, now| edge.handle(now, input)).2 {
             self.armed.notify_one();
@@ -228,6 +229,10 @@ impl Wire {
                     if let Some(fact) = facts::read(*fact, now, &self.gauge, &self.parts.tally) {
                         work.fact(fact);
                     }
+                }
+                Output::Login(ask) => {
+                    let login = self.parts.live.login(ask.owner);
+                    edge.handle(now, Input::Login { ask, login });
                 }
                 Output::Ask(ask) => {
                     let id = ask.id;

@@ -9,9 +9,11 @@ use domain::provider::{AddressRule, Provider, ProviderKind};
 use domain::routing::{OrganizationRoute, TrunkRoute};
 use domain::{Endpoint, Key, Micros, Organization};
 use hashbrown::HashMap;
+use sip::Login;
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use uuid::Uuid;
 
 use super::carriers::Carriers;
 use super::guards::{Guard, Guards};
@@ -91,6 +93,8 @@ pub(crate) struct Directory {
     keys: HashMap<KeyHash, Arc<Key>>,
     /// Trunks whose callers are asked for a password.
     pub(super) guards: Guards,
+    /// What answers challenges of targets and carriers, by the endpoint or trunk that it is of.
+    logins: HashMap<Uuid, Arc<Login>>,
     /// Sockets of this process's own from which the simulated network calls.
     simulated: Vec<SocketAddr>,
     /// Carriers at which organizations have accounts.
@@ -149,6 +153,19 @@ impl Directory {
         }
         self.guards.put(id, guard.filter(|_| trunk.is_some()));
         self.trunks.put(id, trunk.map(Arc::new));
+    }
+
+    /// What answers challenges for an endpoint or a trunk, if it has that.
+    pub(super) fn put_login(&mut self, owner: Uuid, login: Option<Arc<Login>>) {
+        match login {
+            Some(login) => drop(self.logins.insert(owner, login)),
+            None => drop(self.logins.remove(&owner)),
+        }
+    }
+
+    /// The login of an endpoint or a trunk.
+    pub(super) fn login(&self, owner: Uuid) -> Option<Arc<Login>> {
+        self.logins.get(&owner).cloned()
     }
 
     /// A key was made, changed or revoked.

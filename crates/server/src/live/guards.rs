@@ -2,10 +2,13 @@
 //! from such an address, **or** it knows the password and comes from anywhere.
 
 use domain::ids::{OrganizationId, ProviderId};
-use domain::provider::Provider;
+use domain::provider::{Credentials, Provider};
 use hashbrown::HashMap;
+use sip::Login;
 use sip::digest::Secret;
 use std::fmt;
+use std::sync::Arc;
+use uuid::Uuid;
 
 use crate::vault::Vault;
 
@@ -35,6 +38,18 @@ impl Opener {
         let secret = opened.map(|password| Secret::new(&credentials.username, &password));
         let organization = provider.organization_id;
         Some(Guard { username: credentials.username.clone(), secret, organization })
+    }
+}
+
+/// Opens the password of a login that answers challenges: at an endpoint's targets, or at a trunk's carrier.
+impl Opener {
+    pub(super) fn login(&self, owner: Uuid, credentials: Option<&Credentials>) -> Option<Arc<Login>> {
+        let Credentials { username, password } = credentials?;
+        let opened = self.0.as_ref().and_then(|vault| vault.open(password, owner.as_bytes()));
+        if opened.is_none() {
+            tracing::error!(owner.id = %owner, "a password for a target cannot be opened: its challenges stay unanswered");
+        }
+        opened.map(|password| Arc::new(Login { owner, username: username.clone(), password }))
     }
 }
 
@@ -117,9 +132,8 @@ impl Guards {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::provider::{Credentials, Inbound, ProviderKind, ProviderPatch};
+    use domain::provider::{Inbound, ProviderKind, ProviderPatch};
     use domain::{Patch, Timestamp};
-    use uuid::Uuid;
 
     fn guard(vault: &Vault, id: ProviderId, username: &str) -> Option<Guard> {
         guard_of(vault, Some(OrganizationId(Uuid::from_u128(9))), id, username)

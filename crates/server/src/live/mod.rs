@@ -24,12 +24,14 @@ use domain::key::KeyHash;
 use domain::provider::{AddressRule, MediaEncryption};
 use domain::routing::{self, CallIn, NumberRoute, OrganizationRoute, Refused, Routed, Rule, TrunkRoute};
 use domain::{Endpoint, Fact, Generation, Key, Micros};
+use sip::Login;
 use sip::digest::Secret;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use store::{Changed, OpenCall, Store};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::vault::Vault;
 
@@ -135,9 +137,17 @@ impl Live {
             Changed::Provider(provider) => {
                 // Opened before the table is locked: calls do not wait for it.
                 let guard = self.opener.guard(&provider);
-                self.write().put_provider(provider.id, Some(provider), guard);
+                let outbound = provider.outbound.as_ref().and_then(|outbound| outbound.credentials.as_ref());
+                let login = self.opener.login(provider.id.0, outbound);
+                let mut directory = self.write();
+                directory.put_login(provider.id.0, login);
+                directory.put_provider(provider.id, Some(provider), guard);
             }
-            Changed::ProviderGone(id) => self.write().put_provider(id, None, None),
+            Changed::ProviderGone(id) => {
+                let mut directory = self.write();
+                directory.put_login(id.0, None);
+                directory.put_provider(id, None, None);
+            }
             Changed::Number(row) if !row.status.is_held() => {
                 self.lines.forget(row.id);
                 self.numbers.remove(row.e164, row.id);
@@ -248,6 +258,11 @@ impl Live {
         dialled: Option<ProviderId>,
     ) -> Vec<(ProviderId, Secret)> {
         self.read().guards.named(username, dialled)
+    }
+
+    /// What answers challenges of a trunk's carrier or an endpoint's targets.
+    pub(crate) fn login(&self, owner: Uuid) -> Option<Arc<Login>> {
+        self.read().login(owner)
     }
 
     /// A trunk's route, if it is one.

@@ -1,13 +1,18 @@
 //! The words between the edge and its shell: settings, inputs, outputs. Data only.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use super::onward::Leg;
 use crate::cookie::{CallIds, Direction, Reach};
 use crate::keys::Keys;
+use crate::login::Login;
 use crate::message::Message;
 use crate::register::Register;
-use crate::sdp::Media;
+use crate::sdp::{Media, MediaRule};
 use crate::transport::{Flow, Hop, Listener};
 use crate::uri::Dialled;
 
@@ -136,6 +141,13 @@ pub enum Input<'a> {
         /// Which send.
         send: SendId,
     },
+    /// The answer to an [`Output::Login`]; none where there is no such login any more.
+    Login {
+        /// Which question.
+        ask: LoginAsk,
+        /// The answer.
+        login: Option<Arc<Login>>,
+    },
     /// Time has passed: a deadline of [`crate::Edge::next_deadline`].
     Tick,
 }
@@ -149,6 +161,19 @@ pub enum Output {
     Ask(Box<Ask>),
     /// Something for the call's record.
     Fact(Box<Fact>),
+    /// The login that answers a target's challenges is needed for a call that this process did not set up.
+    Login(LoginAsk),
+}
+
+/// Asks for a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginAsk {
+    /// The call.
+    pub call: Uuid,
+    /// Where its callee is.
+    pub callee: SocketAddr,
+    /// [`Login::owner`].
+    pub owner: Uuid,
 }
 
 /// Bytes to send.
@@ -281,8 +306,21 @@ pub enum Verdict {
     },
 }
 
+/// What a target needs beyond the ordinary: the same for all of its calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Answers its challenges.
+    pub login: Option<Arc<Login>>,
+    /// Its answers carry SDP without a type: they get one.
+    pub sdp_type: bool,
+    /// What one of its addresses refuses, none of its host is asked again: it would only repeat itself.
+    pub once: bool,
+    /// How long it may ring, in place of [`Timers::setup`].
+    pub ring: Option<Duration>,
+}
+
 /// A place a call can go to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Target {
     /// As it is written in the request line.
     pub request_uri: String,
@@ -294,6 +332,12 @@ pub struct Target {
     pub tag: u64,
     /// Header lines to add, each without its line break.
     pub headers: Vec<String>,
+    /// The URI that stands in To in place of what the caller wrote; the caller finds its own in the answers.
+    pub to: Option<String>,
+    /// Which offers are refused within the call. The first one is judged by the shell, unless it comes with the answer.
+    pub media: MediaRule,
+    /// What it needs beyond the ordinary.
+    pub manner: Option<Arc<Manner>>,
 }
 
 /// Who did something.
@@ -312,6 +356,12 @@ pub enum Cause {
     Answered,
     /// It gave a final status.
     Refused,
+    /// It asked for credentials, and got them in the next attempt.
+    Challenged,
+    /// It did not take our credentials.
+    Auth,
+    /// What it offered is refused: the call's sound would not be encrypted as it has to be.
+    Media,
     /// No provisional answer in time; the next target was tried.
     Silent,
     /// Timer B or C, or the setup bound.
@@ -386,6 +436,8 @@ pub struct Dialog {
     pub callee_cseq: u32,
     /// Session-Expires of the 2xx as written (RFC 4028).
     pub session_expires: Option<String>,
+    /// Whose login answers the callee's challenges.
+    pub login: Option<Uuid>,
     /// False when the 2xx lacks our Record-Route: in-dialog requests will not pass here.
     pub record_routed: bool,
 }

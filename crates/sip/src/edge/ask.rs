@@ -234,8 +234,12 @@ impl Edge {
                     if legs.is_empty() {
                         legs.push(Leg::of(targets.len()));
                     }
+                    let rings = targets.iter().filter_map(|target| target.manner.as_ref()?.ring);
+                    if let Some(longest) = rings.max() {
+                        context.bound = Some(now + longest);
+                    }
                     let first = legs.first().map_or(0, |leg| leg.targets.start);
-                    let (next, refused) = ((first, 0), Vec::new());
+                    let (next, refused, refused_hosts) = ((first, 0), Vec::new(), Vec::new());
                     let routing = Routing {
                         ids: call,
                         direction,
@@ -246,6 +250,7 @@ impl Edge {
                         leg: 0,
                         next,
                         refused,
+                        refused_hosts,
                         best: None,
                         cause: Cause::Refused,
                     };

@@ -1,17 +1,19 @@
 //! Targets one after the other: an attempt is begun, given up for silence or fault, cancelled; and what is told to the
 //! caller when none is left (RFC 3261 sections 16.6 and 16.7).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::api::{Attempt, Cause, Fact, Output, Send, SendId};
-use super::context::{At, Cancel, Client, Context, Phase, Repeat, Role, State, Work};
+use super::api::{Attempt, Cause, Fact, Output, Send, SendId, Target};
+use super::context::{At, Cancel, Client, Context, Extra, Phase, Repeat, Role, State, Work};
 use super::onward::Outcome;
 use super::{Edge, respond, unreliable};
-use crate::branch::{self, Branch, STATEFUL_TEXT, Seen};
+use crate::branch::{self, Branch, STATEFUL_TEXT, Seen, with_shift};
 use crate::cookie::{Cookie, Place, Reach};
 use crate::edit::{self, Forward, Routes};
-use crate::message::{Core, Message, Method};
+use crate::login::{Asked, Session};
+use crate::message::{Core, Message, Method, Name};
 use crate::transport::{Flow, Hop};
+use crate::uri::Uri;
 use crate::write;
 
 impl SendId {
@@ -22,7 +24,7 @@ impl SendId {
 }
 
 /// The most attempts of one call: the branch counts them in a byte.
-const ATTEMPTS_MAX: usize = 64;
+const ATTEMPTS_MAX: usize = branch::ATTEMPTS_MAX as usize;
 
 impl Edge {
     /// Begins the next attempt of the leg; false when it has no target left.
@@ -41,7 +43,10 @@ impl Edge {
             };
             let own = one.flow;
             routing.next = (target, hop + 1);
-            if routing.refused.contains(&to) || context.clients.len() >= ATTEMPTS_MAX {
+            if routing.refused.contains(&to)
+                || context.clients.len() >= ATTEMPTS_MAX
+                || routing.refused_hosts.contains(&host(&one.request_uri))
+            {
                 continue;
             }
             let Some(flow) = own.or_else(|| self.flow_to(to, context.source.listener)) else {
@@ -53,27 +58,63 @@ impl Edge {
     }
 
     fn attempt(&mut self, context: &mut Context, target: usize, to: Flow) -> bool {
+        let Work::Call(routing) = &context.work else { return false };
+        let Some(one) = routing.targets.get(target) else { return false };
+        let extra =
+            if one.manner.is_none() && one.to.is_none() { None } else { Some(Self::extra(context, one)) };
+        self.put(context, (target, to), extra)
+    }
+
+    fn extra(context: &Context, one: &Target) -> Box<Extra> {
+        let manner = one.manner.as_deref().cloned().unwrap_or_default();
+        let written = || {
+            let request = Message::parse(&context.request).ok()?;
+            request.value(Name::To).map(<[u8]>::to_vec)
+        };
+        Box::new(Extra {
+            session: manner.login.map(Session::new),
+            to: one.to.as_ref().and_then(|_| written()),
+            sdp_type: manner.sdp_type,
+            ring: manner.ring,
+            ..Extra::default()
+        })
+    }
+
+    /// Sends a call to a target.
+    pub(super) fn put(
+        &mut self,
+        context: &mut Context,
+        (target, to): (usize, Flow),
+        mut extra: Option<Box<Extra>>,
+    ) -> bool {
         let now = context.now;
+        if context.clients.len() >= ATTEMPTS_MAX {
+            return false;
+        }
         let Ok(message) = Message::parse(&context.request) else { return false };
         let Ok(core) = Core::read(&message) else { return false };
         let Work::Call(routing) = &context.work else { return false };
         let Some(one) = routing.targets.get(target) else { return false };
         let ring = routing.legs.get(routing.leg).and_then(|leg| leg.ring);
         let at = context.at;
+        let shift = extra.as_ref().map_or(0, |extra| extra.shift);
         let turn = branch::turn(message.request_uri());
-        let seen = respond::seen(&context.source, &core);
-        let token = self.token(at, context.clients.len(), &seen, turn);
+        let seen = respond::seen(&context.source, &core).shifted(shift);
+        let token = self.token(at, with_shift(context.clients.len(), shift), &seen, turn);
         let mut top = Vec::with_capacity(512);
         self.via(&mut top, to.listener, &token);
         let mut cookie = Cookie {
             direction: routing.direction,
             place: Place::Single,
-            shift: 0,
+            shift,
             transfer: routing.transfer,
             ids: routing.ids,
             caller: context.source.hop(),
             callee: to.hop(),
             reach: if one.flow.is_some() { Reach::Flow } else { Reach::Open },
+            media: one.media,
+            sdp_type: extra.as_ref().is_some_and(|extra| extra.sdp_type),
+            login: extra.as_ref().and_then(|extra| extra.session.as_ref()).map(|one| one.login.owner),
         };
         if to.listener == context.source.listener {
             self.record_route(&mut top, to.listener, &cookie, &core);
@@ -84,22 +125,36 @@ impl Edge {
             self.record_route(&mut top, context.source.listener, &cookie, &core);
         }
         top.extend_from_slice(super::ask::lines(&one.headers).as_bytes());
+        if let Some(session) = extra.as_mut().and_then(|extra| extra.session.as_mut()) {
+            let (uri, cnonce) = (one.request_uri.as_bytes(), super::login::cnonce(&self.ring, &[&token]));
+            session.write(&Asked { method: b"INVITE", uri, cnonce: &cnonce }, &mut top);
+        }
+        let to_value = one.to.as_ref().map(|uri| format!("<{uri}>"));
         let plan = Forward {
             request_uri: Some(one.request_uri.as_bytes()),
             top: &top,
             stamp: respond::stamp(&context.source),
             routes: Routes::Drop,
             anonymous: routing.trust == super::Trust::Untrusted,
+            shift,
+            to: to_value.as_deref().map(str::as_bytes),
         };
         let mut sent = Vec::new();
         edit::request(&message, &plan, &mut sent);
         let mut client = self.client(now, to, token, sent);
         client.target = target;
-        client.timer_c = Some(now + self.config.timers.timer_c);
+        client.extra = extra;
+        client.timer_c = Some(now + self.timer_c(&client));
         client.silence = Some(now + self.config.timers.no_provisional);
         client.late = ring.map(|ring| now + ring);
         self.launch(at, context, client, None);
         true
+    }
+
+    /// Timer C; a target that may ring longer has a longer one.
+    pub(super) fn timer_c(&self, client: &Client) -> Duration {
+        let timer = self.config.timers.timer_c;
+        client.extra.as_ref().and_then(|extra| extra.ring).map_or(timer, |ring| ring.max(timer))
     }
 
     /// A client transaction as it begins (RFC 3261 section 17.1).
@@ -123,6 +178,7 @@ impl Edge {
             told: false,
             ack: Vec::new(),
             to_tag: Vec::new(),
+            extra: None,
         }
     }
 
@@ -280,7 +336,10 @@ impl Edge {
         };
         match (best, cause) {
             _ if context.cancelled => self.fail(context, (487, "Request Terminated"), Cause::Cancelled, b""),
-            (Some((status, bytes)), _) => self.final_up(context, status, bytes, Cause::Refused),
+            (Some((status, bytes)), cause) => {
+                let cause = if cause == Cause::Auth { cause } else { Cause::Refused };
+                self.final_up(context, status, bytes, cause);
+            }
             (None, Cause::Silent | Cause::Timeout) => {
                 self.fail(context, (408, "Request Timeout"), Cause::Timeout, b"");
             }
@@ -343,4 +402,9 @@ impl Edge {
             }
         });
     }
+}
+
+/// The host of a URI, in one spelling.
+pub(super) fn host(uri: &str) -> Vec<u8> {
+    Uri::parse(uri.as_bytes()).map(|uri| uri.host.to_ascii_lowercase()).unwrap_or_default()
 }

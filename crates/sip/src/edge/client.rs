@@ -5,16 +5,20 @@ use std::time::Instant;
 use super::api::{Cause, Dialog, Fact, Known, Output, Send, SendId, Side, Transfer};
 use super::context::{At, Cancel, Context, Phase, Repeat, Role, State, Work};
 use super::hang_up::Own;
+use super::login::Challenged;
 use super::onward::Outcome;
 use super::respond::{self, Reply, Within};
 use super::{Edge, Got, unreliable};
 use crate::cookie::{Cookie, Direction, Reach};
 use crate::edit;
 use crate::message::{Core, Message, Method, Name};
+use crate::sdp::{self, Media};
 use crate::text;
-use crate::transport::Flow;
 use crate::uri::Uri;
 use crate::write;
+
+/// Why a call is refused whose answer made an offer that the rule refuses.
+const UNFIT: &[u8] = b"Reason: SIP;cause=488;text=\"The agent offered sound that is not encrypted as the trunk or the endpoint asks for: see their media_encryption.\"\r\n";
 
 /// Order of RFC 3261 section 16.7 step 6: any 6xx, else the lowest class, and in it what helps the caller most.
 fn rank(status: u16) -> u16 {
@@ -82,14 +86,17 @@ impl Edge {
             client.until = None;
         }
         if client.timer_c.is_some() && status > 100 {
-            client.timer_c = Some(now + self.config.timers.timer_c);
+            client.timer_c = Some(now + self.timer_c(client));
         }
         if matches!(client.cancel, Cancel::Wanted) {
             self.cancel_client(now, client);
         }
-        if status > 100 && client.role == Role::Current && context.open() {
+        let role = client.role;
+        if status > 100 && role == Role::Current && context.open() {
+            let Some(client) = context.clients.get(index) else { return };
             let mut bytes = Vec::new();
-            edit::response(message, &mut bytes);
+            edit::response_back(message, &client.back(), &mut bytes);
+            self.remember(context, index);
             context.last.clone_from(&bytes);
             self.send(context.back, bytes);
         }
@@ -113,13 +120,20 @@ impl Edge {
             to_tag.clone_into(&mut client.to_tag);
         }
         let same = client.to_tag == to_tag;
-        let (to, role) = (client.to, client.role);
+        let role = client.role;
+        if open && first && Self::unfit(context, index, message) {
+            self.attempt_told(context, index, message.status(), Cause::Media);
+            self.end_late(context, index, (message, core));
+            return self.fail(context, (488, "Not Acceptable Here"), Cause::Media, UNFIT);
+        }
         if open && first {
+            let Some(client) = context.clients.get_mut(index) else { return };
             client.role = Role::Won;
+            self.remember(context, index);
             self.attempt_told(context, index, message.status(), Cause::Answered);
-            self.answered(context, to, message, core);
+            self.answered(context, index, message, core);
             context.phase = Phase::Accepted { until: now + t1 * 64 };
-            self.forward_up(context, message);
+            self.forward_up(context, index, message);
             self.cancel_all(context);
             // for 64·T1 only repeats are absorbed and passed: the bytes are not needed any more
             context.request = Vec::new();
@@ -130,20 +144,33 @@ impl Edge {
             return;
         }
         if same && role == Role::Won {
-            return self.forward_up(context, message);
+            return self.forward_up(context, index, message);
         }
         self.attempt_told(context, index, message.status(), Cause::Answered);
         self.end_late(context, index, (message, core));
     }
 
-    fn forward_up(&mut self, context: &Context, message: &Message<'_>) {
+    fn forward_up(&mut self, context: &Context, index: usize, message: &Message<'_>) {
+        let Some(client) = context.clients.get(index) else { return };
         let mut bytes = Vec::new();
-        edit::response(message, &mut bytes);
+        edit::response_back(message, &client.back(), &mut bytes);
         self.send(context.back, bytes);
     }
 
+    /// Whether a 2xx makes the offer, and one that is refused: there is nobody before it who could be told in time.
+    fn unfit(context: &Context, index: usize, message: &Message<'_>) -> bool {
+        let (Work::Call(routing), Some(client)) = (&context.work, context.clients.get(index)) else {
+            return false;
+        };
+        let rule = routing.targets.get(client.target).map(|target| target.media).unwrap_or_default();
+        let late = || Message::parse(&context.request).is_ok_and(|one| sdp::media(&one) == Media::Absent);
+        rule.any() && rule.refuses(sdp::media(message)) && late()
+    }
+
     /// The fact of the first 2xx; what stands in the INVITE only is taken from there.
-    fn answered(&mut self, context: &Context, to: Flow, message: &Message<'_>, core: &Core<'_>) {
+    fn answered(&mut self, context: &Context, index: usize, message: &Message<'_>, core: &Core<'_>) {
+        let Some(client) = context.clients.get(index) else { return };
+        let to = client.to;
         let expires = message.value(Name::SessionExpires).map(text::owned);
         match &context.work {
             Work::Call(routing) => {
@@ -158,6 +185,8 @@ impl Edge {
                 }
                 dialog.caller_listener = self.listener_name(context.source.listener);
                 dialog.callee_listener = self.listener_name(to.listener);
+                let session = client.extra.as_ref().and_then(|extra| extra.session.as_ref());
+                dialog.login = session.map(|session| session.login.owner);
                 let ids = routing.ids;
                 self.fact(Fact::Answered { ids, dialog: Box::new(dialog), known: Known::Transaction });
             }
@@ -207,6 +236,7 @@ impl Edge {
             cseq: core.cseq,
             callee_cseq: 0,
             session_expires: message.value(Name::SessionExpires).map(text::owned),
+            login: None,
             record_routed: first.is_some(),
         }
     }
@@ -253,7 +283,7 @@ impl Edge {
         self.via(&mut via, to.listener, &token);
         let bye = Within { method: "BYE", via: &via, cseq: core.cseq + 1 };
         let Some(bytes) = respond::within(message, core, &routes, &bye) else { return self.slab.free(own) };
-        self.launch_own(now, Own { at: own, to, prefer: None, token, bytes });
+        self.launch_own(now, Own { at: own, to, prefer: None, token, bytes, extra: None });
     }
 
     fn failure(&mut self, context: &mut Context, index: usize, (message, core): Got<'_, '_>, status: u16) {
@@ -284,26 +314,40 @@ impl Edge {
         client.timer_c = None;
         client.late = None;
         client.cancel = Cancel::No;
-        let (role, hop) = (client.role, client.to.hop());
-        let cause = if context.cancelled { Cause::Cancelled } else { Cause::Refused };
+        let (role, hop, target) = (client.role, client.to.hop(), client.target);
+        let challenged = self.challenged(context, index, message);
+        if challenged == Challenged::Answered {
+            return;
+        }
+        let in_vain = challenged == Challenged::InVain;
+        let cause = match (context.cancelled, in_vain) {
+            (true, _) => Cause::Cancelled,
+            (false, true) => Cause::Auth,
+            (false, false) => Cause::Refused,
+        };
         self.attempt_told(context, index, Some(status), cause);
         if !context.open() {
             return;
         }
         let mut bytes = Vec::new();
-        edit::response(message, &mut bytes);
+        let Some(client) = context.clients.get(index) else { return };
+        edit::response_back(message, &client.back(), &mut bytes);
         let elsewhere = (300..400).contains(&status) && self.unmoved(context, &mut bytes);
-        let status = if elsewhere { 480 } else { status };
+        let mut status = if elsewhere { 480 } else { status };
+        if in_vain {
+            (status, bytes) = (503, self.not_let_in(context));
+        }
+        let told = if in_vain { Cause::Auth } else { Cause::Refused };
         let Work::Call(routing) = &mut context.work else {
-            return self.final_up(context, status, bytes, Cause::Refused);
+            return self.final_up(context, status, bytes, told);
         };
-        routing.refused.push(hop);
+        routing.close(target, hop);
         // a 480 of ours in place of a 3xx is a word about the call, not of a target that could not take it
         let outcome = if elsewhere { Outcome::Refused } else { Outcome::of(status) };
         let leg = routing.legs.get(routing.leg);
         let goes_on = leg.is_some_and(|leg| leg.failover.has(outcome) || leg.exit(outcome).is_some());
         if (!goes_on || context.cancelled) && role == Role::Current {
-            return self.final_up(context, status, bytes, Cause::Refused);
+            return self.final_up(context, status, bytes, told);
         }
         if routing.best.as_ref().is_none_or(|(best, _)| rank(status) < rank(*best)) {
             routing.best = Some((status, bytes));
@@ -346,11 +390,26 @@ impl Edge {
             client.repeat = None;
             client.until = Some(now + timers.t4);
         }
-        if !context.open() || status == 100 {
+        if status == 100 {
             return;
         }
+        let challenged = self.challenged(context, index, message);
+        if !context.open() || challenged == Challenged::Answered {
+            return;
+        }
+        if challenged == Challenged::InVain {
+            let bytes = self.not_let_in(context);
+            return self.final_up(context, 503, bytes, Cause::Auth);
+        }
+        let Some(client) = context.clients.get(index) else { return };
         let mut bytes = Vec::new();
-        edit::response(message, &mut bytes);
+        edit::response_back(message, &client.back(), &mut bytes);
+        if let Some(key) = client.extra.as_ref().and_then(|extra| extra.key)
+            && context.method == Method::Bye
+            && status >= 200
+        {
+            self.sessions.remove(key);
+        }
         if status < 200 {
             context.last.clone_from(&bytes);
             self.send(context.back, bytes);

@@ -7,6 +7,8 @@ use super::api::{Cause, Target};
 use super::onward::Leg;
 use crate::branch::STATEFUL_TEXT;
 use crate::cookie::{CallIds, Direction};
+use crate::edit::Back;
+use crate::login::Session;
 use crate::message::Method;
 use crate::transport::{Flow, Hop};
 
@@ -112,6 +114,38 @@ pub(crate) struct Client {
     pub(crate) ack: Vec<u8>,
     /// To tag of its first 2xx.
     pub(crate) to_tag: Vec<u8>,
+    /// What sets it apart from a plain one.
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// What sets a client transaction apart from one that only forwards; most have none.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// Added to the caller's `CSeq`.
+    pub(crate) shift: u8,
+    /// What the target asked so far, while the call is being set up.
+    pub(crate) session: Option<Session>,
+    /// Within a dialog: whose session answers.
+    pub(crate) key: Option<super::login::Key>,
+    /// How many answers were sent within the dialog.
+    pub(crate) tries: u8,
+    /// To as the caller wrote it, where another went on.
+    pub(crate) to: Option<Vec<u8>>,
+    /// Answers get a type for their SDP.
+    pub(crate) sdp_type: bool,
+    /// How long it may ring.
+    pub(crate) ring: Option<Duration>,
+}
+
+impl Client {
+    /// How its answers are told back.
+    pub(crate) fn back(&self) -> Back<'_> {
+        self.extra.as_deref().map_or_else(Back::default, |extra| Back {
+            shift: extra.shift,
+            to: extra.to.as_deref(),
+            sdp_type: extra.sdp_type,
+        })
+    }
 }
 
 /// Where a routed call goes.
@@ -129,10 +163,24 @@ pub(crate) struct Routing {
     pub(crate) next: (usize, usize),
     /// Hops that gave a final answer: not asked again for this call.
     pub(crate) refused: Vec<Hop>,
+    /// Hosts of which no address is asked again.
+    pub(crate) refused_hosts: Vec<Vec<u8>>,
     /// The best final answer so far, ready to be sent.
     pub(crate) best: Option<(u16, Vec<u8>)>,
     /// Why the last attempt failed.
     pub(crate) cause: Cause,
+}
+
+impl Routing {
+    /// A target's hop gave a final answer: what is not asked again after it.
+    pub(crate) fn close(&mut self, target: usize, hop: Hop) {
+        self.refused.push(hop);
+        if let Some(one) = self.targets.get(target)
+            && one.manner.as_ref().is_some_and(|manner| manner.once)
+        {
+            self.refused_hosts.push(super::attempt::host(&one.request_uri));
+        }
+    }
 }
 
 /// What a request is to the edge.

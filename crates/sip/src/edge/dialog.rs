@@ -2,16 +2,20 @@
 //! Nothing is kept, except that what came on a stream and leaves over UDP gets a client transaction: nobody upstream
 //! would repeat it.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
+use uuid::Uuid;
+
 use super::api::{Fact, Output, STEP_FIRST, Send, SendId, Side, Transfer};
-use super::context::{Context, Phase, Work};
+use super::context::{Context, Extra, Phase, Work};
 use super::respond::{self, Reply};
 use super::{Edge, Got, private};
-use crate::branch::turn;
+use crate::branch::{Mark, turn, with_shift};
 use crate::cookie::{CallIds, Cookie, Direction, Place, Reach};
 use crate::edit::{self, Forward, Routes};
 use crate::message::{Core, Message, Method, Name};
+use crate::sdp;
 use crate::text;
 use crate::transport::{Flow, Hop, Transport};
 use crate::uri::{Scheme, Uri, address};
@@ -27,6 +31,20 @@ struct Path<'a> {
     toward: Option<u16>,
 }
 
+/// Why an offer within the dialog is refused.
+const UNFIT: &str = "Reason: SIP;cause=488;text=\"What was offered is not encrypted as the trunk or the endpoint asks for: see their media_encryption.\"\r\n";
+
+/// A request within the dialog on its way with a transaction.
+struct Carried<'e> {
+    plan: &'e Forward<'e>,
+    ids: CallIds,
+    to: Flow,
+    prefer: Option<Hop>,
+    /// Credentials.
+    lines: &'e [u8],
+    extra: Extra,
+}
+
 impl Edge {
     pub(super) fn dialog(&mut self, now: Instant, flow: Flow, message: &Message<'_>, core: &Core<'_>) {
         let Some(path) = self.path(message, core) else {
@@ -36,25 +54,8 @@ impl Edge {
             }
             return;
         };
-        let forwards = message.value(Name::MaxForwards).and_then(text::number);
-        if forwards == Some(0) {
-            return self.refuse_plain(&flow, (message, core), 483, "Too Many Hops");
-        }
-        // in an ACK or CANCEL it is passed over (RFC 3261 section 8.2.2.3)
-        let hop_by_hop = matches!(core.method, Method::Ack | Method::Cancel);
-        if !hop_by_hop && message.values(Name::ProxyRequire).next().is_some() {
-            return self.refuse_plain(&flow, (message, core), 420, "Bad Extension");
-        }
-        if core.method == Method::Refer
-            || core.method == Method::Invite && message.other("Replaces").is_some()
-        {
-            let agent = match path.cookie.direction {
-                Direction::Inbound => Side::Callee,
-                Direction::Outbound => Side::Caller,
-            };
-            if path.cookie.transfer == Transfer::Refused && path.from == agent {
-                return self.refuse_plain(&flow, (message, core), 603, "Transfer Not Allowed");
-            }
+        if self.refused_within(&flow, (message, core), &path) {
+            return;
         }
         let target = path.request_uri.unwrap_or_else(|| message.request_uri());
         let (first, lines, next) = write_path(target, &path.routes);
@@ -66,6 +67,88 @@ impl Edge {
         let Some((to, prefer)) = self.onward(&path, next, peer, flow.listener) else {
             return self.refuse_plain(&flow, (message, core), 404, "Next Hop Not Allowed");
         };
+        let cookie = path.cookie;
+        // what was added when the callee's challenges were answered holds for the caller's requests of the whole dialog
+        let down = path.from == Side::Caller;
+        let shift = if down { cookie.shift } else { 0 };
+        let cseq = core.cseq.saturating_add(u32::from(shift));
+        self.tell(&path, (message, core), cseq);
+        let routes = if lines.is_empty() { Routes::Drop } else { Routes::Lines(&lines) };
+        let stamp = respond::stamp(&flow);
+        let mut plan = Forward { request_uri, top: b"", stamp, routes, anonymous: false, shift, to: None };
+        let sdp_type = down && cookie.sdp_type && matches!(core.method, Method::Invite | Method::Update);
+        let mut lines = Vec::new();
+        let mut key = None;
+        if let (true, Some(owner)) = (down && core.method != Method::Cancel, cookie.login) {
+            key = Some((cookie.ids.call, cookie.callee.addr));
+            let uri = request_uri.unwrap_or_else(|| message.request_uri());
+            self.credentials_for(cookie.ids.call, (cookie.callee.addr, owner), (core, uri), &mut lines);
+        }
+        // nobody upstream would repeat it, or answer what it is asked
+        let stateful = flow.transport.stream() && !to.transport.stream() || key.is_some();
+        if stateful
+            && !matches!(core.method, Method::Ack | Method::Cancel)
+            && self.slab.alive() < self.config.limits.transactions_max
+        {
+            let extra = Extra { shift, key, sdp_type, ..Extra::default() };
+            let carried = Carried { plan: &plan, ids: cookie.ids, to, prefer, lines: &lines, extra };
+            return self.carry(now, flow, (message, core), carried);
+        }
+        // the 2xx of these may refresh the session; ACK and CANCEL have the branch of their INVITE
+        let refreshes = matches!(core.method, Method::Invite | Method::Update | Method::Ack | Method::Cancel);
+        let mut token = Vec::with_capacity(72);
+        let (ids, mark) = (refreshes.then_some(cookie.ids), Mark { shift, sdp_type });
+        respond::seen(&flow, core).shifted(shift).write(&self.ring, ids, mark, &mut token);
+        let mut top = Vec::with_capacity(128);
+        self.via(&mut top, to.listener, &token);
+        top.extend_from_slice(&lines);
+        plan.top = &top;
+        let mut bytes = Vec::new();
+        edit::request(message, &plan, &mut bytes);
+        self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer, bytes }));
+    }
+
+    /// What is refused of a request within a dialog before it goes anywhere; true where it was.
+    fn refused_within(&mut self, flow: &Flow, got: Got<'_, '_>, path: &Path<'_>) -> bool {
+        let refusal = Self::refusal_within(got, path);
+        if let Some((status, reason)) = refusal {
+            self.refuse_plain(flow, got, status, reason);
+        }
+        refusal.is_some()
+    }
+
+    fn refusal_within((message, core): Got<'_, '_>, path: &Path<'_>) -> Option<(u16, &'static str)> {
+        let forwards = message.value(Name::MaxForwards).and_then(text::number);
+        if forwards == Some(0) {
+            return Some((483, "Too Many Hops"));
+        }
+        // in an ACK or CANCEL it is passed over (RFC 3261 section 8.2.2.3)
+        let hop_by_hop = matches!(core.method, Method::Ack | Method::Cancel);
+        if !hop_by_hop && message.values(Name::ProxyRequire).next().is_some() {
+            return Some((420, "Bad Extension"));
+        }
+        if core.method == Method::Refer
+            || core.method == Method::Invite && message.other("Replaces").is_some()
+        {
+            let agent = match path.cookie.direction {
+                Direction::Inbound => Side::Callee,
+                Direction::Outbound => Side::Caller,
+            };
+            if path.cookie.transfer == Transfer::Refused && path.from == agent {
+                return Some((603, "Transfer Not Allowed"));
+            }
+        }
+        if path.cookie.media.any()
+            && matches!(core.method, Method::Invite | Method::Update)
+            && path.cookie.media.refuses(sdp::media(message))
+        {
+            return Some((488, "Not Acceptable Here"));
+        }
+        None
+    }
+
+    /// The facts of a request within a dialog, before it goes on.
+    fn tell(&mut self, path: &Path<'_>, (message, core): Got<'_, '_>, cseq: u32) {
         if core.method == Method::Bye {
             let reason = message.value(Name::Reason).map(text::owned);
             let callee_tag = text::owned(match path.from {
@@ -74,48 +157,40 @@ impl Edge {
             });
             self.fact(Fact::Ended { ids: path.cookie.ids, by: path.from, callee_tag, reason });
         }
-        let bits = bits(core.cseq);
+        let bits = bits(cseq);
         if bits > STEP_FIRST && !matches!(core.method, Method::Ack | Method::Cancel | Method::Bye) {
             self.fact(Fact::Step { ids: path.cookie.ids, by: path.from, bits });
         }
-        let routes = if lines.is_empty() { Routes::Drop } else { Routes::Lines(&lines) };
-        let stamp = respond::stamp(&flow);
-        let mut plan = Forward { request_uri, top: b"", stamp, routes, anonymous: false };
-        let stateful = flow.transport.stream() && !to.transport.stream() && core.method != Method::Ack;
-        if stateful
-            && core.method != Method::Cancel
-            && self.slab.alive() < self.config.limits.transactions_max
-        {
-            return self.carry(now, (flow, to), (message, core), (&plan, path.cookie.ids));
+    }
+
+    /// Asks for the login that a request within the dialog may need, and appends what is known to answer with.
+    fn credentials_for(
+        &mut self,
+        call: Uuid,
+        (callee, owner): (SocketAddr, Uuid),
+        (core, uri): (&Core<'_>, &[u8]),
+        out: &mut Vec<u8>,
+    ) {
+        if core.method != Method::Ack {
+            self.ask_login((call, callee), owner);
         }
-        // the 2xx of these may refresh the session; ACK and CANCEL have the branch of their INVITE
-        let refreshes = matches!(core.method, Method::Invite | Method::Update | Method::Ack | Method::Cancel);
-        let mut token = Vec::with_capacity(72);
-        respond::seen(&flow, core).write(&self.ring, refreshes.then_some(path.cookie.ids), &mut token);
-        let mut top = Vec::with_capacity(128);
-        self.via(&mut top, to.listener, &token);
-        plan.top = &top;
-        let mut bytes = Vec::new();
-        edit::request(message, &plan, &mut bytes);
-        self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer, bytes }));
+        self.credentials((call, callee), core, uri, out);
     }
 
     /// Forwards with a transaction.
-    fn carry(
-        &mut self,
-        now: Instant,
-        (flow, to): (Flow, Flow),
-        (message, core): Got<'_, '_>,
-        (plan, ids): (&Forward<'_>, CallIds),
-    ) {
+    fn carry(&mut self, now: Instant, flow: Flow, (message, core): Got<'_, '_>, carried: Carried<'_>) {
+        let Carried { plan, ids, to, prefer, lines, extra } = carried;
         let at = self.slab.reserve();
-        let token = self.token(at, 0, &respond::seen(&flow, core), turn(message.request_uri()));
+        let seen = respond::seen(&flow, core).shifted(extra.shift);
+        let token = self.token(at, with_shift(0, extra.shift), &seen, turn(message.request_uri()));
         let mut top = Vec::with_capacity(128);
         self.via(&mut top, to.listener, &token);
+        top.extend_from_slice(lines);
         let mut sent = Vec::new();
         edit::request(message, &Forward { top: &top, ..*plan }, &mut sent);
         let refresh = matches!(core.method, Method::Invite | Method::Update).then_some(ids);
         let mut client = self.client(now, to, token, sent);
+        client.extra = (extra.shift > 0 || extra.key.is_some() || extra.sdp_type).then(|| Box::new(extra));
         let invite = core.method == Method::Invite;
         client.timer_c = invite.then(|| now + self.config.timers.timer_c);
         let mut context = Context {
@@ -135,7 +210,7 @@ impl Edge {
             queued: None,
         };
         self.provisional(&mut context);
-        self.launch(at, &mut context, client, None);
+        self.launch(at, &mut context, client, prefer);
         self.insert(now, at, context);
     }
 
@@ -145,7 +220,10 @@ impl Edge {
             return;
         }
         let tag = self.tag(core);
-        let lines = super::ask::obliged(message, status);
+        let lines = match status {
+            488 => UNFIT.to_owned(),
+            _ => super::ask::obliged(message, status),
+        };
         let reply = Reply { status, reason, to_tag: &tag, lines: lines.as_bytes() };
         let bytes = respond::reply(message, flow, &reply);
         self.send(respond::reply_flow(*flow, &core.via), bytes);
@@ -245,7 +323,7 @@ impl Edge {
             Some(address) if private(address) && address != peer.addr.ip() => peer,
             Some(address) => {
                 let port = uri.port.unwrap_or_else(|| transport.port());
-                Hop { transport, addr: std::net::SocketAddr::new(address, port) }
+                Hop { transport, addr: SocketAddr::new(address, port) }
             }
         };
         let to = self.flow_to(hop, near).or_else(|| {

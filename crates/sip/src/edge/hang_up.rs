@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Edge;
 use super::api::{Cause, Dialog, Fact, STEP_FIRST, Side};
-use super::context::{At, Context, Phase, Work};
+use super::context::{At, Context, Extra, Phase, Work};
 use super::dialog::write_path;
 use super::respond;
 use crate::branch::STATEFUL_TEXT;
@@ -33,6 +33,8 @@ pub(super) struct Own {
     pub(super) prefer: Option<Hop>,
     pub(super) token: [u8; STATEFUL_TEXT],
     pub(super) bytes: Vec<u8>,
+    /// Where the side may ask for credentials.
+    pub(super) extra: Option<Box<Extra>>,
 }
 
 impl Edge {
@@ -64,7 +66,7 @@ impl Edge {
     ) -> usize {
         let byes: Vec<_> = [Side::Callee, Side::Caller]
             .into_iter()
-            .filter_map(|side| self.bye(dialog, side, reason))
+            .filter_map(|side| self.bye(ids, dialog, side, reason))
             .collect();
         if byes.is_empty() {
             return 0;
@@ -78,7 +80,7 @@ impl Edge {
     }
 
     /// The BYE to one side, as if from the other.
-    fn bye(&mut self, dialog: &Dialog, to: Side, reason: &str) -> Option<Own> {
+    fn bye(&mut self, ids: CallIds, dialog: &Dialog, to: Side, reason: &str) -> Option<Own> {
         let (hop, contact, routes, last) = match to {
             Side::Callee => (dialog.callee_hop, &dialog.callee_contact, &dialog.callee_routes, dialog.cseq),
             Side::Caller => {
@@ -102,6 +104,7 @@ impl Edge {
         } else {
             self.next_hop(next, hop, near)?
         };
+        let login = dialog.login.filter(|_| to == Side::Callee);
         let (from, to) = match to {
             Side::Callee => (&dialog.from, &dialog.to),
             Side::Caller => (&dialog.to, &dialog.from),
@@ -113,6 +116,12 @@ impl Edge {
         respond::start(&mut bytes, "BYE", first.unwrap_or(target.as_bytes()));
         self.via(&mut bytes, to_flow.listener, &token);
         bytes.extend_from_slice(&lines);
+        let key = (ids.call, hop.addr);
+        if let Some(owner) = login {
+            self.ask_login(key, owner);
+            self.credentials_bye(key, &token, first.unwrap_or(target.as_bytes()), &mut bytes);
+        }
+        let extra = login.map(|_| Box::new(Extra { key: Some(key), ..Extra::default() }));
         for (title, value) in [("From: ", from), ("To: ", to), ("Call-ID: ", &dialog.call_id)] {
             respond::line(&mut bytes, title, value.as_bytes());
         }
@@ -121,12 +130,12 @@ impl Edge {
         bytes.extend_from_slice(b" BYE\r\nMax-Forwards: 70\r\n");
         respond::line(&mut bytes, "Reason: ", reason.as_bytes());
         bytes.extend_from_slice(b"Content-Length: 0\r\n\r\n");
-        Some(Own { at, to: to_flow, prefer, token, bytes })
+        Some(Own { at, to: to_flow, prefer, token, bytes, extra })
     }
 
     /// Sends a request of ours, for whose answer nobody waits.
     pub(super) fn launch_own(&mut self, now: Instant, own: Own) {
-        let Own { at, to, prefer, token, bytes } = own;
+        let Own { at, to, prefer, token, bytes, extra } = own;
         let mut context = Context {
             at,
             now,
@@ -143,7 +152,8 @@ impl Edge {
             bound: None,
             queued: None,
         };
-        let client = self.client(now, to, token, bytes);
+        let mut client = self.client(now, to, token, bytes);
+        client.extra = extra;
         self.launch(at, &mut context, client, prefer);
         self.insert(now, at, context);
     }

@@ -1,8 +1,8 @@
 //! The proxy as a state machine (RFC 3261 section 16): [`Edge::handle`] takes one input, [`Edge::poll`] gives what came
 //! of it. Not a policy: who may call and where a call goes is asked of the shell. Files: `ask` new requests and
 //! verdicts, `attempt` targets and branches, `client` answers to them, `dialog` in-dialog requests by cookie,
-//! `hang_up` ends of ours, `onward` what
-//! comes after an attempt, `stray` answers without a transaction, `timer` deadlines.
+//! `hang_up` ends of ours, `login` challenges of targets, `onward` what comes after an attempt, `stray` answers without a
+//! transaction, `timer` deadlines.
 
 mod api;
 mod ask;
@@ -11,6 +11,7 @@ mod client;
 mod context;
 mod dialog;
 mod hang_up;
+mod login;
 mod onward;
 mod respond;
 mod stray;
@@ -25,8 +26,8 @@ use std::time::Instant;
 use hashbrown::HashTable;
 
 pub use api::{
-    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Fact, Input, Known, Limits, Output, STEP_FIRST,
-    Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,
+    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Fact, Input, Known, Limits, LoginAsk, Manner,
+    Output, STEP_FIRST, Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,
 };
 
 pub use onward::{Exit, Leg, Outcome, Outcomes, STATUSES};
@@ -49,6 +50,7 @@ pub struct Edge {
     hasher: foldhash::quality::FixedState,
     deadlines: BinaryHeap<Reverse<(Instant, At)>>,
     out: VecDeque<Output>,
+    sessions: login::Sessions,
     draining: bool,
     key: Vec<u8>,
 }
@@ -86,6 +88,7 @@ impl Edge {
             hasher: foldhash::quality::FixedState::with_seed(seed),
             deadlines: BinaryHeap::new(),
             out: VecDeque::new(),
+            sessions: login::Sessions::default(),
             draining: false,
             key: Vec::new(),
         }
@@ -103,6 +106,7 @@ impl Edge {
             Input::Verdict { ask, verdict } => self.verdict(now, ask, verdict),
             Input::Trying { ask } => self.trying(now, ask),
             Input::Fault { send } => self.fault(now, send),
+            Input::Login { ask, login } => self.login(ask, login),
             Input::Tick => {}
         }
         self.expire(now);

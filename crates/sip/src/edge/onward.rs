@@ -77,9 +77,14 @@ impl Outcome {
             Cause::Silent => Self::NoResponse,
             Cause::Fault => Self::Transport,
             Cause::TooLate => Self::TooLate,
-            Cause::Timeout | Cause::Answered | Cause::Refused | Cause::Cancelled | Cause::Stopped => {
-                Self::Timeout
-            }
+            Cause::Timeout
+            | Cause::Answered
+            | Cause::Refused
+            | Cause::Challenged
+            | Cause::Auth
+            | Cause::Media
+            | Cause::Cancelled
+            | Cause::Stopped => Self::Timeout,
         }
     }
 }

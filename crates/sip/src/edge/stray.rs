@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::Edge;
 use super::api::{Fact, Known, Side};
 use super::respond::{answer_hop, seen_below};
-use crate::branch::{Branch, Ours};
-use crate::edit;
+use crate::branch::{Branch, Mark, Ours};
+use crate::edit::{self, Back};
 use crate::message::{Core, Message, Method, Name, Via};
 use crate::transport::Flow;
 
@@ -20,7 +20,7 @@ impl Edge {
             && let Some(at) = self.slab.at(branch.index).filter(|at| at.generation == branch.generation)
             && let Some(context) = self.slab.get(at)
         {
-            let index = usize::from(branch.attempt);
+            let index = branch.place();
             if context.clients.get(index).is_some_and(|client| client.token == *token) {
                 self.client_response(now, at, index, (message, core));
             }
@@ -34,6 +34,14 @@ impl Edge {
         let Some(next) = message.values(Name::Via).nth(1).and_then(Via::parse) else { return };
         let Some(ours) = seen_below(&next, core).proves(token, &self.ring) else { return };
         let status = message.status().unwrap_or_default();
+        let mark = match ours {
+            Ours::Stateful(branch) => Mark { shift: branch.shift(), sdp_type: false },
+            Ours::Stateless(mark) | Ours::Named(_, mark) => mark,
+        };
+        if mark.shift > 0 && matches!(status, 401 | 407) {
+            // a challenge for us, of a request that is not here: its sender repeats it
+            return;
+        }
         if let Ours::Stateful(branch) = ours {
             // hop by hop; or of a transaction that this very process ended: its final answer is long sent
             let here = branch.node == self.config.node && branch.process == self.config.process;
@@ -52,6 +60,7 @@ impl Edge {
                 dialog.caller_hop = Some(cookie.caller);
                 dialog.callee_hop = Some(cookie.callee);
                 dialog.callee_reach = cookie.reach;
+                dialog.login = cookie.login;
                 self.fact(Fact::Answered {
                     ids: cookie.ids,
                     dialog: Box::new(dialog),
@@ -60,7 +69,8 @@ impl Edge {
             }
         }
         let mut bytes = Vec::new();
-        edit::response(message, &mut bytes);
+        let back = Back { shift: mark.shift, to: None, sdp_type: mark.sdp_type };
+        edit::response_back(message, &back, &mut bytes);
         self.send(to, bytes);
     }
 }

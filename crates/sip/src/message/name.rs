@@ -46,6 +46,9 @@ names! {
     Diversion "Diversion" "RFC 5806",
     Date "Date" "RFC 3261 section 20.17",
     Timestamp "Timestamp" "RFC 3261 section 20.38",
+    RAck "RAck" "RFC 3262 section 7.2",
+    WwwAuthenticate "WWW-Authenticate" "RFC 3261 section 20.44",
+    ProxyAuthenticate "Proxy-Authenticate" "RFC 3261 section 20.27",
 }
 
 impl Name {
@@ -59,6 +62,7 @@ impl Name {
             (4, b'f') => ("From", Self::From),
             (4, b'c') => ("CSeq", Self::CSeq),
             (4, b'd') => ("Date", Self::Date),
+            (4, b'r') => ("RAck", Self::RAck),
             (5, b'r') => ("Route", Self::Route),
             (6, b'r') => ("Reason", Self::Reason),
             (7, b'c') if text.get(4) == Some(&b'-') => ("Call-ID", Self::CallId),
@@ -73,6 +77,8 @@ impl Name {
             (14, b'c') => ("Content-Length", Self::ContentLength),
             (15, b's') => ("Session-Expires", Self::SessionExpires),
             (15, b'r') => ("Remote-Party-ID", Self::RemotePartyId),
+            (16, b'w') => ("WWW-Authenticate", Self::WwwAuthenticate),
+            (18, b'p') => ("Proxy-Authenticate", Self::ProxyAuthenticate),
             (19, b'p') if text.get(1) == Some(&b'-') => ("P-Asserted-Identity", Self::AssertedIdentity),
             (19, b'p') => ("Proxy-Authorization", Self::ProxyAuthorization),
             (20, b'p') => ("P-Preferred-Identity", Self::PreferredIdentity),

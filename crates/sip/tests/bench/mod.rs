@@ -105,9 +105,7 @@ pub(crate) fn target(place: &str, transport: Transport) -> Target {
     Target {
         request_uri: format!("sip:+4930123456@{place}"),
         hops: vec![Hop { transport, addr: place.parse().unwrap() }],
-        flow: None,
-        tag: 0,
-        headers: Vec::new(),
+        ..Target::default()
     }
 }
 
@@ -187,6 +185,7 @@ impl Bench {
                     out.push(Sent { to: send.to, id: send.id, text });
                 }
                 Output::Fact(fact) => self.facts.push(*fact),
+                Output::Login(_) => panic!("no target here has a login"),
                 Output::Ask(ask) => {
                     let verdict = match (&self.verdict, &ask.kind) {
                         (Some(verdict), _) => verdict.clone(),

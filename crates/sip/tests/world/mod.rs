@@ -144,6 +144,7 @@ impl World {
                 flow: None,
                 tag: index as u64,
                 headers: Vec::new(),
+                ..Target::default()
             })
             .collect();
         Self {
@@ -256,6 +257,7 @@ impl World {
                     };
                     self.edge.handle(self.now, Input::Verdict { ask: ask.id, verdict });
                 }
+                Output::Login(_) => panic!("no target here has a login"),
                 Output::Fact(fact) => {
                     self.trace.push(format!("        fact {}", short(&fact)));
                     self.facts.push(*fact);
