@@ -8,6 +8,10 @@ use crate::change::Generation;
 use crate::e164::E164;
 use crate::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
 use crate::money::Micros;
+use crate::price::Price;
+use crate::target::Transport;
+use crate::trail::Trail;
+use std::net::{IpAddr, SocketAddr};
 
 /// The event of a call that came; that of its end has the name of how it ended.
 pub const STARTED_EVENT: &str = "call.started";
@@ -188,6 +192,98 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
+    /// Where it was sent; none where it was not.
+    pub hop: Option<Place>,
+    /// When its first 180 to 199 came.
+    pub ringing_at: Option<Timestamp>,
+    /// The Reason header of its answer, if one came (RFC 3326).
+    pub reason: Option<String>,
+}
+
+/// A socket of a peer, and how it is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+impl Place {
+    /// From `udp:192.0.2.7:5060`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (transport, address) = text.split_once(':')?;
+        Some(Self { transport: Transport::parse(transport)?, address: address.parse().ok()? })
+    }
+
+    /// What kind of address it is: `loopback`, `private` or `public`.
+    pub fn class(&self) -> &'static str {
+        let ip = self.address.ip().to_canonical();
+        let inside = match ip {
+            IpAddr::V4(four) => four.is_private() || four.is_link_local(),
+            IpAddr::V6(six) => six.is_unique_local() || six.is_unicast_link_local(),
+        };
+        if ip.is_loopback() {
+            "loopback"
+        } else if inside {
+            "private"
+        } else {
+            "public"
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.transport.as_str(), self.address)
+    }
+}
+
+/// Something of a call that its receipt has to tell, and that nothing else of its record says. Nothing of it is private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Note {
+    /// The target's answer lacked our Record-Route.
+    RecordRouteDropped,
+    /// A side offered an address for its sound that the other cannot reach.
+    MediaUnreachable,
+    /// The answer crossed the caller's CANCEL.
+    CancelRace,
+    /// Its end was seen, and no answer became known for as long as one is waited for.
+    Unproven,
+}
+
+impl Note {
+    /// All with their names.
+    pub const NAMES: [(Self, &'static str); 4] = [
+        (Self::RecordRouteDropped, "record_route_dropped"),
+        (Self::MediaUnreachable, "media_unreachable"),
+        (Self::CancelRace, "cancel_race"),
+        (Self::Unproven, "unproven"),
+    ];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+
+    /// What it means, and what to do about it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::RecordRouteDropped => {
+                "The target dropped our Record-Route, so the end of the call may not have passed here. Have it keep Record-Route headers."
+            }
+            Self::MediaUnreachable => {
+                "A side asked for its sound at a private address that the other side cannot reach. Have it offer its public address."
+            }
+            Self::CancelRace => "The agent's answer crossed the caller's hanging up: the call is not billed.",
+            Self::Unproven => "The end of the call was seen, its answer was not: the call is not billed.",
+        }
+    }
 }
 
 /// What is known when a call begins.
@@ -209,10 +305,14 @@ pub struct Started {
     pub endpoint_id: Option<EndpointId>,
     /// The tables it was decided on.
     pub generation: Generation,
-    /// The price of its minute.
-    pub rate_per_minute: Micros,
+    /// What it costs, as it was when the call came.
+    pub price: Price,
     /// The protocol's own name of the call.
     pub sip_call_id: String,
+    /// The rules of its decision.
+    pub trail: Trail,
+    /// Where it came from; none in records of earlier versions, or where it did not come from outside.
+    pub source: Option<Place>,
 }
 
 /// What ending an answered dialog needs: enough to write a BYE to either side (RFC 3261 section 12.2.1.1).
@@ -285,6 +385,8 @@ pub enum FactKind {
     Ended(Ended),
     /// It ended without one.
     Unanswered(Unanswered),
+    /// Something that its receipt has to tell.
+    Note(Note),
 }
 
 /// A fact about a call.
@@ -312,6 +414,7 @@ impl Fact {
             FactKind::Ended(Ended { by: EndedBy::Reaper, .. }) => "reaped".to_owned(),
             FactKind::Ended(_) => "ended".to_owned(),
             FactKind::Unanswered(_) => "unanswered".to_owned(),
+            FactKind::Note(note) => format!("note.{}", note.as_str()),
         }
     }
 }
@@ -326,10 +429,15 @@ impl Fact {
                 started.from.clear();
                 started.to.clear();
                 started.sip_call_id.clear();
+                started.source = None;
             }
-            FactKind::Attempt(attempt) => attempt.target.clear(),
+            FactKind::Attempt(attempt) => {
+                attempt.target.clear();
+                attempt.hop = None;
+                attempt.reason = None;
+            }
             FactKind::Answered(dialog) => *dialog = None,
-            FactKind::Step(..) => {}
+            FactKind::Step(..) | FactKind::Note(_) => {}
             FactKind::Ended(ended) => ended.reason = None,
             FactKind::Unanswered(unanswered) => unanswered.reason.clear(),
         }
@@ -380,11 +488,23 @@ pub struct Call {
     pub attempts: Vec<Attempt>,
     /// The tables it was decided on.
     pub generation: Generation,
+    /// What it costs by, as it was when it came.
+    pub price: Price,
     /// What it cost.
     pub cost: Micros,
     /// What ending it needs.
     pub dialog: Option<DialogParts>,
+    /// The rules of its decision.
+    pub trail: Trail,
+    /// Where it came from.
+    pub source: Option<Place>,
+    /// What its receipt has to tell beside, each once, in order.
+    pub notes: Vec<Note>,
 }
+
+/// A call whose answer crossed the caller's CANCEL is not billed if it ends in this time (64·T1, RFC 3261 section 13.3.1.4): by
+/// then a caller that meant it has hung up.
+pub const CANCEL_RACE_SECONDS: u64 = 32;
 
 impl Call {
     /// Folds the facts of one call, given in any order. `None` for no facts.
@@ -394,6 +514,7 @@ impl Call {
         let (mut answered, mut ended, mut reaped, mut unanswered) = (None, None, None, None);
         let mut attempts: Vec<Attempt> = Vec::new();
         let mut steps: [u32; 2] = [0; 2];
+        let mut notes: Vec<Note> = Vec::new();
         for fact in facts {
             match &fact.kind {
                 FactKind::Started(s) => started = Some((fact.at, s.as_ref())),
@@ -415,11 +536,16 @@ impl Call {
                         .or(Some((fact.at, e)));
                 }
                 FactKind::Unanswered(u) => unanswered = Some((fact.at, u)),
+                FactKind::Note(note) => notes.push(*note),
             }
         }
         attempts.sort_by_key(|attempt| attempt.n);
+        notes.sort_unstable();
+        notes.dedup();
+        let noted = |note| notes.contains(&note);
+        let (raced, unproven) = (noted(Note::CancelRace), noted(Note::Unproven));
         let mut call = Self::begun(first, started);
-        call.attempts = attempts;
+        (call.attempts, call.notes) = (attempts, notes);
         if let Some((at, dialog)) = answered {
             call.status = CallStatus::Answered;
             call.answered_at = Some(at.wall);
@@ -437,15 +563,20 @@ impl Call {
                 call.reason.clone_from(&how.reason);
                 call.duration_seconds = to.seconds_since(&from);
                 call.monotonic = to.process == from.process;
-                call.cost =
-                    started.map_or(Micros::ZERO, |(_, s)| charge(s.rate_per_minute, call.duration_seconds));
+                call.cost = call.price.charge(call.duration_seconds);
+                if raced && call.duration_seconds <= CANCEL_RACE_SECONDS {
+                    (call.status, call.duration_seconds, call.cost) =
+                        (CallStatus::Cancelled, 0, Micros::ZERO);
+                    call.reason = Some(Note::CancelRace.words().to_owned());
+                }
             }
-            // An end without a proven answer is billed nothing.
+            // The answer may be on its way from another node: nothing is settled until it is here, or was waited for. An end
+            // without a proven answer is billed nothing.
             (None, Some((at, how)), _) => {
-                call.status = CallStatus::Failed;
+                call.status = if unproven { CallStatus::Failed } else { CallStatus::Answered };
                 call.ended_at = Some(at.wall);
                 call.ended_by = Some(how.by);
-                call.reason = Some("The end was seen, the answer was not.".to_owned());
+                call.reason = unproven.then(|| Note::Unproven.words().to_owned());
             }
             (None, None, Some((at, how))) => {
                 call.status = how.status;
@@ -481,8 +612,12 @@ impl Call {
             endpoint_id: None,
             attempts: Vec::new(),
             generation: Generation(0),
+            price: Price::FREE,
             cost: Micros::ZERO,
             dialog: None,
+            trail: Trail::default(),
+            source: None,
+            notes: Vec::new(),
         };
         if let Some((at, started)) = started {
             let Started {
@@ -494,8 +629,10 @@ impl Call {
                 provider_id,
                 endpoint_id,
                 generation,
-                rate_per_minute: _,
+                price,
                 sip_call_id: _,
+                trail,
+                source,
             } = started;
             call.started_at = at.wall;
             call.direction = *direction;
@@ -506,15 +643,10 @@ impl Call {
             call.provider_id = *provider_id;
             call.endpoint_id = *endpoint_id;
             call.generation = *generation;
+            (call.price, call.trail, call.source) = (*price, *trail, *source);
         }
         call
     }
-}
-
-/// The price of so many seconds at a rate per minute, by the second, rounded up to a whole micro-unit.
-pub fn charge(rate_per_minute: Micros, seconds: u64) -> Micros {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    Micros(rate_per_minute.0.saturating_mul(seconds).saturating_add(59) / 60)
 }
 
 /// Whole minutes as counted for a month: every begun minute of each call counts.
@@ -610,9 +742,18 @@ mod tests {
     }
 
     #[test]
-    fn an_end_without_an_answer_is_not_billed() {
-        let call = Call::fold(&[fact(9, 7, ended())]).unwrap();
+    fn an_end_without_an_answer_is_waited_with_and_then_not_billed() {
+        let priced = fact(0, 7, started(Price::by_minute(Micros(600))));
+        let facts = [priced, fact(9, 7, ended()), fact(9, 7, FactKind::Note(Note::Unproven))];
+        let waits = Call::fold(&facts[..2]).unwrap();
+        assert_eq!((waits.status, waits.answered_at, waits.cost), (CallStatus::Answered, None, Micros::ZERO));
+        assert_eq!(waits.ended_at, Some(facts[1].at.wall));
+        let call = Call::fold(&facts).unwrap();
         assert_eq!((call.status, call.duration_seconds, call.cost), (CallStatus::Failed, 0, Micros::ZERO));
+        // An answer that comes after all makes it a call like any other.
+        let all = [facts.to_vec(), vec![fact(1, 7, FactKind::Answered(None))]].concat();
+        let call = Call::fold(&all).unwrap();
+        assert_eq!((call.status, call.cost), (CallStatus::Completed, Micros(80)));
     }
 
     #[test]
@@ -646,22 +787,91 @@ mod tests {
         assert_ne!(facts[0].key(), facts[1].key());
     }
 
+    fn started(price: Price) -> FactKind {
+        FactKind::Started(Box::new(Started {
+            direction: Direction::Inbound,
+            number_id: None,
+            number: None,
+            from: "+12125550100".into(),
+            to: "+14155550100".into(),
+            provider_id: None,
+            endpoint_id: None,
+            generation: Generation(1),
+            price,
+            sip_call_id: "a@b".into(),
+            trail: Trail::default(),
+            source: Place::parse("udp:192.0.2.7:5060"),
+        }))
+    }
+
     #[test]
-    fn a_second_costs_a_sixtieth_rounded_up() {
-        assert_eq!(charge(Micros(60), 1), Micros(1));
-        assert_eq!(charge(Micros(61), 1), Micros(2));
-        assert_eq!(charge(Micros::ZERO, 1_000), Micros::ZERO);
+    fn a_call_is_billed_by_the_price_it_began_with() {
+        let price = Price { minimum_seconds: 60, increment_seconds: 60, ..Price::by_minute(Micros(600)) };
+        let facts =
+            |end| [fact(0, 7, started(price)), fact(1, 7, FactKind::Answered(None)), fact(end, 7, ended())];
+        for (end, cost) in [(1, 600), (2, 600), (61, 600), (62, 1_200)] {
+            assert_eq!(Call::fold(&facts(end)).unwrap().cost, Micros(cost), "{end}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_crossed_a_cancel_is_not_billed_unless_they_talk() {
+        let facts = |end| {
+            [
+                fact(0, 7, started(Price::by_minute(Micros(600)))),
+                fact(1, 7, FactKind::Answered(None)),
+                fact(1, 7, FactKind::Note(Note::CancelRace)),
+                fact(end, 7, ended()),
+            ]
+        };
+        let short = Call::fold(&facts(33)).unwrap();
+        assert_eq!(
+            (short.status, short.duration_seconds, short.cost),
+            (CallStatus::Cancelled, 0, Micros::ZERO)
+        );
+        let long = Call::fold(&facts(34)).unwrap();
+        assert_eq!((long.status, long.duration_seconds, long.cost), (CallStatus::Completed, 33, Micros(330)));
+        assert_eq!(
+            Call::fold(&facts(33)[..3]).unwrap().status,
+            CallStatus::Answered,
+            "it is up until it ends"
+        );
+    }
+
+    #[test]
+    fn places_are_written_and_read_with_their_class() {
+        for (text, class) in [
+            ("udp:192.0.2.7:5060", "public"),
+            ("tcp:[2001:db8::1]:5061", "public"),
+            ("tls:10.0.0.1:1", "private"),
+            ("udp:[fd00::1]:1", "private"),
+            ("udp:[::ffff:127.0.0.1]:1", "loopback"),
+        ] {
+            let place = Place::parse(text).unwrap();
+            assert_eq!((place.to_string().as_str(), place.class()), (text, class));
+        }
+        assert_eq!((Place::parse("udp"), Place::parse("x:192.0.2.7:1")), (None, None));
     }
 
     proptest! {
         #[test]
         fn facts_fold_alike_in_any_order(seed in any::<u64>()) {
             let unanswered = Unanswered { sip_status: 487, status: CallStatus::Cancelled, reason: String::new(), by: None };
-            let mut facts = vec![fact(0, 1, FactKind::Unanswered(unanswered)), fact(1, 1, FactKind::Answered(None)), fact(9, 1, ended())];
+            let mut facts = vec![
+                fact(0, 1, started(Price::by_minute(Micros(600)))),
+                fact(0, 1, FactKind::Unanswered(unanswered)),
+                fact(1, 1, FactKind::Answered(None)),
+                fact(1, 1, FactKind::Note(Note::CancelRace)),
+                fact(1, 1, FactKind::Note(Note::RecordRouteDropped)),
+                fact(99, 1, ended()),
+                fact(98, 2, FactKind::Ended(Ended { by: EndedBy::Api, reason: None })),
+            ];
             let whole = Call::fold(&facts);
+            // Facts may come twice, too.
+            facts.extend(facts.clone());
             let len = facts.len();
             for i in 0..len {
-                facts.swap(i, usize::try_from(seed.rotate_left(u32::try_from(i).unwrap() * 8) % 3).unwrap());
+                facts.swap(i, usize::try_from(seed.rotate_left(u32::try_from(i).unwrap() * 8) % 7).unwrap());
             }
             prop_assert_eq!(Call::fold(&facts), whole);
         }

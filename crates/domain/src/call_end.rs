@@ -4,6 +4,7 @@
 use crate::Timestamp;
 use crate::call::EndedBy;
 use crate::money::Micros;
+use crate::price::Price;
 
 /// Why the service ends a call that neither side hung up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,17 +59,20 @@ impl CallEnd {
 pub struct InProgress {
     /// When it was answered.
     pub answered_at: Timestamp,
-    /// The price of its minute.
-    pub rate_per_minute: Micros,
+    /// What it costs.
+    pub price: Price,
 }
 
+/// So much earlier than a call enters a second that is not paid it is ended: its duration is rounded to the nearest second, and
+/// what ends it takes a moment.
+const EARLIER_US: i128 = 250_000;
+
 impl InProgress {
-    /// What it has cost so far, to the part of a second; at its end whole seconds are charged.
+    /// What it would cost if it were ended from here: the seconds it is charged for at its end, rounded as then.
     pub fn cost(&self, now: Timestamp) -> Micros {
-        let micros =
-            i128::from(now.as_microsecond().saturating_sub(self.answered_at.as_microsecond()).max(0));
-        let cost = i128::from(self.rate_per_minute.0) * micros / 60_000_000;
-        Micros(i64::try_from(cost).unwrap_or(i64::MAX))
+        let micros = i128::from(now.as_microsecond()) - i128::from(self.answered_at.as_microsecond());
+        let seconds = (micros.max(0) + EARLIER_US + 500_000) / 1_000_000;
+        self.price.charge(u64::try_from(seconds).unwrap_or(u64::MAX))
     }
 
     /// Whether it has lasted as long as it may: by the wall clock, so that any process finds the same.
@@ -88,8 +92,7 @@ impl InProgress {
         if self.is_over(max_call_seconds, now) {
             return Some(CallEnd::MaxDuration);
         }
-        let costs = self.rate_per_minute > Micros::ZERO;
-        (costs && spent >= balance).then_some(CallEnd::Balance)
+        (!self.price.is_free() && spent > balance).then_some(CallEnd::Balance)
     }
 }
 
@@ -102,7 +105,7 @@ mod tests {
     }
 
     fn call(rate: i64) -> InProgress {
-        InProgress { answered_at: at(0), rate_per_minute: Micros(rate) }
+        InProgress { answered_at: at(0), price: Price::by_minute(Micros(rate)) }
     }
 
     const RICH: (Micros, Micros) = (Micros(1_000_000), Micros(0));
@@ -117,12 +120,24 @@ mod tests {
 
     #[test]
     fn calls_that_cost_end_with_the_balance_and_free_ones_do_not() {
-        assert_eq!(call(60).cost(at(10)), Micros(10));
         let money = |balance, spent| (Micros(balance), Micros(spent));
-        assert_eq!(call(60).end(600, money(100, 99), at(10)), None);
-        assert_eq!(call(60).end(600, money(100, 100), at(10)), Some(CallEnd::Balance));
+        assert_eq!(call(60).end(600, money(100, 100), at(10)), None, "what is there may be spent");
+        assert_eq!(call(60).end(600, money(100, 101), at(10)), Some(CallEnd::Balance));
         assert_eq!(call(60).end(600, money(-1, 0), at(0)), Some(CallEnd::Balance));
         assert_eq!(call(0).end(600, money(0, 100), at(10)), None);
+    }
+
+    #[test]
+    fn a_call_is_ended_before_a_second_or_a_step_that_is_not_paid() {
+        let later = |millis: i64| Timestamp::from_millisecond(1_000_000_000 + millis).unwrap();
+        // Ended within half a second, it is charged for the seconds that its cost was told with.
+        for (millis, cost) in [(0, 0), (249, 0), (250, 1), (1_249, 1), (1_250, 2), (9_999, 10)] {
+            assert_eq!(call(60).cost(later(millis)), Micros(cost), "{millis}");
+        }
+        let price = Price { minimum_seconds: 60, increment_seconds: 60, ..Price::by_minute(Micros(60)) };
+        let stepped = InProgress { answered_at: at(0), price };
+        assert_eq!(stepped.cost(at(-9)), Micros(60), "the minimum is owed from the answer");
+        assert_eq!((stepped.cost(later(60_249)), stepped.cost(later(60_250))), (Micros(60), Micros(120)));
     }
 
     #[test]

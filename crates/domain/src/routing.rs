@@ -1,11 +1,16 @@
 //! Where a call goes, and why. Pure: memory in, decision out; the call path and `explain` run the same function.
 
+use crate::call::Direction;
 use crate::e164::E164;
 use crate::endpoint::{Endpoint, EndpointKind, EndpointStatus};
 use crate::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use crate::money::Micros;
 use crate::number::{Network, Status};
+use crate::price::Price;
 use crate::provider::{MediaEncryption, Offer};
+use crate::trail::RuleName;
+
+pub use crate::trail::Rule;
 
 /// Why a call is refused. Each has one SIP status, one phrase for the wire and one sentence for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -269,6 +274,11 @@ pub trait Table {
     fn organization(&self, id: OrganizationId) -> Option<OrganizationRoute>;
     /// How many calls of a tenant are in progress, those that ring too.
     fn calls(&self, organization: OrganizationId) -> u32;
+    /// What a call of a tenant's costs: by its own rates, else by the operator's, else by the tenant's price of a minute.
+    /// `far` is the number that decides: the called one.
+    fn price(&self, organization: OrganizationId, direction: Direction, far: E164) -> Price;
+    /// What calls of a tenant that are in progress hold of its balance.
+    fn held(&self, organization: OrganizationId) -> Micros;
     /// An endpoint, if there is one.
     fn endpoint(&self, id: EndpointId) -> Option<EndpointRoute>;
     /// Whether a trunk takes calls of a caller; `None` is one that shows no number.
@@ -308,8 +318,8 @@ pub struct Routed {
     pub trunk: TrunkRoute,
     /// Where it goes.
     pub endpoint_id: EndpointId,
-    /// The price of its minute.
-    pub rate_per_minute: Micros,
+    /// What it costs.
+    pub price: Price,
 }
 
 /// A call that is refused, with as much as was known by then.
@@ -323,42 +333,28 @@ pub struct Refused {
     pub trunk: Option<TrunkRoute>,
 }
 
-/// One rule that was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Its name.
-    pub name: &'static str,
-    /// Whether the call passed it.
-    pub passed: bool,
-}
-
-/// Decides an inbound call. `see` is told each rule in order; the call path passes a function that does nothing.
+/// Decides an inbound call. `see` is told each rule in order: the call path keeps them for the call's receipt.
 #[expect(clippy::too_many_lines, reason = "a table: one rule after the other")]
 pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -> Result<Routed, Refused> {
     let mut refused = Refused { why: Refusal::UnknownSource, number: None, trunk: None };
-    let mut check = |name, passed, why, refused: &mut Refused| {
-        see(Rule { name, passed });
+    let mut check = |rule: Rule, why, refused: &mut Refused| {
+        see(rule);
         refused.why = why;
-        passed
+        rule.passed
     };
-    if !check("the source is a trunk", !call.trunks.is_empty(), Refusal::UnknownSource, &mut refused) {
+    if !check(RuleName::SourceIsTrunk.is(!call.trunks.is_empty()), Refusal::UnknownSource, &mut refused) {
         return Err(refused);
     }
     // Where several tenants share a carrier's address, a call to nobody's number is none of theirs in particular.
     refused.trunk = if let [only] = call.trunks { Some(*only) } else { None };
-    if !check("a phone number was dialled", call.dialled.is_some(), Refusal::NotANumber, &mut refused) {
+    if !check(RuleName::NumberDialled.is(call.dialled.is_some()), Refusal::NotANumber, &mut refused) {
         return Err(refused);
     }
     // Several tenants behind one carrier address are told apart by the number: a trunk reaches its own numbers only, the
     // operator's trunk reaches those of the stock.
     let found = call.dialled.and_then(|e164| table.number(e164));
     let reached = found.and_then(|n| call.trunks.iter().find(|t| carries(t, &n)).map(|t| (n, *t)));
-    let known = check(
-        "the number is held and on this trunk",
-        reached.is_some(),
-        Refusal::UnknownNumber,
-        &mut refused,
-    );
+    let known = check(RuleName::NumberOnTrunk.is(reached.is_some()), Refusal::UnknownNumber, &mut refused);
     let Some((number, trunk)) = reached.filter(|_| known) else {
         return Err(refused);
     };
@@ -371,48 +367,43 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
     let why_pending = if number.status == Status::PortIn { Refusal::PortIn } else { Refusal::Pending };
     let why_inactive = if number.unpaid { Refusal::Unpaid } else { Refusal::Inactive };
     let active = matches!(number.status, Status::Active | Status::PortOut);
-    let organization = table.organization(number.organization_id);
+    let owner = number.organization_id;
+    let (balance, calls_max) =
+        table.organization(owner).map_or((Micros::ZERO, None), |o| (o.balance, o.calls_max));
     // What is for tests costs nothing, its minutes too.
-    let priced = organization.filter(|_| number.network != Network::Test);
-    let rate_per_minute = priced.map_or(Micros::ZERO, |o| o.rate_per_minute);
-    let funded = rate_per_minute <= Micros::ZERO || organization.is_some_and(|o| o.balance > Micros::ZERO);
+    let price = match call.dialled {
+        Some(dialled) if number.network != Network::Test => table.price(owner, Direction::Inbound, dialled),
+        Some(_) | None => Price::FREE,
+    };
+    let funded = RuleName::funds(&price, || balance - table.held(owner));
     let endpoint = number.endpoint_id.and_then(|id| table.endpoint(id).map(|e| (id, e)));
     let in_use = endpoint.is_some_and(|(_, e)| e.status == EndpointStatus::Active);
     let by_sip = endpoint.is_some_and(|(_, e)| e.kind != EndpointKind::Webhook);
     let media = table.media(trunk.id);
     let takes = call.offer.is_none_or(|offer| !media.refuses(offer));
     let unfit = if media == MediaEncryption::Required { Refusal::MediaPlain } else { Refusal::MediaSecure };
-    let passed = check("the trunk takes this caller", admitted, Refusal::CallerNotAllowed, &mut refused)
-        && check("the trunk takes what was offered", takes, unfit, &mut refused)
-        && check("the number is ready", !pending, why_pending, &mut refused)
-        && check("the number is active", active, why_inactive, &mut refused)
+    let passed = check(RuleName::CallerTaken.is(admitted), Refusal::CallerNotAllowed, &mut refused)
+        && check(RuleName::MediaTaken.is(takes), unfit, &mut refused)
+        && check(RuleName::NumberReady.is(!pending), why_pending, &mut refused)
+        && check(RuleName::NumberActive.is(active), why_inactive, &mut refused)
+        && check(RuleName::NumberVoice.is(number.intake != Intake::NoVoice), Refusal::NoVoice, &mut refused)
+        && check(RuleName::NumberIntake.is(number.intake != Intake::Off), Refusal::InboundOff, &mut refused)
+        && check(funded, Refusal::Balance, &mut refused)
+        && check(RuleName::EndpointSet.is(endpoint.is_some()), Refusal::NoEndpoint, &mut refused)
+        && check(RuleName::EndpointActive.is(in_use), Refusal::EndpointInactive, &mut refused)
+        && check(RuleName::EndpointSip.is(by_sip), Refusal::EndpointNotSip, &mut refused)
         && check(
-            "the number carries calls",
-            number.intake != Intake::NoVoice,
-            Refusal::NoVoice,
-            &mut refused,
-        )
-        && check("the number accepts calls", number.intake != Intake::Off, Refusal::InboundOff, &mut refused)
-        && check("the balance allows it", funded, Refusal::Balance, &mut refused)
-        && check("the number has an endpoint", endpoint.is_some(), Refusal::NoEndpoint, &mut refused)
-        && check("the endpoint is active", in_use, Refusal::EndpointInactive, &mut refused)
-        && check("the endpoint takes calls by SIP", by_sip, Refusal::EndpointNotSip, &mut refused)
-        && check(
-            "the endpoint has a target",
-            endpoint.is_some_and(|(_, e)| e.targets_on > 0),
+            RuleName::EndpointTarget.is(endpoint.is_some_and(|(_, e)| e.targets_on > 0)),
             Refusal::NoTarget,
             &mut refused,
         )
         && check(
-            "there is room for another call",
-            organization
-                .and_then(|o| o.calls_max)
-                .is_none_or(|most| table.calls(number.organization_id) < most),
+            RuleName::room(calls_max.map(|most| (table.calls(owner), most))),
             Refusal::TooManyCalls,
             &mut refused,
         );
     match endpoint {
-        Some((endpoint_id, _)) if passed => Ok(Routed { number, trunk, endpoint_id, rate_per_minute }),
+        Some((endpoint_id, _)) if passed => Ok(Routed { number, trunk, endpoint_id, price }),
         Some(_) | None => Err(refused),
     }
 }

@@ -16,8 +16,8 @@ use crate::number::Number;
 use crate::organization::Organization;
 use crate::page::Paged;
 use crate::provider::{Provider, ProviderKind};
-use crate::routing::Rule;
 use crate::stock::Stock;
+use crate::trail::Rule;
 use crate::webhook::{Delivery, Webhook};
 
 /// A number with what dialects show beside it.

@@ -110,7 +110,9 @@ fn call(organization_id: OrganizationId, n: u64) -> Vec<Fact> {
         provider_id: None,
         endpoint_id: None,
         generation: Generation(1),
-        rate_per_minute: Micros::ZERO,
+        price: domain::Price::by_minute(Micros::ZERO),
+        trail: domain::trail::Trail::default(),
+        source: None,
         sip_call_id: uuid(n).to_string(),
     };
     let ended = Ended { by: EndedBy::Caller, reason: None };

@@ -4,11 +4,13 @@
 //! ever renamed: old journals are read by new versions.
 
 use domain::call::{
-    Attempt, CallStatus, DialogParts, Direction, Ended, EndedBy, FactKind, Moment, Side, Started, Unanswered,
+    Attempt, CallStatus, DialogParts, Direction, Ended, EndedBy, FactKind, Moment, Note, Place, Side,
+    Started, Unanswered,
 };
 use domain::e164::E164;
 use domain::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
-use domain::{Fact, Generation, Micros, Timestamp};
+use domain::trail::Trail;
+use domain::{Fact, Generation, Micros, Price, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -35,6 +37,7 @@ enum KindRow {
     Step(String, u8),
     Ended(EndedRow),
     Unanswered(UnansweredRow),
+    Note(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +56,14 @@ struct StartedRow {
     generation: u64,
     rate: i64,
     sip_call_id: String,
+    /// What a price has beside its rate: the fee, the minimum, the step; absent where it has nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    price: Option<(i64, u32, u32)>,
+    /// The rules of the decision, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    trail: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,6 +75,12 @@ struct AttemptRow {
     cause: String,
     started_at: i64,
     ended_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hop: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ringing_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -156,6 +173,7 @@ impl Row {
                     by: by.map(|by| by.as_str().to_owned()),
                 })
             }
+            FactKind::Note(note) => KindRow::Note(note.as_str().to_owned()),
         };
         Self { at: (wall.as_microsecond(), *process, *monotonic_us), is }
     }
@@ -175,6 +193,7 @@ impl Row {
                 let status = CallStatus::parse(&status)?;
                 FactKind::Unanswered(Unanswered { sip_status, status, reason, by })
             }
+            KindRow::Note(note) => FactKind::Note(Note::parse(&note)?),
         };
         let at = Moment { wall: Timestamp::from_microsecond(wall).ok()?, process, monotonic_us };
         Some(Fact { organization_id, call_id, at, kind })
@@ -188,6 +207,18 @@ fn id<I>(text: Option<String>, parse: impl Fn(&str) -> Option<I>) -> Result<Opti
 
 struct NotAnId;
 
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 0xf)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pair = |pair: &[u8]| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?);
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
 impl StartedRow {
     fn of(started: &Started) -> Self {
         let Started {
@@ -199,9 +230,13 @@ impl StartedRow {
             provider_id,
             endpoint_id,
             generation,
-            rate_per_minute,
+            price,
             sip_call_id,
+            trail,
+            source,
         } = started;
+        let Price { per_minute, setup, minimum_seconds, increment_seconds } = *price;
+        let beside = (setup.0, minimum_seconds, increment_seconds);
         Self {
             direction: direction.as_str().to_owned(),
             number_id: number_id.map(|id| id.to_string()),
@@ -211,8 +246,11 @@ impl StartedRow {
             provider_id: provider_id.map(|id| id.to_string()),
             endpoint_id: endpoint_id.map(|id| id.to_string()),
             generation: generation.0,
-            rate: rate_per_minute.0,
+            rate: per_minute.0,
             sip_call_id: sip_call_id.clone(),
+            price: (*price != Price::by_minute(per_minute)).then_some(beside),
+            trail: hex(trail.as_bytes()),
+            source: source.map(|source| source.to_string()),
         }
     }
 
@@ -228,7 +266,17 @@ impl StartedRow {
             generation,
             rate,
             sip_call_id,
+            price,
+            trail,
+            source,
         } = self;
+        let by_minute = Price::by_minute(Micros(rate));
+        let price = price.map_or(by_minute, |(setup, minimum_seconds, increment_seconds)| Price {
+            setup: Micros(setup),
+            minimum_seconds,
+            increment_seconds,
+            ..by_minute
+        });
         Some(Started {
             direction: Direction::parse(&direction)?,
             number_id: id(number_id, NumberId::parse).ok()?,
@@ -238,15 +286,17 @@ impl StartedRow {
             provider_id: id(provider_id, ProviderId::parse).ok()?,
             endpoint_id: id(endpoint_id, EndpointId::parse).ok()?,
             generation: Generation(generation),
-            rate_per_minute: Micros(rate),
+            price,
             sip_call_id,
+            trail: unhex(&trail).and_then(|bytes| Trail::from_bytes(&bytes)).unwrap_or_default(),
+            source: source.as_deref().and_then(Place::parse),
         })
     }
 }
 
 impl AttemptRow {
     fn of(attempt: &Attempt) -> Self {
-        let Attempt { n, target, sip_status, cause, started_at, ended_at } = attempt;
+        let Attempt { n, target, sip_status, cause, started_at, ended_at, hop, ringing_at, reason } = attempt;
         Self {
             n: *n,
             target: target.clone(),
@@ -254,11 +304,14 @@ impl AttemptRow {
             cause: cause.clone(),
             started_at: started_at.as_microsecond(),
             ended_at: ended_at.as_microsecond(),
+            hop: hop.map(|hop| hop.to_string()),
+            ringing_at: ringing_at.map(Timestamp::as_microsecond),
+            reason: reason.clone(),
         }
     }
 
     fn read(self) -> Option<Attempt> {
-        let Self { n, target, sip_status, cause, started_at, ended_at } = self;
+        let Self { n, target, sip_status, cause, started_at, ended_at, hop, ringing_at, reason } = self;
         let started_at = Timestamp::from_microsecond(started_at).ok()?;
         Some(Attempt {
             n,
@@ -267,6 +320,9 @@ impl AttemptRow {
             cause,
             started_at,
             ended_at: Timestamp::from_microsecond(ended_at).ok()?,
+            hop: hop.as_deref().and_then(Place::parse),
+            ringing_at: ringing_at.and_then(|at| Timestamp::from_microsecond(at).ok()),
+            reason,
         })
     }
 }
@@ -342,6 +398,7 @@ impl DialogRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::trail::RuleName;
     use uuid::Uuid;
 
     fn fact(kind: FactKind) -> Fact {
@@ -368,9 +425,35 @@ mod tests {
             FactKind::Step(Side::Callee, 15),
             FactKind::Ended(Ended { by: EndedBy::MaxDuration, reason: None }),
             FactKind::Unanswered(Unanswered { sip_status: 487, status, reason: String::new(), by }),
+            FactKind::Note(Note::CancelRace),
+            FactKind::Started(Box::new(priced())),
         ] {
             let fact = fact(kind);
             assert_eq!(fact_decode(&fact_encode(&fact)), Some(fact));
+        }
+    }
+
+    fn priced() -> Started {
+        let mut trail = Trail::default();
+        RuleName::ALL.into_iter().for_each(|name| trail.see(name.is(true)));
+        Started {
+            direction: Direction::Outbound,
+            number_id: None,
+            number: None,
+            from: "a".into(),
+            to: "b".into(),
+            provider_id: None,
+            endpoint_id: None,
+            generation: Generation(7),
+            price: Price {
+                per_minute: Micros(6_500),
+                setup: Micros(1),
+                minimum_seconds: 30,
+                increment_seconds: 6,
+            },
+            sip_call_id: "c".into(),
+            trail,
+            source: Place::parse("tls:[2001:db8::1]:5061"),
         }
     }
 
@@ -392,5 +475,13 @@ mod tests {
         let unanswered = r#"{"unanswered":{"sip_status":486,"status":"busy","reason":"r"}}}}"#;
         let busy = Unanswered { sip_status: 486, status: CallStatus::Busy, reason: "r".into(), by: None };
         assert_eq!(read(unanswered), Some(fact(FactKind::Unanswered(busy))));
+        let started = r#"{"started":{"direction":"outbound","from":"a","to":"b","generation":7,"rate":60,"sip_call_id":"c"}}}}"#;
+        let plain = Started {
+            price: Price::by_minute(Micros(60)),
+            trail: Trail::default(),
+            source: None,
+            ..priced()
+        };
+        assert_eq!(read(started), Some(fact(FactKind::Started(Box::new(plain)))));
     }
 }

@@ -85,6 +85,8 @@ pub struct Appended {
     pub inserted: usize,
     /// Calls that reached a final state for the first time.
     pub settled: usize,
+    /// Those of them whose end was seen and whose answer was not.
+    pub unproven: usize,
     /// The generation, where money moved.
     pub generation: Option<Generation>,
 }
@@ -96,8 +98,6 @@ pub struct OpenCall {
     pub call: Call,
     /// Its latest fact.
     pub last: domain::call::Moment,
-    /// The price of its minute.
-    pub rate_per_minute: Micros,
 }
 
 /// A call with the agent that had its number when it came.

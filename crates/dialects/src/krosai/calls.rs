@@ -306,7 +306,17 @@ impl From<&Call> for CallDetailOut {
         let event = |event, at: Timestamp, data| CallEventOut { event, timestamp: time(at), data };
         let mut events = vec![event("call.initiated", call.started_at, json!({}))];
         events.extend(call.attempts.iter().map(|attempt| {
-            let Attempt { n, target, sip_status, cause, started_at, ended_at: _ } = attempt;
+            let Attempt {
+                n,
+                target,
+                sip_status,
+                cause,
+                started_at,
+                ended_at: _,
+                hop: _,
+                ringing_at: _,
+                reason: _,
+            } = attempt;
             event(
                 "call.ringing",
                 *started_at,

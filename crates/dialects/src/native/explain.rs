@@ -11,7 +11,7 @@ use crate::Request;
 use domain::Op;
 use domain::error::Result;
 use domain::provider::Offer;
-use domain::routing::Rule;
+use domain::trail::Rule;
 use domain::view::{Explanation, Outcome};
 
 /// The longest caller that is asked about, in bytes.
@@ -38,6 +38,15 @@ pub(super) struct StepOut {
     rule: &'static str,
     /// Whether the call passed it.
     passed: bool,
+    /// What mattered to it beside: how many calls there were and may be, how much money was free and needed.
+    #[schema(required = true)]
+    detail: Option<String>,
+}
+
+impl From<Rule> for StepOut {
+    fn from(rule: Rule) -> Self {
+        Self { rule: rule.name.words(), passed: rule.passed, detail: rule.detail() }
+    }
 }
 
 /// Where a call would go.
@@ -72,7 +81,7 @@ impl From<Explanation> for ExplanationOut {
             },
             sip_status,
             reason,
-            steps: steps.into_iter().map(|Rule { name, passed }| StepOut { rule: name, passed }).collect(),
+            steps: steps.into_iter().map(StepOut::from).collect(),
             targets,
         }
     }

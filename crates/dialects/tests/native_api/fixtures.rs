@@ -1,7 +1,7 @@
 //! One of everything that is shown.
 
 use domain::agent::{Agent, AgentPatch};
-use domain::call::{Attempt, Call, CallStatus, Direction, EndedBy};
+use domain::call::{Attempt, Call, CallStatus, Direction, EndedBy, Note, Place};
 use domain::caller::Actor;
 use domain::endpoint::{Endpoint, EndpointPatch};
 use domain::event::Event;
@@ -16,9 +16,10 @@ use domain::provider::{
 };
 use domain::stock::{Capabilities, Stock, StockNew};
 use domain::target::{Target, TargetUri, Transport};
+use domain::trail::{RuleName, Seen, Trail};
 use domain::view::{AgentBrief, NumberView, SipAccess};
 use domain::webhook::{About, Answer, Delivery, DeliveryState, Happening, Wanted, Webhook, WebhookPatch};
-use domain::{Bag, E164, Generation, Micros, Patch};
+use domain::{Bag, E164, Generation, Micros, Patch, Price};
 use serde_json::json;
 
 use crate::support::{now, uuid};
@@ -142,6 +143,10 @@ pub(crate) fn number() -> NumberView {
 }
 
 pub(crate) fn call() -> Call {
+    let mut trail = Trail::default();
+    trail.see(RuleName::SourceIsTrunk.is(true));
+    let free = Seen::Money { free: 1_000_000, needed: 14_756 };
+    trail.see(RuleName::Balance.is(true).seeing(free));
     Call {
         id: CallId(uuid(8)),
         organization_id: OrganizationId(uuid(1)),
@@ -168,10 +173,17 @@ pub(crate) fn call() -> Call {
             cause: "answered".into(),
             started_at: now(),
             ended_at: now(),
+            hop: Place::parse("udp:192.0.2.9:5080"),
+            ringing_at: Some(now()),
+            reason: None,
         }],
         generation: Generation(4),
+        price: Price { minimum_seconds: 60, ..Price::by_minute(Micros(14_756)) },
         cost: Micros(15_001),
         dialog: None,
+        trail,
+        source: Place::parse("udp:192.0.2.7:5060"),
+        notes: vec![Note::RecordRouteDropped],
     }
 }
 

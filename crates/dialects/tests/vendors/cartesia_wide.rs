@@ -276,7 +276,9 @@ fn call(end: FactKind) -> Call {
         provider_id: None,
         endpoint_id: None,
         generation: Generation(1),
-        rate_per_minute: Micros::ZERO,
+        price: domain::Price::by_minute(Micros::ZERO),
+        trail: domain::trail::Trail::default(),
+        source: None,
         sip_call_id: "c".into(),
     };
     let mut facts = vec![fact(FactKind::Started(Box::new(started)))];

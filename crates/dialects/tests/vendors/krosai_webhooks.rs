@@ -193,7 +193,9 @@ fn call(ends: &[FactKind]) -> About {
         provider_id: None,
         endpoint_id: Some(EndpointId(uuid(ENDPOINT))),
         generation: Generation(1),
-        rate_per_minute: Micros(600_000),
+        price: domain::Price::by_minute(Micros(600_000)),
+        trail: domain::trail::Trail::default(),
+        source: None,
         sip_call_id: "secret".into(),
     };
     let kinds = std::iter::once(FactKind::Started(Box::new(started))).chain(ends.iter().cloned());

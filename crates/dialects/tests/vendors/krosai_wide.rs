@@ -76,8 +76,12 @@ fn call(status: CallStatus) -> Call {
         endpoint_id: Some(EndpointId(uuid(ENDPOINT))),
         attempts: Vec::new(),
         generation: Generation(1),
+        price: domain::Price::FREE,
         cost: Micros(29_999),
         dialog: None,
+        trail: domain::trail::Trail::default(),
+        source: None,
+        notes: Vec::new(),
     }
 }
 

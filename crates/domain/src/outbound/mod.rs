@@ -16,6 +16,7 @@ use crate::emergency::Emergency;
 use crate::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use crate::money::Micros;
 use crate::number::{Network, Status};
+use crate::price::Price;
 use crate::provider::{MediaEncryption, Offer};
 
 /// A number as the rules know it.
@@ -73,8 +74,6 @@ pub enum Countries {
 pub struct OrganizationOut {
     /// What it can spend.
     pub balance: Micros,
-    /// The price of a call's minute.
-    pub rate_per_minute: Micros,
     /// How many calls it may have in progress; none: no limit.
     pub calls_max: Option<u32>,
     /// What bounds how many it begins.
@@ -135,6 +134,11 @@ pub trait Table {
     fn organization(&self, id: OrganizationId) -> Option<OrganizationOut>;
     /// How many calls of a tenant are in progress, those that ring too.
     fn calls(&self, organization: OrganizationId) -> u32;
+    /// What a call of a tenant's to a number costs: by its own rates, else by the operator's, else by the tenant's price of a
+    /// minute.
+    fn price(&self, organization: OrganizationId, to: E164) -> Price;
+    /// What calls of a tenant that are in progress hold of its balance.
+    fn held(&self, organization: OrganizationId) -> Micros;
     /// How many calls out were begun.
     fn begun(&self, whose: Whose, window: Window) -> Begun;
     /// The ways out of a number: its own trunk, or those of the operator's that carry its network; in any order. An error says
@@ -213,8 +217,8 @@ pub struct Placed {
     pub to: Destination,
     /// The ways it goes, in the order of trying; at least one.
     pub trunks: Vec<ProviderId>,
-    /// The price of its minute.
-    pub rate_per_minute: Micros,
+    /// What it costs.
+    pub price: Price,
 }
 
 /// A call that is refused, with as much as was known by then.

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::money::Micros;
 use crate::number::{Network, Status};
+use crate::price::Price;
 use crate::provider::MediaEncryption;
-use crate::routing::Rule;
+use crate::trail::{Rule, RuleName};
 
 /// Decides a call out. `see` is told each rule in order; the call path passes a function that does nothing.
 pub fn decide(table: &impl Table, call: CallOut<'_>, see: impl FnMut(Rule)) -> Result<Placed, Refused> {
@@ -16,23 +17,23 @@ pub fn decide(table: &impl Table, call: CallOut<'_>, see: impl FnMut(Rule)) -> R
     let number = rules.caller(table, &call)?;
     let (to, trunks) = rules.way(table, &number, &call)?;
     let organization = table.organization(number.organization_id);
-    if let Destination::Emergency(_) = to {
-        return Ok(placed(number, to, trunks, Micros::ZERO));
-    }
+    let Destination::Number(far, _) = to else {
+        return Ok(placed(number, to, trunks, Price::FREE));
+    };
     // What is for tests costs nothing, its minutes too.
-    let priced = organization.as_ref().filter(|_| number.network != Network::Test);
-    let rate = priced.map_or(Micros::ZERO, |o| o.rate_per_minute);
-    let funded = rate <= Micros::ZERO || organization.as_ref().is_some_and(|o| o.balance > Micros::ZERO);
-    rules.check("the balance allows it", funded, Refusal::Balance)?;
+    let owner = number.organization_id;
+    let price = if number.network == Network::Test { Price::FREE } else { table.price(owner, far) };
+    let balance = organization.as_ref().map_or(Micros::ZERO, |o| o.balance);
+    rules.look(RuleName::funds(&price, || balance - table.held(owner)), Refusal::Balance)?;
     let trunks = rules.room(table, &number, organization.as_ref(), trunks)?;
-    Ok(placed(number, to, trunks, rate))
+    Ok(placed(number, to, trunks, price))
 }
 
-fn placed(number: NumberOut, to: Destination, mut trunks: Vec<TrunkOut>, rate: Micros) -> Placed {
+fn placed(number: NumberOut, to: Destination, mut trunks: Vec<TrunkOut>, price: Price) -> Placed {
     // One that is for this country alone before those for all.
     trunks.sort_by_key(|trunk| (trunk.destination_country.is_none(), trunk.priority, trunk.id));
     let trunks = trunks.into_iter().map(|trunk| trunk.id).collect();
-    Placed { number, to, trunks, rate_per_minute: rate }
+    Placed { number, to, trunks, price }
 }
 
 /// The rules as they are gone through.
@@ -42,10 +43,14 @@ struct Rules<S> {
 }
 
 impl<S: FnMut(Rule)> Rules<S> {
-    fn check(&mut self, name: &'static str, passed: bool, why: Refusal) -> Result<(), Refused> {
-        (self.see)(Rule { name, passed });
+    fn check(&mut self, name: RuleName, passed: bool, why: Refusal) -> Result<(), Refused> {
+        self.look(name.is(passed), why)
+    }
+
+    fn look(&mut self, rule: Rule, why: Refusal) -> Result<(), Refused> {
+        (self.see)(rule);
         self.refused.why = why;
-        if passed { Ok(()) } else { Err(self.refused) }
+        if rule.passed { Ok(()) } else { Err(self.refused) }
     }
 
     /// Who calls, and whether that number may.
@@ -55,7 +60,7 @@ impl<S: FnMut(Rule)> Rules<S> {
             Party::Number(_) => true,
             Party::Organizations(owners) => !owners.is_empty(),
         };
-        self.check("the call is known to be an organization's", proven, Refusal::UnknownSource)?;
+        self.check(RuleName::CallerKnown, proven, Refusal::UnknownSource)?;
         let e164 = match (call.party, call.shown) {
             (Party::Number(proven), _) => Some(proven),
             (_, Shown::Number(shown)) => Some(shown),
@@ -67,21 +72,20 @@ impl<S: FnMut(Rule)> Rules<S> {
             Party::Unknown => false,
         };
         let found = e164.and_then(|e164| table.number(e164)).filter(held);
-        let name = "the organization holds the number that calls";
-        self.check(name, found.is_some(), Refusal::CallerNotHeld)?;
+        self.check(RuleName::CallerHeld, found.is_some(), Refusal::CallerNotHeld)?;
         let Some(number) = found else { return Err(self.refused) };
         self.refused.number = Some(number);
         if let Party::Number(proven) = call.party {
             let same = call.shown == Shown::Nothing || call.shown == Shown::Number(proven);
-            self.check("the credentials are of the number that calls", same, Refusal::CallerNotProven)?;
+            self.check(RuleName::CallerOwn, same, Refusal::CallerNotProven)?;
         }
         let pending = matches!(number.status, Status::Pending | Status::PortIn);
         let active = matches!(number.status, Status::Active | Status::PortOut);
         let why_inactive = if number.unpaid { Refusal::Unpaid } else { Refusal::Inactive };
-        self.check("the number is ready", !pending, Refusal::Pending)?;
-        self.check("the number is active", active, why_inactive)?;
-        self.check("the number carries calls", number.voice, Refusal::NoVoice)?;
-        self.check("the number may call out", number.allow_outbound, Refusal::OutboundOff)?;
+        self.check(RuleName::NumberReady, !pending, Refusal::Pending)?;
+        self.check(RuleName::NumberActive, active, why_inactive)?;
+        self.check(RuleName::NumberVoice, number.voice, Refusal::NoVoice)?;
+        self.check(RuleName::OutboundOn, number.allow_outbound, Refusal::OutboundOff)?;
         Ok(number)
     }
 
@@ -97,19 +101,19 @@ impl<S: FnMut(Rule)> Rules<S> {
         if let Some(Destination::Number(e164, _)) = to {
             self.refused.to = Some(e164);
         }
-        self.check("a phone number was dialled", to.is_some(), Refusal::NotANumber)?;
+        self.check(RuleName::NumberDialled, to.is_some(), Refusal::NotANumber)?;
         let Some(to) = to else { return Err(self.refused) };
         let (mut trunks, why) = match table.ways(number) {
             Ok(trunks) => (trunks, Refusal::NoTrunk),
             Err(why) => (Vec::new(), why),
         };
-        self.check("the number has a way out", !trunks.is_empty(), why)?;
+        self.check(RuleName::WayOut, !trunks.is_empty(), why)?;
         let Destination::Number(_, country) = to else {
             trunks.retain(|trunk| trunk.emergency);
-            self.check("the trunk carries calls for help", !trunks.is_empty(), Refusal::Emergency)?;
+            self.check(RuleName::TrunkEmergency, !trunks.is_empty(), Refusal::Emergency)?;
             return Ok((to, trunks));
         };
-        self.check("it is no emergency number", true, Refusal::Emergency)?;
+        self.check(RuleName::NoEmergency, true, Refusal::Emergency)?;
         let open = match table.organization(number.organization_id).map(|o| o.countries).unwrap_or_default() {
             Countries::All => true,
             Countries::Named(named) => named.contains(&country),
@@ -117,16 +121,16 @@ impl<S: FnMut(Rule)> Rules<S> {
                 home == Some(country) || trunks.iter().any(|trunk| trunk.destination_country == Some(country))
             }
         };
-        self.check("the organization may call this country", open, Refusal::CountryClosed)?;
+        self.check(RuleName::CountryOpen, open, Refusal::CountryClosed)?;
         trunks.retain(|trunk| trunk.destination_country.is_none_or(|only| only == country));
-        self.check("the trunk is for this country", !trunks.is_empty(), Refusal::TrunkCountry)?;
+        self.check(RuleName::TrunkCountry, !trunks.is_empty(), Refusal::TrunkCountry)?;
         let unfit = if trunks.iter().any(|trunk| trunk.media == MediaEncryption::Required) {
             Refusal::MediaPlain
         } else {
             Refusal::MediaSecure
         };
         trunks.retain(|trunk| call.offer.is_none_or(|offer| !trunk.media.refuses(offer)));
-        self.check("the trunk takes what was offered", !trunks.is_empty(), unfit)?;
+        self.check(RuleName::MediaTaken, !trunks.is_empty(), unfit)?;
         Ok((to, trunks))
     }
 
@@ -139,8 +143,8 @@ impl<S: FnMut(Rule)> Rules<S> {
         mut trunks: Vec<TrunkOut>,
     ) -> Result<Vec<TrunkOut>, Refused> {
         let calls_max = organization.and_then(|o| o.calls_max);
-        let room = calls_max.is_none_or(|most| table.calls(number.organization_id) < most);
-        self.check("there is room for another call", room, Refusal::TooManyCalls)?;
+        let room = calls_max.map(|most| (table.calls(number.organization_id), most));
+        self.look(RuleName::room(room), Refusal::TooManyCalls)?;
         for (name, cap, whose, window, why) in caps(number, organization) {
             let begun = cap.map(|_| table.begun(whose, window)).unwrap_or_default();
             self.refused.retry_after = Some(begun.fewer_in.max(1));
@@ -148,13 +152,13 @@ impl<S: FnMut(Rule)> Rules<S> {
         }
         self.refused.retry_after = Some(1);
         trunks.retain(|trunk| trunk.paced);
-        self.check("the trunk takes another call now", !trunks.is_empty(), Refusal::TrunkPace)?;
+        self.check(RuleName::TrunkPace, !trunks.is_empty(), Refusal::TrunkPace)?;
         Ok(trunks)
     }
 }
 
 /// A rule about how many calls are begun: its name, the most there may be, whose, in which time, and what it is refused with.
-type Cap = (&'static str, Option<u32>, Whose, Window, Refusal);
+type Cap = (RuleName, Option<u32>, Whose, Window, Refusal);
 
 fn caps(number: &NumberOut, organization: Option<&OrganizationOut>) -> [Cap; 4] {
     let Caps { number_minute, number_day, organization_minute, organization_day } =
@@ -162,15 +166,9 @@ fn caps(number: &NumberOut, organization: Option<&OrganizationOut>) -> [Cap; 4] 
     let (one, all) = (Whose::Number(number.id), Whose::Organization(number.organization_id));
     let (minute, day) = (Window::Minute, Window::Day);
     [
-        ("the number has calls left this minute", number_minute, one, minute, Refusal::NumberMinute),
-        ("the number has calls left today", number_day, one, day, Refusal::NumberDay),
-        (
-            "the organization has calls left this minute",
-            organization_minute,
-            all,
-            minute,
-            Refusal::OrganizationMinute,
-        ),
-        ("the organization has calls left today", organization_day, all, day, Refusal::OrganizationDay),
+        (RuleName::NumberMinute, number_minute, one, minute, Refusal::NumberMinute),
+        (RuleName::NumberDay, number_day, one, day, Refusal::NumberDay),
+        (RuleName::OrganizationMinute, organization_minute, all, minute, Refusal::OrganizationMinute),
+        (RuleName::OrganizationDay, organization_day, all, day, Refusal::OrganizationDay),
     ]
 }

@@ -12,6 +12,8 @@ struct World {
     number: NumberOut,
     organization: OrganizationOut,
     ways: Result<Vec<TrunkOut>, Refusal>,
+    price: Price,
+    held: Micros,
     calls: u32,
     begun: u32,
 }
@@ -50,12 +52,19 @@ fn world() -> World {
     };
     let organization = OrganizationOut {
         balance: Micros::ZERO,
-        rate_per_minute: Micros::ZERO,
         calls_max: None,
         caps: Caps::default(),
         countries: Countries::Own,
     };
-    World { number, organization, ways: Ok(vec![trunk(5)]), calls: 0, begun: 0 }
+    World {
+        number,
+        organization,
+        ways: Ok(vec![trunk(5)]),
+        price: Price::FREE,
+        held: Micros::ZERO,
+        calls: 0,
+        begun: 0,
+    }
 }
 
 impl Table for World {
@@ -69,6 +78,14 @@ impl Table for World {
 
     fn calls(&self, _: OrganizationId) -> u32 {
         self.calls
+    }
+
+    fn price(&self, _: OrganizationId, _: E164) -> Price {
+        self.price
+    }
+
+    fn held(&self, _: OrganizationId) -> Micros {
+        self.held
     }
 
     fn begun(&self, _: Whose, window: Window) -> Begun {
@@ -127,9 +144,13 @@ fn each_rule_refuses_with_its_own_reason() {
     assert_eq!(of(elsewhere), Some(Refusal::TrunkCountry));
     let secure = |w: &mut World| w.ways = Ok(vec![TrunkOut { media: MediaEncryption::Required, ..trunk(5) }]);
     assert_eq!(of(secure), Some(Refusal::MediaPlain));
-    assert_eq!(of(|w| w.organization.rate_per_minute = Micros(1)), Some(Refusal::Balance));
+    assert_eq!(of(|w| w.price = Price::by_minute(Micros(1))), Some(Refusal::Balance));
+    let held = |w: &mut World| {
+        (w.price, w.organization.balance, w.held) = (Price::by_minute(Micros(60)), Micros(10), Micros(9));
+    };
+    assert_eq!(of(held), Some(Refusal::Balance), "what calls in progress hold is not free");
     let test = |w: &mut World| {
-        (w.organization.rate_per_minute, w.number.network) = (Micros(1), Network::Test);
+        (w.price, w.number.network) = (Price::by_minute(Micros(1)), Network::Test);
     };
     assert_eq!(of(test), None, "what is for tests costs nothing");
     assert_eq!(of(|w| (w.organization.calls_max, w.calls) = (Some(1), 1)), Some(Refusal::TooManyCalls));
@@ -200,11 +221,11 @@ fn help_is_called_only_where_the_trunk_carries_it_and_then_whatever_the_caps_say
     let mut world = world();
     assert_eq!(why(&world, call("911")), Some(Refusal::Emergency));
     assert_eq!(Refusal::Emergency.sip_status(), 403);
-    (world.organization.rate_per_minute, world.organization.calls_max) = (Micros(5), Some(0));
+    (world.price, world.organization.calls_max) = (Price::by_minute(Micros(5)), Some(0));
     world.organization.countries = Countries::Named([].into());
     world.ways = Ok(vec![trunk(4), TrunkOut { emergency: true, ..trunk(5) }]);
     let placed = decide(&world, call("911"), |_| {}).unwrap();
-    assert_eq!((placed.trunks, placed.rate_per_minute), (vec![TRUNK], Micros::ZERO));
+    assert_eq!((placed.trunks, placed.price), (vec![TRUNK], Price::FREE));
     world.number.allow_outbound = false;
     assert_eq!(why(&world, call("911")), Some(Refusal::OutboundOff));
 }
@@ -260,7 +281,7 @@ proptest! {
         (world.number.voice, world.number.allow_outbound) = (voice, out);
         world.number.status = [Status::Active, Status::Pending, Status::Inactive][status];
         world.ways = Ok(vec![TrunkOut { paced, ..trunk(5) }]);
-        world.organization.rate_per_minute = Micros(1);
+        world.price = Price::by_minute(Micros(1));
         world.organization.balance = Micros(i64::from(funded));
         world.organization.caps = Caps { number_day: Some(2), ..Caps::default() };
         world.begun = begun;

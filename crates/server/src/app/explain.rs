@@ -3,7 +3,8 @@
 use domain::ids::{NumberId, ProviderId};
 use domain::number::{NumberRef, Status};
 use domain::provider::Offer;
-use domain::routing::{CallIn, CallerShown, Refusal, Rule, TrunkRoute};
+use domain::routing::{CallIn, CallerShown, Refusal, TrunkRoute};
+use domain::trail::{Rule, RuleName};
 use domain::view::{Explanation, Outcome};
 use domain::{E164, Result, View, target};
 use std::net::{IpAddr, SocketAddr};
@@ -63,7 +64,7 @@ impl App {
         let explanation = match decided {
             Ok(route) => {
                 if proves == Some(route.routed.trunk.id) {
-                    steps.push(Rule { name: "the caller proves to know the trunk's password", passed: true });
+                    steps.push(RuleName::CallerProven.is(true));
                 }
                 let order = target::order(&route.endpoint.targets, |_| 0);
                 let user = |i: &usize| route.endpoint.targets[*i].uri.with_user(text_of(dialled));

@@ -7,7 +7,8 @@ use domain::e164::E164;
 use domain::ids::{CallId, OrganizationId};
 use domain::provider::Offer;
 use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
-use domain::{Fact, Micros};
+use domain::trail::{RuleName, Trail};
+use domain::{Fact, Price};
 use sip::{Ask, AskKind, CallIds, Media, Transport, Verdict};
 use std::sync::Arc;
 use std::time::Instant;
@@ -131,7 +132,8 @@ impl Decider {
         }
         let caller = CallerShown::Number(E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()));
         let offer = Some(offer(ask.media));
-        match self.live.decide(CallIn { trunks: &trunks, dialled, caller, offer }, |_| {}) {
+        let mut trail = Trail::default();
+        match self.live.decide(CallIn { trunks: &trunks, dialled, caller, offer }, |rule| trail.see(rule)) {
             // The number may be on a trunk whose callers can prove themselves, and the caller came from another's address. Where
             // that would be another tenant's trunk, a number that nobody holds gets the same answer.
             Err(Refused { why: Refusal::UnknownNumber, .. })
@@ -141,14 +143,18 @@ impl Decider {
                 Step::Now(self.challenge(ask, &shown, around))
             }
             Ok(route) => {
+                if matches!(&shown, Shown::Proven(ids) if ids.contains(&route.routed.trunk.id)) {
+                    trail.see(RuleName::CallerProven.is(true));
+                }
                 let ids = CallIds {
                     call: clock::id(),
                     organization: route.routed.number.organization_id.0,
                     number: route.routed.number.id.0,
                 };
                 // Counted under the edge's lock: whoever comes next finds it.
-                self.live.call_began(CallId(ids.call), route.routed.number.organization_id);
-                around.work.fact(started(ids, ask, dialled, &route));
+                let whose = route.routed.number.organization_id;
+                self.live.call_began(CallId(ids.call), whose, route.routed.price);
+                around.work.fact(started(ids, ask, dialled, (&route, trail)));
                 let user = dialled.map_or_else(String::new, |e164| e164.to_string());
                 let mut plan = Plan::new(ask.id, ids, &route.endpoint, &user, &ask.call_id);
                 plan.settle(&self.transports, around.names);
@@ -162,7 +168,7 @@ impl Decider {
                 Step::Now(verdict)
             }
             Err(refused) => {
-                for fact in self.row(ask, dialled, refused) {
+                for fact in self.row(ask, dialled, (refused, trail)) {
                     around.work.fact(fact);
                 }
                 Step::Now(refusal(refused.why))
@@ -182,7 +188,10 @@ impl Decider {
             let dialled = dialled(ask);
             let trunk = dialled.and_then(|e164| self.live.guard_of(e164));
             let number = dialled.filter(|_| trunk.is_some()).and_then(|e164| self.live.number(e164));
-            for fact in self.row(ask, dialled, Refused { why: Refusal::NotProven, number, trunk }) {
+            let mut trail = Trail::default();
+            trail.see(RuleName::CallerProven.is(false));
+            let refused = Refused { why: Refusal::NotProven, number, trunk };
+            for fact in self.row(ask, dialled, (refused, trail)) {
                 around.work.fact(fact);
             }
         }
@@ -191,7 +200,7 @@ impl Decider {
     }
 
     /// What a refused call leaves behind.
-    fn row(&self, ask: &Ask, dialled: Option<E164>, refused: Refused) -> [Fact; 2] {
+    fn row(&self, ask: &Ask, dialled: Option<E164>, (refused, trail): (Refused, Trail)) -> [Fact; 2] {
         let organization = refused
             .number
             .map(|n| n.organization_id)
@@ -206,6 +215,7 @@ impl Decider {
             provider_id: refused.trunk.map(|t| t.id),
             endpoint_id: refused.number.and_then(|n| n.endpoint_id),
             generation: self.live.generation(),
+            trail,
             ..told(ask, dialled)
         };
         let at = clock::moment();
@@ -216,13 +226,14 @@ impl Decider {
     }
 }
 
-fn started(ids: CallIds, ask: &Ask, dialled: Option<E164>, route: &Route) -> Fact {
+fn started(ids: CallIds, ask: &Ask, dialled: Option<E164>, (route, trail): (&Route, Trail)) -> Fact {
     let started = Started {
         number_id: Some(route.routed.number.id),
         provider_id: Some(route.routed.trunk.id),
         endpoint_id: Some(route.routed.endpoint_id),
         generation: route.generation,
-        rate_per_minute: route.routed.rate_per_minute,
+        price: route.routed.price,
+        trail,
         ..told(ask, dialled)
     };
     facts::about(ids, clock::moment(), FactKind::Started(Box::new(started)))
@@ -251,8 +262,10 @@ fn told(ask: &Ask, dialled: Option<E164>) -> Started {
         provider_id: None,
         endpoint_id: None,
         generation: domain::Generation(0),
-        rate_per_minute: Micros::ZERO,
+        price: Price::FREE,
         sip_call_id: facts::bounded(ask.call_id.clone()),
+        trail: Trail::default(),
+        source: Some(facts::place(ask.flow.transport, ask.flow.remote)),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the edge tells, as facts of a call's record.
 
 use domain::CallEnd;
-use domain::call::{self, CallStatus, DialogParts, EndedBy, FactKind, Moment, Unanswered};
+use domain::call::{self, CallStatus, DialogParts, EndedBy, FactKind, Moment, Note, Place, Unanswered};
 use domain::ids::{CallId, OrganizationId};
 use domain::routing::Refusal;
-use domain::{Fact, Timestamp};
-use sip::{CallIds, Cause, Side};
+use domain::{Fact, Timestamp, target};
+use sip::{CallIds, Cause, Side, Transport};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::control::{flow_text, hop_text};
@@ -19,6 +20,24 @@ const TEXT_MAX: usize = 256;
 /// A fact about a call.
 pub(super) fn about(ids: CallIds, at: Moment, kind: FactKind) -> Fact {
     Fact { organization_id: OrganizationId(ids.organization), call_id: CallId(ids.call), at, kind }
+}
+
+/// A peer's socket as a record names it.
+pub(super) fn place(transport: Transport, address: SocketAddr) -> Place {
+    let transport = match transport {
+        Transport::Udp => target::Transport::Udp,
+        Transport::Tcp => target::Transport::Tcp,
+        Transport::Tls => target::Transport::Tls,
+    };
+    Place { transport, address }
+}
+
+/// What the receipt has to tell of an answer, beside the answer itself.
+pub(super) fn notes(fact: &sip::Fact) -> Vec<Fact> {
+    let sip::Fact::Answered { ids, dialog, .. } = fact else { return Vec::new() };
+    let all = [(!dialog.record_routed, Note::RecordRouteDropped), (dialog.crossed, Note::CancelRace)];
+    let told = all.into_iter().filter(|(is, _)| *is);
+    told.map(|(_, note)| about(*ids, clock::moment(), FactKind::Note(note))).collect()
 }
 
 /// Reads what the edge told; `None` where the record has no place for it.
@@ -89,6 +108,9 @@ fn tried(attempt: sip::Attempt, now: Instant, wall: Timestamp) -> call::Attempt 
         sip_status: attempt.status,
         cause: cause(attempt.cause, attempt.status).to_owned(),
         target: bounded(attempt.target),
+        hop: Some(place(attempt.hop.transport, attempt.hop.addr)),
+        ringing_at: attempt.ringing.map(when),
+        reason: attempt.reason.map(bounded),
     }
 }
 

@@ -93,7 +93,17 @@ impl Plan {
                 let n = u16::try_from(n).unwrap_or(u16::MAX);
                 let (started_at, ended_at) = (at.wall, at.wall);
                 let cause = cause.to_owned();
-                let attempt = call::Attempt { n, target, sip_status: None, cause, started_at, ended_at };
+                let attempt = call::Attempt {
+                    n,
+                    target,
+                    sip_status: None,
+                    cause,
+                    started_at,
+                    ended_at,
+                    hop: None,
+                    ringing_at: None,
+                    reason: None,
+                };
                 facts::about(self.ids, at, FactKind::Attempt(attempt))
             })
             .collect();

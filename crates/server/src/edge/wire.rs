@@ -226,8 +226,10 @@ impl Wire {
             match output {
                 Output::Send(send) => work.actions.push(Action::Send(send)),
                 Output::Fact(fact) => {
+                    let notes = facts::notes(&fact);
                     if let Some(fact) = facts::read(*fact, now, &self.gauge, &self.parts.tally) {
                         work.fact(fact);
+                        notes.into_iter().for_each(|note| work.fact(note));
                     }
                 }
                 Output::Login(ask) => {

@@ -94,8 +94,13 @@ impl Calls {
                     counted.earlier = false;
                 }
             }
-            FactKind::Answered(_) | FactKind::Started(_) | FactKind::Attempt(_) => {}
+            FactKind::Answered(_) | FactKind::Started(_) | FactKind::Attempt(_) | FactKind::Note(_) => {}
         }
+    }
+
+    /// When this process began.
+    pub(super) fn begun(&self) -> Timestamp {
+        self.begun
     }
 
     /// How many calls of an organization are in progress.
@@ -107,7 +112,9 @@ impl Calls {
     /// let in; those no longer whose end another process saw.
     pub(super) fn reconcile(&self, calls: &[OpenCall], all: bool) {
         let now = clock::instant();
-        let open: HashSet<CallId> = calls.iter().map(|open| open.call.id).collect();
+        // One whose end is known waits for its answer to be: it is over.
+        let calls = || calls.iter().map(|open| &open.call).filter(|call| call.ended_at.is_none());
+        let open: HashSet<CallId> = calls().map(|call| call.id).collect();
         let mut state = self.lock();
         let waited = clock::now().as_second().saturating_sub(self.begun.as_second()) >= EARLIER_FOR;
         let old = |at: Instant| all && now.saturating_duration_since(at) >= YOUNG;
@@ -117,7 +124,7 @@ impl Calls {
         for call in over {
             state.end(call);
         }
-        for call in calls.iter().map(|open| &open.call) {
+        for call in calls() {
             if call.organization_id == OrganizationId::NONE || state.calls.contains_key(&call.id) {
                 continue;
             }
@@ -146,7 +153,7 @@ mod tests {
     fn open(call: u128) -> OpenCall {
         let fact = fact(call, FactKind::Answered(None));
         let call = domain::Call::fold(std::slice::from_ref(&fact)).unwrap();
-        OpenCall { call, rate_per_minute: domain::Micros::ZERO, last: fact.at }
+        OpenCall { call, last: fact.at }
     }
 
     #[test]

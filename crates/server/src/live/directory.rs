@@ -2,12 +2,13 @@
 //! costs the same whether there are ten of them or a million.
 
 use dialects::plan::Plan;
+use domain::call::Direction;
 use domain::ids::{EndpointId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
 use domain::organization::Settings;
 use domain::provider::{AddressRule, Provider, ProviderKind};
 use domain::routing::{OrganizationRoute, TrunkRoute};
-use domain::{Endpoint, Key, Micros, Organization};
+use domain::{E164, Endpoint, Key, Micros, Organization, Price};
 use hashbrown::HashMap;
 use sip::Login;
 use std::hash::Hash;
@@ -185,6 +186,11 @@ impl Directory {
     /// A tenant.
     pub(crate) fn organization(&self, id: OrganizationId) -> Option<&Tenant> {
         self.organizations.get(id)
+    }
+
+    /// What a call of a tenant's costs; `far` is the called number.
+    pub(crate) fn price(&self, id: OrganizationId, _direction: Direction, _far: E164) -> Price {
+        self.organization(id).map_or(Price::FREE, |tenant| Price::by_minute(tenant.route.rate_per_minute))
     }
 
     /// An endpoint.

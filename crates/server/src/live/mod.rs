@@ -8,6 +8,7 @@ mod calls;
 mod carriers;
 mod directory;
 mod guards;
+mod holds;
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "the edge's registrar and its outbound calls are to use it")
@@ -17,13 +18,15 @@ mod numbers;
 pub(crate) mod refresh;
 
 use dialects::plan::Plan;
+use domain::call::Direction;
 use domain::carrier_account::CarrierSources;
 use domain::e164::E164;
 use domain::ids::{CallId, EndpointId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
 use domain::provider::{AddressRule, MediaEncryption};
-use domain::routing::{self, CallIn, NumberRoute, OrganizationRoute, Refused, Routed, Rule, TrunkRoute};
-use domain::{Endpoint, Fact, Generation, Key, Micros};
+use domain::routing::{self, CallIn, NumberRoute, OrganizationRoute, Refused, Routed, TrunkRoute};
+use domain::trail::Rule;
+use domain::{Endpoint, Fact, Generation, Key, Micros, Price};
 use sip::Login;
 use sip::digest::Secret;
 use std::net::{IpAddr, SocketAddr};
@@ -51,6 +54,7 @@ pub(crate) struct Live {
     calls: calls::Calls,
     /// Numbers by the user names of their SIP credentials.
     pub(crate) lines: lines::Lines,
+    holds: holds::Holds,
     /// The last generation applied. Readers of a call see at least this.
     applied: watch::Sender<Generation>,
     /// Wakes the refresher; carries nothing.
@@ -103,6 +107,7 @@ impl Live {
             opener: guards::Opener::default(),
             calls: calls::Calls::default(),
             lines: lines::Lines::new(None),
+            holds: holds::Holds::default(),
             applied,
             nudge: tokio::sync::Notify::new(),
         }
@@ -274,7 +279,7 @@ impl Live {
     pub(crate) fn decide(&self, call: CallIn<'_>, see: impl FnMut(Rule)) -> Result<Route, Refused> {
         let generation = self.generation();
         let directory = self.read();
-        let table = Reading { numbers: &self.numbers, directory: &directory, calls: &self.calls };
+        let table = self.reading(&directory);
         let routed = routing::decide(&table, call, see)?;
         let endpoint = directory.endpoint(routed.endpoint_id).cloned();
         // `decide` has just found the endpoint under this same lock.
@@ -284,6 +289,10 @@ impl Live {
             trunk: Some(routed.trunk),
         })?;
         Ok(Route { routed, endpoint, generation })
+    }
+
+    fn reading<'a>(&'a self, directory: &'a Directory) -> Reading<'a> {
+        Reading { numbers: &self.numbers, directory, calls: &self.calls, holds: &self.holds }
     }
 
     /// Whether there is such an organization.
@@ -301,18 +310,26 @@ impl Live {
     }
 
     /// A call was let in: it is in progress from now on.
-    pub(crate) fn call_began(&self, call: CallId, organization: OrganizationId) {
+    pub(crate) fn call_began(&self, call: CallId, organization: OrganizationId, price: Price) {
         self.calls.begin(call, organization);
+        self.holds.begin(call, organization, price);
     }
 
     /// A fact of a call is about to be written.
     pub(crate) fn saw(&self, fact: &Fact) {
         self.calls.saw(fact);
+        self.holds.saw(fact);
     }
 
     /// The calls that the store knows to be open; `all` says that there are no others.
     pub(crate) fn reconcile_calls(&self, calls: &[OpenCall], all: bool) {
         self.calls.reconcile(calls, all);
+        self.holds.reconcile(calls, all, self.calls.begun());
+    }
+
+    /// How many calls in progress hold something.
+    pub(crate) fn holding(&self) -> usize {
+        self.holds.calls()
     }
 
     /// The plan of an organization in a vendor's API, where its settings name one.
@@ -329,7 +346,7 @@ impl Live {
     /// The number's route as the rules see it, for `explain`.
     pub(crate) fn number(&self, e164: E164) -> Option<NumberRoute> {
         let directory = self.read();
-        let table = Reading { numbers: &self.numbers, directory: &directory, calls: &self.calls };
+        let table = self.reading(&directory);
         routing::Table::number(&table, e164)
     }
 
@@ -354,6 +371,7 @@ struct Reading<'a> {
     numbers: &'a Numbers,
     directory: &'a Directory,
     calls: &'a calls::Calls,
+    holds: &'a holds::Holds,
 }
 
 impl routing::Table for Reading<'_> {
@@ -377,6 +395,14 @@ impl routing::Table for Reading<'_> {
 
     fn calls(&self, organization: OrganizationId) -> u32 {
         self.calls.of(organization)
+    }
+
+    fn price(&self, organization: OrganizationId, direction: Direction, far: E164) -> Price {
+        self.directory.price(organization, direction, far)
+    }
+
+    fn held(&self, organization: OrganizationId) -> Micros {
+        self.holds.of(organization, crate::clock::now())
     }
 
     fn media(&self, trunk: ProviderId) -> MediaEncryption {

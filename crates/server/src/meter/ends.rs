@@ -158,7 +158,7 @@ mod tests {
         let running = |id: u128, organization: u128, rate| Running {
             id: CallId(Uuid::from_u128(id)),
             organization: OrganizationId(Uuid::from_u128(organization)),
-            call: InProgress { answered_at: at(0), rate_per_minute: Micros(rate) },
+            call: InProgress { answered_at: at(0), price: domain::Price::by_minute(Micros(rate)) },
         };
         let calls = [running(1, 1, 60), running(2, 1, 60), running(3, 1, 0), running(4, 2, 60)];
         let ended = |seconds, max| {

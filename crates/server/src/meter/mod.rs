@@ -9,7 +9,7 @@ mod tally;
 
 use anyhow::Context;
 use domain::Fact;
-use metrics::{Gauge, gauge};
+use metrics::{Counter, Gauge, counter, gauge};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Store, StoreError};
@@ -77,8 +77,15 @@ impl Meter {
             journal: Arc::clone(&journal),
             tally: Arc::clone(&tally),
             waiting: gauge!("trunkline_journal_bytes"),
+            holding: gauge!("trunkline_calls_holding"),
+            unproven: counter!("trunkline_calls_unproven_total"),
             away: false,
         };
+        metrics::describe_gauge!("trunkline_calls_holding", "Calls that hold a part of their balance");
+        metrics::describe_counter!(
+            "trunkline_calls_unproven_total",
+            "Calls whose end was seen and whose answer was not: not billed"
+        );
         metrics::describe_gauge!("trunkline_journal_bytes", "Bytes of call records that wait for the store");
         let reaper = reaper::Reaper { store, live, journal: Arc::clone(&journal), tally: Arc::clone(&tally) };
         Ok(Self {
@@ -132,6 +139,8 @@ struct Mover {
     journal: Arc<Journal>,
     tally: Arc<Tally>,
     waiting: Gauge,
+    holding: Gauge,
+    unproven: Counter,
     away: bool,
 }
 
@@ -208,7 +217,9 @@ impl Mover {
             }
         };
         // Where a call was paid, the next one is decided on what is left.
-        if appended?.generation.is_some() {
+        let appended = appended?;
+        self.unproven.increment(appended.unproven as u64);
+        if appended.generation.is_some() {
             self.live.nudge();
         }
         Ok(())
@@ -220,6 +231,7 @@ impl Mover {
     )]
     fn show(&self) {
         self.waiting.set(self.journal.waiting() as f64);
+        self.holding.set(self.live.holding() as f64);
         self.tally.show();
     }
 }

@@ -4,7 +4,7 @@
 use domain::call::{CallStatus, EndedBy, FactKind, Side};
 use domain::call_end::InProgress;
 use domain::ids::{CallId, OrganizationId};
-use domain::{Fact, Micros};
+use domain::{Fact, Price};
 use hashbrown::{HashMap, HashSet};
 use metrics::{Counter, Gauge, counter, gauge};
 use std::collections::VecDeque;
@@ -35,8 +35,8 @@ pub(crate) struct Tally {
 #[derive(Debug, Default)]
 struct State {
     up: HashMap<CallId, Up>,
-    /// The price of a minute of calls that ring, of those that cost something.
-    ringing: HashMap<CallId, (Micros, Instant)>,
+    /// The price of calls that ring, of those that cost something.
+    ringing: HashMap<CallId, (Price, Instant)>,
     /// Calls whose end is written, the last ones.
     over: Over,
 }
@@ -114,12 +114,12 @@ impl Tally {
         let tag = Some(self.hasher.hash_one(callee_tag));
         let (since, answered_at) = (clock::instant(), clock::now());
         let mut state = self.lock();
-        let rate_per_minute = state.ringing.remove(&call).map_or(Micros::ZERO, |(rate, _)| rate);
+        let price = state.ringing.remove(&call).map_or(Price::FREE, |(price, _)| price);
         state.up.entry(call).or_insert(Up {
             tag,
             since,
             organization,
-            call: InProgress { answered_at, rate_per_minute },
+            call: InProgress { answered_at, price },
             steps: [bits(cseq), 0],
             stuck: false,
         });
@@ -164,9 +164,9 @@ impl Tally {
     /// A fact is about to be written.
     pub(crate) fn saw(&self, fact: &Fact) {
         match &fact.kind {
-            FactKind::Started(started) if started.rate_per_minute > Micros::ZERO => {
-                let rate = (started.rate_per_minute, clock::instant());
-                self.lock().ringing.insert(fact.call_id, rate);
+            FactKind::Started(started) if !started.price.is_free() => {
+                let price = (started.price, clock::instant());
+                self.lock().ringing.insert(fact.call_id, price);
             }
             FactKind::Ended(ended) => {
                 let mut state = self.lock();
@@ -184,7 +184,11 @@ impl Tally {
                 self.lock().ringing.remove(&fact.call_id);
                 self.over(unanswered.status);
             }
-            FactKind::Started(_) | FactKind::Attempt(_) | FactKind::Answered(_) | FactKind::Step(..) => {}
+            FactKind::Started(_)
+            | FactKind::Attempt(_)
+            | FactKind::Answered(_)
+            | FactKind::Step(..)
+            | FactKind::Note(_) => {}
         }
     }
 
@@ -212,16 +216,16 @@ impl Tally {
             state.up.retain(|id, up| open.contains(id) || now.saturating_duration_since(up.since) < YOUNG);
         }
         state.ringing.retain(|_, (_, since)| now.saturating_duration_since(*since) < RINGING_MAX);
-        for OpenCall { call, rate_per_minute, last: _ } in calls {
-            // Its end is on its way to the store.
-            if state.over.all.contains(&call.id) {
+        for OpenCall { call, last: _ } in calls {
+            // Its end is on its way to the store, or there already, and its answer is waited for.
+            if state.over.all.contains(&call.id) || call.ended_at.is_some() {
                 continue;
             }
             let Some(answered_at) = call.answered_at.filter(|_| call.status == CallStatus::Answered) else {
                 // It may be answered here though an earlier process let it in: then this is its price.
-                let rings = *rate_per_minute > Micros::ZERO && !state.up.contains_key(&call.id);
+                let rings = !call.price.is_free() && !state.up.contains_key(&call.id);
                 if rings && call.status == CallStatus::Ringing {
-                    state.ringing.entry(call.id).or_insert((*rate_per_minute, now));
+                    state.ringing.entry(call.id).or_insert((call.price, now));
                 }
                 continue;
             };
@@ -232,7 +236,9 @@ impl Tally {
                 // The record knows when it was answered, and its price though nobody here saw it ring. Facts come in any
                 // order: a price that is not there yet changes nothing.
                 up.call.answered_at = answered_at;
-                up.call.rate_per_minute = up.call.rate_per_minute.max(*rate_per_minute);
+                if !call.price.is_free() {
+                    up.call.price = call.price;
+                }
                 continue;
             }
             state.up.insert(
@@ -241,7 +247,7 @@ impl Tally {
                     tag,
                     since: now,
                     organization: call.organization_id,
-                    call: InProgress { answered_at, rate_per_minute: *rate_per_minute },
+                    call: InProgress { answered_at, price: call.price },
                     steps: dialog.map_or([0; 2], |d| [bits(d.cseq), bits(d.callee_cseq)]),
                     stuck: false,
                 },
@@ -272,6 +278,7 @@ fn bits(number: u32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::Micros;
     use uuid::Uuid;
 
     const OWNER: OrganizationId = OrganizationId(Uuid::from_u128(9));
@@ -328,14 +335,14 @@ mod tests {
         let kind = FactKind::Answered(None);
         let fact = Fact { organization_id: OWNER, call_id: id, at: clock::moment(), kind };
         let mut call = domain::Call::fold(std::slice::from_ref(&fact)).unwrap();
-        call.status = status;
-        OpenCall { call, rate_per_minute: Micros(rate), last: fact.at }
+        (call.status, call.price) = (status, Price::by_minute(Micros(rate)));
+        OpenCall { call, last: fact.at }
     }
 
     #[test]
     fn a_call_that_an_earlier_process_let_in_has_its_price() {
         let call = CallId(Uuid::from_u128(1));
-        let rate = |tally: &Tally| tally.running().first().map(|one| one.call.rate_per_minute);
+        let rate = |tally: &Tally| tally.running().first().map(|one| one.call.price.per_minute);
         let tally = Tally::new();
         tally.reconcile(&[open(CallStatus::Ringing, 60)], true);
         tally.answered((OWNER, call), "t", 1);

@@ -397,6 +397,10 @@ pub struct Attempt {
     pub started: Instant,
     /// When it ended.
     pub ended: Instant,
+    /// When its first 180 to 199 came.
+    pub ringing: Option<Instant>,
+    /// The `Reason` header of its final answer, as written (RFC 3326).
+    pub reason: Option<String>,
 }
 
 /// What it takes to write a BYE to either side (RFC 3261 section 12).
@@ -440,6 +444,8 @@ pub struct Dialog {
     pub login: Option<Uuid>,
     /// False when the 2xx lacks our Record-Route: in-dialog requests will not pass here.
     pub record_routed: bool,
+    /// The caller had sent its CANCEL before the 2xx came.
+    pub crossed: bool,
 }
 
 /// `CSeq` numbers of up to so many bits need no [`Fact::Step`]: our BYE is numbered above all of them anyway.

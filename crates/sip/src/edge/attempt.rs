@@ -176,6 +176,8 @@ impl Edge {
             late: None,
             cancel: Cancel::No,
             told: false,
+            ringing: None,
+            reason: None,
             ack: Vec::new(),
             to_tag: Vec::new(),
             extra: None,
@@ -291,6 +293,8 @@ impl Edge {
             cause,
             started: client.started,
             ended: now,
+            ringing: client.ringing,
+            reason: client.reason.take(),
         });
         self.fact(fact);
     }

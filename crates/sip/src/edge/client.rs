@@ -85,6 +85,9 @@ impl Edge {
             client.silence = None;
             client.until = None;
         }
+        if status >= 180 && client.ringing.is_none() {
+            client.ringing = Some(now);
+        }
         if client.timer_c.is_some() && status > 100 {
             client.timer_c = Some(now + self.timer_c(client));
         }
@@ -187,6 +190,7 @@ impl Edge {
                 dialog.callee_listener = self.listener_name(to.listener);
                 let session = client.extra.as_ref().and_then(|extra| extra.session.as_ref());
                 dialog.login = session.map(|session| session.login.owner);
+                dialog.crossed = context.cancelled;
                 let ids = routing.ids;
                 self.fact(Fact::Answered { ids, dialog: Box::new(dialog), known: Known::Transaction });
             }
@@ -238,6 +242,7 @@ impl Edge {
             session_expires: message.value(Name::SessionExpires).map(text::owned),
             login: None,
             record_routed: first.is_some(),
+            crossed: false,
         }
     }
 
@@ -314,6 +319,7 @@ impl Edge {
         client.timer_c = None;
         client.late = None;
         client.cancel = Cancel::No;
+        client.reason = message.value(Name::Reason).map(text::owned);
         let (role, hop, target) = (client.role, client.to.hop(), client.target);
         let challenged = self.challenged(context, index, message);
         if challenged == Challenged::Answered {

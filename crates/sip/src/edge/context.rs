@@ -114,6 +114,10 @@ pub(crate) struct Client {
     pub(crate) ack: Vec<u8>,
     /// To tag of its first 2xx.
     pub(crate) to_tag: Vec<u8>,
+    /// When its first 180 to 199 came.
+    pub(crate) ringing: Option<Instant>,
+    /// The `Reason` header of its final answer.
+    pub(crate) reason: Option<String>,
     /// What sets it apart from a plain one.
     pub(crate) extra: Option<Box<Extra>>,
 }

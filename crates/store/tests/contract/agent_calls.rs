@@ -32,7 +32,9 @@ fn facts(organization_id: OrganizationId, number: Option<NumberId>, second: i64)
         provider_id: None,
         endpoint_id: None,
         generation: Generation(1),
-        rate_per_minute: Micros(600),
+        price: domain::Price::by_minute(Micros(600)),
+        trail: domain::trail::Trail::default(),
+        source: None,
         sip_call_id: "abc@192.0.2.1".to_owned(),
     };
     let attempt = Attempt {
@@ -42,6 +44,9 @@ fn facts(organization_id: OrganizationId, number: Option<NumberId>, second: i64)
         cause: "answered".to_owned(),
         started_at: time(second),
         ended_at: time(second),
+        hop: domain::call::Place::parse("udp:192.0.2.1:5060"),
+        ringing_at: Some(time(second)),
+        reason: Some(CALLER.to_owned()),
     };
     let parts = DialogParts { from: CALLER.to_owned(), ..DialogParts::default() };
     let ended = Ended { by: EndedBy::Caller, reason: Some(CALLER.to_owned()) };

@@ -27,7 +27,9 @@ fn started(number: Option<NumberId>, rate: Micros) -> FactKind {
         provider_id: None,
         endpoint_id: None,
         generation: Generation(3),
-        rate_per_minute: rate,
+        price: domain::Price::by_minute(rate),
+        trail: domain::trail::Trail::default(),
+        source: None,
         sip_call_id: "abc@192.0.2.1".to_owned(),
     }))
 }
@@ -41,6 +43,9 @@ fn attempt(n: u16) -> FactKind {
         cause,
         started_at: time(1),
         ended_at: time(3),
+        hop: None,
+        ringing_at: None,
+        reason: None,
     })
 }
 

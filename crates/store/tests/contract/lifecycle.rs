@@ -279,7 +279,9 @@ fn call(
         provider_id: None,
         endpoint_id: None,
         generation: Generation(1),
-        rate_per_minute: Micros(60_000),
+        price: domain::Price::by_minute(Micros(60_000)),
+        trail: domain::trail::Trail::default(),
+        source: None,
         sip_call_id: String::new(),
     };
     let fact = |second: i64, kind| {

@@ -322,7 +322,9 @@ fn started(number_id: Option<NumberId>) -> FactKind {
         provider_id: None,
         endpoint_id: None,
         generation: Generation(3),
-        rate_per_minute: Micros(600),
+        price: domain::Price::by_minute(Micros(600)),
+        trail: domain::trail::Trail::default(),
+        source: None,
         sip_call_id: "abc@192.0.2.1".to_owned(),
     }))
 }

@@ -7,7 +7,7 @@ mod webhooks;
 use dialects::Dialect as _;
 use dialects::native::Native;
 use domain::op::Secret;
-use domain::routing::Rule;
+use domain::trail::{RuleName, Seen};
 use domain::view::{Explanation, Outcome, Rung};
 use domain::{E164, Micros, Paged, View};
 use serde_json::json;
@@ -126,7 +126,10 @@ fn of_numbers() -> Vec<(Ask, View)> {
         outcome: Outcome::Refuse,
         sip_status: 480,
         reason: "The number has no endpoint.".into(),
-        steps: vec![Rule { name: "number", passed: true }, Rule { name: "endpoint", passed: false }],
+        steps: vec![
+            RuleName::NumberReady.is(true),
+            RuleName::CallsRoom.is(false).seeing(Seen::Count { now: 3, most: 3 }),
+        ],
         targets: Vec::new(),
     };
     let buy = json!({ "stock_id": STOCK, "agent_id": "ada", "label": null });

@@ -8,7 +8,7 @@ pub(crate) mod query;
 mod settle;
 mod tell;
 
-use domain::call::{CallQuery, FactKind};
+use domain::call::{CallQuery, Note};
 use domain::ids::{AgentId, CallId, NumberId, OrganizationId};
 use domain::{Call, Fact, Page, Paged, Timestamp};
 use rusqlite::{Connection, params};
@@ -109,7 +109,9 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
     let was_ended = kept.settled.ended;
     settle::settle(tx, &call, &mut kept.settled)?;
     tell::tell(tx, &call, &known, &mut kept.told)?;
-    appended.settled += usize::from(kept.settled.ended && !was_ended);
+    let settled = kept.settled.ended && !was_ended;
+    appended.settled += usize::from(settled);
+    appended.unproven += usize::from(settled && call.notes.contains(&Note::Unproven));
     if kept.agent_id.is_none() {
         kept.agent_id = agent_of(tx.db, &call)?;
     }
@@ -167,8 +169,12 @@ fn row_put(db: &Connection, call: &Call, kept: &Kept, facts: &str) -> Result<(),
         endpoint_id: _,
         attempts: _,
         generation: _,
+        price: _,
         cost,
         dialog: _,
+        trail: _,
+        source: _,
+        notes: _,
     } = call;
     let Kept { settled: Settled { ended, minutes, charged }, agent_id, redacted_at, told } = kept;
     let sql = "INSERT INTO calls (organization_id, id, number_id, number, direction, status, open, started_at, answered_at, \
@@ -243,12 +249,7 @@ pub(crate) fn open(db: &Connection, limit: u32) -> Result<Vec<OpenCall>, StoreEr
     let found = all(db, &sql, params![limit], |row| {
         let facts = read_facts(row)?;
         let last = facts.iter().map(|fact| fact.at).max_by_key(|at| at.wall);
-        let rate = facts.iter().find_map(|fact| match &fact.kind {
-            FactKind::Started(started) => Some(started.rate_per_minute),
-            _ => None,
-        });
-        let rate_per_minute = rate.unwrap_or_default();
-        Ok(Call::fold(&facts).zip(last).map(|(call, last)| OpenCall { call, last, rate_per_minute }))
+        Ok(Call::fold(&facts).zip(last).map(|(call, last)| OpenCall { call, last }))
     })?;
     Ok(found.into_iter().flatten().collect())
 }

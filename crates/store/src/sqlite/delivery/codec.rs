@@ -56,15 +56,23 @@ impl AboutRow {
     /// Of a call, what is told of it: neither where its sides are nor which targets were tried.
     pub(super) fn of_call(id: CallId, facts: &[Fact]) -> Self {
         let is_told = |fact: &&Fact| match fact.kind {
-            FactKind::Started(_) | FactKind::Answered(_) | FactKind::Ended(_) | FactKind::Unanswered(_) => {
-                true
-            }
+            FactKind::Started(_)
+            | FactKind::Answered(_)
+            | FactKind::Ended(_)
+            | FactKind::Unanswered(_)
+            | FactKind::Note(_) => true,
             FactKind::Attempt(_) | FactKind::Step(..) => false,
         };
         let told = facts.iter().filter(is_told).map(|fact| {
             let mut fact = fact.clone();
-            if let FactKind::Answered(dialog) = &mut fact.kind {
-                *dialog = None;
+            match &mut fact.kind {
+                FactKind::Answered(dialog) => *dialog = None,
+                FactKind::Started(started) => started.source = None,
+                FactKind::Attempt(_)
+                | FactKind::Step(..)
+                | FactKind::Ended(_)
+                | FactKind::Unanswered(_)
+                | FactKind::Note(_) => {}
             }
             line(&fact)
         });
