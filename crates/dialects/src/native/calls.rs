@@ -220,8 +220,17 @@ pub(super) struct CallOut {
     attempts: Vec<AttemptOut>,
     /// What it cost, in millionths of the currency.
     cost_micros: i64,
-    /// Why it went where it went.
-    receipt: ReceiptOut,
+    /// Why it went where it went: in the answer about one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<ReceiptOut>,
+}
+
+impl CallOut {
+    /// With its receipt.
+    pub(super) fn whole(call: Call) -> Self {
+        let receipt = Some(ReceiptOut::from(&call));
+        Self { receipt, ..Self::from(call) }
+    }
 }
 
 impl From<Attempt> for AttemptOut {
@@ -243,7 +252,6 @@ impl From<Attempt> for AttemptOut {
 
 impl From<Call> for CallOut {
     fn from(call: Call) -> Self {
-        let receipt = ReceiptOut::from(&call);
         let Call {
             id,
             organization_id,
@@ -292,7 +300,7 @@ impl From<Call> for CallOut {
             provider_id: id_or_null(provider_id),
             attempts: attempts.into_iter().map(AttemptOut::from).collect(),
             cost_micros: cost.0,
-            receipt,
+            receipt: None,
         }
     }
 }

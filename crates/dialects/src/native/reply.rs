@@ -68,7 +68,7 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Imported(rows) => Reply::json(StatusCode::OK, &bulk::BulkOut::from(rows)),
         View::Explanation(told) => Reply::json(StatusCode::OK, &explain::ExplanationOut::from(told)),
         View::Rung(rung) => Reply::json(StatusCode::OK, &ring::RungOut::from(*rung)),
-        View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::from(*call)),
+        View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::whole(*call)),
         View::Calls(page) => list(&ListOut::of(page, |c| c.id.to_string(), calls::CallOut::from)),
         View::Events(page) => list(&ListOut::of(page, |e| e.id.to_string(), events::EventOut::from)),
         View::Webhook(w, secret) => webhooks::reply(request, &w, secret),

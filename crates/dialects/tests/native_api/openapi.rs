@@ -330,11 +330,33 @@ fn bodies_as_described() {
           "format": "date-time",
           "type": "string"
         },
+        "hop": {
+          "description": "Where it was sent, such as `udp:192.0.2.7:5060`; null where it was not, or where that was taken out of the record.",
+          "type": [
+            "string",
+            "null"
+          ]
+        },
         "n": {
           "description": "Counts from 0.",
           "format": "int32",
           "minimum": 0,
           "type": "integer"
+        },
+        "reason": {
+          "description": "The `Reason` header of its answer, such as `Q.850;cause=17`.",
+          "type": [
+            "string",
+            "null"
+          ]
+        },
+        "ringing_at": {
+          "description": "When it rang first.",
+          "format": "date-time",
+          "type": [
+            "string",
+            "null"
+          ]
         },
         "sip_status": {
           "description": "The SIP status it answered with, if it did.",
@@ -359,8 +381,11 @@ fn bodies_as_described() {
         "n",
         "target",
         "sip_status",
+        "hop",
         "cause",
+        "reason",
         "started_at",
+        "ringing_at",
         "ended_at"
       ],
       "type": "object"

@@ -166,9 +166,9 @@ mod tests {
             let due = due(&calls, at(seconds), bounds);
             due.iter().map(|(running, why)| (running.id.0.as_u128(), *why)).collect::<Vec<_>>()
         };
-        assert_eq!(ended(49, 600), []);
-        assert_eq!(ended(50, 600), [(1, CallEnd::Balance), (2, CallEnd::Balance)]);
-        assert_eq!(ended(100, 600).len(), 3, "a call that costs nothing goes on");
+        assert_eq!(ended(50, 600), [], "what is there may be spent");
+        assert_eq!(ended(51, 600), [(1, CallEnd::Balance), (2, CallEnd::Balance)]);
+        assert_eq!(ended(101, 600).len(), 3, "a call that costs nothing goes on");
         assert_eq!(ended(600, 600).len(), 4);
         assert!(ended(600, 600).iter().all(|(_, why)| *why == CallEnd::MaxDuration));
     }

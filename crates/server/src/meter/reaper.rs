@@ -1,7 +1,7 @@
 //! Closes calls whose end nobody saw: at the last moment they were known to live, never later, so that nobody pays for
 //! silence. Its facts go the way of all others, and the first end of a call stands: several nodes may reap one call.
 
-use domain::call::{CallStatus, Ended, EndedBy, FactKind, Unanswered};
+use domain::call::{CallStatus, Ended, EndedBy, FactKind, Note, Unanswered};
 use domain::{Fact, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const CALLS_MAX: u32 = 10_000;
 /// A call that rings longer has lost its process: the edge's own bound on setup is two minutes.
 const RINGING_MAX: i64 = 300;
+/// The answer of a call whose end was seen is waited for so long: another node's journal may have it.
+const UNPROVEN_AFTER: i64 = 600;
 /// An answered call may be this much longer than its organization allows before it is closed.
 const MARGIN: i64 = 120;
 /// The longest call of an organization that is not known.
@@ -79,6 +81,10 @@ fn close(open: &OpenCall, now: Timestamp, call_max: u32) -> Option<Fact> {
                 Some("Nobody was seen ending the call: it is closed at its last proof of life.".to_owned());
             FactKind::Ended(Ended { by: EndedBy::Reaper, reason })
         }
+        // Its end is known, its answer is not, and no node has told of it for as long as any spool may wait.
+        (CallStatus::Answered, None) if call.ended_at.is_some_and(|ended| age(ended) > UNPROVEN_AFTER) => {
+            FactKind::Note(Note::Unproven)
+        }
         (CallStatus::Ringing, _) if age(call.started_at) > RINGING_MAX => {
             let reason = "The call was still being set up when its process ended.".to_owned();
             FactKind::Unanswered(Unanswered {
@@ -91,4 +97,45 @@ fn close(open: &OpenCall, now: Timestamp, call_max: u32) -> Option<Fact> {
         _ => return None,
     };
     Some(Fact { organization_id: call.organization_id, call_id: call.id, at: open.last, kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ids::{CallId, OrganizationId};
+    use uuid::Uuid;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn open(kinds: &[(i64, FactKind)]) -> OpenCall {
+        let facts: Vec<Fact> = kinds
+            .iter()
+            .map(|(second, kind)| Fact {
+                organization_id: OrganizationId(Uuid::from_u128(1)),
+                call_id: CallId(Uuid::from_u128(2)),
+                at: domain::call::Moment { wall: at(*second), process: 1, monotonic_us: 0 },
+                kind: kind.clone(),
+            })
+            .collect();
+        OpenCall { call: domain::Call::fold(&facts).unwrap(), last: facts.last().unwrap().at }
+    }
+
+    #[test]
+    fn an_end_without_an_answer_is_given_up_after_ten_minutes() {
+        let ended = open(&[(9, FactKind::Ended(Ended { by: EndedBy::Caller, reason: None }))]);
+        let close = |second| close(&ended, at(second), 60).map(|fact| fact.kind);
+        assert_eq!(close(9 + 600), None);
+        assert_eq!(close(9 + 601), Some(FactKind::Note(Note::Unproven)));
+    }
+
+    #[test]
+    fn calls_that_nobody_ends_are_closed_at_their_last_proof_of_life() {
+        let up = open(&[(5, FactKind::Answered(None)), (40, FactKind::Step(domain::call::Side::Caller, 12))]);
+        assert_eq!(close(&up, at(5 + 180), 60), None);
+        let closed = close(&up, at(5 + 181), 60).unwrap();
+        assert_eq!(closed.at.wall, at(40));
+        assert!(matches!(closed.kind, FactKind::Ended(Ended { by: EndedBy::Reaper, .. })));
+    }
 }

@@ -1,7 +1,7 @@
 //! Calls: facts in any order and repeated give one row, one event, minutes and money once.
 
 use domain::call::{
-    Attempt, CallQuery, CallStatus, DialogParts, Direction, Ended, EndedBy, FactKind, Moment, Started,
+    Attempt, CallQuery, CallStatus, DialogParts, Direction, Ended, EndedBy, FactKind, Moment, Note, Started,
     Unanswered,
 };
 use domain::ids::{CallId, NumberId, OrganizationId};
@@ -154,7 +154,18 @@ async fn a_late_answer_is_billed_once_and_the_event_stays_one() {
     let before = world.store.generation().unwrap();
     let early: Vec<Fact> =
         facts.iter().filter(|f| !matches!(f.kind, FactKind::Answered(_))).cloned().collect();
-    assert_eq!(world.store.facts_append(early).await.unwrap().settled, 1);
+    let appended = world.store.facts_append(early).await.unwrap();
+    assert_eq!(
+        (appended.settled, appended.unproven),
+        (0, 0),
+        "its answer may be on its way from another node"
+    );
+    let waits = world.store.call_get(organization, call).unwrap().unwrap();
+    assert_eq!((waits.status, waits.answered_at), (CallStatus::Answered, None));
+    assert_eq!(events(&world, organization), [""; 0]);
+    let given_up = fact(organization, call, 700, FactKind::Note(Note::Unproven));
+    let appended = world.store.facts_append(vec![given_up]).await.unwrap();
+    assert_eq!((appended.settled, appended.unproven), (1, 1));
     assert_eq!(world.store.call_get(organization, call).unwrap().unwrap().status, CallStatus::Failed);
     assert_eq!(
         (minutes(&world, organization, number), world.store.balance(organization).unwrap()),

@@ -212,12 +212,14 @@ fn numbers() {
       "sip_status": 480,
       "steps": [
         {
+          "detail": null,
           "passed": true,
-          "rule": "number"
+          "rule": "the number is ready"
         },
         {
+          "detail": "3 in progress, at most 3",
           "passed": false,
-          "rule": "endpoint"
+          "rule": "there is room for another call"
         }
       ],
       "targets": []
@@ -240,7 +242,10 @@ fn calls_and_events() {
             {
               "cause": "answered",
               "ended_at": "2026-03-01T12:00:00.250000Z",
+              "hop": "udp:192.0.2.9:5080",
               "n": 0,
+              "reason": null,
+              "ringing_at": "2026-03-01T12:00:00.250000Z",
               "sip_status": 200,
               "started_at": "2026-03-01T12:00:00.250000Z",
               "target": "sip:agent@127.0.0.1:5080"
@@ -272,7 +277,75 @@ fn calls_and_events() {
     → CallGet(CallId(88888888-8888-8888-8888-888888888888))
     ← 200
     x-request-id: 00000000-0000-0000-0000-000000000000
-    application/json: "as above"
+    application/json: {
+      "answered_at": "2026-03-01T12:00:00.250000Z",
+      "attempts": [
+        {
+          "cause": "answered",
+          "ended_at": "2026-03-01T12:00:00.250000Z",
+          "hop": "udp:192.0.2.9:5080",
+          "n": 0,
+          "reason": null,
+          "ringing_at": "2026-03-01T12:00:00.250000Z",
+          "sip_status": 200,
+          "started_at": "2026-03-01T12:00:00.250000Z",
+          "target": "sip:agent@127.0.0.1:5080"
+        }
+      ],
+      "cost_micros": 15001,
+      "direction": "inbound",
+      "duration_seconds": 61,
+      "ended_at": "2026-03-01T12:00:00.250000Z",
+      "ended_by": "caller",
+      "endpoint_id": "44444444-4444-4444-4444-444444444444",
+      "from": "sip:+12125550100@192.0.2.7",
+      "id": "88888888-8888-8888-8888-888888888888",
+      "number": "+14155550100",
+      "number_id": "77777777-7777-7777-7777-777777777777",
+      "organization_id": "11111111-1111-1111-1111-111111111111",
+      "provider_id": "55555555-5555-5555-5555-555555555555",
+      "reason": null,
+      "receipt": {
+        "billed_seconds": 61,
+        "clock": "monotonic",
+        "dialled": "+14155550100",
+        "generation": 4,
+        "notes": [
+          {
+            "code": "record_route_dropped",
+            "words": "The target dropped our Record-Route, so the end of the call may not have passed here. Have it keep Record-Route headers."
+          }
+        ],
+        "price": {
+          "increment_seconds": 1,
+          "minimum_seconds": 60,
+          "per_minute_micros": 14756,
+          "setup_micros": 0
+        },
+        "source": {
+          "address": "192.0.2.7:5060",
+          "class": "public",
+          "transport": "udp"
+        },
+        "steps": [
+          {
+            "detail": null,
+            "passed": true,
+            "rule": "the source is a trunk"
+          },
+          {
+            "detail": "1.00 free, 0.014756 needed",
+            "passed": true,
+            "rule": "the balance allows it"
+          }
+        ],
+        "trunk_id": "55555555-5555-5555-5555-555555555555"
+      },
+      "sip_status": null,
+      "started_at": "2026-03-01T12:00:00.250000Z",
+      "status": "completed",
+      "to": "+14155550100"
+    }
 
     POST /api/v1/calls/88888888-8888-8888-8888-888888888888/hangup
     → CallHangup(CallId(88888888-8888-8888-8888-888888888888))
