@@ -39,7 +39,7 @@ pub(super) struct StepOut {
     /// Whether the call passed it.
     passed: bool,
     /// What mattered to it beside: how many calls there were and may be, how much money was free and needed.
-    #[schema(required = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
 }
 

@@ -212,7 +212,6 @@ fn numbers() {
       "sip_status": 480,
       "steps": [
         {
-          "detail": null,
           "passed": true,
           "rule": "the number is ready"
         },
@@ -329,7 +328,6 @@ fn calls_and_events() {
         },
         "steps": [
           {
-            "detail": null,
             "passed": true,
             "rule": "the source is a trunk"
           },
