@@ -506,46 +506,64 @@ pub struct Call {
 /// then a caller that meant it has hung up.
 pub const CANCEL_RACE_SECONDS: u64 = 32;
 
-impl Call {
-    /// Folds the facts of one call, given in any order. `None` for no facts.
-    pub fn fold(facts: &[Fact]) -> Option<Self> {
-        let first = facts.iter().min_by_key(|fact| fact.at.wall)?;
-        let mut started = None;
-        let (mut answered, mut ended, mut reaped, mut unanswered) = (None, None, None, None);
-        let mut attempts: Vec<Attempt> = Vec::new();
-        let mut steps: [u32; 2] = [0; 2];
-        let mut notes: Vec<Note> = Vec::new();
+/// The facts of a call by kind, whatever order they came in.
+#[derive(Default)]
+struct Gathered<'a> {
+    started: Option<(Moment, &'a Started)>,
+    answered: Option<(Moment, Option<&'a DialogParts>)>,
+    /// The first end that was seen; without one, the reaper's.
+    ended: Option<(Moment, &'a Ended)>,
+    unanswered: Option<(Moment, &'a Unanswered)>,
+    attempts: Vec<Attempt>,
+    remarks: Vec<Note>,
+    /// The highest `CSeq` number of each side that its facts allow.
+    steps: [u32; 2],
+}
+
+impl<'a> Gathered<'a> {
+    fn of(facts: &'a [Fact]) -> Self {
+        let (mut all, mut reaped) = (Self::default(), None);
         for fact in facts {
             match &fact.kind {
-                FactKind::Started(s) => started = Some((fact.at, s.as_ref())),
-                FactKind::Attempt(attempt) => attempts.push(attempt.clone()),
-                FactKind::Answered(dialog) => answered = Some((fact.at, dialog.as_deref())),
+                FactKind::Started(s) => all.started = Some((fact.at, s.as_ref())),
+                FactKind::Attempt(attempt) => all.attempts.push(attempt.clone()),
+                FactKind::Answered(dialog) => all.answered = Some((fact.at, dialog.as_deref())),
                 FactKind::Step(side, bits) => {
                     let highest = u32::MAX >> (32 - u32::from((*bits).clamp(1, 31)));
                     let of_side = match side {
-                        Side::Caller => &mut steps[0],
-                        Side::Callee => &mut steps[1],
+                        Side::Caller => &mut all.steps[0],
+                        Side::Callee => &mut all.steps[1],
                     };
                     *of_side = highest.max(*of_side);
                 }
                 FactKind::Ended(e) if e.by == EndedBy::Reaper => reaped = Some((fact.at, e)),
                 // Both sides may hang up at once, and the service with them: the first end stands.
                 FactKind::Ended(e) => {
-                    ended = ended
-                        .filter(|(at, _): &(Moment, &Ended)| at.wall <= fact.at.wall)
-                        .or(Some((fact.at, e)));
+                    let earlier = all.ended.filter(|(at, _)| at.wall <= fact.at.wall);
+                    all.ended = earlier.or(Some((fact.at, e)));
                 }
-                FactKind::Unanswered(u) => unanswered = Some((fact.at, u)),
-                FactKind::Note(note) => notes.push(*note),
+                FactKind::Unanswered(u) => all.unanswered = Some((fact.at, u)),
+                FactKind::Note(note) => all.remarks.push(*note),
             }
         }
-        attempts.sort_by_key(|attempt| attempt.n);
-        notes.sort_unstable();
-        notes.dedup();
-        let noted = |note| notes.contains(&note);
+        all.ended = all.ended.or(reaped);
+        all.attempts.sort_by_key(|attempt| attempt.n);
+        all.attempts.dedup_by_key(|attempt| attempt.n);
+        all.remarks.sort_unstable();
+        all.remarks.dedup();
+        all
+    }
+}
+
+impl Call {
+    /// Folds the facts of one call, given in any order. `None` for no facts.
+    pub fn fold(facts: &[Fact]) -> Option<Self> {
+        let first = facts.iter().min_by_key(|fact| fact.at.wall)?;
+        let Gathered { started, answered, ended, unanswered, attempts, remarks, steps } = Gathered::of(facts);
+        let noted = |note| remarks.contains(&note);
         let (raced, unproven) = (noted(Note::CancelRace), noted(Note::Unproven));
         let mut call = Self::begun(first, started);
-        (call.attempts, call.notes) = (attempts, notes);
+        (call.attempts, call.notes) = (attempts, remarks);
         if let Some((at, dialog)) = answered {
             call.status = CallStatus::Answered;
             call.answered_at = Some(at.wall);
@@ -555,7 +573,7 @@ impl Call {
                 dialog.callee_cseq = dialog.callee_cseq.max(steps[1]);
             }
         }
-        match (answered, ended.or(reaped), unanswered) {
+        match (answered, ended, unanswered) {
             (Some((from, _)), Some((to, how)), _) => {
                 call.status = CallStatus::Completed;
                 call.ended_at = Some(to.wall.max(from.wall));

@@ -334,7 +334,6 @@ pub struct Refused {
 }
 
 /// Decides an inbound call. `see` is told each rule in order: the call path keeps them for the call's receipt.
-#[expect(clippy::too_many_lines, reason = "a table: one rule after the other")]
 pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -> Result<Routed, Refused> {
     let mut refused = Refused { why: Refusal::UnknownSource, number: None, trunk: None };
     let mut check = |rule: Rule, why, refused: &mut Refused| {

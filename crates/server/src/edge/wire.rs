@@ -229,7 +229,9 @@ impl Wire {
                     let notes = facts::notes(&fact);
                     if let Some(fact) = facts::read(*fact, now, &self.gauge, &self.parts.tally) {
                         work.fact(fact);
-                        notes.into_iter().for_each(|note| work.fact(note));
+                        for note in notes {
+                            work.fact(note);
+                        }
                     }
                 }
                 Output::Login(ask) => {
