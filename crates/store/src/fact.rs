@@ -435,7 +435,9 @@ mod tests {
 
     fn priced() -> Started {
         let mut trail = Trail::default();
-        RuleName::ALL.into_iter().for_each(|name| trail.see(name.is(true)));
+        for name in RuleName::ALL {
+            trail.see(name.is(true));
+        }
         Started {
             direction: Direction::Outbound,
             number_id: None,
