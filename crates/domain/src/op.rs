@@ -15,7 +15,7 @@ use crate::key::{DialectName, KeyNew};
 use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
 use crate::organization::{Kyc, OrganizationPatch};
 use crate::page::Page;
-use crate::provider::{AddressRule, MediaEncryption, Offer, ProviderKind};
+use crate::provider::{AddressRule, MediaEncryption, NumberFormat, Offer, ProviderKind};
 use crate::stock::{StockNew, StockPatch, StockQuery, StockRef};
 use crate::target::Transport;
 use crate::webhook::WebhookPatch;
@@ -81,6 +81,18 @@ pub struct OutboundIn {
     pub media_encryption: Option<MediaEncryption>,
     /// Credentials; absent keeps what is there, null clears.
     pub credentials: Patch<CredentialsIn>,
+    /// How numbers are written; absent keeps what is there.
+    pub number_format: Option<NumberFormat>,
+    /// What stands before the number; null: nothing.
+    pub prefix: Patch<String>,
+    /// All added headers; null: none.
+    pub headers: Patch<Vec<(String, String)>>,
+    /// Whether it carries calls for help; absent keeps what is there.
+    pub emergency: Option<bool>,
+    /// How many calls it takes in a second; null: as many as come.
+    pub calls_per_second: Patch<u32>,
+    /// Which of several is tried first; absent keeps what is there.
+    pub priority: Option<u16>,
 }
 
 /// A change of a provider with its secrets still in clear; also what a new one is made of.

@@ -1,8 +1,10 @@
 //! The tenant.
 
+use crate::e164::Country;
 use crate::error::{Error, Kind, Result, What};
 use crate::ids::OrganizationId;
 use crate::money::Micros;
+use crate::outbound::{Caps, Countries};
 use crate::{Bag, Timestamp};
 
 /// How far the operator knows the tenant.
@@ -118,6 +120,10 @@ pub struct Settings {
     pub balance_low_cents: Option<i64>,
     /// `number_churn_max`: how many numbers may be bought or brought in within any 30 days; none: no limit.
     pub number_churn_max: Option<u32>,
+    /// `outbound_countries`: which countries its numbers may call, as ISO 3166-1 codes, `"*"` for every one; none: a number's own.
+    pub outbound_countries: Countries,
+    /// `outbound_calls_per_minute` and `…_day`, `outbound_number_calls_per_minute` and `…_day`: how many calls out may be begun.
+    pub outbound_caps: Caps,
 }
 
 impl Settings {
@@ -171,8 +177,32 @@ impl Settings {
             refund_hours: small(whole("refund_hours", 0, 672)?),
             balance_low_cents: set("balance_low_cents", Micros::MAX_CENTS)?,
             number_churn_max: set("number_churn_max", 10_000_000)?.map(small),
+            outbound_countries: countries(bag)?,
+            outbound_caps: Caps {
+                organization_minute: set("outbound_calls_per_minute", 10_000_000)?.map(small),
+                organization_day: set("outbound_calls_per_day", 1_000_000_000)?.map(small),
+                number_minute: set("outbound_number_calls_per_minute", 10_000_000)?.map(small),
+                number_day: set("outbound_number_calls_per_day", 1_000_000_000)?.map(small),
+            },
         })
     }
+}
+
+fn countries(bag: &Bag) -> Result<Countries> {
+    let named = match bag.get("outbound_countries") {
+        None | Some(serde_json::Value::Null) => return Ok(Countries::Own),
+        Some(value) => value.as_array(),
+    };
+    let words = named.and_then(|all| all.iter().map(serde_json::Value::as_str).collect::<Option<Vec<_>>>());
+    if words.as_ref().is_some_and(|words| words.contains(&"*")) {
+        return Ok(Countries::All);
+    }
+    let read = words.and_then(|words| words.into_iter().map(Country::parse).collect::<Option<Vec<_>>>());
+    read.map(|all| Countries::Named(all.into())).ok_or_else(|| {
+        let words =
+            "`settings.outbound_countries` must be a list of countries by their two letters, or [\"*\"].";
+        Error::invalid(What::Organization, "settings", words)
+    })
 }
 
 /// What a change of an organization may name.

@@ -27,6 +27,18 @@ impl<T> Patch<T> {
         }
     }
 
+    /// The wish about a field that is cleared by its default.
+    pub fn over(self, before: T) -> T
+    where
+        T: Default,
+    {
+        match self {
+            Self::Keep => before,
+            Self::Clear => T::default(),
+            Self::Set(value) => value,
+        }
+    }
+
     /// The new value, if there is one.
     pub fn value(&self) -> Option<&T> {
         match self {

@@ -39,6 +39,12 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_microsecond(moved).unwrap_or(now)
 }
 
+/// When the day began, by UTC.
+pub(crate) fn day_begin() -> Timestamp {
+    let second = now().as_second();
+    Timestamp::from_second(second - second.rem_euclid(86_400)).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 /// Moves the wall clock forward, for a simulation, and wakes what sleeps. Gives the new time, or none where that is beyond
 /// what a timestamp holds; then nothing has moved. The clock never goes back: what was charged or rested until a time stays so.
 pub(crate) fn advance(by: Duration) -> Option<Timestamp> {

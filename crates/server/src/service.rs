@@ -75,6 +75,7 @@ impl Service {
         let live = live_table(&settings, &vault, &store)?;
         let journal = Arc::new(Journal::open(&files.journal)?);
         let mut meter = Meter::start(store.clone(), Arc::clone(&journal), Arc::clone(&live)).await?;
+        live.calls_placed_earlier(&store.calls_placed(clock::day_begin())?);
         let listener =
             TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
         let http = listener.local_addr()?;

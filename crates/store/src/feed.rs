@@ -50,6 +50,8 @@ pub struct NumberRow {
     pub network: Network,
     /// Whether it takes calls.
     pub intake: Intake,
+    /// Whether it may call out.
+    pub allow_outbound: bool,
     /// How it reaches the phone network.
     pub provider_id: Option<ProviderId>,
     /// Where its calls go.

@@ -125,6 +125,9 @@ reads! {
     /// Whether work that ended before a time is to be pruned.
     intents_prunable(before: Timestamp) -> bool = read intent::prunable;
 
+    /// How many calls out were let out since a time, by organization and number.
+    calls_placed(since: Timestamp) -> Vec<(OrganizationId, Option<NumberId>, u32)> = read call::query::placed;
+
     /// A number, in the tenant; whatever its status.
     number_get(organization: OrganizationId, id: NumberId) -> Option<Number> = read number::get;
     /// The same with its agent's name and its provider's, all of one moment.

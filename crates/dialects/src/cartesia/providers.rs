@@ -152,6 +152,7 @@ fn outbound(fields: Bag, how: How) -> Result<OutboundIn> {
         destination_country: body.patch("destination_country", "the two letters of a country", country)?,
         media_encryption: encryption(&mut body)?,
         credentials: credentials(&mut body, how)?,
+        ..OutboundIn::default()
     })
 }
 
@@ -265,7 +266,17 @@ impl From<Inbound> for InboundOut {
 
 impl From<Outbound> for OutboundOut {
     fn from(outbound: Outbound) -> Self {
-        let Outbound { address, transport, destination_country, media_encryption, credentials } = outbound;
+        let Outbound {
+            address,
+            transport,
+            destination_country,
+            media_encryption,
+            credentials,
+            dial: _,
+            emergency: _,
+            calls_per_second: _,
+            priority: _,
+        } = outbound;
         Self {
             address,
             transport: transport.as_str(),

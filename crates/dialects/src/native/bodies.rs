@@ -2,6 +2,8 @@
 //! names its field; a test sends each property of these and refuses all others, so that the two cannot drift apart.
 #![expect(dead_code, reason = "these describe requests to OpenAPI and are never built")]
 
+use std::collections::BTreeMap;
+
 use domain::Bag;
 use utoipa::ToSchema;
 
@@ -19,7 +21,8 @@ pub(super) struct OrganizationCreate {
     /// How many numbers it may hold at once; null: no limit.
     number_slots: Option<u32>,
     /// Free settings. With a meaning: `imports`, `rate_cents_per_minute`, `max_call_seconds`, `quarantine_days`,
-    /// `rental_unpaid`, `refund_hours`, `balance_low_cents`, `number_churn_max`.
+    /// `rental_unpaid`, `refund_hours`, `balance_low_cents`, `number_churn_max`, `outbound_countries`,
+    /// `outbound_calls_per_minute`, `outbound_calls_per_day`, `outbound_number_calls_per_minute`, `outbound_number_calls_per_day`.
     #[schema(value_type = Object, required = false)]
     settings: (),
 }
@@ -264,6 +267,23 @@ pub(super) struct OutboundIn {
     media_encryption: String,
     /// Absent keeps what is there, null clears it.
     credentials: Option<CredentialsIn>,
+    /// How numbers are written in calls to it. Absent keeps what is there.
+    #[schema(schema_with = words::number_format, required = false)]
+    number_format: String,
+    /// What stands before the number: digits, * and +. Absent keeps what is there, null clears it.
+    #[schema(max_length = 16, pattern = "^[0-9*+]*$")]
+    prefix: Option<String>,
+    /// Headers that are added to each call, by name. Absent keeps what is there, null clears it.
+    headers: Option<BTreeMap<String, String>>,
+    /// Whether it carries calls to emergency numbers. Absent keeps what is there.
+    #[schema(required = false)]
+    emergency: bool,
+    /// How many calls it takes in a second. Absent keeps what is there, null clears it.
+    #[schema(minimum = 1, maximum = 100_000)]
+    calls_per_second: Option<u32>,
+    /// Of the operator's trunks: which is tried first, the lowest; 10 at first. Absent keeps what is there.
+    #[schema(required = false)]
+    priority: u16,
 }
 
 /// A new provider.

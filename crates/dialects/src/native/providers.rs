@@ -1,5 +1,7 @@
 //! Providers: how a number reaches the phone network. Passwords go in and never come out.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -9,7 +11,7 @@ use super::page::page;
 use super::read::{self, expect, path_id};
 use super::reply::{id_or_null, time};
 use super::words::{self, one_of};
-use crate::json::{self, Body, object, text};
+use crate::json::{self, Body, boolean, object, text, whole};
 use crate::{Request, account};
 use domain::carrier_account::AccountBrief;
 use domain::e164::Country;
@@ -17,7 +19,8 @@ use domain::error::{Error, Result, What};
 use domain::ids::ProviderId;
 use domain::op::{CredentialsIn, InboundIn, OutboundIn, Place, ProviderIn, Secret};
 use domain::provider::{
-    AddressRule, Credentials, Inbound, MediaEncryption, Outbound, Provider, ProviderKind,
+    AddressRule, Credentials, DialForm, Inbound, MediaEncryption, NumberFormat, Outbound, Provider,
+    ProviderKind,
 };
 use domain::target::Transport;
 use domain::{Bag, CarrierAccount, E164, Op, Patch};
@@ -92,9 +95,32 @@ fn outbound(fields: Bag) -> Result<OutboundIn> {
         destination_country: body.patch("destination_country", "the two letters of a country", country)?,
         media_encryption: encryption(&mut body)?,
         credentials: credentials(&mut body)?,
+        number_format: body.unclearable(
+            "number_format",
+            &one_of(&NumberFormat::NAMES),
+            read::word(NumberFormat::parse),
+        )?,
+        prefix: body.patch("prefix", "a text of digits, or null", text)?,
+        headers: body.patch("headers", "an object of texts by the headers' names, or null", headers)?,
+        emergency: body.unclearable("emergency", "true or false", boolean)?,
+        calls_per_second: body.patch(
+            "calls_per_second",
+            "a whole number from 1 to 100000, or null",
+            |value| {
+                let most = i64::from(Outbound::CALLS_PER_SECOND_MAX);
+                whole(value).filter(|n| (1..=most).contains(n)).and_then(|n| u32::try_from(n).ok())
+            },
+        )?,
+        priority: body.unclearable("priority", "a whole number from 0 to 65535", |value| {
+            whole(value).and_then(|n| u16::try_from(n).ok())
+        })?,
     };
     body.close()?;
     Ok(read)
+}
+
+fn headers(value: Value) -> Option<Vec<(String, String)>> {
+    object(value)?.into_iter().map(|(name, value)| Some((name, text(value)?))).collect()
 }
 
 fn side<T>(body: &mut Body, field: &'static str, read: impl FnOnce(Bag) -> Result<T>) -> Result<Patch<T>> {
@@ -186,6 +212,21 @@ pub(super) struct OutboundOut {
     /// The user name of its credentials; the password is never shown.
     #[schema(required = true)]
     username: Option<String>,
+    /// How numbers are written in calls to it.
+    #[schema(schema_with = words::number_format)]
+    number_format: &'static str,
+    /// What stands before the number.
+    #[schema(required = true)]
+    prefix: Option<String>,
+    /// Headers that are added to each call, by name.
+    headers: BTreeMap<String, String>,
+    /// Whether it carries calls to emergency numbers.
+    emergency: bool,
+    /// How many calls it takes in a second; null: as many as come.
+    #[schema(required = true)]
+    calls_per_second: Option<u32>,
+    /// Of the operator's trunks: which is tried first, the lowest.
+    priority: u16,
 }
 
 /// How a number reaches the phone network.
@@ -244,13 +285,29 @@ impl From<&Inbound> for InboundOut {
 
 impl From<&Outbound> for OutboundOut {
     fn from(outbound: &Outbound) -> Self {
-        let Outbound { address, transport, destination_country, media_encryption, credentials } = outbound;
+        let Outbound {
+            address,
+            transport,
+            destination_country,
+            media_encryption,
+            credentials,
+            dial: DialForm { number_format, prefix, headers },
+            emergency,
+            calls_per_second,
+            priority,
+        } = outbound;
         Self {
             address: address.clone(),
             transport: transport.as_str(),
             destination_country: destination_country.map(|country| country.as_str().to_owned()),
             media_encryption: media_encryption.as_str(),
             username: username(credentials.as_ref()),
+            number_format: number_format.as_str(),
+            prefix: Some(prefix.clone()).filter(|prefix| !prefix.is_empty()),
+            headers: headers.iter().cloned().collect(),
+            emergency: *emergency,
+            calls_per_second: *calls_per_second,
+            priority: *priority,
         }
     }
 }

@@ -63,6 +63,7 @@ schemas! {
     switch: SWITCH;
     transport: names(&Transport::NAMES);
     media_encryption: names(&domain::provider::MediaEncryption::NAMES);
+    number_format: names(&domain::provider::NumberFormat::NAMES);
 }
 
 /// What is to become of a delivery, or became.

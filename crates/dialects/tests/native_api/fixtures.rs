@@ -11,8 +11,7 @@ use domain::ledger::{Account, Entry, Subject};
 use domain::number::{Birth, Environment, Number, NumberSetup, Wiring};
 use domain::organization::{Kyc, Organization};
 use domain::provider::{
-    AddressRule, Credentials, Inbound, MediaEncryption, Outbound, Provider, ProviderKind, ProviderPatch,
-    Sealed,
+    AddressRule, Credentials, Inbound, Outbound, Provider, ProviderKind, ProviderPatch, Sealed,
 };
 use domain::stock::{Capabilities, Stock, StockNew};
 use domain::target::{Target, TargetUri, Transport};
@@ -91,13 +90,7 @@ pub(crate) fn provider() -> Provider {
             credentials: Some(credentials("in")),
             ..Inbound::default()
         }),
-        outbound: Patch::Set(Outbound {
-            address: "sip.example.com:5061".into(),
-            transport: Transport::Tls,
-            destination_country: None,
-            media_encryption: MediaEncryption::Disabled,
-            credentials: None,
-        }),
+        outbound: Patch::Set(Outbound::new("sip.example.com:5061".into(), Transport::Tls)),
         ..ProviderPatch::default()
     };
     let (id, kind) = (ProviderId(uuid(5)), ProviderKind::SipTrunk);

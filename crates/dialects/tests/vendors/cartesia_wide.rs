@@ -7,9 +7,7 @@ use domain::agent::AgentPatch;
 use domain::call::{CallStatus, Ended, EndedBy, Fact, FactKind, Moment, Started, Unanswered};
 use domain::error::{Error, Kind, What};
 use domain::ids::{AgentId, CallId, OrganizationId};
-use domain::provider::{
-    AddressRule, Credentials, Inbound, MediaEncryption, Outbound, ProviderKind, ProviderPatch, Sealed,
-};
+use domain::provider::{AddressRule, Credentials, Inbound, Outbound, ProviderKind, ProviderPatch, Sealed};
 use domain::target::Transport;
 use domain::view::{AgentBrief, AgentCall, AgentProfile, ProviderBrief};
 use domain::{Agent, Bag, Call, E164, Generation, Micros, Paged, Patch, Provider, View};
@@ -207,13 +205,7 @@ fn trunk() -> Provider {
             credentials,
             ..Inbound::default()
         }),
-        outbound: Patch::Set(Outbound {
-            address: "sip.example.com".into(),
-            transport: Transport::Tcp,
-            destination_country: None,
-            media_encryption: MediaEncryption::Disabled,
-            credentials: None,
-        }),
+        outbound: Patch::Set(Outbound::new("sip.example.com".into(), Transport::Tcp)),
         ..ProviderPatch::default()
     };
     Provider::create(None, provider(), ProviderKind::SipTrunk, new, now()).unwrap()

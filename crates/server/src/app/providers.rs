@@ -119,8 +119,20 @@ impl App {
     }
 
     fn outbound(&self, id: ProviderId, new: OutboundIn, old: Option<&Outbound>) -> Result<Outbound> {
-        let OutboundIn { address, transport, place, destination_country, media_encryption, credentials } =
-            new;
+        let OutboundIn {
+            address,
+            transport,
+            place,
+            destination_country,
+            media_encryption,
+            credentials,
+            number_format,
+            prefix,
+            headers,
+            emergency,
+            calls_per_second,
+            priority,
+        } = new;
         if let (Place::Fixed, Some(old)) = (place, old)
             && (address.as_ref().is_some_and(|a| *a != old.address)
                 || transport.is_some_and(|t| t != old.transport))
@@ -133,22 +145,20 @@ impl App {
                 .at("outbound")
         };
         let old_address = old.map(|o| o.address.clone());
-        let mut country = old.and_then(|o| o.destination_country);
-        destination_country.apply(&mut country);
-        Ok(Outbound {
-            address: address.or(old_address).ok_or_else(|| missing("address"))?,
-            transport: transport.or_else(|| old.map(|o| o.transport)).ok_or_else(|| missing("transport"))?,
-            destination_country: country,
-            media_encryption: media_encryption
-                .or_else(|| old.map(|o| o.media_encryption))
-                .unwrap_or_default(),
-            credentials: self.credentials(
-                id,
-                credentials,
-                old.and_then(|o| o.credentials.clone()),
-                "outbound",
-            )?,
-        })
+        let address = address.or(old_address).ok_or_else(|| missing("address"))?;
+        let transport = transport.or_else(|| old.map(|o| o.transport)).ok_or_else(|| missing("transport"))?;
+        let mut next = old.cloned().unwrap_or_else(|| Outbound::new(String::new(), transport));
+        (next.address, next.transport) = (address, transport);
+        destination_country.apply(&mut next.destination_country);
+        next.media_encryption = media_encryption.unwrap_or(next.media_encryption);
+        next.credentials = self.credentials(id, credentials, next.credentials, "outbound")?;
+        next.dial.number_format = number_format.unwrap_or(next.dial.number_format);
+        next.dial.prefix = prefix.over(next.dial.prefix);
+        next.dial.headers = headers.over(next.dial.headers);
+        next.emergency = emergency.unwrap_or(next.emergency);
+        calls_per_second.apply(&mut next.calls_per_second);
+        next.priority = priority.unwrap_or(next.priority);
+        Ok(next)
     }
 
     /// Credentials with their password encrypted for this provider; a name without a password keeps the password.

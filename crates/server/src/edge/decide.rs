@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::facts;
 use super::gauge::Gauge;
 use super::plan::Plan;
-use super::proof::{Proofs, Shown};
+use super::proof::{Named, Proofs, Proven, Shown};
 use super::ration::{Bucket, Rates, Rations};
 use super::resolve::Names;
 use super::wire::Work;
@@ -32,6 +32,8 @@ const UNKNOWN_PER_SECOND: u32 = 10;
 const CHALLENGES: Rates = Rates { address: 100, network: 400, all: 2_000 };
 /// Rows for calls whose password was wrong.
 const WRONG: Rates = Rates { address: 2, network: 5, all: 10 };
+/// Names that are looked up in the store. A name that proved right lately is not.
+const LOOK_UPS: Rates = Rates { address: 50, network: 200, all: 1_000 };
 /// Answers a second to requests of trunks that are refused for their form.
 const MALFORMED_PER_SECOND: u32 = 100;
 /// Seconds after which a caller may try again when this node cannot take the call.
@@ -41,14 +43,15 @@ const ALLOW: &str = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, IN
 /// See the module's head.
 #[derive(Debug)]
 pub(super) struct Decider {
-    live: Arc<Live>,
-    journal: Arc<Journal>,
+    pub(super) live: Arc<Live>,
+    pub(super) journal: Arc<Journal>,
     /// The transports of the listeners: others cannot be sent by.
     transports: Vec<Transport>,
     unknown: Bucket,
     malformed: Bucket,
     challenges: Rations,
     wrong: Rations,
+    look_ups: Rations,
     proofs: Proofs,
 }
 
@@ -57,6 +60,8 @@ pub(super) struct Decider {
 pub(super) enum Step {
     Now(Verdict),
     Later(Box<Plan>),
+    /// The caller's name has to be looked up: then [`Decider::named`] is asked.
+    LookUp(String),
 }
 
 /// What a decision is taken with, beside the tables.
@@ -79,6 +84,7 @@ impl Decider {
             malformed: bucket(MALFORMED_PER_SECOND),
             challenges: Rations::new(CHALLENGES),
             wrong: Rations::new(WRONG),
+            look_ups: Rations::new(LOOK_UPS),
             proofs: Proofs::new(),
         }
     }
@@ -87,7 +93,7 @@ impl Decider {
         let trunks = self.live.trunks_of(ask.flow.remote);
         let (known, source) = (!trunks.is_empty(), ask.flow.remote.ip());
         let verdict = match ask.kind {
-            AskKind::Invite => return self.invite(ask, trunks, around),
+            AskKind::Invite => return self.invite(ask, trunks, None, around),
             // A caller that proves itself by password asks so whether we are there, from wherever it is.
             AskKind::Options if known || self.live.asks() && self.challenges.take(source, around.now) => {
                 Verdict::Answer { headers: vec![ALLOW.to_owned(), "Accept: application/sdp".to_owned()] }
@@ -109,13 +115,34 @@ impl Decider {
         Step::Now(verdict)
     }
 
-    fn invite(&mut self, ask: &Ask, mut trunks: Vec<TrunkRoute>, around: &mut Around<'_>) -> Step {
+    /// Decides an INVITE whose caller's name was looked up.
+    pub(super) fn named(&mut self, ask: &Ask, named: &Named, around: &mut Around<'_>) -> Step {
+        let trunks = self.live.trunks_of(ask.flow.remote);
+        self.invite(ask, trunks, Some(named), around)
+    }
+
+    fn invite(
+        &mut self,
+        ask: &Ask,
+        mut trunks: Vec<TrunkRoute>,
+        named: Option<&Named>,
+        around: &mut Around<'_>,
+    ) -> Step {
         let dialled = dialled(ask);
         trunks.extend(dialled.and_then(|e164| self.live.account_of(e164, ask.flow.remote)));
         let guard = dialled.and_then(|e164| self.live.guard_of(e164));
-        let shown = self.proofs.read(ask, &self.live, guard.map(|trunk| trunk.id), around.now);
-        if let Shown::Proven(ids) = &shown {
-            trunks.extend(ids.iter().filter_map(|id| self.live.trunk(*id)));
+        let shown = self.proofs.read(ask, &self.live, (guard.map(|trunk| trunk.id), named), around.now);
+        match &shown {
+            Shown::Proven(Proven::Trunks(ids)) => {
+                trunks.extend(ids.iter().filter_map(|id| self.live.trunk(*id)));
+            }
+            Shown::Unsure(name) => return self.look_up(name, ask, around),
+            Shown::Proven(Proven::Number(_)) | Shown::Nothing | Shown::Wrong(_) | Shown::Stale => {}
+        }
+        if trunks.is_empty()
+            && let Some(step) = self.out(ask, &shown, around)
+        {
+            return step;
         }
         if trunks.is_empty() {
             if self.live.asks() {
@@ -137,7 +164,7 @@ impl Decider {
             // The number may be on a trunk whose callers can prove themselves, and the caller came from another's address. Where
             // that would be another tenant's trunk, a number that nobody holds gets the same answer.
             Err(Refused { why: Refusal::UnknownNumber, .. })
-                if !matches!(shown, Shown::Proven(_))
+                if !matches!(shown, Shown::Proven(Proven::Trunks(_)))
                     && (guard.is_some() || self.live.asks_beyond(&trunks)) =>
             {
                 Step::Now(self.challenge(ask, &shown, around))
@@ -156,16 +183,7 @@ impl Decider {
                 self.live.call_began(CallId(ids.call), whose, route.routed.price);
                 around.work.fact(started(ids, ask, dialled, (&route, trail)));
                 let user = dialled.map_or_else(String::new, |e164| e164.to_string());
-                let mut plan = Plan::new(ask.id, ids, &route.endpoint, &user, &ask.call_id);
-                plan.settle(&self.transports, around.names);
-                if !plan.settled() {
-                    return Step::Later(Box::new(plan));
-                }
-                let (facts, verdict) = plan.verdict();
-                for fact in facts {
-                    around.work.fact(fact);
-                }
-                Step::Now(verdict)
+                self.go(Plan::new(ask.id, ids, &route.endpoint, &user, &ask.call_id), around)
             }
             Err(refused) => {
                 for fact in self.row(ask, dialled, (refused, trail)) {
@@ -176,6 +194,19 @@ impl Decider {
         }
     }
 
+    /// Sends a call on its way, once its targets are known.
+    pub(super) fn go(&self, mut plan: Plan, around: &mut Around<'_>) -> Step {
+        plan.settle(&self.transports, around.names);
+        if !plan.settled() {
+            return Step::Later(Box::new(plan));
+        }
+        let (facts, verdict) = plan.verdict();
+        for fact in facts {
+            around.work.fact(fact);
+        }
+        Step::Now(verdict)
+    }
+
     /// Asks the caller for a password; silence where too many are asked already. A wrong one leaves a row, now and then, with
     /// whose number was dialled: a trunk whose password was mistyped can be found.
     fn challenge(&mut self, ask: &Ask, shown: &Shown, around: &mut Around<'_>) -> Verdict {
@@ -184,7 +215,16 @@ impl Decider {
             around.gauge.unknown_source.increment(1);
             return Verdict::Drop;
         }
-        if *shown == Shown::Wrong && self.wrong.take(source, around.now) && !self.journal.full() {
+        if let Shown::Wrong(of) = shown
+            && self.wrong.take(source, around.now)
+            && !self.journal.full()
+        {
+            if let Some(line) = of {
+                for fact in self.row_of_wrong(ask, line) {
+                    around.work.fact(fact);
+                }
+                return self.challenged(shown, around);
+            }
             let dialled = dialled(ask);
             let trunk = dialled.and_then(|e164| self.live.guard_of(e164));
             let number = dialled.filter(|_| trunk.is_some()).and_then(|e164| self.live.number(e164));
@@ -195,8 +235,21 @@ impl Decider {
                 around.work.fact(fact);
             }
         }
+        self.challenged(shown, around)
+    }
+
+    fn challenged(&mut self, shown: &Shown, around: &Around<'_>) -> Verdict {
         around.gauge.challenged.increment(1);
         self.proofs.challenge(shown, around.now)
+    }
+
+    /// Has a name looked up; silence where too many are already: the caller repeats itself.
+    fn look_up(&mut self, name: &str, ask: &Ask, around: &Around<'_>) -> Step {
+        if self.look_ups.take(ask.flow.remote.ip(), around.now) {
+            return Step::LookUp(name.to_owned());
+        }
+        around.gauge.unknown_source.increment(1);
+        Step::Now(Verdict::Drop)
     }
 
     /// What a refused call leaves behind.
@@ -240,7 +293,7 @@ fn started(ids: CallIds, ask: &Ask, dialled: Option<E164>, (route, trail): (&Rou
 }
 
 /// What the caller's offer says of encryption.
-fn offer(media: Media) -> Offer {
+pub(super) fn offer(media: Media) -> Offer {
     match media {
         Media::Absent => Offer::Absent,
         Media::Unreadable => Offer::Unreadable,
@@ -277,7 +330,13 @@ fn dialled(ask: &Ask) -> Option<E164> {
 }
 
 fn refusal(why: Refusal) -> Verdict {
-    let status = why.sip_status();
+    // A stranger is told nothing but no.
+    let words = (why != Refusal::UnknownSource).then(|| why.words());
+    refused(why.sip_status(), words, None)
+}
+
+/// A refusal by the rules, with its words in a `Reason` (RFC 3326).
+pub(super) fn refused(status: u16, words: Option<&str>, retry_after: Option<u32>) -> Verdict {
     let reason = match status {
         402 => "Payment Required",
         403 => "Forbidden",
@@ -285,16 +344,15 @@ fn refusal(why: Refusal) -> Verdict {
         407 => "Proxy Authentication Required",
         486 => "Busy Here",
         488 => "Not Acceptable Here",
+        503 => "Service Unavailable",
         _ => "Temporarily Unavailable",
     };
-    let words = why.words().replace(['"', '\\'], "'");
-    // A stranger is told nothing but no.
-    let reason_header =
-        (why != Refusal::UnknownSource).then(|| format!("SIP;cause={status};text=\"{words}\""));
-    Verdict::Refuse { status, reason, reason_header, retry_after: None, fact_call: None }
+    let quoted = |words: &str| words.replace(['"', '\\'], "'");
+    let reason_header = words.map(|words| format!("SIP;cause={status};text=\"{}\"", quoted(words)));
+    Verdict::Refuse { status, reason, reason_header, retry_after, fact_call: None }
 }
 
-fn refuse(status: u16, reason: &'static str) -> Verdict {
+pub(super) fn refuse(status: u16, reason: &'static str) -> Verdict {
     let retry_after = (status == 503).then_some(RETRY_AFTER);
     Verdict::Refuse { status, reason, reason_header: None, retry_after, fact_call: None }
 }

@@ -138,18 +138,18 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
     let (status, reason) = match (cause, sip_status) {
         (Cause::Cancelled, _) => (CallStatus::Cancelled, "The caller gave up before an answer."),
         (Cause::Stopped, _) => (CallStatus::Cancelled, CallEnd::Api.words()),
-        (_, 486 | 600) => (CallStatus::Busy, "The agent was busy."),
-        (_, 603) => (CallStatus::Busy, "The agent declined the call."),
+        (_, 486 | 600) => (CallStatus::Busy, "Who was called was busy."),
+        (_, 603) => (CallStatus::Busy, "Who was called declined the call."),
         (Cause::Auth, _) => (
             CallStatus::Failed,
-            "The target did not take the credentials that we have for it: compare the `credentials` of the endpoint with those that the target knows.",
+            "The target did not take the credentials that we have for it: compare the `credentials` of the endpoint, or of the trunk's `outbound`, with those that the target knows.",
         ),
         (Cause::Media, _) => (
             CallStatus::Failed,
             "The target offered sound that is not encrypted as the trunk or the endpoint asks for: see their `media_encryption`.",
         ),
         (Cause::Timeout | Cause::TooLate, _) => (CallStatus::NoAnswer, "No target answered in time."),
-        (_, 408 | 480 | 487) => (CallStatus::NoAnswer, "The agent did not take the call."),
+        (_, 408 | 480 | 487) => (CallStatus::NoAnswer, "Who was called did not take the call."),
         (Cause::Fault, _) => (CallStatus::Failed, "No target could be reached."),
         (Cause::Silent, _) => (CallStatus::NoAnswer, "No target answered in time."),
         (_, 503) => (CallStatus::Failed, "The call could not be set up now."),
@@ -167,13 +167,13 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
 
 /// A call that we refuse.
 pub(super) fn refused(why: Refusal) -> FactKind {
-    let reason = why.words().to_owned();
-    FactKind::Unanswered(Unanswered {
-        sip_status: why.sip_status(),
-        status: CallStatus::Refused,
-        reason,
-        by: None,
-    })
+    refused_with(why.sip_status(), why.words())
+}
+
+/// The same with its status and its sentence.
+pub(super) fn refused_with(sip_status: u16, words: &str) -> FactKind {
+    let reason = words.to_owned();
+    FactKind::Unanswered(Unanswered { sip_status, status: CallStatus::Refused, reason, by: None })
 }
 
 fn parts(dialog: sip::Dialog) -> DialogParts {

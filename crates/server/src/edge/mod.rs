@@ -4,13 +4,14 @@
 //! locks the call's edge, hands the message in, drains what comes out (deciding new calls from the live table on the way),
 //! unlocks, and then performs the outputs **in their order**: facts to the journal by a plain write before the sends that stand
 //! behind them. Nothing is handed to another thread, since a wake-up costs more than the work. Nothing here waits for the store.
-//! Files: `wire` the locks and the order, `decide` questions, `control` ends of calls from outside, `facts` call records, `udp`
+//! Files: `wire` the locks and the order, `decide` questions, `out` those of calls out, `control` ends of calls from outside, `facts` call records, `udp`
 //! and `tcp` sockets, `resolve` names of targets.
 
 mod control;
 mod decide;
 mod facts;
 mod gauge;
+mod out;
 mod plan;
 mod proof;
 mod ration;

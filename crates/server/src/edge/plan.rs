@@ -1,14 +1,18 @@
 //! The targets of a decided call, in the order they are tried, until each has addresses or is passed over.
 
-use domain::Endpoint;
 use domain::call::{self, FactKind, Unanswered};
+use domain::outbound::Destination;
+use domain::provider::MediaEncryption;
 use domain::target::{self, TargetUri};
-use sip::{AskId, CallIds, Direction, Hop, Target, Transfer, Transport, Trust, Verdict};
+use domain::{E164, Endpoint};
+use sip::{AskId, CallIds, Direction, Hop, Manner, MediaRule, Target, Transfer, Transport, Trust, Verdict};
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::{facts, resolve};
 use crate::clock;
+use crate::live::{RouteOut, WayOut};
 
 /// See the module's head.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(super) struct Plan {
     ids: CallIds,
     pub(super) places: Vec<Place>,
     transfer: Transfer,
+    direction: Direction,
+    trust: Trust,
 }
 
 /// One target.
@@ -24,6 +30,9 @@ pub(super) struct Plan {
 pub(super) struct Place {
     request_uri: String,
     transport: Transport,
+    headers: Vec<String>,
+    media: MediaRule,
+    manner: Option<Arc<Manner>>,
     pub(super) state: State,
 }
 
@@ -46,7 +55,16 @@ impl Plan {
         let targets = order.into_iter().filter_map(|at| endpoint.targets.get(at));
         let places = targets.map(|target| Place::new(&target.uri, user)).collect();
         let transfer = if endpoint.allow_transfer { Transfer::Allowed } else { Transfer::Refused };
-        Self { ask, ids, places, transfer }
+        Self { ask, ids, places, transfer, direction: Direction::Inbound, trust: Trust::Trusted }
+    }
+
+    /// The ways of a call out. What the caller says of its identity stays here: who calls is told by us.
+    pub(super) fn out(ask: AskId, ids: CallIds, route: &RouteOut) -> Self {
+        let number = route.placed.number.e164;
+        let places = route.ways.iter().map(|way| Place::out(way, number, route.placed.to)).collect();
+        let allowed = route.endpoint.as_ref().is_none_or(|endpoint| endpoint.allow_transfer);
+        let transfer = if allowed { Transfer::Allowed } else { Transfer::Refused };
+        Self { ask, ids, places, transfer, direction: Direction::Outbound, trust: Trust::Untrusted }
     }
 
     /// Settles what needs no waiting: transports that no listener speaks, names looked up lately.
@@ -80,7 +98,8 @@ impl Plan {
                 State::Found(found) => {
                     let hops =
                         found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
-                    targets.push(Target { request_uri: place.request_uri, hops, ..Target::default() });
+                    let Place { request_uri, headers, manner, media, .. } = place;
+                    targets.push(Target { request_uri, hops, headers, manner, media, ..Target::default() });
                 }
                 State::Skipped(cause) => told.push((place.request_uri, cause)),
                 State::Named(..) => told.push((place.request_uri, "name_not_found")),
@@ -130,23 +149,54 @@ impl Plan {
         for target in &mut targets {
             target.tag = skipped;
         }
-        let (call, direction, trust) = (self.ids, Direction::Inbound, Trust::Trusted);
-        (facts, Verdict::Route { call, direction, trust, transfer: self.transfer, targets, legs: Vec::new() })
+        let Self { ids: call, direction, trust, transfer, .. } = self;
+        (facts, Verdict::Route { call, direction, trust, transfer, targets, legs: Vec::new() })
     }
 }
 
 impl Place {
     fn new(uri: &TargetUri, user: &str) -> Self {
-        let transport = match uri.transport() {
-            target::Transport::Udp => Transport::Udp,
-            target::Transport::Tcp => Transport::Tcp,
-            target::Transport::Tls => Transport::Tls,
+        let transport = transport(uri.transport());
+        let state = State::of(uri.host(), uri.port());
+        let (headers, media, manner) = (Vec::new(), MediaRule::default(), None);
+        Self { request_uri: uri.with_user(user), transport, headers, media, manner, state }
+    }
+
+    /// A trunk: the number that calls is asserted (RFC 3325), whatever From shows.
+    fn out(way: &WayOut, number: E164, to: Destination) -> Self {
+        let outbound = &way.outbound;
+        let transport = transport(outbound.transport);
+        // It was checked when it was written.
+        let (host, port) = target::host_and_port(&outbound.address).unwrap_or_default();
+        let state = State::of(host, port.unwrap_or_else(|| transport.port()));
+        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let mut headers = vec![format!("P-Asserted-Identity: <sip:{number}@{bracketed}>")];
+        headers.extend(outbound.dial.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        let media = match outbound.media_encryption {
+            MediaEncryption::Disabled => MediaRule::SDES.and(MediaRule::DTLS),
+            MediaEncryption::Allowed => MediaRule::default(),
+            MediaEncryption::Required => MediaRule::PLAIN,
         };
-        let state = match uri.host().parse::<IpAddr>() {
-            Ok(address) => State::Found(vec![SocketAddr::new(address, uri.port())]),
-            Err(_) => State::Named(uri.host().to_owned(), uri.port()),
-        };
-        Self { request_uri: uri.with_user(user), transport, state }
+        let login = way.login.clone();
+        let manner = login.map(|login| Arc::new(Manner { login: Some(login), ..Manner::default() }));
+        Self { request_uri: outbound.request_uri(to), transport, headers, media, manner, state }
+    }
+}
+
+impl State {
+    fn of(host: &str, port: u16) -> Self {
+        match host.parse::<IpAddr>() {
+            Ok(address) => Self::Found(vec![SocketAddr::new(address, port)]),
+            Err(_) => Self::Named(host.to_owned(), port),
+        }
+    }
+}
+
+fn transport(named: target::Transport) -> Transport {
+    match named {
+        target::Transport::Udp => Transport::Udp,
+        target::Transport::Tcp => Transport::Tcp,
+        target::Transport::Tls => Transport::Tls,
     }
 }
 

@@ -60,6 +60,7 @@ fn table(targets: &[String]) -> Live {
         network: domain::number::Network::Public,
         unpaid: false,
         intake: domain::routing::Intake::Open,
+        allow_outbound: true,
         provider_id: Some(trunk),
         endpoint_id: Some(endpoint),
     }));

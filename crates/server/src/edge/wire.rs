@@ -3,7 +3,7 @@
 //! within an edge's and never the other way round. Invariant: within one drain, a fact is in the journal before any send that
 //! stands behind it is given to a socket.
 
-use sip::{Edge, Flow, Input, Message, Name, Output, SendId, Transport};
+use sip::{Ask, Edge, Flow, Input, Message, Name, Output, SendId, Transport};
 use std::hash::BuildHasher;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::decide::{Around, Decider, Step};
 use super::gauge::Gauge;
 use super::plan::Plan;
+use super::proof::Named;
 use super::tcp::Streams;
 use super::{EdgeParts, facts, resolve};
 use crate::clock;
@@ -56,6 +57,8 @@ pub(super) struct Work {
     facts: Vec<domain::Fact>,
     faults: Vec<SendId>,
     plans: Vec<Plan>,
+    /// Questions that wait for a name to be looked up.
+    look_ups: Vec<(Box<Ask>, String)>,
 }
 
 #[derive(Debug)]
@@ -68,6 +71,19 @@ impl Work {
     /// A fact to be written in its turn.
     pub(super) fn fact(&mut self, fact: domain::Fact) {
         self.actions.push(Action::Fact(fact));
+    }
+
+    /// Does what was decided of a question.
+    fn step(&mut self, (edge, now): (&mut Edge, Instant), ask: Box<Ask>, step: Step) {
+        match step {
+            Step::Now(verdict) => edge.handle(now, Input::Verdict { ask: ask.id, verdict }),
+            Step::Later(plan) => {
+                edge.handle(now, Input::Trying { ask: ask.id });
+                self.plans.push(*plan);
+            }
+            // Not even a 100 before it is known who calls.
+            Step::LookUp(name) => self.look_ups.push((ask, name)),
+        }
     }
 }
 
@@ -205,8 +221,13 @@ impl Wire {
         // Read under the lock: for an edge time never goes back.
         let now = clock::instant();
         let done = act(&mut edge, now);
-        let mut open = self.collect(&mut edge, now, work);
+        let open = self.collect(&mut edge, now, work);
         drop(edge);
+        (done, now, self.finish(work, shard, open))
+    }
+
+    /// Performs what came of a turn, and of the faults in doing so. Gives whether something is open afterwards.
+    fn finish(self: &Arc<Self>, work: &mut Work, shard: u8, mut open: bool) -> bool {
         self.perform(work);
         while !work.faults.is_empty() {
             let mut edge = self.lock(shard);
@@ -218,7 +239,7 @@ impl Wire {
             drop(edge);
             self.perform(work);
         }
-        (done, now, open)
+        open
     }
 
     fn collect(&self, edge: &mut Edge, now: Instant, work: &mut Work) -> bool {
@@ -239,21 +260,30 @@ impl Wire {
                     edge.handle(now, Input::Login { ask, login });
                 }
                 Output::Ask(ask) => {
-                    let id = ask.id;
                     let mut around = Around { now, gauge: &self.gauge, names: &self.names, work };
                     let decider = self.decider.lock();
                     let step = decider.unwrap_or_else(PoisonError::into_inner).decide(&ask, &mut around);
-                    match step {
-                        Step::Now(verdict) => edge.handle(now, Input::Verdict { ask: id, verdict }),
-                        Step::Later(plan) => {
-                            edge.handle(now, Input::Trying { ask: id });
-                            work.plans.push(*plan);
-                        }
-                    }
+                    work.step((edge, now), ask, step);
                 }
             }
         }
         edge.next_deadline().is_some()
+    }
+
+    /// A name was looked up: its call is decided now.
+    fn named(self: &Arc<Self>, ask: Box<Ask>, named: &Named) {
+        let (mut work, shard) = (Work::default(), ask.id.shard());
+        let mut edge = self.lock(shard);
+        let now = clock::instant();
+        let mut around = Around { now, gauge: &self.gauge, names: &self.names, work: &mut work };
+        let decider = self.decider.lock();
+        let step = decider.unwrap_or_else(PoisonError::into_inner).named(&ask, named, &mut around);
+        work.step((&mut edge, now), ask, step);
+        let open = self.collect(&mut edge, now, &mut work);
+        drop(edge);
+        if self.finish(&mut work, shard, open) {
+            self.armed.notify_one();
+        }
     }
 
     fn perform(self: &Arc<Self>, work: &mut Work) {
@@ -278,6 +308,13 @@ impl Wire {
         work.actions = actions;
         for plan in work.plans.drain(..) {
             self.runtime.spawn(resolve::finish(Arc::clone(self), plan));
+        }
+        for (ask, username) in work.look_ups.drain(..) {
+            let wire = Arc::clone(self);
+            self.runtime.spawn_blocking(move || {
+                let looked = wire.parts.live.lines.look_up(&username);
+                wire.named(ask, &Named { username, looked });
+            });
         }
     }
 

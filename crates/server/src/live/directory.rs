@@ -6,6 +6,7 @@ use domain::call::Direction;
 use domain::ids::{EndpointId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
 use domain::organization::Settings;
+use domain::outbound::{Caps, Countries};
 use domain::provider::{AddressRule, Provider, ProviderKind};
 use domain::routing::{OrganizationRoute, TrunkRoute};
 use domain::{E164, Endpoint, Key, Micros, Organization, Price};
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use super::carriers::Carriers;
 use super::guards::{Guard, Guards};
 use super::numbers::NONE;
+use super::sources::Sources;
 
 /// Gives small integers for ids. They are never reused, so a number that still names a thing that is gone finds nothing.
 #[derive(Debug)]
@@ -61,10 +63,14 @@ impl<K: Copy + Eq + Hash, V> Indexed<K, V> {
 }
 
 /// A tenant as the edge needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant {
     /// What the rules read.
     pub(crate) route: OrganizationRoute,
+    /// Whom its numbers may call.
+    pub(crate) countries: Countries,
+    /// What bounds how many calls they begin.
+    pub(crate) caps: Caps,
     /// The longest call.
     pub(crate) max_call_seconds: u32,
     /// Its plan in each vendor's API that has such.
@@ -100,6 +106,10 @@ pub(crate) struct Directory {
     simulated: Vec<SocketAddr>,
     /// Carriers at which organizations have accounts.
     pub(super) carriers: Carriers,
+    /// From where endpoints call without a password.
+    sources: Sources,
+    /// The operator's trunks that take calls out.
+    operators: Vec<ProviderId>,
 }
 
 impl Directory {
@@ -108,6 +118,8 @@ impl Directory {
         // Settings are checked when they are written; should a row predate a rule, its defaults hold.
         let settings =
             Settings::read(&organization.settings).or_else(|_| Settings::read(&domain::Bag::new()));
+        let (countries, caps) =
+            settings.as_ref().map(|s| (s.outbound_countries.clone(), s.outbound_caps)).unwrap_or_default();
         let (rate, max_call_seconds, own_max) = settings.map_or((0, 14_400, None), |s| {
             (s.rate_cents_per_minute, s.max_call_seconds, s.max_concurrent_calls)
         });
@@ -117,12 +129,13 @@ impl Directory {
         // Of several limits the narrowest holds.
         let calls_max = by_plan.chain(own_max).min();
         let route = OrganizationRoute { balance, rate_per_minute, calls_max };
-        self.organizations.put(organization.id, Some(Tenant { route, max_call_seconds, plans }));
+        let tenant = Tenant { route, countries, caps, max_call_seconds, plans };
+        self.organizations.put(organization.id, Some(tenant));
     }
 
     /// A tenant's money moved.
     pub(crate) fn put_balance(&mut self, id: OrganizationId, balance: Micros) {
-        if let Some(mut tenant) = self.organizations.get(id).copied() {
+        if let Some(mut tenant) = self.organizations.get(id).cloned() {
             tenant.route.balance = balance;
             self.organizations.put(id, Some(tenant));
         }
@@ -130,6 +143,7 @@ impl Directory {
 
     /// An endpoint was made, changed, or (`None`) went away.
     pub(crate) fn put_endpoint(&mut self, id: EndpointId, endpoint: Option<Endpoint>) {
+        self.sources.put(id, endpoint.as_ref());
         self.endpoints.put(id, endpoint.map(Arc::new));
     }
 
@@ -153,6 +167,10 @@ impl Directory {
             }
         }
         self.guards.put(id, guard.filter(|_| trunk.is_some()));
+        self.operators.retain(|other| *other != id);
+        if trunk.as_ref().is_some_and(|t| t.organization_id.is_none() && t.outbound.is_some()) {
+            self.operators.push(id);
+        }
         self.trunks.put(id, trunk.map(Arc::new));
     }
 
@@ -222,6 +240,16 @@ impl Directory {
             found.push(Carriers::unnamed());
         }
         found
+    }
+
+    /// The organizations of whose endpoints calls come from an address.
+    pub(super) fn organizations_from(&self, source: IpAddr) -> Vec<OrganizationId> {
+        self.sources.organizations_from(source.to_canonical())
+    }
+
+    /// The operator's trunks that take calls out.
+    pub(super) fn operators(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.operators.iter().filter_map(|id| self.trunk(*id))
     }
 
     /// Whether a socket is that of a carrier at which organizations have accounts.

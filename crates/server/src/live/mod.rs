@@ -4,18 +4,17 @@
 //! anew give the same table (a property test says so). Writers wait, bounded, until their generation is applied here before
 //! they answer: after a 200 the next INVITE follows the change.
 
+mod begun;
 mod calls;
 mod carriers;
 mod directory;
 mod guards;
 mod holds;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the edge's registrar and its outbound calls are to use it")
-)]
 pub(crate) mod lines;
 mod numbers;
+mod out;
 pub(crate) mod refresh;
+mod sources;
 
 use dialects::plan::Plan;
 use domain::call::Direction;
@@ -40,7 +39,8 @@ use crate::vault::Vault;
 
 use directory::Directory;
 pub(crate) use numbers::Numbers;
-use numbers::Slot;
+use numbers::{Marks, Slot};
+pub(crate) use out::{RouteOut, WayOut};
 
 /// How long a write's reply waits for the live table. Longer means that the refresher is stuck; the write stands anyway.
 const WAIT_MAX: Duration = Duration::from_millis(250);
@@ -52,6 +52,9 @@ pub(crate) struct Live {
     directory: RwLock<Directory>,
     opener: guards::Opener,
     calls: calls::Calls,
+    begun: begun::Calls,
+    /// Where the simulated network's callees answer, where there is one.
+    callees: RwLock<Option<SocketAddr>>,
     /// Numbers by the user names of their SIP credentials.
     pub(crate) lines: lines::Lines,
     holds: holds::Holds,
@@ -106,6 +109,8 @@ impl Live {
             directory: RwLock::default(),
             opener: guards::Opener::default(),
             calls: calls::Calls::default(),
+            begun: begun::Calls::default(),
+            callees: RwLock::default(),
             lines: lines::Lines::new(None),
             holds: holds::Holds::default(),
             applied,
@@ -163,7 +168,7 @@ impl Live {
                     self.write().indices(row.organization_id, row.endpoint_id, row.provider_id);
                 let mut slot = Slot::new(row.e164, row.id, organization);
                 (slot.endpoint, slot.trunk, slot.status) = (endpoint, trunk, row.status);
-                (slot.intake, slot.unpaid, slot.network) = (row.intake, row.unpaid, row.network);
+                (slot.intake, slot.marks, slot.network) = (row.intake, Marks::of(&row), row.network);
                 self.numbers.put(slot);
             }
         }
@@ -236,9 +241,9 @@ impl Live {
         Simulated { live: Arc::clone(self), source }
     }
 
-    /// Whether some trunk's callers may prove themselves by a password.
+    /// Whether callers may prove themselves by a password: a trunk's, or a number's that may call out.
     pub(crate) fn asks(&self) -> bool {
-        self.read().guards.any()
+        self.numbers.any_outbound() || self.read().guards.any()
     }
 
     /// The trunk of a number, if its callers may prove themselves.
@@ -381,7 +386,7 @@ impl routing::Table for Reading<'_> {
             id: slot.id(),
             organization_id: self.directory.organization_at(slot.organization)?,
             status: slot.status,
-            unpaid: slot.unpaid,
+            unpaid: slot.marks.unpaid(),
             intake: slot.intake,
             trunk: self.directory.trunk_at(slot.trunk),
             network: slot.network,

@@ -10,7 +10,9 @@ use domain::number::{Network, Status};
 use domain::routing::Intake;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
+use store::NumberRow;
 use uuid::Uuid;
 
 /// Shards are independent locks: a change of one number never makes calls to most others wait.
@@ -31,8 +33,8 @@ pub(crate) struct Slot {
     pub(crate) trunk: u32,
     /// Its state.
     pub(crate) status: Status,
-    /// Whether it is inactive because its rent is not paid.
-    pub(crate) unpaid: bool,
+    /// What else is true of it.
+    pub(crate) marks: Marks,
     /// Which phone network it is part of.
     pub(crate) network: Network,
     /// Whether it takes calls.
@@ -51,7 +53,7 @@ impl Slot {
             endpoint,
             trunk,
             status: Status::Pending,
-            unpaid: false,
+            marks: Marks::default(),
             network: Network::Public,
             intake: Intake::Off,
         }
@@ -60,6 +62,31 @@ impl Slot {
     /// The number's id.
     pub(crate) fn id(&self) -> NumberId {
         NumberId(Uuid::from_u64_pair(self.id[0], self.id[1]))
+    }
+}
+
+/// Two truths in a byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks(u8);
+
+impl Marks {
+    const UNPAID: u8 = 1;
+    const OUTBOUND: u8 = 2;
+
+    /// Packs them.
+    pub(crate) fn of(row: &NumberRow) -> Self {
+        let mark = |set: bool, bit| if set { bit } else { 0 };
+        Self(mark(row.unpaid, Self::UNPAID) | mark(row.allow_outbound, Self::OUTBOUND))
+    }
+
+    /// Whether it is inactive because its rent is not paid.
+    pub(crate) fn unpaid(self) -> bool {
+        self.0 & Self::UNPAID != 0
+    }
+
+    /// Whether it may call out.
+    pub(crate) fn outbound(self) -> bool {
+        self.0 & Self::OUTBOUND != 0
     }
 }
 
@@ -74,6 +101,8 @@ struct Shard {
 #[derive(Debug)]
 pub(crate) struct Numbers {
     shards: Vec<RwLock<Shard>>,
+    /// How many may call out.
+    outbound: AtomicUsize,
     hasher: foldhash::fast::RandomState,
 }
 
@@ -82,6 +111,7 @@ impl Numbers {
     pub(crate) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            outbound: AtomicUsize::new(0),
             hasher: foldhash::fast::RandomState::default(),
         }
     }
@@ -108,7 +138,9 @@ impl Numbers {
         let mut guard = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
         let Shard { table, slots, free } = &mut *guard;
         let rotated = hash.rotate_left(20);
+        self.count(slot.marks, true);
         if let Some(&index) = table.find(rotated, |&i| slots[i as usize].e164 == slot.e164) {
+            self.count(slots[index as usize].marks, false);
             slots[index as usize] = slot;
             return;
         }
@@ -138,8 +170,23 @@ impl Numbers {
         });
         if let Ok(entry) = found {
             let (index, _) = entry.remove();
+            self.count(slots[index as usize].marks, false);
             free.push(index);
         }
+    }
+
+    fn count(&self, marks: Marks, more: bool) {
+        // Nothing else hangs on the count: each change stands for itself.
+        match (marks.outbound(), more) {
+            (true, true) => self.outbound.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.outbound.fetch_sub(1, Ordering::Relaxed),
+            (false, _) => 0,
+        };
+    }
+
+    /// Whether any of them may call out.
+    pub(crate) fn any_outbound(&self) -> bool {
+        self.outbound.load(Ordering::Relaxed) > 0
     }
 
     /// How many there are.
@@ -182,11 +229,16 @@ mod tests {
         let numbers = Numbers::new();
         let e164 = E164::from_u64(14_155_550_100).unwrap();
         let (old, new) = (NumberId(Uuid::from_u128(1)), NumberId(Uuid::from_u128(2)));
-        numbers.put(Slot::new(e164, old, 0));
+        let calling = Slot { marks: Marks(Marks::OUTBOUND), ..Slot::new(e164, old, 0) };
+        numbers.put(calling);
+        numbers.put(calling);
+        assert!(numbers.any_outbound() && calling.marks.outbound() && !calling.marks.unpaid());
         numbers.put(Slot::new(e164, new, 1));
+        assert!(!numbers.any_outbound());
         numbers.remove(e164, old);
         assert_eq!(numbers.get(e164).map(|s| s.id()), Some(new));
+        numbers.put(Slot { marks: calling.marks, ..Slot::new(e164, new, 1) });
         numbers.remove(e164, new);
-        assert_eq!((numbers.get(e164), numbers.len()), (None, 0));
+        assert_eq!((numbers.get(e164), numbers.len(), numbers.any_outbound()), (None, 0, false));
     }
 }

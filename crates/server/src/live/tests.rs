@@ -98,6 +98,7 @@ fn change() -> impl Strategy<Value = Changed> {
                 network: domain::number::Network::Public,
                 unpaid: id == 1,
                 intake: Intake::of(allow_inbound, id != 2),
+                allow_outbound: id == 0,
                 provider_id: t.map(|t| ProviderId(Uuid::from_u128(t))),
                 endpoint_id: e.map(|e| EndpointId(Uuid::from_u128(e))),
             })
@@ -208,6 +209,7 @@ fn a_carrier_reaches_the_numbers_of_accounts_and_nothing_else() {
             network: domain::number::Network::Public,
             unpaid: false,
             intake: Intake::Open,
+            allow_outbound: false,
             provider_id: Some(ProviderId(Uuid::from_u128(provider))),
             endpoint_id: None,
         })

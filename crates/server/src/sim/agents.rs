@@ -9,6 +9,17 @@
 //! | `reject`, `reject-503` | 603, or that status |
 //! | `no-answer` | rings for two minutes |
 //! | `silent` | nothing at all |
+//!
+//! The same address stands for the phone network's people, who are called by number: its last three digits say what becomes of it.
+//!
+//! | number ends with | what becomes of a call |
+//! | --- | --- |
+//! | 486, 603, 404, 503 | that status |
+//! | 480 | rings for two minutes |
+//! | 408 | nothing at all |
+//! | 180 | answered after three seconds |
+//! | 200 | answered, and hung up after three seconds |
+//! | anything else | answered at once; sound comes back |
 
 use anyhow::Context;
 use sip::{
@@ -47,6 +58,30 @@ struct Way {
 
 impl Way {
     fn of(user: &str) -> Self {
+        match Self::called(user) {
+            Some(name) => Self::named(name),
+            None => Self::named(user),
+        }
+    }
+
+    /// Who answers a number.
+    fn called(user: &str) -> Option<&'static str> {
+        let digits = user.strip_prefix('+').unwrap_or(user);
+        let number = digits.len() > 6 && digits.bytes().all(|b| b.is_ascii_digit());
+        number.then(|| match &digits[digits.len() - 3..] {
+            "486" => "busy",
+            "603" => "reject",
+            "404" => "reject-404",
+            "503" => "reject-503",
+            "480" => "no-answer",
+            "408" => "silent",
+            "180" => "slow-3000",
+            "200" => "hangup-3",
+            _ => "echo",
+        })
+    }
+
+    fn named(user: &str) -> Self {
         let (word, number) = user.rsplit_once('-').map_or((user, None), |(w, n)| (w, n.parse::<u64>().ok()));
         let (word, number) = if number.is_some() { (word, number) } else { (user, None) };
         let (mut ring, mut hang_up_after) = (Duration::ZERO, None);
@@ -249,6 +284,15 @@ mod tests {
             ("reject-503", Answering::Refuse { status: 503 }, None),
             ("reject-200", accept(0), None),
             ("silent", Answering::Silent, None),
+            ("+14155550486", Answering::Refuse { status: 486 }, None),
+            ("14155550603", Answering::Refuse { status: 603 }, None),
+            ("+14155550404", Answering::Refuse { status: 404 }, None),
+            ("+14155550503", Answering::Refuse { status: 503 }, None),
+            ("+14155550480", accept(120_000), None),
+            ("+14155550408", Answering::Silent, None),
+            ("+14155550180", accept(3_000), None),
+            ("+14155550200", accept(0), Some(3)),
+            ("486", accept(0), None),
         ];
         for (user, answering, seconds) in rows {
             let hang_up_after = seconds.map(Duration::from_secs);

@@ -61,6 +61,7 @@ impl Sim {
     pub(crate) async fn start(ground: SimGround, app: Arc<App>) -> anyhow::Result<(Self, JoinHandle<()>)> {
         let SimGround { clock, decisions, agents, shop, twilio, seed } = ground;
         let agents = agents::Agents::start(&agents).await?;
+        app.live.callees_at(Some(agents.address()));
         shop::open(&app, &shop, seed).await?;
         shop::connect(&app).await?;
         let decisions = Arc::new(decisions);

@@ -229,6 +229,8 @@ pub struct Ask {
     pub from: Dialled,
     /// The first P-Asserted-Identity, as written.
     pub asserted_identity: Option<String>,
+    /// User part of the identity that the caller asserts, else of the one it prefers (RFC 3325).
+    pub identity: Dialled,
     /// Authorization or Proxy-Authorization values, as written.
     pub credentials: Vec<String>,
     /// The Call-ID.

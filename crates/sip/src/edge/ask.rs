@@ -339,6 +339,11 @@ fn build(id: AskId, kind: AskKind, flow: Flow, message: &Message<'_>) -> Ask {
         from_uri: text::owned(party(Name::From)),
         from: dialled(party(Name::From)),
         asserted_identity: message.values(Name::AssertedIdentity).next().map(text::owned),
+        identity: dialled(if message.value(Name::AssertedIdentity).is_some() {
+            party(Name::AssertedIdentity)
+        } else {
+            party(Name::PreferredIdentity)
+        }),
         credentials: all(Name::Authorization).chain(all(Name::ProxyAuthorization)).collect(),
         call_id: text::owned(message.value(Name::CallId).unwrap_or_default()),
         max_forwards: message.value(Name::MaxForwards).and_then(crate::message::max_forwards),

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
 
-const ALL: [(i64, &str, &str); 14] = [
+const ALL: [(i64, &str, &str); 15] = [
     (1, "tables", include_str!("../../migrations/0001_tables.sql")),
     (2, "search", include_str!("../../migrations/0002_search.sql")),
     (3, "endpoint bags", include_str!("../../migrations/0003_endpoint_bags.sql")),
@@ -24,6 +24,7 @@ const ALL: [(i64, &str, &str); 14] = [
     (12, "webhooks' rests", include_str!("../../migrations/0012_webhook_rests.sql")),
     (13, "deliveries of carriers", include_str!("../../migrations/0013_delivered.sql")),
     (14, "numbers by SIP user name", include_str!("../../migrations/0014_sip_usernames.sql")),
+    (15, "calls out by time", include_str!("../../migrations/0015_calls_out.sql")),
 ];
 
 /// Brings the schema up to date.

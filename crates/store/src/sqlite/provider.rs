@@ -4,7 +4,9 @@ use domain::carrier_account::AccountRef;
 use domain::e164::{Country, E164};
 use domain::ids::{OrganizationId, ProviderId};
 use domain::op::TrunkQuery;
-use domain::provider::{Credentials, Inbound, MediaEncryption, Outbound, ProviderKind, Sealed};
+use domain::provider::{
+    Credentials, DialForm, Inbound, MediaEncryption, NumberFormat, Outbound, ProviderKind, Sealed,
+};
 use domain::target::Transport;
 use domain::{CarrierAccount, Page, Paged, Provider, What};
 use rusqlite::{Connection, params};
@@ -52,6 +54,20 @@ struct OutboundRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     media_encryption: Option<String>,
     credentials: Option<CredentialsRow>,
+    /// Absent: with the plus sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number_format: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    prefix: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    emergency: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calls_per_second: Option<u32>,
+    /// Absent: the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<u16>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -137,19 +153,49 @@ fn inbound_read(text: &str) -> Result<Inbound, StoreError> {
 }
 
 fn outbound_text(outbound: &Outbound) -> String {
-    let Outbound { address, transport, destination_country, media_encryption, credentials } = outbound;
+    let Outbound {
+        address,
+        transport,
+        destination_country,
+        media_encryption,
+        credentials,
+        dial: DialForm { number_format, prefix, headers },
+        emergency,
+        calls_per_second,
+        priority,
+    } = outbound;
     json(&OutboundRow {
         address: address.clone(),
         transport: transport.as_str().to_owned(),
         destination_country: destination_country.map(|country| country.as_str().to_owned()),
         media_encryption: Some(media_encryption.as_str().to_owned()),
         credentials: credentials.as_ref().map(CredentialsRow::of),
+        number_format: Some(number_format.as_str().to_owned()),
+        prefix: prefix.clone(),
+        headers: headers.clone(),
+        emergency: *emergency,
+        calls_per_second: *calls_per_second,
+        priority: Some(*priority),
     })
 }
 
 fn outbound_read(text: &str) -> Result<Outbound, StoreError> {
     let row: OutboundRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-    let OutboundRow { address, transport, destination_country, media_encryption, credentials } = row;
+    let OutboundRow {
+        address,
+        transport,
+        destination_country,
+        media_encryption,
+        credentials,
+        number_format,
+        prefix,
+        headers,
+        emergency,
+        calls_per_second,
+        priority,
+    } = row;
+    let format = |text: String| NumberFormat::parse(&text).ok_or_else(|| corrupt("a number's form", &text));
+    let number_format = number_format.map(format).transpose()?.unwrap_or_default();
     let country = |text: String| Country::parse(&text).ok_or_else(|| corrupt("a country", &text));
     let transport = Transport::parse(&transport).ok_or_else(|| corrupt("a transport", &transport))?;
     Ok(Outbound {
@@ -158,6 +204,10 @@ fn outbound_read(text: &str) -> Result<Outbound, StoreError> {
         destination_country: destination_country.map(country).transpose()?,
         media_encryption: encryption_read(media_encryption.as_deref(), MediaEncryption::Disabled)?,
         credentials: credentials.map(CredentialsRow::read).transpose()?,
+        dial: DialForm { number_format, prefix, headers },
+        emergency,
+        calls_per_second,
+        priority: priority.unwrap_or(Outbound::PRIORITY),
     })
 }
 

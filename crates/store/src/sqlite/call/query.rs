@@ -1,12 +1,13 @@
 //! Which calls: the conditions of lists and counts, written once.
 
+use domain::Timestamp;
 use domain::call::{CallCount, CallDay, CallQuery, CallStatus};
 use domain::ids::{NumberId, OrganizationId};
 use domain::key::Mode;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::super::list::List;
-use super::super::sql::{blob, e164, time, time_from};
+use super::super::sql::{all, blob, e164, time, time_from};
 use crate::error::StoreError;
 
 /// Microseconds of a day: times are stored in them.
@@ -71,6 +72,20 @@ pub(crate) fn days(
     filtered(&select, organization, query).rows(db, "GROUP BY 1 ORDER BY 1", |mut row| {
         let day: i64 = row.get()?;
         Ok(CallDay { day: time_from(day.saturating_mul(DAY))?, calls: row.uint()? })
+    })
+}
+
+/// How many calls out were let out since a time, by organization and number: of every tenant, to count on with.
+pub(crate) fn placed(
+    db: &Connection,
+    since: Timestamp,
+) -> Result<Vec<(OrganizationId, Option<NumberId>, u32)>, StoreError> {
+    // The first condition names the partial index.
+    let sql = "SELECT organization_id, number_id, count(*) FROM calls \
+               WHERE direction = 'outbound' AND started_at >= $1 AND status <> 'refused' GROUP BY 1, 2";
+    all(db, sql, params![time(since)], |mut row| {
+        let (organization, number, calls) = (row.id()?, row.id_of()?, row.uint()?);
+        Ok((organization, number, u32::try_from(calls).unwrap_or(u32::MAX)))
     })
 }
 

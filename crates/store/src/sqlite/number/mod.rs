@@ -354,7 +354,8 @@ pub(crate) fn held_count(db: &Connection, organization: OrganizationId) -> Resul
     Ok(one(db, sql, params![blob(organization)], |mut row| row.uint())?.unwrap_or(0))
 }
 
-const SLIM: &str = "SELECT id, organization_id, e164, status, unpaid, network, allow_inbound, voice, provider_id, endpoint_id \
+const SLIM: &str = "SELECT id, organization_id, e164, status, unpaid, network, allow_inbound, voice, allow_outbound, \
+                    provider_id, endpoint_id \
                     FROM numbers";
 
 fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
@@ -362,6 +363,7 @@ fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
     let (number, status) = (row.e164()?, row.named(Status::parse)?);
     let (unpaid, network) = (row.get()?, row.named(Network::parse)?);
     let intake = Intake::of(row.get()?, row.get()?);
+    let allow_outbound = row.get()?;
     Ok(NumberRow {
         id,
         organization_id,
@@ -370,6 +372,7 @@ fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
         unpaid,
         network,
         intake,
+        allow_outbound,
         provider_id: row.id_of()?,
         endpoint_id: row.id_of()?,
     })

@@ -1,5 +1,9 @@
 //! Providers: how a number reaches the phone network.
 
+mod dial;
+
+pub use dial::{DialForm, NumberFormat};
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -7,6 +11,7 @@ use crate::carrier_account::{AccountPatch, CarrierAccount};
 use crate::e164::{Country, E164};
 use crate::error::{Error, Kind, Result, What};
 use crate::ids::{OrganizationId, ProviderId};
+use crate::outbound::Destination;
 use crate::target::{Transport, host_and_port};
 use crate::{Patch, Timestamp};
 
@@ -246,6 +251,46 @@ pub struct Outbound {
     pub media_encryption: MediaEncryption,
     /// With which digest credentials.
     pub credentials: Option<Credentials>,
+    /// What calls look like there.
+    pub dial: DialForm,
+    /// Whether it carries calls for help.
+    pub emergency: bool,
+    /// How many calls it takes in a second; none: as many as come.
+    pub calls_per_second: Option<u32>,
+    /// Which of several is tried first: the lowest.
+    pub priority: u16,
+}
+
+impl Outbound {
+    /// The most calls in a second that can be set.
+    pub const CALLS_PER_SECOND_MAX: u32 = 100_000;
+    /// The priority where none is set, as of targets.
+    pub const PRIORITY: u16 = 10;
+
+    /// A side with nothing but its place.
+    pub fn new(address: String, transport: Transport) -> Self {
+        Self {
+            address,
+            transport,
+            destination_country: None,
+            media_encryption: MediaEncryption::default(),
+            credentials: None,
+            dial: DialForm::default(),
+            emergency: false,
+            calls_per_second: None,
+            priority: Self::PRIORITY,
+        }
+    }
+
+    /// The Request-URI of a call by it.
+    pub fn request_uri(&self, to: Destination) -> String {
+        let parameter = match self.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+        };
+        format!("sip:{}@{}{parameter}", self.dial.user(to), self.address)
+    }
 }
 
 /// How a number reaches the phone network.
@@ -369,6 +414,9 @@ impl Provider {
             let words = "`outbound.address` must be a host or host:port.";
             return Err(Error::invalid(What::Provider, "outbound", words));
         }
+        if let Some(outbound) = &next.outbound {
+            outbound.dial.check()?;
+        }
         next.check_names(self)?;
         if next != *self {
             next.version += 1;
@@ -482,13 +530,8 @@ mod tests {
             ProviderPatch { label: Some("t".into()), inbound: side, ..ProviderPatch::default() }
         };
         let outbound = |name| {
-            let side = Outbound {
-                address: "carrier.example".into(),
-                transport: Transport::Udp,
-                destination_country: None,
-                media_encryption: MediaEncryption::Disabled,
-                credentials: credentials(name),
-            };
+            let plain = Outbound::new("carrier.example".into(), Transport::Udp);
+            let side = Outbound { credentials: credentials(name), ..plain };
             let outbound = Patch::Set(side);
             ProviderPatch { label: Some("t".into()), outbound, ..ProviderPatch::default() }
         };

@@ -1,0 +1,193 @@
+//! What the rules of calls out look up in the live table, and the ways that such a call takes.
+
+use domain::ids::{CallId, NumberId, OrganizationId, ProviderId};
+use domain::outbound::{
+    self, Begun, CallOut, NumberOut, OrganizationOut, Placed, Refusal, Refused, TrunkOut, Whose, Window,
+};
+use domain::provider::{MediaEncryption, Outbound};
+use domain::routing::{Intake, Rule};
+use domain::target::Transport;
+use domain::{E164, Endpoint, Generation, Provider, Timestamp};
+use sip::Login;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError};
+
+use super::{Live, Reading};
+use crate::clock;
+
+/// A call that is let out, with what the edge needs to send it there.
+#[derive(Debug)]
+pub(crate) struct RouteOut {
+    /// The decision.
+    pub(crate) placed: Placed,
+    /// The ways, in the order of trying.
+    pub(crate) ways: Vec<WayOut>,
+    /// The endpoint of the number, whose agent calls; its rules hold.
+    pub(crate) endpoint: Option<Arc<Endpoint>>,
+    /// The tables it was decided on.
+    pub(crate) generation: Generation,
+}
+
+/// A way to the phone network.
+#[derive(Debug)]
+pub(crate) struct WayOut {
+    /// Where its calls go.
+    pub(crate) outbound: Outbound,
+    /// What answers its carrier's challenges.
+    pub(crate) login: Option<Arc<Login>>,
+}
+
+/// One look at the tables at a time.
+struct Looking<'a> {
+    reading: &'a Reading<'a>,
+    begun: &'a super::begun::Calls,
+    callees: Option<SocketAddr>,
+    now: Timestamp,
+}
+
+impl Live {
+    /// Decides a call out. `see` is told each rule; the call path passes a function that does nothing.
+    pub(crate) fn place(&self, call: CallOut<'_>, see: impl FnMut(Rule)) -> Result<RouteOut, Refused> {
+        let generation = self.generation();
+        let directory = self.read();
+        let reading = Reading { numbers: &self.numbers, directory: &directory, calls: &self.calls };
+        let callees = *self.callees.read().unwrap_or_else(PoisonError::into_inner);
+        let looking = Looking { reading: &reading, begun: &self.begun, callees, now: clock::now() };
+        let placed = outbound::decide(&looking, call, see)?;
+        let way = |id: &ProviderId| {
+            let outbound = if *id == ProviderId::SIMULATED {
+                callees.map(simulated)
+            } else {
+                directory.trunk(*id).and_then(|trunk| trunk.outbound.clone())
+            };
+            outbound.map(|outbound| WayOut { outbound, login: directory.login(id.0) })
+        };
+        // The rules have just found them under this same lock.
+        let ways = placed.trunks.iter().filter_map(way).collect();
+        let endpoint = placed.number.endpoint_id.and_then(|id| directory.endpoint(id).cloned());
+        Ok(RouteOut { placed, ways, endpoint, generation })
+    }
+
+    /// A call was let out: it is in progress from now on, and counts.
+    pub(crate) fn call_placed(&self, call: CallId, placed: &Placed) {
+        let NumberOut { id, organization_id, .. } = placed.number;
+        self.call_began(call, organization_id);
+        let whose = [Whose::Number(id), Whose::Organization(organization_id)];
+        self.begun.begin(whose, placed.trunks.first().copied(), clock::now());
+    }
+
+    /// Calls out of today that earlier processes began.
+    pub(crate) fn calls_placed_earlier(&self, calls: &[(OrganizationId, Option<NumberId>, u32)]) {
+        let now = clock::now();
+        for (organization, number, count) in calls {
+            self.begun.earlier(Whose::Organization(*organization), *count, now);
+            if let Some(number) = number {
+                self.begun.earlier(Whose::Number(*number), *count, now);
+            }
+        }
+    }
+
+    /// The organizations of whose endpoints calls come from an address.
+    pub(crate) fn organizations_from(&self, source: IpAddr) -> Vec<OrganizationId> {
+        self.read().organizations_from(source)
+    }
+
+    /// A number as the rules of calls out know it.
+    pub(crate) fn number_out(&self, e164: E164) -> Option<NumberOut> {
+        let directory = self.read();
+        Reading { numbers: &self.numbers, directory: &directory, calls: &self.calls }.number_out(e164)
+    }
+
+    /// Where the simulated network's callees answer.
+    pub(crate) fn callees_at(&self, address: Option<SocketAddr>) {
+        *self.callees.write().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+}
+
+/// The way to the simulated network's callees.
+fn simulated(callees: SocketAddr) -> Outbound {
+    Outbound::new(callees.to_string(), Transport::Udp)
+}
+
+impl Reading<'_> {
+    fn number_out(&self, e164: E164) -> Option<NumberOut> {
+        let slot = self.numbers.get(e164)?;
+        Some(NumberOut {
+            e164,
+            id: slot.id(),
+            organization_id: self.directory.organization_at(slot.organization)?,
+            status: slot.status,
+            unpaid: slot.marks.unpaid(),
+            voice: slot.intake != Intake::NoVoice,
+            allow_outbound: slot.marks.outbound(),
+            trunk: self.directory.trunk_at(slot.trunk),
+            network: slot.network,
+            endpoint_id: self.directory.endpoint_at(slot.endpoint),
+        })
+    }
+}
+
+impl Looking<'_> {
+    fn trunk(&self, provider: &Provider) -> Result<TrunkOut, Refusal> {
+        let Some(outbound) = &provider.outbound else {
+            let account = provider.kind.is_account();
+            return Err(if account { Refusal::AccountOneWay } else { Refusal::TrunkOneWay });
+        };
+        let paced =
+            outbound.calls_per_second.is_none_or(|most| self.begun.paced(provider.id, most, self.now));
+        Ok(TrunkOut {
+            id: provider.id,
+            destination_country: outbound.destination_country,
+            emergency: outbound.emergency,
+            media: outbound.media_encryption,
+            priority: outbound.priority,
+            paced,
+        })
+    }
+}
+
+impl outbound::Table for Looking<'_> {
+    fn number(&self, e164: E164) -> Option<NumberOut> {
+        self.reading.number_out(e164)
+    }
+
+    fn organization(&self, id: OrganizationId) -> Option<OrganizationOut> {
+        let tenant = self.reading.directory.organization(id)?;
+        let route = tenant.route;
+        Some(OrganizationOut {
+            balance: route.balance,
+            rate_per_minute: route.rate_per_minute,
+            calls_max: route.calls_max,
+            caps: tenant.caps,
+            countries: tenant.countries.clone(),
+        })
+    }
+
+    fn calls(&self, organization: OrganizationId) -> u32 {
+        self.reading.calls.of(organization)
+    }
+
+    fn begun(&self, whose: Whose, window: Window) -> Begun {
+        self.begun.begun(whose, window, self.now)
+    }
+
+    fn ways(&self, number: &NumberOut) -> Result<Vec<TrunkOut>, Refusal> {
+        let directory = self.reading.directory;
+        match number.trunk {
+            Some(id) => directory.trunk(id).map_or(Err(Refusal::NoTrunk), |p| Ok(vec![self.trunk(p)?])),
+            // Numbers of the simulated carrier never leave for the world.
+            None if number.network.is_simulated() => {
+                let callees = self.callees.map(|_| TrunkOut {
+                    id: ProviderId::SIMULATED,
+                    destination_country: None,
+                    emergency: false,
+                    media: MediaEncryption::Allowed,
+                    priority: 0,
+                    paced: true,
+                });
+                Ok(callees.into_iter().collect())
+            }
+            None => Ok(directory.operators().filter_map(|p| self.trunk(p).ok()).collect()),
+        }
+    }
+}
