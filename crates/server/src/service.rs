@@ -74,8 +74,7 @@ impl Service {
         let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin)?;
         let live = live_table(&settings, &vault, &store)?;
         let journal = Arc::new(Journal::open(&files.journal)?);
-        let mut meter = Meter::start(store.clone(), Arc::clone(&journal), Arc::clone(&live)).await?;
-        live.calls_placed_earlier(&store.calls_placed(clock::day_begin())?);
+        let mut meter = metered(&store, &journal, &live).await?;
         let listener =
             TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
         let http = listener.local_addr()?;
@@ -172,6 +171,13 @@ fn health() -> anyhow::Result<(Arc<Health>, JoinHandle<()>)> {
     let metrics = metrics.context("metrics can be installed once per process")?;
     let upkeep = tokio::spawn(metrics_upkeep(metrics.clone()));
     Ok((Arc::new(Health::new(metrics)), upkeep))
+}
+
+/// The meter, once what is in the journal is in the store; a day's calls out are counted on from there.
+async fn metered(store: &Store, journal: &Arc<Journal>, live: &Arc<Live>) -> anyhow::Result<Meter> {
+    let meter = Meter::start(store.clone(), Arc::clone(journal), Arc::clone(live)).await?;
+    live.calls_placed_earlier(&store.calls_placed(clock::day_begin())?);
+    Ok(meter)
 }
 
 /// The first table that calls are decided on.
