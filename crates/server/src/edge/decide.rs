@@ -170,7 +170,8 @@ impl Decider {
                 Step::Now(self.challenge(ask, &shown, around))
             }
             Ok(route) => {
-                if matches!(&shown, Shown::Proven(ids) if ids.contains(&route.routed.trunk.id)) {
+                if matches!(&shown, Shown::Proven(Proven::Trunks(ids)) if ids.contains(&route.routed.trunk.id))
+                {
                     trail.see(RuleName::CallerProven.is(true));
                 }
                 let ids = CallIds {

@@ -4,7 +4,8 @@
 use domain::call::{Direction, FactKind, Started};
 use domain::ids::{CallId, OrganizationId};
 use domain::outbound::{CallOut, Destination, NumberOut, Party, Refusal, Refused};
-use domain::{E164, Fact, Generation, Micros, outbound};
+use domain::trail::{RuleName, Trail};
+use domain::{E164, Fact, Generation, Price, outbound};
 use sip::{Ask, CallIds, Dialled};
 
 use super::decide::{self, Around, Decider, Step};
@@ -29,17 +30,18 @@ impl Decider {
         }
         let to = dialled(ask);
         let call = CallOut { party, shown: caller(ask), to: &to, offer: Some(decide::offer(ask.media)) };
-        Some(match self.live.place(call, |_| {}) {
+        let mut trail = Trail::default();
+        Some(match self.live.place(call, |rule| trail.see(rule)) {
             Ok(route) => {
                 let ids = ids(Some(&route.placed.number), None);
                 // Counted under the edge's lock: whoever comes next finds it.
                 self.live.call_placed(CallId(ids.call), &route.placed);
-                around.work.fact(started(ids, ask, &route));
+                around.work.fact(started(ids, ask, (&route, trail)));
                 self.go(Plan::out(ask.id, ids, &route), around)
             }
             Err(refused) => {
                 let whose = if let [only] = owners[..] { Some(only) } else { None };
-                for fact in self.row_out(ask, whose, refused) {
+                for fact in self.row_out(ask, whose, (refused, trail)) {
                     around.work.fact(fact);
                 }
                 let (status, words) = (refused.why.sip_status(), refused.why.words());
@@ -49,11 +51,17 @@ impl Decider {
     }
 
     /// What a refused call out leaves behind.
-    fn row_out(&self, ask: &Ask, whose: Option<OrganizationId>, refused: Refused) -> [Fact; 2] {
+    fn row_out(
+        &self,
+        ask: &Ask,
+        whose: Option<OrganizationId>,
+        (refused, trail): (Refused, Trail),
+    ) -> [Fact; 2] {
         let Refused { why, number, to, retry_after: _ } = refused;
         let ids = ids(number.as_ref(), whose);
         let started = Started {
             generation: self.live.generation(),
+            trail,
             to: to.map_or_else(|| facts::bounded(dialled(ask)), |e164| e164.to_string()),
             ..told(ask, number.as_ref())
         };
@@ -70,7 +78,9 @@ impl Decider {
         let number = self.live.number_out(line.e164).filter(|number| number.id == line.id);
         let why = Refusal::NotProven;
         let refused = Refused { why, number, to: None, retry_after: None };
-        self.row_out(ask, Some(line.organization_id), refused)
+        let mut trail = Trail::default();
+        trail.see(RuleName::CallerProven.is(false));
+        self.row_out(ask, Some(line.organization_id), (refused, trail))
     }
 }
 
@@ -104,7 +114,7 @@ fn ids(number: Option<&NumberOut>, whose: Option<OrganizationId>) -> CallIds {
     }
 }
 
-fn started(ids: CallIds, ask: &Ask, route: &RouteOut) -> Fact {
+fn started(ids: CallIds, ask: &Ask, (route, trail): (&RouteOut, Trail)) -> Fact {
     let placed = &route.placed;
     let to = match placed.to {
         Destination::Number(e164, _) => e164.to_string(),
@@ -114,7 +124,8 @@ fn started(ids: CallIds, ask: &Ask, route: &RouteOut) -> Fact {
         to,
         provider_id: placed.trunks.first().copied(),
         generation: route.generation,
-        rate_per_minute: placed.rate_per_minute,
+        price: placed.price,
+        trail,
         ..told(ask, Some(&placed.number))
     };
     facts::about(ids, clock::moment(), FactKind::Started(Box::new(started)))
@@ -132,7 +143,9 @@ fn told(ask: &Ask, number: Option<&NumberOut>) -> Started {
         provider_id: None,
         endpoint_id: number.and_then(|n| n.endpoint_id),
         generation: Generation(0),
-        rate_per_minute: Micros::ZERO,
+        price: Price::FREE,
         sip_call_id: facts::bounded(ask.call_id.clone()),
+        trail: Trail::default(),
+        source: Some(facts::place(ask.flow.transport, ask.flow.remote)),
     }
 }

@@ -1,13 +1,15 @@
 //! What the rules of calls out look up in the live table, and the ways that such a call takes.
 
+use domain::call::Direction;
 use domain::ids::{CallId, NumberId, OrganizationId, ProviderId};
 use domain::outbound::{
     self, Begun, CallOut, NumberOut, OrganizationOut, Placed, Refusal, Refused, TrunkOut, Whose, Window,
 };
 use domain::provider::{MediaEncryption, Outbound};
-use domain::routing::{Intake, Rule};
+use domain::routing::Intake;
 use domain::target::Transport;
-use domain::{E164, Endpoint, Generation, Provider, Timestamp};
+use domain::trail::Rule;
+use domain::{E164, Endpoint, Generation, Micros, Price, Provider, Timestamp};
 use sip::Login;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
@@ -50,7 +52,7 @@ impl Live {
     pub(crate) fn place(&self, call: CallOut<'_>, see: impl FnMut(Rule)) -> Result<RouteOut, Refused> {
         let generation = self.generation();
         let directory = self.read();
-        let reading = Reading { numbers: &self.numbers, directory: &directory, calls: &self.calls };
+        let reading = self.reading(&directory);
         let callees = *self.callees.read().unwrap_or_else(PoisonError::into_inner);
         let looking = Looking { reading: &reading, begun: &self.begun, callees, now: clock::now() };
         let placed = outbound::decide(&looking, call, see)?;
@@ -71,7 +73,7 @@ impl Live {
     /// A call was let out: it is in progress from now on, and counts.
     pub(crate) fn call_placed(&self, call: CallId, placed: &Placed) {
         let NumberOut { id, organization_id, .. } = placed.number;
-        self.call_began(call, organization_id);
+        self.call_began(call, organization_id, placed.price);
         let whose = [Whose::Number(id), Whose::Organization(organization_id)];
         self.begun.begin(whose, placed.trunks.first().copied(), clock::now());
     }
@@ -95,7 +97,7 @@ impl Live {
     /// A number as the rules of calls out know it.
     pub(crate) fn number_out(&self, e164: E164) -> Option<NumberOut> {
         let directory = self.read();
-        Reading { numbers: &self.numbers, directory: &directory, calls: &self.calls }.number_out(e164)
+        self.reading(&directory).number_out(e164)
     }
 
     /// Where the simulated network's callees answer.
@@ -156,7 +158,6 @@ impl outbound::Table for Looking<'_> {
         let route = tenant.route;
         Some(OrganizationOut {
             balance: route.balance,
-            rate_per_minute: route.rate_per_minute,
             calls_max: route.calls_max,
             caps: tenant.caps,
             countries: tenant.countries.clone(),
@@ -165,6 +166,14 @@ impl outbound::Table for Looking<'_> {
 
     fn calls(&self, organization: OrganizationId) -> u32 {
         self.reading.calls.of(organization)
+    }
+
+    fn price(&self, organization: OrganizationId, to: E164) -> Price {
+        self.reading.directory.price(organization, Direction::Outbound, to)
+    }
+
+    fn held(&self, organization: OrganizationId) -> Micros {
+        self.reading.holds.of(organization, self.now)
     }
 
     fn begun(&self, whose: Whose, window: Window) -> Begun {
