@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::write;
+
 /// How a message travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -57,6 +59,20 @@ pub struct Hop {
     pub transport: Transport,
     /// Where.
     pub addr: SocketAddr,
+}
+
+impl Hop {
+    /// `udp:192.0.2.7:5060`, as records write it; appended to `out`.
+    pub fn write(&self, out: &mut String) {
+        let mut text = Vec::with_capacity(56);
+        let six = self.addr.is_ipv6();
+        text.extend_from_slice(self.transport.param().as_bytes());
+        text.extend_from_slice(if six { b":[" } else { b":" });
+        write::ip(&mut text, self.addr.ip());
+        text.extend_from_slice(if six { b"]:" } else { b":" });
+        write::number(&mut text, u32::from(self.addr.port()));
+        out.push_str(str::from_utf8(&text).unwrap_or_default());
+    }
 }
 
 /// Where bytes came from, or where they go.

@@ -1,4 +1,5 @@
-//! The one codec of facts: compact JSON, for the store and for the server's journal file.
+//! The one codec of facts: the same rows as lines of JSON in the store, where people may read them, and as MessagePack in the
+//! server's journal, which is written while a caller waits.
 //!
 //! In the store a fact stands in its call's row, so the two ids are left out there. A field may be added as optional; none is
 //! ever renamed: old journals are read by new versions.
@@ -128,17 +129,20 @@ struct UnansweredRow {
     by: Option<String>,
 }
 
-/// A fact as one line of JSON (without its end).
-pub fn fact_encode(fact: &Fact) -> Vec<u8> {
+/// Appends a fact for the journal to `out`.
+pub fn fact_encode(fact: &Fact, out: &mut Vec<u8>) {
     let whole =
         Whole { org: fact.organization_id.to_string(), call: fact.call_id.to_string(), fact: Row::of(fact) };
-    // Row structs have string keys and no failing serializers.
-    serde_json::to_vec(&whole).expect("a row struct is always JSON")
+    // Fields have their names in it, so that one can be added; memory takes every byte.
+    rmp_serde::encode::write_named(out, &whole).expect("a row struct can be written to memory");
 }
 
-/// The fact of such a line; `None` for anything else, such as a line that was cut short by a loss of power.
+/// The fact of such bytes, or of a line of JSON, which is what journals of earlier versions hold; `None` for anything else, such
+/// as one that was cut short by a loss of power.
 pub fn fact_decode(bytes: &[u8]) -> Option<Fact> {
-    let Whole::<Row> { org, call, fact } = serde_json::from_slice(bytes).ok()?;
+    let json = bytes.first() == Some(&b'{');
+    let whole = if json { serde_json::from_slice(bytes).ok() } else { rmp_serde::from_slice(bytes).ok() };
+    let Whole::<Row> { org, call, fact } = whole?;
     fact.read(OrganizationId::parse(&org)?, CallId::parse(&call)?)
 }
 
@@ -429,7 +433,9 @@ mod tests {
             FactKind::Started(Box::new(priced())),
         ] {
             let fact = fact(kind);
-            assert_eq!(fact_decode(&fact_encode(&fact)), Some(fact));
+            let mut bytes = Vec::new();
+            fact_encode(&fact, &mut bytes);
+            assert_eq!(fact_decode(&bytes), Some(fact));
         }
     }
 

@@ -91,11 +91,14 @@ const BY: &str = " by ";
 
 /// A hop as a record writes it, with our listener on that side: `udp:192.0.2.7:5060 by 203.0.113.1:5060`.
 pub(super) fn hop_text(hop: Option<Hop>, listener: Option<String>) -> String {
-    let place = hop.map(|hop| format!("{}:{}", hop.transport.param(), hop.addr)).unwrap_or_default();
-    match listener {
-        Some(listener) if !place.is_empty() => format!("{place}{BY}{listener}"),
-        Some(_) | None => place,
+    let mut text = String::with_capacity(96);
+    let Some(hop) = hop else { return text };
+    hop.write(&mut text);
+    if let Some(listener) = listener {
+        text.push_str(BY);
+        text.push_str(&listener);
     }
+    text
 }
 
 /// What stands behind a hop that is a registered agent's flow.

@@ -5,12 +5,19 @@
 /// The longest fact that is believed when read back.
 const FACT_MAX: usize = 1 << 20;
 
-/// Appends one frame.
-pub(super) fn write(out: &mut Vec<u8>, body: &[u8]) {
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&crc32fast::hash(body).to_le_bytes());
-    out.extend_from_slice(body);
+/// Appends one frame, whose body `body` appends.
+pub(super) fn write(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+    let head = out.len();
+    out.extend_from_slice(&[0; 8]);
+    let begin = out.len();
+    body(out);
+    let written = out.get(begin..).unwrap_or_default();
+    let (length, sum) = (u32::try_from(written.len()).unwrap_or(u32::MAX), crc32fast::hash(written));
+    if let Some(place) = out.get_mut(head..begin) {
+        let (first, last) = place.split_at_mut(4);
+        first.copy_from_slice(&length.to_le_bytes());
+        last.copy_from_slice(&sum.to_le_bytes());
+    }
 }
 
 /// The first frame of `bytes`: its body and what stands behind it. `None` when it is not whole.
@@ -29,8 +36,8 @@ mod tests {
     #[test]
     fn a_torn_frame_is_no_frame() {
         let mut bytes = Vec::new();
-        write(&mut bytes, b"one");
-        write(&mut bytes, b"two");
+        write(&mut bytes, |out| out.extend_from_slice(b"one"));
+        write(&mut bytes, |out| out.extend_from_slice(b"two"));
         let (first, rest) = read(&bytes).unwrap();
         assert_eq!((first, read(rest).map(|r| r.0)), (&b"one"[..], Some(&b"two"[..])));
         for cut in 0..rest.len() {

@@ -120,7 +120,7 @@ impl Journal {
         let mut bytes = Vec::with_capacity(1024 * facts.len());
         let mut ends = Vec::with_capacity(facts.len());
         for fact in facts.iter() {
-            frame::write(&mut bytes, &store::fact_encode(fact));
+            frame::write(&mut bytes, |out| store::fact_encode(fact, out));
             ends.push(bytes.len() as u64);
         }
         let mut state = self.lock();

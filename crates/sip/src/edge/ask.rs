@@ -8,7 +8,7 @@ use super::onward::{Leg, Outcome};
 use super::respond::{self, Reply};
 use super::{Edge, Got, unreliable};
 use crate::branch::{Ours, Seen, turn};
-use crate::message::{Core, Message, Method, Name, Refusal, Via};
+use crate::message::{Core, Kept, Message, Method, Name, Refusal, Via};
 use crate::register::{self, Register};
 use crate::sdp;
 use crate::text;
@@ -83,12 +83,12 @@ impl Edge {
             source: flow,
             back: respond::reply_flow(flow, &via),
             method: message.method().unwrap_or(Method::Other),
-            request: message.bytes.to_vec(),
+            request: Some(Kept::of(message)),
             phase: Phase::Asking,
             last: Vec::new(),
             cancelled: false,
             work: Work::Local,
-            clients: Vec::new(),
+            clients: Vec::with_capacity(1),
             bound: Some(now + setup),
             queued: None,
         };
@@ -159,8 +159,8 @@ impl Edge {
 
     /// Writes a response of our own to the context's request, keeps it for repeats and sends it.
     pub(super) fn answer(&mut self, context: &mut Context, reply: &Reply<'_>) {
-        let Ok(message) = Message::parse(&context.request) else { return };
-        let bytes = respond::reply(&message, &context.source, reply);
+        let Some(request) = context.message() else { return };
+        let bytes = respond::reply(&request, &context.source, reply);
         context.last.clone_from(&bytes);
         self.send(context.back, bytes);
     }
@@ -173,8 +173,8 @@ impl Edge {
     }
 
     pub(super) fn tag_of(&self, context: &Context) -> Vec<u8> {
-        let Ok(message) = Message::parse(&context.request) else { return Vec::new() };
-        match Core::read(&message) {
+        let Some(request) = context.message() else { return Vec::new() };
+        match Core::read(&request) {
             Ok(core) => self.tag(&core),
             Err(_) => b"malformed".to_vec(),
         }
@@ -216,7 +216,7 @@ impl Edge {
                         more.push_str(&seconds.to_string());
                         more.push_str("\r\n");
                     }
-                    if let Ok(request) = Message::parse(&context.request) {
+                    if let Some(request) = context.message() {
                         more.push_str(&obliged(&request, status));
                     }
                     edge.refuse(context, (status.clamp(300, 699), reason), more.as_bytes());

@@ -68,7 +68,7 @@ impl Edge {
     fn extra(context: &Context, one: &Target) -> Box<Extra> {
         let manner = one.manner.as_deref().cloned().unwrap_or_default();
         let written = || {
-            let request = Message::parse(&context.request).ok()?;
+            let request = context.message()?;
             request.value(Name::To).map(<[u8]>::to_vec)
         };
         Box::new(Extra {
@@ -91,7 +91,7 @@ impl Edge {
         if context.clients.len() >= ATTEMPTS_MAX {
             return false;
         }
-        let Ok(message) = Message::parse(&context.request) else { return false };
+        let Some(message) = context.message() else { return false };
         let Ok(core) = Core::read(&message) else { return false };
         let Work::Call(routing) = &context.work else { return false };
         let Some(one) = routing.targets.get(target) else { return false };

@@ -139,7 +139,7 @@ impl Edge {
             self.forward_up(context, index, message);
             self.cancel_all(context);
             // for 64·T1 only repeats are absorbed and passed: the bytes are not needed any more
-            context.request = Vec::new();
+            context.request = None;
             context.last = Vec::new();
             if let Some(client) = context.clients.get_mut(index) {
                 client.sent = Vec::new();
@@ -166,7 +166,7 @@ impl Edge {
             return false;
         };
         let rule = routing.targets.get(client.target).map(|target| target.media).unwrap_or_default();
-        let late = || Message::parse(&context.request).is_ok_and(|one| sdp::media(&one) == Media::Absent);
+        let late = || context.message().is_some_and(|one| sdp::media(&one) == Media::Absent);
         rule.any() && rule.refuses(sdp::media(message)) && late()
     }
 
@@ -178,7 +178,7 @@ impl Edge {
         match &context.work {
             Work::Call(routing) => {
                 let mut dialog = self.dialog_of(message, core);
-                if let Ok(request) = Message::parse(&context.request) {
+                if let Some(request) = context.message() {
                     dialog.caller_contact = contact(&request);
                 }
                 dialog.caller_hop = Some(context.source.hop());
@@ -207,18 +207,9 @@ impl Edge {
     /// What a 2xx to the INVITE tells of the dialog.
     pub(super) fn dialog_of(&self, message: &Message<'_>, core: &Core<'_>) -> Dialog {
         let routes: Vec<_> = message.values(Name::RecordRoute).collect();
-        let own = |value: &[u8]| self.cookie_in(value, core, Side::Caller).is_some();
-        let first = routes.iter().position(|value| own(value));
-        let last = routes.iter().rposition(|value| own(value));
-        // of two, the one that faces the callee stands above (RFC 5658)
-        let named = |at: Option<usize>| {
-            let uri = text::name_addr(routes.get(at?)?).and_then(|read| Uri::parse(read.uri))?;
-            let mut name = Vec::new();
-            write::place(&mut name, str::from_utf8(uri.host).ok()?, uri.port?);
-            String::from_utf8(name).ok()
-        };
         let (mut above, mut below) = (Vec::new(), Vec::new());
-        if let (Some(first), Some(last)) = (first, last) {
+        let ours = self.ours_among(&routes, core);
+        if let Some((first, last)) = ours {
             above = routes.iter().take(first).rev().map(|value| text::owned(value)).collect();
             below = routes.iter().skip(last + 1).map(|value| text::owned(value)).collect();
         }
@@ -235,15 +226,36 @@ impl Edge {
             caller_hop: None,
             callee_hop: None,
             callee_reach: Reach::Open,
-            caller_listener: named(last),
-            callee_listener: named(first),
+            caller_listener: None,
+            callee_listener: None,
             cseq: core.cseq,
             callee_cseq: 0,
             session_expires: message.value(Name::SessionExpires).map(text::owned),
             login: None,
-            record_routed: first.is_some(),
+            record_routed: ours.is_some(),
             crossed: false,
         }
+    }
+
+    /// The first and the last of our own among Record-Route values.
+    fn ours_among(&self, routes: &[&[u8]], core: &Core<'_>) -> Option<(usize, usize)> {
+        let own = |value: &&[u8]| self.cookie_in(value, core, Side::Caller).is_some();
+        let first = routes.iter().position(own)?;
+        let more = routes.iter().skip(first + 1).rposition(|value| own(value));
+        Some((first, more.map_or(first, |more| first + 1 + more)))
+    }
+
+    /// What our own Record-Routes call our listeners, where nothing else tells: on the caller's side, on the callee's. Of two,
+    /// the one that faces the callee stands above (RFC 5658).
+    pub(super) fn listeners_of(&self, message: &Message<'_>, core: &Core<'_>) -> [Option<String>; 2] {
+        let routes: Vec<_> = message.values(Name::RecordRoute).collect();
+        let named = |at: usize| {
+            let uri = text::name_addr(routes.get(at)?).and_then(|read| Uri::parse(read.uri))?;
+            let mut name = Vec::new();
+            write::place(&mut name, str::from_utf8(uri.host).ok()?, uri.port?);
+            String::from_utf8(name).ok()
+        };
+        self.ours_among(&routes, core).map_or([None, None], |(first, last)| [named(last), named(first)])
     }
 
     /// Our cookie in a Route or Record-Route value, if it is valid for this dialog with the tag of `side` as its key.
@@ -371,7 +383,7 @@ impl Edge {
             return false;
         }
         let tag = self.tag_of(context);
-        let Ok(request) = Message::parse(&context.request) else { return false };
+        let Some(request) = context.message() else { return false };
         let reply = Reply { status: 480, reason: "Temporarily Unavailable", to_tag: &tag, lines: b"" };
         *bytes = respond::reply(&request, &context.source, &reply);
         true

@@ -9,7 +9,7 @@ use crate::branch::STATEFUL_TEXT;
 use crate::cookie::{CallIds, Direction};
 use crate::edit::Back;
 use crate::login::Session;
-use crate::message::Method;
+use crate::message::{Kept, Message, Method};
 use crate::transport::{Flow, Hop};
 
 use super::api::{Transfer, Trust};
@@ -210,7 +210,8 @@ pub(crate) struct Context {
     pub(crate) source: Flow,
     pub(crate) back: Flow,
     pub(crate) method: Method,
-    pub(crate) request: Vec<u8>,
+    /// The request, until a 2xx to it went up; of a request of ours there is none.
+    pub(crate) request: Option<Kept>,
     pub(crate) phase: Phase,
     /// The last response sent, for repeats of the request.
     pub(crate) last: Vec<u8>,
@@ -224,6 +225,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The request, while it is kept.
+    pub(crate) fn message(&self) -> Option<Message<'_>> {
+        self.request.as_ref().map(Kept::message)
+    }
+
     /// True when it can be forgotten.
     pub(crate) fn done(&self) -> bool {
         matches!(self.phase, Phase::Done) && self.clients.iter().all(|client| client.state == State::Dead)

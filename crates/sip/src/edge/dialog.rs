@@ -14,7 +14,7 @@ use super::{Edge, Got, private};
 use crate::branch::{Mark, turn, with_shift};
 use crate::cookie::{CallIds, Cookie, Direction, Place, Reach};
 use crate::edit::{self, Forward, Routes};
-use crate::message::{Core, Message, Method, Name};
+use crate::message::{Core, Kept, Message, Method, Name};
 use crate::sdp;
 use crate::text;
 use crate::transport::{Flow, Hop, Transport};
@@ -200,12 +200,12 @@ impl Edge {
             source: flow,
             back: respond::reply_flow(flow, &core.via),
             method: core.method,
-            request: message.bytes.to_vec(),
+            request: Some(Kept::of(message)),
             phase: Phase::Proceeding,
             last: Vec::new(),
             cancelled: false,
             work: Work::Dialog { refresh },
-            clients: Vec::new(),
+            clients: Vec::with_capacity(1),
             bound: None,
             queued: None,
         };

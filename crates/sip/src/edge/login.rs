@@ -179,7 +179,7 @@ impl Edge {
         let token = if own > 0 {
             self.token_own(at, place, core.call_id, core.cseq + 1)
         } else {
-            let Ok(request) = Message::parse(&context.request) else { return Challenged::InVain };
+            let Some(request) = context.message() else { return Challenged::InVain };
             let Ok(asked) = Core::read(&request) else { return Challenged::InVain };
             let seen = respond::seen(&context.source, &asked).shifted(next.shift);
             self.token(at, place, &seen, turn(request.request_uri()))
@@ -202,7 +202,7 @@ impl Edge {
     /// What a caller is told where the target takes our password for a wrong one: nothing that it could answer itself.
     pub(super) fn not_let_in(&mut self, context: &Context) -> Vec<u8> {
         let tag = self.tag_of(context);
-        let Ok(request) = Message::parse(&context.request) else { return Vec::new() };
+        let Some(request) = context.message() else { return Vec::new() };
         let lines = b"Reason: SIP;cause=503;text=\"target_auth: the target did not take the credentials that we have for it\"\r\n";
         let reply = Reply { status: 503, reason: "Target Refused Credentials", to_tag: &tag, lines };
         respond::reply(&request, &context.source, &reply)

@@ -57,6 +57,7 @@ impl Edge {
                 message.values(Name::RecordRoute).find_map(|value| self.cookie_in(value, core, Side::Caller));
             if let Some(cookie) = cookie {
                 let mut dialog = self.dialog_of(message, core);
+                [dialog.caller_listener, dialog.callee_listener] = self.listeners_of(message, core);
                 dialog.caller_hop = Some(cookie.caller);
                 dialog.callee_hop = Some(cookie.callee);
                 dialog.callee_reach = cookie.reach;

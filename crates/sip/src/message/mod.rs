@@ -164,6 +164,23 @@ pub struct Message<'a> {
     body: Span,
 }
 
+/// A message that is kept: its bytes and where things are in them, so that it is read once.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    bytes: Vec<u8>,
+    spans: Box<Message<'static>>,
+}
+
+impl Kept {
+    pub(crate) fn of(message: &Message<'_>) -> Self {
+        Self { bytes: message.bytes.to_vec(), spans: Box::new(message.over(&[])) }
+    }
+
+    pub(crate) fn message(&self) -> Message<'_> {
+        self.spans.over(&self.bytes)
+    }
+}
+
 const NO_HEADER: u8 = u8::MAX;
 
 impl<'a> Message<'a> {
@@ -260,6 +277,12 @@ impl<'a> Message<'a> {
             Some(length) if length <= end - begin => self.body = Span::new(begin, begin + length),
             _ => self.note(Flaw::Length),
         }
+    }
+
+    /// The same places over other bytes.
+    fn over<'b>(&self, bytes: &'b [u8]) -> Message<'b> {
+        let Self { bytes: _, start, flaw, headers, count, first, headers_start, headers_end, body } = *self;
+        Message { bytes, start, flaw, headers, count, first, headers_start, headers_end, body }
     }
 
     fn note(&mut self, flaw: Flaw) {
