@@ -241,7 +241,7 @@ impl Edge {
     fn ours_among(&self, routes: &[&[u8]], core: &Core<'_>) -> Option<(usize, usize)> {
         let own = |value: &&[u8]| self.cookie_in(value, core, Side::Caller).is_some();
         let first = routes.iter().position(own)?;
-        let more = routes.iter().skip(first + 1).rposition(|value| own(value));
+        let more = routes.iter().skip(first + 1).rposition(own);
         Some((first, more.map_or(first, |more| first + 1 + more)))
     }
 
