@@ -1,4 +1,4 @@
-//! The one codec of facts: the same rows as lines of JSON in the store, where people may read them, and as MessagePack in the
+//! The one codec of facts: the same rows as lines of JSON in the store, where people may read them, and as `MessagePack` in the
 //! server's journal, which is written while a caller waits.
 //!
 //! In the store a fact stands in its call's row, so the two ids are left out there. A field may be added as optional; none is
