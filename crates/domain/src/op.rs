@@ -95,6 +95,19 @@ pub struct OutboundIn {
     pub priority: Option<u16>,
 }
 
+/// What a call from a number would be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainOut {
+    /// What is dialled.
+    pub to: String,
+    /// From which address; none: the caller knows the number's password.
+    pub from: Option<IpAddr>,
+    /// What From shows; none: the number.
+    pub caller: Option<String>,
+    /// What is offered; none: what the trunk takes.
+    pub offer: Option<Offer>,
+}
+
 /// A change of a provider with its secrets still in clear; also what a new one is made of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProviderIn {
@@ -314,6 +327,8 @@ pub enum Op {
     NumberRing(NumberRef, RingIn),
     /// Says where a call to a number would go, from an address and by a caller if they are named.
     NumberExplain(String, Option<IpAddr>, Option<String>, Option<Offer>),
+    /// Says where a call from a number would go.
+    NumberExplainOut(String, ExplainOut),
 
     /// Lists calls.
     CallList(CallQuery, Page<CallId>),
@@ -402,6 +417,7 @@ impl Op {
                 | Self::NumberListOfAgent(..)
                 | Self::NumberGet(_)
                 | Self::NumberExplain(..)
+                | Self::NumberExplainOut(..)
                 | Self::CallList(..)
                 | Self::CallGet(_)
                 | Self::AgentCallList(..)

@@ -68,11 +68,15 @@ pub enum RuleName {
     OrganizationDay,
     /// The trunk's calls in a second.
     TrunkPace,
+    /// The call came from no trunk's address: what does, comes in.
+    SourceNoTrunk,
+    /// The caller proved to know the password of the number that calls.
+    NumberProven,
 }
 
 impl RuleName {
     /// Every rule. Adding one, 1 of 2: at the end of this list. 2 of 2: its words.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::SourceIsTrunk,
         Self::NumberDialled,
         Self::NumberOnTrunk,
@@ -103,6 +107,8 @@ impl RuleName {
         Self::OrganizationMinute,
         Self::OrganizationDay,
         Self::TrunkPace,
+        Self::SourceNoTrunk,
+        Self::NumberProven,
     ];
 
     /// What it says, as people read it.
@@ -138,6 +144,8 @@ impl RuleName {
             Self::OrganizationMinute => "the organization has calls left this minute",
             Self::OrganizationDay => "the organization has calls left today",
             Self::TrunkPace => "the trunk takes another call now",
+            Self::SourceNoTrunk => "the address is no trunk's",
+            Self::NumberProven => "the caller proves to know the number's password",
         }
     }
 

@@ -12,6 +12,13 @@ CALLED = "+12125550123"
 PLATFORM = "127.0.0.21"
 
 
+# An offer of encrypted sound and nothing else (RFC 4568).
+SECURE = (
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/SAVP 0\r\n"
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20|1:32\r\n"
+)
+
+
 def answer_to(challenge, call, username, password, *, nc=1, header="Proxy-Authorization"):
     """What a client answers (RFC 7616 section 3.4.1), as a header."""
     part = lambda name: re.search(rf'{name}="?([^",]+)', challenge)[1]  # noqa: E731
@@ -57,4 +64,4 @@ def dial(agent, number, login, to=CALLED, *, headers=(), algorithm=0, **how):
     return agent.invite(to, headers=[*headers, answer_to(challenge, first, *login)], **how)
 
 
-__all__ = ["Agent", "CALLED", "Caller", "PLATFORM", "answer_to", "calling_number", "credentials_of", "dial", "trunk_to"]
+__all__ = ["Agent", "CALLED", "Caller", "PLATFORM", "SECURE", "answer_to", "calling_number", "credentials_of", "dial", "trunk_to"]

@@ -1,4 +1,4 @@
-//! `explain`: where a call to a number would go, and why. Also for numbers that nobody holds.
+//! `explain`: where a call to a number would go, or one from it (`to`), and why. Also for numbers that nobody holds.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,6 +10,7 @@ use super::words::{self, one_of};
 use crate::Request;
 use domain::Op;
 use domain::error::Result;
+use domain::op::ExplainOut;
 use domain::provider::Offer;
 use domain::trail::Rule;
 use domain::view::{Explanation, Outcome};
@@ -26,8 +27,15 @@ pub(super) fn explain(request: &Request<'_>) -> Result<Op> {
     let caller = filter(request, "caller", "the number that calls, such as +12125550100", |text| {
         (text.len() <= CALLER_MAX).then(|| text.to_owned())
     })?;
-    let media = filter(request, "media", one_of(&Offer::NAMES), Offer::parse)?;
-    Ok(Op::NumberExplain(request.param("number").to_owned(), from, caller, media))
+    let offer = filter(request, "media", one_of(&Offer::NAMES), Offer::parse)?;
+    let to = filter(request, "to", "what is dialled, such as +12125550100", |text| {
+        (text.len() <= CALLER_MAX).then(|| text.to_owned())
+    })?;
+    let number = request.param("number").to_owned();
+    Ok(match to {
+        Some(to) => Op::NumberExplainOut(number, ExplainOut { to, from, caller, offer }),
+        None => Op::NumberExplain(number, from, caller, offer),
+    })
 }
 
 /// One rule that was looked at.

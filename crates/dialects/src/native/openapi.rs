@@ -103,6 +103,7 @@ fn parameter(verb: &str, name: &str) -> (&'static str, Shape) {
         "media" => {
             ("What the call would offer; absent: what the trunk takes.", Shape::words(&names(&Offer::NAMES)))
         }
+        "to" => ("What the number would dial: then it is a call out that is explained.", Shape::text()),
         "from" => ("The IP address that the call would come from, with or without a port.", Shape::text()),
         _ => ("", Shape::text()),
     }

@@ -101,7 +101,7 @@ fn explained(number: Option<E164>, why: Refusal, steps: Vec<Rule>) -> Explanatio
 }
 
 /// A number that nobody can hold: the shortest E.164 there is, outside every numbering plan.
-fn unheld() -> E164 {
+pub(super) fn unheld() -> E164 {
     E164::from_u64(10).expect("two digits are a number")
 }
 

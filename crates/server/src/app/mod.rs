@@ -14,6 +14,7 @@ mod calls;
 mod churn;
 mod endpoints;
 mod explain;
+mod explain_out;
 mod failure;
 mod holds;
 mod imports;
@@ -226,6 +227,7 @@ impl App {
             Op::NumberExplain(text, from, caller, offer) => {
                 return self.number_explain(ask, &text, from, (caller.as_deref(), offer));
             }
+            Op::NumberExplainOut(text, out) => return self.number_explain_out(ask, &text, &out),
             Op::CallList(query, page) => return self.call_list(ask, &query, &page),
             Op::CallGet(id) => return self.call_get(ask, id),
             Op::AgentCallList(query, page) => return self.agent_call_list(ask, &query, &page),

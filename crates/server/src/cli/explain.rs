@@ -1,4 +1,4 @@
-//! `trunkline explain +1415…`: asks a running service where a call would go.
+//! `trunkline explain +1415…`: asks a running service where a call would go; with `--to`, where the number's own would.
 
 use anyhow::Context;
 use clap::Args;
@@ -19,6 +19,9 @@ pub(super) struct ExplainArgs {
     /// As if the call came from this address
     #[arg(long)]
     from: Option<String>,
+    /// As if the number called this one
+    #[arg(long)]
+    to: Option<String>,
     /// The organization, where the key is the operator's
     #[arg(long, env = "TRUNKLINE_ORGANIZATION")]
     organization: Option<String>,
@@ -48,12 +51,15 @@ struct Problem {
 /// Prints the explanation; exits 0 where the call would be let in, 8 where it would be refused.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this command's output")]
 pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
-    let ExplainArgs { number, url, key, from, organization } = args;
+    let ExplainArgs { number, url, key, from, to, organization } = args;
     let escaped = percent_encoding::utf8_percent_encode(&number, percent_encoding::NON_ALPHANUMERIC);
     let address = format!("{}/api/v1/numbers/{escaped}/explain", url.trim_end_matches('/'));
     let mut request = crate::outgoing::client()?.get(address).bearer_auth(key);
     if let Some(from) = from {
         request = request.query(&[("from", from)]);
+    }
+    if let Some(to) = to {
+        request = request.query(&[("to", to)]);
     }
     if let Some(organization) = organization {
         request = request.header("x-organization-id", organization);

@@ -31,6 +31,9 @@ impl Decider {
         let to = dialled(ask);
         let call = CallOut { party, shown: caller(ask), to: &to, offer: Some(decide::offer(ask.media)) };
         let mut trail = Trail::default();
+        if matches!(party, Party::Number(_)) {
+            trail.see(RuleName::NumberProven.is(true));
+        }
         Some(match self.live.place(call, |rule| trail.see(rule)) {
             Ok(route) => {
                 let ids = ids(Some(&route.placed.number), None);
@@ -79,7 +82,7 @@ impl Decider {
         let why = Refusal::NotProven;
         let refused = Refused { why, number, to: None, retry_after: None };
         let mut trail = Trail::default();
-        trail.see(RuleName::CallerProven.is(false));
+        trail.see(RuleName::NumberProven.is(false));
         self.row_out(ask, Some(line.organization_id), (refused, trail))
     }
 }

@@ -95,6 +95,7 @@ impl Stage {
             transport,
             talk: Some(Duration::from_millis(100)),
             ring: Duration::from_secs(10),
+            login: None,
         };
         place(order, &tokio::sync::Notify::new()).await.unwrap()
     }

@@ -123,7 +123,8 @@ impl SimNetwork {
         let host = if bound.ip().is_unspecified() { near } else { bound.ip() };
         let via = SocketAddr::new(host, bound.port());
         let (number, from, talk) = (ring.to.clone(), ring.from.clone(), Some(ring.hold));
-        let order = CallOrder { number, from, via, transport, talk, ring: ring.patience };
+        let (ring, login) = (ring.patience, None);
+        let order = CallOrder { number, from, via, transport, talk, ring, login };
         let opened = |socket| self.live.simulate(socket);
         Box::pin(place_from(order, Some(self.source.unwrap_or(host)), opened, &Notify::new())).await
     }

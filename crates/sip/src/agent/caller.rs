@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use super::leg::{self, Ends, Leg, Life, format_line};
 use super::{AgentEvent, AgentInput, AgentOutput, Local, Names, Outbox};
 use crate::edge::Timers;
+use crate::login::Login;
 use crate::message::{Core, Message, Method, Name};
+use crate::proof::{self, Asked, Challenge};
 use crate::text;
 
 /// One call to be placed.
@@ -24,6 +26,8 @@ pub struct CallerConfig {
     pub sdp: Vec<u8>,
     /// Header lines to add, each without its line break.
     pub headers: Vec<String>,
+    /// What answers a challenge, once.
+    pub login: Option<Login>,
     /// Hang up so long after the answer; `None`: only when the other side does, or [`Caller::hang_up`].
     pub hang_up_after: Option<Duration>,
     /// Give up so long after the INVITE, unless answered; `None`: after timer C.
@@ -63,6 +67,7 @@ pub struct Caller {
     call_id: String,
     from: String,
     branch: String,
+    cseq: u32,
     invite: Vec<u8>,
     stage: Stage,
     giving: Giving,
@@ -82,20 +87,7 @@ impl Caller {
         let call_id = names.next();
         let from = format!("<{}>;tag={}", config.from_uri, names.next());
         let branch = names.branch();
-        let mut head = format!("INVITE {} SIP/2.0\r\n", config.to_uri);
-        head.push_str(&leg::via(config.local, &branch));
-        head.push_str("Max-Forwards: 70\r\n");
-        head.push_str(&format_line("From", &from));
-        head.push_str(&format_line("To", &format!("<{}>", config.to_uri)));
-        head.push_str(&format_line("Call-ID", &call_id));
-        head.push_str("CSeq: 1 INVITE\r\n");
-        head.push_str(&leg::contact(config.local));
-        head.push_str("Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO\r\n");
-        for line in &config.headers {
-            head.push_str(&line.replace(['\r', '\n'], " "));
-            head.push_str("\r\n");
-        }
-        let invite = leg::finish(head, &config.sdp);
+        let invite = invite(&config, [&call_id, &from, &branch], 1, None);
         let (t1, udp) = (config.timers.t1, !config.local.transport.stream());
         let mut out = Outbox::new();
         out.push_back(AgentOutput::Send { to: config.peer, bytes: invite.clone() });
@@ -104,6 +96,7 @@ impl Caller {
             call_id,
             from,
             branch,
+            cseq: 1,
             invite,
             stage: Stage::Calling,
             giving: Giving::No,
@@ -239,11 +232,39 @@ impl Caller {
             _ => {
                 let ack = self.companion("ACK", core.to);
                 self.send(ack);
+                let open = matches!(self.stage, Stage::Calling | Stage::Ringing) && self.giving == Giving::No;
+                if open && matches!(status, 401 | 407) && self.answer(now, message, status) {
+                    return;
+                }
                 if matches!(self.stage, Stage::Calling | Stage::Ringing) {
                     self.refused(now, status);
                 }
             }
         }
+    }
+
+    /// Answers a challenge with the login, if there is one that was not tried yet: the same call, one number on (RFC 3261 section
+    /// 22.2).
+    fn answer(&mut self, now: Instant, message: &Message<'_>, status: u16) -> bool {
+        let name = if status == 401 { Name::WwwAuthenticate } else { Name::ProxyAuthenticate };
+        let values: Vec<_> = message.all(name).map(|h| text::owned(h.value.of(message.bytes))).collect();
+        let challenge = Challenge::strongest(values.iter().map(String::as_str));
+        let Some((challenge, own)) = challenge.zip(self.config.login.take()) else { return false };
+        let login = proof::Login { username: &own.username, password: &own.password };
+        let cnonce = self.names.next();
+        let asked = Asked { method: "INVITE", uri: &self.config.to_uri, count: 1, cnonce: &cnonce };
+        let field = if status == 401 { "Authorization" } else { "Proxy-Authorization" };
+        let line = format_line(field, &challenge.answer(&login, &asked));
+        self.cseq += 1;
+        self.branch = self.names.branch();
+        let names = [&self.call_id, &self.from, &self.branch];
+        self.invite = invite(&self.config, names.map(String::as_str), self.cseq, Some(&line));
+        self.stage = Stage::Calling;
+        let (t1, udp) = (self.config.timers.t1, !self.config.local.transport.stream());
+        self.repeat = udp.then(|| (now + t1, t1));
+        self.until = Some(now + t1 * 64);
+        self.send(self.invite.clone());
+        true
     }
 
     fn success(&mut self, now: Instant, message: &Message<'_>, core: &Core<'_>) {
@@ -321,7 +342,7 @@ impl Caller {
         head.push_str(&format_line("From", &self.from));
         head.push_str(&format_line("To", &text::owned(to)));
         head.push_str(&format_line("Call-ID", &self.call_id));
-        head.push_str(&format_line("CSeq", &format!("1 {method}")));
+        head.push_str(&format_line("CSeq", &format!("{} {method}", self.cseq)));
         leg::finish(head, b"")
     }
 
@@ -379,4 +400,28 @@ impl Caller {
             _ => {}
         }
     }
+}
+
+/// The INVITE: of a call, a From and a branch. `more` is a line that only this one has.
+fn invite(
+    config: &CallerConfig,
+    [call_id, from, branch]: [&str; 3],
+    cseq: u32,
+    more: Option<&str>,
+) -> Vec<u8> {
+    let mut head = format!("INVITE {} SIP/2.0\r\n", config.to_uri);
+    head.push_str(&leg::via(config.local, branch));
+    head.push_str("Max-Forwards: 70\r\n");
+    head.push_str(&format_line("From", from));
+    head.push_str(&format_line("To", &format!("<{}>", config.to_uri)));
+    head.push_str(&format_line("Call-ID", call_id));
+    head.push_str(&format_line("CSeq", &format!("{cseq} INVITE")));
+    head.push_str(&leg::contact(config.local));
+    head.push_str("Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO\r\n");
+    for line in &config.headers {
+        head.push_str(&line.replace(['\r', '\n'], " "));
+        head.push_str("\r\n");
+    }
+    head.push_str(more.unwrap_or_default());
+    leg::finish(head, &config.sdp)
 }

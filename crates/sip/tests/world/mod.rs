@@ -58,6 +58,7 @@ pub(crate) fn caller(seed: u64, transport: Transport) -> CallerConfig {
         from_uri: "sip:+12015550123@198.51.100.7".into(),
         sdp: SDP.into(),
         headers: Vec::new(),
+        login: None,
         hang_up_after: Some(ms(3000)),
         cancel_after: None,
         reinvite_after: None,

@@ -29,6 +29,12 @@ pub(super) struct CallArgs {
     /// Who calls
     #[arg(long, default_value = "+12125550100")]
     from: String,
+    /// The user name of SIP credentials, where the other side asks: a number's, to call from it
+    #[arg(long, requires = "password")]
+    user: Option<String>,
+    /// The password of them
+    #[arg(long, env = "TRUNKLINE_SIP_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
     /// How long to talk before hanging up
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
@@ -58,7 +64,7 @@ impl From<Means> for Transport {
 /// Places the call and prints it; the exit code tells the outcome.
 #[expect(clippy::print_stdout, reason = "this command's output")]
 pub(super) async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
-    let CallArgs { number, via, transport, from, seconds, ring } = args;
+    let CallArgs { number, via, transport, from, user, password, seconds, ring } = args;
     let seconds_of = |name: &str, value: f64| {
         Duration::try_from_secs_f64(value).with_context(|| format!("--{name}: not a number of seconds"))
     };
@@ -69,6 +75,11 @@ pub(super) async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
         transport: transport.into(),
         talk: Some(seconds_of("seconds", seconds)?),
         ring: seconds_of("ring", ring)?,
+        login: user.zip(password).map(|(username, password)| sip::Login {
+            owner: uuid::Uuid::nil(),
+            username,
+            password: password.into_bytes(),
+        }),
     };
     let hang_up = Notify::new();
     let placing = place(order, &hang_up);

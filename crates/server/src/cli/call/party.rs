@@ -2,8 +2,8 @@
 
 use anyhow::{Context, bail};
 use sip::{
-    AgentEvent, AgentInput, AgentOutput, Caller, CallerConfig, Frame, Framer, Local, Message, Name, Timers,
-    Transport,
+    AgentEvent, AgentInput, AgentOutput, Caller, CallerConfig, Frame, Framer, Local, Login, Message, Name,
+    Timers, Transport,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub(crate) struct CallOrder {
     pub(crate) talk: Option<Duration>,
     /// How long to let it ring.
     pub(crate) ring: Duration,
+    /// What answers a challenge.
+    pub(crate) login: Option<Login>,
 }
 
 /// What became of a call.
@@ -222,6 +224,7 @@ pub(crate) async fn place_from<T: Send>(
         from_uri: format!("sip:{}@{local}", order.from),
         sdp: media.sdp()?,
         headers: Vec::new(),
+        login: order.login.clone(),
         hang_up_after: order.talk,
         cancel_after: Some(order.ring),
         reinvite_after: None,

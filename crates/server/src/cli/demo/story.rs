@@ -166,6 +166,7 @@ impl Stage<'_> {
             transport: Transport::Udp,
             talk: Some(TALK),
             ring: Duration::from_secs(20),
+            login: None,
         };
         let mut report = place(order, &tokio::sync::Notify::new()).await?;
         report.events.extend(agent.events());

@@ -1,0 +1,65 @@
+//! Where a call from a number would go, and why: the call path's own decision, told.
+
+use domain::ids::NumberId;
+use domain::number::NumberRef;
+use domain::op::ExplainOut;
+use domain::outbound::{CallOut, Party, Refusal, Shown};
+use domain::trail::{Rule, RuleName};
+use domain::view::{Explanation, Outcome};
+use domain::{E164, Result, View};
+
+use super::explain::unheld;
+use super::{App, Ask};
+
+impl App {
+    pub(super) fn number_explain_out(&self, ask: Ask<'_>, text: &str, out: &ExplainOut) -> Result<View> {
+        let organization = ask.organization()?;
+        let ExplainOut { to, from, caller, offer } = out;
+        let number = match NumberId::parse(text) {
+            Some(id) => Some(self.number_find(ask, &NumberRef::Id(id))?.e164),
+            None => E164::dialled(text, None),
+        };
+        let mut steps = Vec::new();
+        if let Some(address) = from {
+            let none = self.live.trunks_from(*address).is_empty();
+            steps.push(RuleName::SourceNoTrunk.is(none));
+            if !none {
+                let why = "The address is a trunk's: what comes from it comes in, always. Call from another address.";
+                return Ok(refused(number, (403, why), steps));
+            }
+        }
+        // Another tenant's number is explained like one that nobody holds.
+        let own = number.and_then(|n| self.live.number_out(n)).filter(|n| n.organization_id == organization);
+        let trusted = from.is_some_and(|at| self.live.organizations_from(at).contains(&organization));
+        let owners = [organization];
+        let party = match own {
+            Some(own) if !trusted => {
+                steps.push(RuleName::NumberProven.is(true));
+                Party::Number(own.e164)
+            }
+            Some(_) | None => Party::Organizations(&owners),
+        };
+        let unseen = own.map_or_else(unheld, |own| own.e164);
+        let shown = caller.as_deref().map_or(Shown::Number(unseen), |text| Shown::of(text, None));
+        let call = CallOut { party, shown, to, offer: *offer };
+        Ok(match self.live.place(call, |rule| steps.push(rule)) {
+            Ok(route) => {
+                let targets: Vec<_> =
+                    route.ways.iter().map(|way| way.outbound.request_uri(route.placed.to)).collect();
+                let reason = "The call goes out by the number's trunk.".to_owned();
+                let (outcome, sip_status) = (Outcome::Route, 200);
+                View::Explanation(Explanation { number, outcome, sip_status, reason, steps, targets })
+            }
+            Err(why) => refused(number, of(why.why), steps),
+        })
+    }
+}
+
+fn of(why: Refusal) -> (u16, &'static str) {
+    (why.sip_status(), why.words())
+}
+
+fn refused(number: Option<E164>, (sip_status, words): (u16, &str), steps: Vec<Rule>) -> View {
+    let (outcome, reason, targets) = (Outcome::Refuse, words.to_owned(), Vec::new());
+    View::Explanation(Explanation { number, outcome, sip_status, reason, steps, targets })
+}
