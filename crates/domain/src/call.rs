@@ -347,6 +347,20 @@ pub struct DialogParts {
     pub login: Option<uuid::Uuid>,
 }
 
+impl DialogParts {
+    /// The last renewal of the session counts. What was renewed before the answer is part of the answer.
+    fn renew(&mut self, facts: &[Fact], answered: Moment) {
+        let mut last = answered.wall;
+        for fact in facts {
+            if let FactKind::Refreshed(seconds) = fact.kind
+                && fact.at.wall >= last
+            {
+                (last, self.session_expires) = (fact.at.wall, seconds);
+            }
+        }
+    }
+}
+
 /// Why a call ended without an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {
@@ -381,6 +395,8 @@ pub enum FactKind {
     /// A side sent a request with a `CSeq` number of so many bits, more than before: a BYE of the service's own must be
     /// numbered above it.
     Step(Side, u8),
+    /// Its session was renewed for so many seconds (RFC 4028); without them it has no end of its own any more. The last one counts.
+    Refreshed(Option<u32>),
     /// It ended after an answer.
     Ended(Ended),
     /// It ended without one.
@@ -410,6 +426,7 @@ impl Fact {
             FactKind::Attempt(attempt) => format!("attempt.{}", attempt.n),
             FactKind::Answered(_) => "answered".to_owned(),
             FactKind::Step(side, bits) => format!("step.{}.{bits}", side.as_str()),
+            FactKind::Refreshed(_) => "refreshed".to_owned(),
             // A guess of the reaper's never stands in the way of the end that somebody saw.
             FactKind::Ended(Ended { by: EndedBy::Reaper, .. }) => "reaped".to_owned(),
             FactKind::Ended(_) => "ended".to_owned(),
@@ -437,7 +454,7 @@ impl Fact {
                 attempt.reason = None;
             }
             FactKind::Answered(dialog) => *dialog = None,
-            FactKind::Step(..) | FactKind::Note(_) => {}
+            FactKind::Step(..) | FactKind::Refreshed(_) | FactKind::Note(_) => {}
             FactKind::Ended(ended) => ended.reason = None,
             FactKind::Unanswered(unanswered) => unanswered.reason.clear(),
         }
@@ -544,6 +561,7 @@ impl<'a> Gathered<'a> {
                 }
                 FactKind::Unanswered(u) => all.unanswered = Some((fact.at, u)),
                 FactKind::Note(note) => all.remarks.push(*note),
+                FactKind::Refreshed(_) => {}
             }
         }
         all.ended = all.ended.or(reaped);
@@ -571,6 +589,7 @@ impl Call {
             if let Some(dialog) = &mut call.dialog {
                 dialog.cseq = dialog.cseq.max(steps[0]);
                 dialog.callee_cseq = dialog.callee_cseq.max(steps[1]);
+                dialog.renew(facts, at);
             }
         }
         match (answered, ended, unanswered) {

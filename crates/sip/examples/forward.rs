@@ -14,8 +14,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use sip::{
-    CallIds, Config, Core, Direction, Edge, Flow, Forward, Hop, Input, Key, Keys, Limits, Listener, Message,
-    Output, Routes, Stamp, Target, Timers, Transport, Trust, Verdict, forward_request,
+    CallIds, Config, Core, Direction, Edge, Flow, Forward, Hop, Input, Interval, Key, Keys, Limits, Listener,
+    Message, Output, Routes, Stamp, Target, Timers, Transport, Trust, Verdict, forward_request,
 };
 
 const INVITE: &[u8] = include_bytes!("invite.txt");
@@ -55,6 +55,7 @@ fn edit(count: u32) {
             anonymous: false,
             shift: 0,
             to: None,
+            interval: Interval::Add(1800),
         };
         forward_request(&message, &plan, &mut out);
         black_box(&out);

@@ -18,10 +18,8 @@ const STATEFUL: usize = PLACE + MAC;
 const STATELESS: usize = 12;
 /// A stateless one of a request that may refresh a session: with the ids of its call.
 const NAMED: usize = STATELESS + 32;
-/// A stateless branch with a byte before its MAC that says what an answer has to be told back with.
-const MARKED: usize = STATELESS + 1;
-/// Both.
-const NAMED_MARKED: usize = NAMED + 1;
+/// The longest: with what an answer has to be told back with, a [`Mark`].
+const NAMED_MARKED: usize = NAMED + 3;
 /// How many attempts a stateful branch can count; the bits above are the `CSeq` shift.
 pub(crate) const ATTEMPTS_MAX: u8 = 1 << SHIFT_AT;
 const SHIFT_AT: u32 = 6;
@@ -85,15 +83,35 @@ pub(crate) struct Mark {
     pub(crate) shift: u8,
     /// An SDP body without a type gets one.
     pub(crate) sdp_type: bool,
+    /// The session interval that a 2xx gets where it names none.
+    pub(crate) interval: Option<u32>,
 }
 
 impl Mark {
-    fn byte(self) -> u8 {
-        self.shift & 3 | u8::from(self.sdp_type) << 2
+    /// Nothing, a byte, or with an interval three.
+    fn write(self, into: &mut [u8]) -> usize {
+        let interval = self.interval.map(|seconds| u16::try_from(seconds).unwrap_or(u16::MAX).to_be_bytes());
+        let mut text = [self.shift & 3 | u8::from(self.sdp_type) << 2, 0, 0];
+        if let Some(seconds) = interval {
+            text[1..].copy_from_slice(&seconds);
+        }
+        let length = match (text[0], interval) {
+            (0, None) => 0,
+            (_, None) => 1,
+            (_, Some(_)) => 3,
+        };
+        into[..length].copy_from_slice(&text[..length]);
+        length
     }
 
-    fn read(byte: u8) -> Self {
-        Self { shift: byte & 3, sdp_type: byte & 4 != 0 }
+    fn read(text: &[u8]) -> Option<Self> {
+        let (byte, interval) = match text {
+            [] => (0, None),
+            [byte] => (*byte, None),
+            [byte, high, low] => (*byte, Some(u16::from_be_bytes([*high, *low]).into())),
+            _ => return None,
+        };
+        Some(Self { shift: byte & 3, sdp_type: byte & 4 != 0, interval })
     }
 }
 
@@ -183,10 +201,7 @@ impl Seen<'_> {
             rest[16..32].copy_from_slice(ids.organization.as_bytes());
             length = 32;
         }
-        if mark != Mark::default() {
-            rest[length] = mark.byte();
-            length += 1;
-        }
+        length += mark.write(&mut rest[length..]);
         mac.copy_from_slice(&self.mac(&ring.current().branch, &rest[..length])[..STATELESS]);
         out.extend_from_slice(MAGIC);
         keys::base64url(&whole[..STATELESS + length], out);
@@ -204,23 +219,21 @@ impl Seen<'_> {
                 };
                 ring.all().any(good).then(|| Branch::read(text).map(Ours::Stateful)).flatten()
             }
-            STATELESS | MARKED | NAMED | NAMED_MARKED => {
+            STATELESS..=NAMED_MARKED => {
                 let (mac, rest) = raw.split_at(STATELESS);
                 let good = |key: &keys::Derived| {
                     crate::cookie::equal(&self.mac(&key.branch, rest)[..STATELESS], mac)
                 };
-                ring.all().any(good).then(|| {
-                    let id = |at: usize| rest.get(at..at + 16).and_then(|id| Uuid::from_slice(id).ok());
-                    let marked = matches!(raw.len(), MARKED | NAMED_MARKED);
-                    let mark =
-                        rest.last().filter(|_| marked).map_or_else(Mark::default, |byte| Mark::read(*byte));
-                    match (id(0), id(16)) {
-                        (Some(call), Some(organization)) => {
-                            Ours::Named(CallIds { call, organization, number: Uuid::nil() }, mark)
-                        }
-                        _ => Ours::Stateless(mark),
-                    }
-                })
+                let proved = ring.all().any(good).then(|| {
+                    let Some((ids, mark)) = rest.split_first_chunk::<32>() else {
+                        return Mark::read(rest).map(Ours::Stateless);
+                    };
+                    let id = |part: &[u8]| Uuid::from_slice(part).unwrap_or_default();
+                    let (call, organization) = (id(&ids[..16]), id(&ids[16..]));
+                    let ids = CallIds { call, organization, number: Uuid::nil() };
+                    Mark::read(mark).map(|mark| Ours::Named(ids, mark))
+                });
+                proved.flatten()
             }
             _ => None,
         }
@@ -268,7 +281,9 @@ mod tests {
         let told = CallIds { number: Uuid::nil(), ..ids };
         let mut stateful = Vec::new();
         place.write(&ring, &seen(5060), &mut stateful);
-        let (plain, marked) = (Mark::default(), Mark { shift: 2, sdp_type: true });
+        let plain = Mark::default();
+        let marked = Mark { shift: 2, sdp_type: true, interval: None };
+        let renewing = Mark { interval: Some(1800), ..plain };
         let without = |ids, mark| {
             let mut text = Vec::new();
             seen(5060).write(&ring, ids, mark, &mut text);
@@ -280,6 +295,7 @@ mod tests {
             (&without(None, marked), Ours::Stateless(marked)),
             (&without(Some(ids), plain), Ours::Named(told, plain)),
             (&without(Some(ids), marked), Ours::Named(told, marked)),
+            (&without(Some(ids), renewing), Ours::Named(told, renewing)),
         ] {
             assert_eq!(seen(5060).proves(text, &ring), Some(ours));
             assert_eq!(seen(5061).proves(text, &ring), None, "it goes back to nowhere else");

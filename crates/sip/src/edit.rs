@@ -26,6 +26,18 @@ pub struct Stamp {
     pub always: bool,
 }
 
+/// What becomes of the session interval (RFC 4028 section 8.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interval {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// There is none: so many seconds are asked for.
+    Add(u32),
+    /// It is shortened to so many seconds; its parameters stay.
+    Lower(u32),
+}
+
 /// The changes of one forwarded request.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward<'e> {
@@ -43,6 +55,8 @@ pub struct Forward<'e> {
     pub shift: u8,
     /// The value that stands in To instead.
     pub to: Option<&'e [u8]>,
+    /// For the session interval.
+    pub interval: Interval,
 }
 
 /// What a response is told back as, where its request was changed on its way.
@@ -54,6 +68,8 @@ pub(crate) struct Back<'e> {
     pub(crate) to: Option<&'e [u8]>,
     /// An SDP body without a `Content-Type` gets one.
     pub(crate) sdp_type: bool,
+    /// Header lines to add.
+    pub(crate) lines: &'e [u8],
 }
 
 struct Editor<'e> {
@@ -103,6 +119,11 @@ pub fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
     if let Routes::Lines(lines) = plan.routes {
         edit.out.extend_from_slice(lines);
     }
+    if let Interval::Add(seconds) = plan.interval {
+        edit.out.extend_from_slice(b"Session-Expires: ");
+        write::number(edit.out, seconds);
+        edit.out.extend_from_slice(b"\r\n");
+    }
     let (mut stamped, mut bounded) = (false, false);
     for header in message.headers() {
         match header.name {
@@ -122,6 +143,15 @@ pub fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
                 edit.copy(header.value.start);
                 write::number(edit.out, value.saturating_sub(1));
                 edit.skip(header.value.end);
+            }
+            Name::SessionExpires => {
+                if let Interval::Lower(seconds) = plan.interval {
+                    let value = header.value.of(message.bytes);
+                    let (number, _) = text::split(value, b';').unwrap_or((value, &[]));
+                    edit.copy(header.value.start);
+                    write::number(edit.out, seconds);
+                    edit.at += text::trim_end(number).len();
+                }
             }
             Name::Route => edit.replace(header.line, b""),
             Name::CSeq if plan.shift > 0 => shifted(&mut edit, header, 0, i64::from(plan.shift)),
@@ -209,6 +239,10 @@ pub(crate) fn response_back(message: &Message<'_>, back: &Back<'_>, out: &mut Ve
         told(message, back, &mut edit);
     }
     edit.copy(message.headers_end);
+    if !back.lines.is_empty() {
+        edit.end_line();
+        edit.out.extend_from_slice(back.lines);
+    }
     if back.sdp_type && message.header(Name::ContentType).is_none() && message.body().starts_with(b"v=") {
         edit.end_line();
         edit.out.extend_from_slice(b"Content-Type: application/sdp\r\n");
@@ -337,6 +371,7 @@ mod tests {
             anonymous: false,
             shift: 2,
             to: Some(b"<sip:+1@z>"),
+            interval: Interval::Keep,
         };
         let mut out = Vec::new();
         request(&message, &plan, &mut out);
@@ -345,7 +380,7 @@ mod tests {
             assert!(sent.contains(part), "{part} in {sent}");
         }
         let text = b"SIP/2.0 200 OK\r\nTo: <sip:+1@z>;x;tag=t\r\nCSeq: 9 PRACK\r\nVia: us, SIP/2.0/UDP 192.0.2.1\r\n\r\nv=0\r\n";
-        let back = Back { shift: 2, to: Some(b"\"A\" <sip:x@y>;p"), sdp_type: true };
+        let back = Back { shift: 2, to: Some(b"\"A\" <sip:x@y>;p"), sdp_type: true, lines: b"" };
         let mut out = Vec::new();
         response_back(&Message::parse(text).unwrap(), &back, &mut out);
         assert_eq!(

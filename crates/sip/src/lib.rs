@@ -52,7 +52,7 @@ pub use edge::{
     LoginAsk, Manner, Outcome, Outcomes, Output, SHARDS_MAX, STATUSES, STEP_FIRST, Send, SendId, Side,
     Target, Timers, Transfer, Trust, Verdict,
 };
-pub use edit::{Forward, Routes, Stamp, request as forward_request, response as forward_response};
+pub use edit::{Forward, Interval, Routes, Stamp, request as forward_request, response as forward_response};
 pub use keys::{Key, Keys};
 pub use login::Login;
 pub use message::{

@@ -36,6 +36,8 @@ enum KindRow {
     Answered(Option<Box<DialogRow>>),
     /// Whose `CSeq`, and how many bits it has.
     Step(String, u8),
+    /// For how many seconds; 0 for a session without an end of its own.
+    Refreshed(u32),
     Ended(EndedRow),
     Unanswered(UnansweredRow),
     Note(String),
@@ -166,6 +168,7 @@ impl Row {
                 KindRow::Answered(dialog.as_deref().map(|d| Box::new(DialogRow::of(d))))
             }
             FactKind::Step(side, bits) => KindRow::Step(side.as_str().to_owned(), *bits),
+            FactKind::Refreshed(seconds) => KindRow::Refreshed(seconds.unwrap_or(0)),
             FactKind::Ended(Ended { by, reason }) => {
                 KindRow::Ended(EndedRow { by: by.as_str().to_owned(), reason: reason.clone() })
             }
@@ -189,6 +192,7 @@ impl Row {
             KindRow::Attempt(row) => FactKind::Attempt(row.read()?),
             KindRow::Answered(row) => FactKind::Answered(row.map(|row| Box::new(row.read()))),
             KindRow::Step(side, bits) => FactKind::Step(Side::parse(&side)?, bits),
+            KindRow::Refreshed(seconds) => FactKind::Refreshed((seconds > 0).then_some(seconds)),
             KindRow::Ended(EndedRow { by, reason }) => {
                 FactKind::Ended(Ended { by: EndedBy::parse(&by)?, reason })
             }
@@ -427,6 +431,8 @@ mod tests {
         for kind in [
             FactKind::Answered(Some(Box::new(parts))),
             FactKind::Step(Side::Callee, 15),
+            FactKind::Refreshed(Some(1800)),
+            FactKind::Refreshed(None),
             FactKind::Ended(Ended { by: EndedBy::MaxDuration, reason: None }),
             FactKind::Unanswered(Unanswered { sip_status: 487, status, reason: String::new(), by }),
             FactKind::Note(Note::CancelRace),

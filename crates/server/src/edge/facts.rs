@@ -89,7 +89,12 @@ pub(super) fn read(fact: sip::Fact, now: Instant, gauge: &Gauge, tally: &Tally) 
             }
             (ids, FactKind::Step(side, bits))
         }
-        sip::Fact::Refreshed { .. } => return None,
+        sip::Fact::Refreshed { ids, seconds } => {
+            if !tally.is_renewal(CallId(ids.call), seconds) {
+                return None;
+            }
+            (ids, FactKind::Refreshed(seconds))
+        }
     };
     Some(about(ids, at, kind))
 }

@@ -89,7 +89,7 @@ impl Calls {
             FactKind::Ended(_) | FactKind::Unanswered(_) => self.lock().end(call),
             // Also of a call that an earlier process let in: it lives.
             FactKind::Answered(_) if organization != OrganizationId::NONE => self.begin(call, organization),
-            FactKind::Step(..) => {
+            FactKind::Step(..) | FactKind::Refreshed(_) => {
                 if let Some(counted) = self.lock().calls.get_mut(&call) {
                     counted.earlier = false;
                 }

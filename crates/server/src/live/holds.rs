@@ -122,7 +122,11 @@ impl Holds {
                     state.put(fact.call_id, Held { phase: Phase::Answered(fact.at.wall), ..held });
                 }
             }
-            FactKind::Started(_) | FactKind::Attempt(_) | FactKind::Step(..) | FactKind::Note(_) => {}
+            FactKind::Started(_)
+            | FactKind::Attempt(_)
+            | FactKind::Step(..)
+            | FactKind::Refreshed(_)
+            | FactKind::Note(_) => {}
         }
     }
 

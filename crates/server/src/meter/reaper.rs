@@ -22,6 +22,9 @@ const RINGING_MAX: i64 = 300;
 const UNPROVEN_AFTER: i64 = 600;
 /// An answered call may be this much longer than its organization allows before it is closed.
 const MARGIN: i64 = 120;
+/// How long after its session a call is still taken for one whose BYE is on its way (64·T1; RFC 4028 section 10 has the sides
+/// hang up shortly before).
+const SESSION_MARGIN: i64 = 32;
 /// The longest call of an organization that is not known.
 const CALL_MAX: u32 = 14_400;
 
@@ -75,11 +78,16 @@ impl Reaper {
 fn close(open: &OpenCall, now: Timestamp, call_max: u32) -> Option<Fact> {
     let call = &open.call;
     let age = |since: Timestamp| now.as_second().saturating_sub(since.as_second());
+    let session = call.dialog.as_ref().and_then(|dialog| dialog.session_expires).map(i64::from);
+    let expired = session.is_some_and(|session| age(open.last.wall) > session + SESSION_MARGIN);
+    let ended =
+        |reason: &str| FactKind::Ended(Ended { by: EndedBy::Reaper, reason: Some(reason.to_owned()) });
     let kind = match (call.status, call.answered_at) {
         (CallStatus::Answered, Some(answered)) if age(answered) > i64::from(call_max) + MARGIN => {
-            let reason =
-                Some("Nobody was seen ending the call: it is closed at its last proof of life.".to_owned());
-            FactKind::Ended(Ended { by: EndedBy::Reaper, reason })
+            ended("Nobody was seen ending the call: it is closed at its last proof of life.")
+        }
+        (CallStatus::Answered, Some(_)) if expired => {
+            ended("Its session was not refreshed in time: the call is closed at its last proof of life.")
         }
         // Its end is known, its answer is not, and no node has told of it for as long as any spool may wait.
         (CallStatus::Answered, None) if call.ended_at.is_some_and(|ended| age(ended) > UNPROVEN_AFTER) => {
@@ -128,6 +136,33 @@ mod tests {
         let close = |second| close(&ended, at(second), 60).map(|fact| fact.kind);
         assert_eq!(close(9 + 600), None);
         assert_eq!(close(9 + 601), Some(FactKind::Note(Note::Unproven)));
+    }
+
+    #[test]
+    fn a_session_that_nobody_refreshed_ends_at_its_last_proof_of_life() {
+        let closed = |session, renewals: &[(i64, Option<u32>)], now| {
+            let dialog = domain::call::DialogParts { session_expires: session, ..Default::default() };
+            let mut kinds = vec![(0, FactKind::Answered(Some(Box::new(dialog))))];
+            kinds.extend(renewals.iter().map(|(second, seconds)| (*second, FactKind::Refreshed(*seconds))));
+            kinds.sort_by_key(|(second, _)| *second);
+            close(&open(&kinds), at(now), 14_400).map(|fact| fact.at.wall.as_second() - at(0).as_second())
+        };
+        for (session, renewals, now, wanted) in [
+            (Some(1800), &[][..], 1832, None),
+            (Some(1800), &[], 1833, Some(0)),
+            (Some(1800), &[(900, Some(1800))], 2732, None),
+            (Some(1800), &[(900, Some(1800))], 2733, Some(900)),
+            (Some(1800), &[(900, Some(90))], 1023, Some(900)),
+            // a refresh without an interval takes the timer away
+            (Some(1800), &[(900, None)], 14_000, None),
+            (None, &[(900, Some(600))], 1533, Some(900)),
+            // one before the answer is part of the answer
+            (None, &[(-5, Some(600))], 14_000, None),
+            (None, &[], 14_520, None),
+            (None, &[], 14_521, Some(0)),
+        ] {
+            assert_eq!(closed(session, renewals, now), wanted, "{session:?} {renewals:?} {now}");
+        }
     }
 
     #[test]

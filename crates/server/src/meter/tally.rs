@@ -20,6 +20,9 @@ const YOUNG: Duration = Duration::from_mins(1);
 /// A call that rings longer was lost: the edge's own bound on setup is two minutes.
 const RINGING_MAX: Duration = Duration::from_mins(5);
 
+/// A call's record hears of its session no more often.
+const RENEWALS_EVERY: Duration = Duration::from_mins(1);
+
 /// Calls that are remembered after their end: what a side sends in the dialog of such a call is carried, and leaves nothing.
 const OVER_MAX: usize = 10_000;
 
@@ -70,6 +73,8 @@ struct Up {
     call: InProgress,
     /// How many bits the highest `CSeq` number of each side has that its record knows of.
     steps: [u8; 2],
+    /// The last renewal of its session that its record knows of.
+    renewed: Option<(Instant, Option<u32>)>,
     /// Neither side can be told of its end: it is left to the reaper.
     stuck: bool,
 }
@@ -121,6 +126,7 @@ impl Tally {
             organization,
             call: InProgress { answered_at, price },
             steps: [bits(cseq), 0],
+            renewed: None,
             stuck: false,
         });
     }
@@ -156,6 +162,24 @@ impl Tally {
         higher
     }
 
+    /// True when the record of a call is to hear that its session was renewed: not while it knows the same of the last minute,
+    /// and not after its end. A call that is not known here may have begun in an earlier process.
+    pub(crate) fn is_renewal(&self, call: CallId, seconds: Option<u32>) -> bool {
+        let now = clock::instant();
+        let mut state = self.lock();
+        if state.over.all.contains(&call) {
+            return false;
+        }
+        let Some(up) = state.up.get_mut(&call) else { return true };
+        let known = up
+            .renewed
+            .is_some_and(|(at, last)| last == seconds && now.saturating_duration_since(at) < RENEWALS_EVERY);
+        if !known {
+            up.renewed = Some((now, seconds));
+        }
+        !known
+    }
+
     /// How many bits the highest `CSeq` number of each side has, caller first: newer than the record in the store.
     pub(crate) fn steps(&self, call: CallId) -> [u8; 2] {
         self.lock().up.get(&call).map_or([0; 2], |up| up.steps)
@@ -188,6 +212,7 @@ impl Tally {
             | FactKind::Attempt(_)
             | FactKind::Answered(_)
             | FactKind::Step(..)
+            | FactKind::Refreshed(_)
             | FactKind::Note(_) => {}
         }
     }
@@ -249,6 +274,7 @@ impl Tally {
                     organization: call.organization_id,
                     call: InProgress { answered_at, price: call.price },
                     steps: dialog.map_or([0; 2], |d| [bits(d.cseq), bits(d.callee_cseq)]),
+                    renewed: None,
                     stuck: false,
                 },
             );
@@ -303,6 +329,19 @@ mod tests {
         assert!(!tally.is_step(call, Side::Caller, 13) && tally.is_step(call, Side::Caller, 14));
         assert!(tally.is_step(call, Side::Callee, 12) && !tally.is_step(call, Side::Callee, 12));
         assert_eq!(tally.steps(call), [14, 12]);
+    }
+
+    #[test]
+    fn a_renewal_is_told_once_a_minute_and_whenever_it_changes() {
+        let tally = Tally::new();
+        let call = CallId(Uuid::from_u128(1));
+        assert!(tally.is_renewal(call, Some(1800)), "perhaps of an earlier process");
+        tally.answered((OWNER, call), "t", 1);
+        assert!(tally.is_renewal(call, Some(1800)) && !tally.is_renewal(call, Some(1800)));
+        assert!(tally.is_renewal(call, None) && !tally.is_renewal(call, None));
+        assert!(tally.is_renewal(call, Some(1800)), "a timer that is on again is no end");
+        tally.lock().over.put(call);
+        assert!(!tally.is_renewal(call, Some(90)));
     }
 
     #[test]

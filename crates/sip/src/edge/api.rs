@@ -48,6 +48,9 @@ pub struct Timers {
     pub timer_c: Duration,
     /// A call that is not answered in this time gets a final answer.
     pub setup: Duration,
+    /// The longest session interval (RFC 4028): asked for where the caller asks for none or for more. Zero: calls are left as
+    /// they are.
+    pub session: Duration,
 }
 
 impl Default for Timers {
@@ -59,6 +62,7 @@ impl Default for Timers {
             no_provisional: Duration::from_secs(2),
             timer_c: Duration::from_mins(3),
             setup: Duration::from_mins(2),
+            session: Duration::from_mins(30),
         }
     }
 }
@@ -514,11 +518,11 @@ pub enum Fact {
         /// How it ended.
         cause: Cause,
     },
-    /// A 2xx to a re-INVITE or UPDATE with Session-Expires (RFC 4028).
+    /// A 2xx to a re-INVITE or UPDATE (RFC 4028), before it goes on. Of `ids` the number is not told.
     Refreshed {
         /// The call.
         ids: CallIds,
-        /// Session-Expires as written.
-        session_expires: String,
+        /// The interval from now on; without one the session has no timer any more.
+        seconds: Option<u32>,
     },
 }

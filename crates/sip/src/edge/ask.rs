@@ -6,7 +6,7 @@ use super::api::{Ask, AskId, AskKind, Cause, Fact, Input, Output, Verdict};
 use super::context::{At, Cancel, Context, Phase, Repeat, Routing, State, Work};
 use super::onward::{Leg, Outcome};
 use super::respond::{self, Reply};
-use super::{Edge, Got, unreliable};
+use super::{Edge, Got, session, unreliable};
 use crate::branch::{Ours, Seen, turn};
 use crate::message::{Core, Kept, Message, Method, Name, Refusal, Via};
 use crate::register::{self, Register};
@@ -87,6 +87,7 @@ impl Edge {
             phase: Phase::Asking,
             last: Vec::new(),
             cancelled: false,
+            cancel_answer: None,
             work: Work::Local,
             clients: Vec::with_capacity(1),
             bound: Some(now + setup),
@@ -107,6 +108,11 @@ impl Edge {
         }
         if self.looped(message, core) {
             return Some(Refusal { status: 482, reason: "Loop Detected" });
+        }
+        if core.method == Method::Invite
+            && let Some(refusal) = session::refusal(message)
+        {
+            return Some(refusal);
         }
         // no open relay: a Route that is not ours would send the call past every rule
         let foreign = message.values(Name::Route).any(|value| !self.ours(value));
@@ -199,6 +205,10 @@ impl Edge {
             if !matches!(context.phase, Phase::Asking) {
                 return;
             }
+            let answer = context.cancel_answer.take().filter(|_| !matches!(verdict, Verdict::Drop));
+            if let Some((back, bytes)) = answer {
+                edge.send(back, bytes);
+            }
             match verdict {
                 Verdict::Drop => context.phase = Phase::Done,
                 Verdict::Answer { headers } => {
@@ -272,7 +282,7 @@ impl Edge {
         self.provisional(context);
         context.phase = Phase::Proceeding;
         if !self.next_target(context) && !self.go_on(context, Outcome::Transport) {
-            self.conclude(context);
+            self.conclude(context, Cause::Fault);
         }
     }
 
@@ -280,14 +290,16 @@ impl Edge {
     pub(super) fn cancel(&mut self, now: Instant, flow: Flow, at: At, (message, core): Got<'_, '_>) {
         let tag = self.tag(core);
         self.with(now, at, |edge, context| {
-            if matches!(context.phase, Phase::Asking) && context.last.is_empty() {
-                // nothing was answered to this source yet: the verdict decides, and CANCEL is repeated
-                context.cancelled = true;
-                return;
-            }
             let reply = Reply { status: 200, reason: "OK", to_tag: &tag, lines: b"" };
             let bytes = respond::reply(message, &flow, &reply);
-            edge.send(respond::reply_flow(flow, &core.via), bytes);
+            let back = respond::reply_flow(flow, &core.via);
+            if matches!(context.phase, Phase::Asking) && context.last.is_empty() {
+                // nothing was answered to this source yet: the verdict decides
+                context.cancelled = true;
+                context.cancel_answer = Some((back, bytes));
+                return;
+            }
+            edge.send(back, bytes);
             if !context.open() || context.cancelled {
                 return;
             }
@@ -361,16 +373,18 @@ fn registers(message: &Message<'_>) -> Option<Box<Register>> {
 }
 
 /// What a status obliges to say: `Unsupported` with what a 420 refuses (RFC 3261 section 20.40), `Allow` with a 405
-/// (section 21.4.6).
+/// (section 21.4.6), `Min-SE` with a 422 (RFC 4028 section 6).
 pub(super) fn obliged(request: &Message<'_>, status: u16) -> String {
     match status {
+        422 => format!("Min-SE: {}\r\n", session::INTERVAL_MIN),
         423 => format!("Min-Expires: {}\r\n", register::EXPIRES_MIN),
         405 => "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n".to_owned(),
         420 => {
             // a registrar is asked by Require, a proxy by Proxy-Require
-            let required = request.other("Require").filter(|_| request.method() == Some(Method::Register));
-            let options = request.values(Name::ProxyRequire).chain(required);
-            let options: Vec<_> = options.map(text::owned).collect();
+            let registers = request.method() == Some(Method::Register);
+            let required = request.values(Name::Require).filter(|_| registers);
+            let options: Vec<_> =
+                request.values(Name::ProxyRequire).chain(required).map(text::owned).collect();
             format!("Unsupported: {}\r\n", options.join(", ").replace(['\r', '\n'], " "))
         }
         _ => String::new(),

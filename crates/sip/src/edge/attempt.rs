@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::api::{Attempt, Cause, Fact, Output, Send, SendId, Target};
 use super::context::{At, Cancel, Client, Context, Extra, Phase, Repeat, Role, State, Work};
 use super::onward::Outcome;
-use super::{Edge, respond, unreliable};
+use super::{Edge, respond, session, unreliable};
 use crate::branch::{self, Branch, STATEFUL_TEXT, Seen, with_shift};
 use crate::cookie::{Cookie, Place, Reach};
 use crate::edit::{self, Forward, Routes};
@@ -138,12 +138,14 @@ impl Edge {
             anonymous: routing.trust == super::Trust::Untrusted,
             shift,
             to: to_value.as_deref().map(str::as_bytes),
+            interval: session::ask(&message, self.config.timers.session),
         };
         let mut sent = Vec::new();
         edit::request(&message, &plan, &mut sent);
         let mut client = self.client(now, to, token, sent);
         client.target = target;
         client.extra = extra;
+        client.interval = session::of_caller(&message, plan.interval);
         client.timer_c = Some(now + self.timer_c(&client));
         client.silence = Some(now + self.config.timers.no_provisional);
         client.late = ring.map(|ring| now + ring);
@@ -181,6 +183,8 @@ impl Edge {
             ack: Vec::new(),
             to_tag: Vec::new(),
             extra: None,
+            ended: Vec::new(),
+            interval: None,
         }
     }
 
@@ -309,7 +313,7 @@ impl Edge {
             return;
         }
         if !self.go_on_from(context, cause) {
-            self.conclude(context);
+            self.conclude(context, cause);
         }
     }
 
@@ -325,18 +329,18 @@ impl Edge {
         client.cancel = Cancel::Wanted;
         self.attempt_told(context, index, None, Cause::Silent);
         if !self.go_on_from(context, Cause::Silent) {
-            self.conclude(context);
+            self.conclude(context, Cause::Silent);
         }
     }
 
-    /// No target is left: the best answer goes to the caller, or one of ours.
-    pub(super) fn conclude(&mut self, context: &mut Context) {
+    /// No target is left: the best answer goes to the caller, or one of ours. `cause` is how the last attempt ended.
+    pub(super) fn conclude(&mut self, context: &mut Context, cause: Cause) {
         if !context.open() {
             return;
         }
         let (best, cause) = match &mut context.work {
             Work::Call(routing) => (routing.best.take(), routing.cause),
-            Work::Local | Work::Dialog { .. } | Work::Own => (None, Cause::Timeout),
+            Work::Local | Work::Dialog { .. } | Work::Own => (None, cause),
         };
         match (best, cause) {
             _ if context.cancelled => self.fail(context, (487, "Request Terminated"), Cause::Cancelled, b""),

@@ -8,9 +8,9 @@ use super::hang_up::Own;
 use super::login::Challenged;
 use super::onward::Outcome;
 use super::respond::{self, Reply, Within};
-use super::{Edge, Got, unreliable};
+use super::{Edge, Got, session, unreliable};
 use crate::cookie::{Cookie, Direction, Reach};
-use crate::edit;
+use crate::edit::{self, Back};
 use crate::message::{Core, Message, Method, Name};
 use crate::sdp::{self, Media};
 use crate::text;
@@ -19,6 +19,10 @@ use crate::write;
 
 /// Why a call is refused whose answer made an offer that the rule refuses.
 const UNFIT: &[u8] = b"Reason: SIP;cause=488;text=\"The agent offered sound that is not encrypted as the trunk or the endpoint asks for: see their media_encryption.\"\r\n";
+
+/// The most dialogs of one attempt that are ended for answering too late: a fork behind a target gives one each. More than that
+/// are acknowledged, and left to their session timers.
+const LATE_MAX: usize = 8;
 
 /// Order of RFC 3261 section 16.7 step 6: any 6xx, else the lowest class, and in it what helps the caller most.
 fn rank(status: u16) -> u16 {
@@ -146,7 +150,8 @@ impl Edge {
             }
             return;
         }
-        if same && role == Role::Won {
+        // within a dialog there is nothing to end: who asked hears of it, whatever was answered meanwhile
+        if same && role == Role::Won || matches!(context.work, Work::Dialog { .. }) {
             return self.forward_up(context, index, message);
         }
         self.attempt_told(context, index, message.status(), Cause::Answered);
@@ -155,8 +160,9 @@ impl Edge {
 
     fn forward_up(&mut self, context: &Context, index: usize, message: &Message<'_>) {
         let Some(client) = context.clients.get(index) else { return };
+        let lines = session::lines(message, client.interval).unwrap_or_default();
         let mut bytes = Vec::new();
-        edit::response_back(message, &client.back(), &mut bytes);
+        edit::response_back(message, &Back { lines: lines.as_bytes(), ..client.back() }, &mut bytes);
         self.send(context.back, bytes);
     }
 
@@ -173,13 +179,15 @@ impl Edge {
     /// The fact of the first 2xx; what stands in the INVITE only is taken from there.
     fn answered(&mut self, context: &Context, index: usize, message: &Message<'_>, core: &Core<'_>) {
         let Some(client) = context.clients.get(index) else { return };
-        let to = client.to;
-        let expires = message.value(Name::SessionExpires).map(text::owned);
+        let (to, interval) = (client.to, client.interval);
         match &context.work {
             Work::Call(routing) => {
                 let mut dialog = self.dialog_of(message, core);
                 if let Some(request) = context.message() {
                     dialog.caller_contact = contact(&request);
+                }
+                if dialog.session_expires.is_none() {
+                    dialog.session_expires = interval.map(|seconds| format!("{seconds};refresher=uac"));
                 }
                 dialog.caller_hop = Some(context.source.hop());
                 dialog.callee_hop = Some(to.hop());
@@ -195,10 +203,8 @@ impl Edge {
                 self.fact(Fact::Answered { ids, dialog: Box::new(dialog), known: Known::Transaction });
             }
             Work::Dialog { refresh: Some(ids) } => {
-                if let Some(session_expires) = expires {
-                    let ids = *ids;
-                    self.fact(Fact::Refreshed { ids, session_expires });
-                }
+                let seconds = session::interval(message).or(interval);
+                self.fact(Fact::Refreshed { ids: *ids, seconds });
             }
             Work::Dialog { refresh: None } | Work::Local | Work::Own => {}
         }
@@ -273,8 +279,8 @@ impl Edge {
         Cookie::read(user, &self.ring, core.call_id, tag)
     }
 
-    /// Departure (c): a 2xx that came after another final answer went up is ended with our own ACK and BYE. A repeat of
-    /// it gets the ACK only.
+    /// Departure (c): a 2xx that came after another final answer went up, from another target or another branch of a fork, is
+    /// ended with our own ACK and BYE. A repeat of it gets the ACK only.
     fn end_late(&mut self, context: &mut Context, index: usize, (message, core): Got<'_, '_>) {
         let (now, at) = (context.now, context.at);
         let Some(client) = context.clients.get_mut(index) else { return };
@@ -288,12 +294,12 @@ impl Edge {
         self.via(&mut via, to.listener, &token);
         let ack = Within { method: "ACK", via: &via, cseq: core.cseq };
         let Some(bytes) = respond::within(message, core, &routes, &ack) else { return };
-        let known = client.ack == bytes;
-        client.ack.clone_from(&bytes);
         self.send(to, bytes);
-        if known {
+        let tag = core.to_tag.unwrap_or_default();
+        if client.ended.iter().any(|known| known == tag) || client.ended.len() >= LATE_MAX {
             return;
         }
+        client.ended.push(tag.to_vec());
         let own = self.slab.reserve();
         let token = self.token_own(own, 0, core.call_id, core.cseq);
         via.clear();
@@ -312,7 +318,8 @@ impl Edge {
         }
         if client.ack.is_empty() {
             let Ok(sent) = Message::parse(&client.sent) else { return };
-            client.ack = respond::companion(&sent, core, "ACK", core.to);
+            let Ok(own) = Core::read(&sent) else { return };
+            client.ack = respond::companion(&sent, &own, "ACK", core.to);
         }
         self.out.push_back(Output::Send(Send {
             id: SendId::NONE,
@@ -371,7 +378,7 @@ impl Edge {
             routing.best = Some((status, bytes));
         }
         if role == Role::Current && !self.go_on(context, outcome) {
-            self.conclude(context);
+            self.conclude(context, Cause::Refused);
         }
     }
 
@@ -420,8 +427,14 @@ impl Edge {
             return self.final_up(context, 503, bytes, Cause::Auth);
         }
         let Some(client) = context.clients.get(index) else { return };
+        let interval = client.interval;
+        let renewed = match &context.work {
+            Work::Dialog { refresh: Some(ids) } if (200..300).contains(&status) => Some(*ids),
+            _ => None,
+        };
+        let lines = renewed.and_then(|_| session::lines(message, interval)).unwrap_or_default();
         let mut bytes = Vec::new();
-        edit::response_back(message, &client.back(), &mut bytes);
+        edit::response_back(message, &Back { lines: lines.as_bytes(), ..client.back() }, &mut bytes);
         if let Some(key) = client.extra.as_ref().and_then(|extra| extra.key)
             && context.method == Method::Bye
             && status >= 200
@@ -433,11 +446,8 @@ impl Edge {
             self.send(context.back, bytes);
             return;
         }
-        if let (Work::Dialog { refresh: Some(ids) }, Some(value)) =
-            (&context.work, message.value(Name::SessionExpires))
-        {
-            let (ids, session_expires) = (*ids, text::owned(value));
-            self.fact(Fact::Refreshed { ids, session_expires });
+        if let Some(ids) = renewed {
+            self.fact(Fact::Refreshed { ids, seconds: session::interval(message).or(interval) });
         }
         self.final_up(context, status, bytes, Cause::Refused);
     }

@@ -114,6 +114,10 @@ pub(crate) struct Client {
     pub(crate) ack: Vec<u8>,
     /// To tag of its first 2xx.
     pub(crate) to_tag: Vec<u8>,
+    /// Callee tags of its 2xx answers that were ended because they came too late.
+    pub(crate) ended: Vec<Vec<u8>>,
+    /// The session interval that its 2xx gets where it names none.
+    pub(crate) interval: Option<u32>,
     /// When its first 180 to 199 came.
     pub(crate) ringing: Option<Instant>,
     /// The `Reason` header of its final answer.
@@ -148,6 +152,7 @@ impl Client {
             shift: extra.shift,
             to: extra.to.as_deref(),
             sdp_type: extra.sdp_type,
+            lines: b"",
         })
     }
 }
@@ -216,6 +221,8 @@ pub(crate) struct Context {
     /// The last response sent, for repeats of the request.
     pub(crate) last: Vec<u8>,
     pub(crate) cancelled: bool,
+    /// The answer to a CANCEL that came before the verdict: a source that is dropped hears none.
+    pub(crate) cancel_answer: Option<(Flow, Vec<u8>)>,
     pub(crate) work: Work,
     pub(crate) clients: Vec<Client>,
     /// When setup must have ended.

@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::api::{Fact, Output, STEP_FIRST, Send, SendId, Side, Transfer};
 use super::context::{Context, Extra, Phase, Work};
 use super::respond::{self, Reply};
-use super::{Edge, Got, private};
+use super::{Edge, Got, private, session};
 use crate::branch::{Mark, turn, with_shift};
 use crate::cookie::{CallIds, Cookie, Direction, Place, Reach};
-use crate::edit::{self, Forward, Routes};
+use crate::edit::{self, Forward, Interval, Routes};
 use crate::message::{Core, Kept, Message, Method, Name};
 use crate::sdp;
 use crate::text;
@@ -75,7 +75,16 @@ impl Edge {
         self.tell(&path, (message, core), cseq);
         let routes = if lines.is_empty() { Routes::Drop } else { Routes::Lines(&lines) };
         let stamp = respond::stamp(&flow);
-        let mut plan = Forward { request_uri, top: b"", stamp, routes, anonymous: false, shift, to: None };
+        let mut plan = Forward {
+            request_uri,
+            top: b"",
+            stamp,
+            routes,
+            anonymous: false,
+            shift,
+            to: None,
+            interval: Interval::Keep,
+        };
         let sdp_type = down && cookie.sdp_type && matches!(core.method, Method::Invite | Method::Update);
         let mut lines = Vec::new();
         let mut key = None;
@@ -96,8 +105,10 @@ impl Edge {
         }
         // the 2xx of these may refresh the session; ACK and CANCEL have the branch of their INVITE
         let refreshes = matches!(core.method, Method::Invite | Method::Update | Method::Ack | Method::Cancel);
+        let renewing = matches!(core.method, Method::Invite | Method::Update);
+        let interval = session::of_caller(message, Interval::Keep).filter(|_| renewing);
         let mut token = Vec::with_capacity(72);
-        let (ids, mark) = (refreshes.then_some(cookie.ids), Mark { shift, sdp_type });
+        let (ids, mark) = (refreshes.then_some(cookie.ids), Mark { shift, sdp_type, interval });
         respond::seen(&flow, core).shifted(shift).write(&self.ring, ids, mark, &mut token);
         let mut top = Vec::with_capacity(128);
         self.via(&mut top, to.listener, &token);
@@ -191,6 +202,7 @@ impl Edge {
         let refresh = matches!(core.method, Method::Invite | Method::Update).then_some(ids);
         let mut client = self.client(now, to, token, sent);
         client.extra = (extra.shift > 0 || extra.key.is_some() || extra.sdp_type).then(|| Box::new(extra));
+        client.interval = refresh.and_then(|_| session::of_caller(message, Interval::Keep));
         let invite = core.method == Method::Invite;
         client.timer_c = invite.then(|| now + self.config.timers.timer_c);
         let mut context = Context {
@@ -204,6 +216,7 @@ impl Edge {
             phase: Phase::Proceeding,
             last: Vec::new(),
             cancelled: false,
+            cancel_answer: None,
             work: Work::Dialog { refresh },
             clients: Vec::with_capacity(1),
             bound: None,

@@ -147,6 +147,7 @@ impl Edge {
             phase: Phase::Done,
             last: Vec::new(),
             cancelled: false,
+            cancel_answer: None,
             work: Work::Own,
             clients: Vec::with_capacity(1),
             bound: None,

@@ -14,6 +14,7 @@ mod hang_up;
 mod login;
 mod onward;
 mod respond;
+mod session;
 mod stray;
 mod timer;
 

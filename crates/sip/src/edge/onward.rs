@@ -226,7 +226,7 @@ impl Edge {
         }
         self.attempt_told(context, index, None, Cause::TooLate);
         if !self.go_on_from(context, Cause::TooLate) {
-            self.conclude(context);
+            self.conclude(context, Cause::TooLate);
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use super::Edge;
 use super::api::{Fact, Known, Side};
 use super::respond::{answer_hop, seen_below};
+use super::{Edge, session};
 use crate::branch::{Branch, Mark, Ours};
 use crate::edit::{self, Back};
 use crate::message::{Core, Message, Method, Name, Via};
@@ -35,7 +35,7 @@ impl Edge {
         let Some(ours) = seen_below(&next, core).proves(token, &self.ring) else { return };
         let status = message.status().unwrap_or_default();
         let mark = match ours {
-            Ours::Stateful(branch) => Mark { shift: branch.shift(), sdp_type: false },
+            Ours::Stateful(branch) => Mark { shift: branch.shift(), ..Mark::default() },
             Ours::Stateless(mark) | Ours::Named(_, mark) => mark,
         };
         if mark.shift > 0 && matches!(status, 401 | 407) {
@@ -69,8 +69,18 @@ impl Edge {
                 });
             }
         }
+        let mut lines = None;
+        if let Ours::Named(ids, mark) = ours
+            && (200..300).contains(&status)
+            && matches!(core.method, Method::Invite | Method::Update)
+        {
+            lines = session::lines(message, mark.interval);
+            let seconds = session::interval(message).or(mark.interval);
+            self.fact(Fact::Refreshed { ids, seconds });
+        }
         let mut bytes = Vec::new();
-        let back = Back { shift: mark.shift, to: None, sdp_type: mark.sdp_type };
+        let lines = lines.unwrap_or_default();
+        let back = Back { shift: mark.shift, to: None, sdp_type: mark.sdp_type, lines: lines.as_bytes() };
         edit::response_back(message, &back, &mut bytes);
         self.send(to, bytes);
     }

@@ -37,6 +37,9 @@ names! {
     RecordRoute "Record-Route" "RFC 3261 section 20.30",
     ProxyRequire "Proxy-Require" "RFC 3261 section 20.29",
     SessionExpires "Session-Expires" "RFC 4028 section 4",
+    MinSe "Min-SE" "RFC 4028 section 5",
+    Supported "Supported" "RFC 3261 section 20.37",
+    Require "Require" "RFC 3261 section 20.32",
     Reason "Reason" "RFC 3326",
     Authorization "Authorization" "RFC 3261 section 20.7",
     ProxyAuthorization "Proxy-Authorization" "RFC 3261 section 20.28",
@@ -65,6 +68,9 @@ impl Name {
             (4, b'r') => ("RAck", Self::RAck),
             (5, b'r') => ("Route", Self::Route),
             (6, b'r') => ("Reason", Self::Reason),
+            (6, b'm') => ("Min-SE", Self::MinSe),
+            (7, b'r') => ("Require", Self::Require),
+            (9, b's') => ("Supported", Self::Supported),
             (7, b'c') if text.get(4) == Some(&b'-') => ("Call-ID", Self::CallId),
             (7, b'c') => ("Contact", Self::Contact),
             (9, b'd') => ("Diversion", Self::Diversion),
@@ -97,6 +103,7 @@ impl Name {
             Some(b'l') => Self::ContentLength,
             Some(b'c') => Self::ContentType,
             Some(b'x') => Self::SessionExpires,
+            Some(b'k') => Self::Supported,
             _ => Self::Other,
         }
     }

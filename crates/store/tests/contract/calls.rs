@@ -72,6 +72,30 @@ fn unanswered() -> FactKind {
     })
 }
 
+/// Its session is known by the last renewal, whichever way the facts come; there is one fact for all of them.
+#[test]
+fn a_call_keeps_the_last_renewal_of_its_session() {
+    let world = World::new();
+    let organization = world.new_organization().id;
+    let renewals = [(10, Some(90)), (100, None), (1000, Some(1800))];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
+        let call = world.call_id();
+        let append = |fact| block_on(world.store.facts_append(vec![fact])).unwrap();
+        append(fact(organization, call, 4, answered()));
+        for at in order {
+            let (second, seconds) = renewals[at];
+            append(fact(organization, call, second, FactKind::Refreshed(seconds)));
+        }
+        let kept = world.store.call_get(organization, call).unwrap().unwrap();
+        assert_eq!(kept.dialog.unwrap().session_expires, Some(1800), "{order:?}");
+        let open = world.store.calls_open(10).unwrap();
+        let last = open.iter().find(|open| open.call.id == call).unwrap().last;
+        assert_eq!(last.wall, time(1000), "a renewal is a proof of life");
+        let again = append(fact(organization, call, 100, FactKind::Refreshed(None)));
+        assert_eq!(again.inserted, 0, "a repeat changes nothing");
+    }
+}
+
 /// A call of 61 seconds at 600 micro-units a minute.
 fn whole(organization: OrganizationId, call: CallId, number: NumberId) -> Vec<Fact> {
     let kinds = [

@@ -8,7 +8,7 @@ pub(crate) mod query;
 mod settle;
 mod tell;
 
-use domain::call::{CallQuery, Note};
+use domain::call::{CallQuery, FactKind, Note};
 use domain::ids::{AgentId, CallId, NumberId, OrganizationId};
 use domain::{Call, Fact, Page, Paged, Timestamp};
 use rusqlite::{Connection, params};
@@ -31,6 +31,17 @@ fn facts_read(organization: OrganizationId, call: CallId, text: &str) -> Result<
         line_read(organization, call, line).ok_or_else(|| corrupt("a fact of call", &call.to_string()))
     };
     text.lines().map(read).collect()
+}
+
+fn facts_write(facts: &[Fact]) -> String {
+    let mut text = String::new();
+    for fact in facts {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        line_write(fact, &mut text);
+    }
+    text
 }
 
 fn read_facts(mut row: Columns<'_, '_>) -> Result<Vec<Fact>, StoreError> {
@@ -72,7 +83,8 @@ pub(super) fn append(db: &Connection, group: &mut Group, facts: Vec<Fact>) -> Re
     Ok(appended)
 }
 
-/// Adds facts of one call that are not there yet. The first fact of a kind stays: a repeat changes nothing.
+/// Adds facts of one call that are not there yet. The first fact of a kind stays: a repeat changes nothing. Of refreshes
+/// the last one stays.
 fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) -> Result<(), StoreError> {
     let Some(first) = facts.first() else { return Ok(()) };
     let (organization, id) = (first.organization_id, first.call_id);
@@ -90,9 +102,21 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
     let mut known = facts_read(organization, id, &text)?;
     let mut keys: HashSet<String> = known.iter().map(Fact::key).collect();
     let before = known.len();
+    let mut renewed = false;
     for fact in facts {
         // What comes late to a record without its private part brings none back.
         let fact = if kept.redacted_at.is_some() { fact.redacted() } else { fact };
+        let same = |one: &&mut Fact| matches!(one.kind, FactKind::Refreshed(_));
+        if let FactKind::Refreshed(_) = fact.kind
+            && let Some(known) = known.iter_mut().find(same)
+        {
+            // of these the last one stays: a long call has many
+            renewed |= known.at.wall < fact.at.wall;
+            if known.at.wall < fact.at.wall {
+                *known = fact;
+            }
+            continue;
+        }
         if keys.insert(fact.key()) {
             if !text.is_empty() {
                 text.push('\n');
@@ -101,8 +125,11 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
             known.push(fact);
         }
     }
-    if known.len() == before {
+    if known.len() == before && !renewed {
         return Ok(());
+    }
+    if renewed {
+        text = facts_write(&known);
     }
     appended.inserted += known.len() - before;
     let Some(call) = Call::fold(&known) else { return Ok(()) };

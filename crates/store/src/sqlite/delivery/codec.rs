@@ -61,7 +61,7 @@ impl AboutRow {
             | FactKind::Ended(_)
             | FactKind::Unanswered(_)
             | FactKind::Note(_) => true,
-            FactKind::Attempt(_) | FactKind::Step(..) => false,
+            FactKind::Attempt(_) | FactKind::Step(..) | FactKind::Refreshed(_) => false,
         };
         let told = facts.iter().filter(is_told).map(|fact| {
             let mut fact = fact.clone();
@@ -70,6 +70,7 @@ impl AboutRow {
                 FactKind::Started(started) => started.source = None,
                 FactKind::Attempt(_)
                 | FactKind::Step(..)
+                | FactKind::Refreshed(_)
                 | FactKind::Ended(_)
                 | FactKind::Unanswered(_)
                 | FactKind::Note(_) => {}
