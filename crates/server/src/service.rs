@@ -302,6 +302,7 @@ fn edge_settings(settings: &Settings, vault: &Vault) -> EdgeSettings {
         listeners,
         node: 0,
         key: vault.cookie_key(),
+        tls: settings.sip_tls.clone(),
         no_provisional: NO_PROVISIONAL,
         threads: settings.sip_threads,
     }
@@ -319,6 +320,7 @@ fn sip_url(settings: &Settings, public: &PublicSip) -> String {
     let transport = match settings.sip.first().map(|listener| listener.transport) {
         Some(sip::Transport::Tcp) => ";transport=tcp",
         Some(sip::Transport::Tls) => ";transport=tls",
+        Some(sip::Transport::Ws | sip::Transport::Wss) => ";transport=ws",
         Some(sip::Transport::Udp) | None => "",
     };
     format!("sip:{}:{}{transport}", public.host, public.port)

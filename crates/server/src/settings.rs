@@ -9,6 +9,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::edge::{ClientAuth, TlsSettings};
 use crate::identity::settings::{self as identity, IssuerArgs, IssuerSettings};
 use crate::outgoing::Private;
 
@@ -22,7 +23,7 @@ pub(crate) struct ServeArgs {
     /// Where HTTP listens [default: 127.0.0.1:8080]
     #[arg(long, env = "TRUNKLINE_HTTP", value_name = "ADDRESS:PORT")]
     http: Option<String>,
-    /// Where SIP listens: udp:, tcp: (repeat for several) [default: udp:127.0.0.1:5060]
+    /// Where SIP listens: udp:, tcp:, tls: (repeat for several) [default: udp:127.0.0.1:5060]
     #[arg(long, env = "TRUNKLINE_SIP", value_delimiter = ',', value_name = "TRANSPORT:ADDRESS:PORT")]
     sip: Option<Vec<String>>,
     /// How many threads receive at each UDP socket, 1 to 64 [default: as many as there are cores]
@@ -38,6 +39,21 @@ pub(crate) struct ServeArgs {
     /// What stands in Via, Record-Route and SIP credentials, one per --sip; required where a listener is bound to an unspecified address
     #[arg(long, env = "TRUNKLINE_PUBLIC_SIP", value_delimiter = ',', value_name = "[TRANSPORT:]HOST:PORT")]
     public_sip: Option<Vec<String>>,
+    /// Our certificate for SIP over TLS, with what stands between it and its authority: PEM. Read again when it changes, and on SIGHUP
+    #[arg(long, env = "TRUNKLINE_SIP_TLS_CERTIFICATE", value_name = "FILE")]
+    sip_tls_certificate: Option<PathBuf>,
+    /// The certificate's private key: PEM
+    #[arg(long, env = "TRUNKLINE_SIP_TLS_KEY", value_name = "FILE")]
+    sip_tls_key: Option<PathBuf>,
+    /// Authorities whose certificates prove callers over TLS: PEM
+    #[arg(long, env = "TRUNKLINE_SIP_TLS_CLIENT_CA", value_name = "FILE")]
+    sip_tls_client_ca: Option<PathBuf>,
+    /// Whether callers over TLS show a certificate: off, allow, require [default: off; with --sip-tls-client-ca allow]
+    #[arg(long, env = "TRUNKLINE_SIP_TLS_CLIENT_AUTH", value_name = "off|allow|require")]
+    sip_tls_client_auth: Option<String>,
+    /// Authorities of targets' certificates, beside those that this machine knows: PEM
+    #[arg(long, env = "TRUNKLINE_SIP_TLS_CA", value_name = "FILE")]
+    sip_tls_ca: Option<PathBuf>,
     /// A file with the secret key, 32 bytes in base64 [default: beside the SQLite store, made at first start]
     #[arg(long, env = "TRUNKLINE_SECRET_KEY_FILE", value_name = "FILE")]
     secret_key_file: Option<PathBuf>,
@@ -102,6 +118,8 @@ pub(crate) struct Settings {
     pub(crate) sip: Vec<SipListener>,
     /// How many threads receive at each UDP socket.
     pub(crate) sip_threads: NonZero<usize>,
+    /// Certificates of SIP.
+    pub(crate) sip_tls: TlsSettings,
     pub(crate) store: String,
     pub(crate) secret_key_file: Option<PathBuf>,
     pub(crate) secret_key: Option<String>,
@@ -146,6 +164,14 @@ impl ServeArgs {
         let binds = self.sip.or(file.sip).unwrap_or_else(|| vec!["udp:127.0.0.1:5060".to_owned()]);
         let public = self.public_sip.or(file.public_sip).unwrap_or_default();
         let sip = listeners(&binds, &public)?;
+        let own = both(
+            self.sip_tls_certificate.or(file.sip_tls_certificate),
+            self.sip_tls_key.or(file.sip_tls_key),
+        )?;
+        let client_ca = self.sip_tls_client_ca.or(file.sip_tls_client_ca);
+        let auth = self.sip_tls_client_auth.or(file.sip_tls_client_auth);
+        let client_auth = client_auth(auth.as_deref(), client_ca.is_some())?;
+        let target_ca = self.sip_tls_ca.or(file.sip_tls_ca);
         let sim = self.sim.or(file.sim).unwrap_or(false);
         if sim && !self.sim_exposed.or(file.sim_exposed).unwrap_or(false) {
             check_loopback(http, &sip)?;
@@ -162,6 +188,7 @@ impl ServeArgs {
             http,
             issuers: identity::check(issuers)?,
             sip,
+            sip_tls: TlsSettings { own, client_auth, client_ca, target_ca },
             sim,
             sim_seed: self.sim_seed.or(file.sim_seed).unwrap_or(1),
             sip_threads: threads_of(self.sip_threads.or(file.sip_threads))?,
@@ -194,6 +221,29 @@ fn threads_of(said: Option<usize>) -> anyhow::Result<NonZero<usize>> {
     };
     let within = NonZero::new(count).filter(|_| count <= SIP_THREADS_MAX);
     within.with_context(|| format!("--sip-threads {count}: must be 1 to {SIP_THREADS_MAX}"))
+}
+
+/// A certificate and its key, or neither.
+fn both(certificate: Option<PathBuf>, key: Option<PathBuf>) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => bail!("--sip-tls-certificate needs --sip-tls-key"),
+        (None, Some(_)) => bail!("--sip-tls-key needs --sip-tls-certificate"),
+    }
+}
+
+fn client_auth(said: Option<&str>, authorities: bool) -> anyhow::Result<ClientAuth> {
+    let Some(said) = said else {
+        return Ok(if authorities { ClientAuth::Allow } else { ClientAuth::Off });
+    };
+    let named = ClientAuth::NAMES.iter().find(|(_, name)| *name == said).map(|(auth, _)| *auth);
+    let auth =
+        named.with_context(|| format!("--sip-tls-client-auth {said}: must be off, allow or require"))?;
+    if auth != ClientAuth::Off && !authorities {
+        bail!("--sip-tls-client-auth {said} needs --sip-tls-client-ca");
+    }
+    Ok(auth)
 }
 
 fn url_of(text: String) -> anyhow::Result<String> {
@@ -234,8 +284,8 @@ fn listeners(binds: &[String], public: &[String]) -> anyhow::Result<Vec<SipListe
     }
     let mut listeners = Vec::with_capacity(binds.len());
     for (index, bind) in binds.iter().enumerate() {
-        let (transport, address) =
-            transport_and_rest(bind).with_context(|| format!("--sip {bind}: begin with udp: or tcp:"))?;
+        let (transport, address) = transport_and_rest(bind)
+            .with_context(|| format!("--sip {bind}: begin with udp:, tcp: or tls:"))?;
         let bind: SocketAddr =
             address.parse().with_context(|| format!("--sip {bind}: not an address and port"))?;
         let public = match public.get(index) {
@@ -253,12 +303,13 @@ fn listeners(binds: &[String], public: &[String]) -> anyhow::Result<Vec<SipListe
     Ok(listeners)
 }
 
-/// `udp:rest`, `tcp:rest`.
+/// `udp:rest`, `tcp:rest`, `tls:rest`.
 pub(crate) fn transport_and_rest(text: &str) -> Option<(sip::Transport, &str)> {
     let (name, rest) = text.split_once(':')?;
     match name {
         "udp" => Some((sip::Transport::Udp, rest)),
         "tcp" => Some((sip::Transport::Tcp, rest)),
+        "tls" => Some((sip::Transport::Tls, rest)),
         _ => None,
     }
 }
@@ -298,7 +349,7 @@ mod tests {
 
     #[test]
     fn half_listeners_are_refused() {
-        for sip in ["5060", "tls:127.0.0.1:5061", "udp:localhost", "udp:127.0.0.1:x", "smoke:127.0.0.1:1"] {
+        for sip in ["5060", "tls:5061", "udp:localhost", "udp:127.0.0.1:x", "smoke:127.0.0.1:1"] {
             assert!(args(&[sip], &[]).is_err(), "{sip}");
         }
         assert!(args(&["udp:127.0.0.1:1"], &["tcp:h:1"]).is_err());

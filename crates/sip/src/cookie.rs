@@ -223,6 +223,9 @@ impl Raw {
             Transport::Udp => 0,
             Transport::Tcp => 1,
             Transport::Tls => 2,
+            Transport::Ws => 3,
+            // 4 marks IPv6.
+            Transport::Wss => 8,
         };
         let transport = if reach == Reach::Flow { transport | FLOW } else { transport };
         let [high, low] = hop.addr.port().to_be_bytes();
@@ -261,6 +264,8 @@ fn hop(rest: &mut &[u8]) -> Option<(Hop, Reach)> {
         0 => Transport::Udp,
         1 => Transport::Tcp,
         2 => Transport::Tls,
+        3 => Transport::Ws,
+        8 => Transport::Wss,
         _ => return None,
     };
     Some((Hop { transport, addr: SocketAddr::new(ip, u16::from_be_bytes([high, low])) }, reach))

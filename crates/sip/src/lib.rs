@@ -48,9 +48,9 @@ pub use agent::{
 };
 pub use cookie::{CallIds, Cookie, Direction, Place, Reach};
 pub use edge::{
-    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Exit, Fact, Input, Known, Leg, Limits,
+    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Exit, Fact, Fault, Input, Known, Leg, Limits,
     LoginAsk, Manner, Outcome, Outcomes, Output, SHARDS_MAX, STATUSES, STEP_FIRST, Send, SendId, Side,
-    Target, Timers, Transfer, Trust, Verdict,
+    Target, Timers, Transfer, Trust, Verdict, Whom,
 };
 pub use edit::{Forward, Interval, Routes, Stamp, request as forward_request, response as forward_response};
 pub use keys::{Key, Keys};

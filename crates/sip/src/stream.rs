@@ -39,6 +39,8 @@ pub struct Framer {
 impl Framer {
     /// The answer to a [`Frame::Ping`].
     pub const PONG: &'static [u8] = b"\r\n";
+    /// What a [`Frame::Ping`] is made of.
+    pub const PING: &'static [u8] = b"\r\n\r\n";
 
     /// A framer for a new connection.
     pub fn new() -> Self {

@@ -13,12 +13,37 @@ pub enum Transport {
     Tcp,
     /// A stream under TLS; the edge treats it like TCP.
     Tls,
+    /// WebSocket (RFC 7118): a peer is reached by the connection that it made, or that we made to it.
+    Ws,
+    /// WebSocket under TLS.
+    Wss,
 }
 
 impl Transport {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
     /// True where the transport itself repeats what is lost.
     pub const fn stream(self) -> bool {
         !matches!(self, Self::Udp)
+    }
+
+    /// True where what is sent can be read by the two ends alone.
+    pub const fn secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// True for WebSocket.
+    pub const fn web(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
+    /// Its name, in settings, metrics and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wss => "wss",
+            Self::Udp | Self::Tcp | Self::Tls | Self::Ws => self.param(),
+        }
     }
 
     /// The token in Via.
@@ -27,28 +52,35 @@ impl Transport {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
             Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
         }
     }
 
-    /// The `transport` parameter of a URI.
+    /// The `transport` parameter of a URI. WebSocket has one for both (RFC 7118 section 5.2); whether TLS is under it, is known by
+    /// who reads it from the hop it stands for.
     pub const fn param(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Ws | Self::Wss => "ws",
         }
     }
 
-    /// The port where a URI names none (RFC 3261 section 19.1.2).
+    /// The port where a URI names none (RFC 3261 section 19.1.2, RFC 7118 section 5.3).
     pub const fn port(self) -> u16 {
-        if matches!(self, Self::Tls) { 5061 } else { 5060 }
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
+        }
     }
 
-    /// Reads a `transport` parameter or a Via token.
+    /// Reads a `transport` parameter, a Via token or a name.
     pub fn read(text: &[u8]) -> Option<Self> {
-        [Self::Udp, Self::Tcp, Self::Tls]
-            .into_iter()
-            .find(|one| text.eq_ignore_ascii_case(one.via().as_bytes()))
+        Self::ALL.into_iter().find(|one| text.eq_ignore_ascii_case(one.via().as_bytes()))
     }
 }
 
@@ -66,7 +98,7 @@ impl Hop {
     pub fn write(&self, out: &mut String) {
         let mut text = Vec::with_capacity(56);
         let six = self.addr.is_ipv6();
-        text.extend_from_slice(self.transport.param().as_bytes());
+        text.extend_from_slice(self.transport.name().as_bytes());
         text.extend_from_slice(if six { b":[" } else { b":" });
         write::ip(&mut text, self.addr.ip());
         text.extend_from_slice(if six { b"]:" } else { b":" });

@@ -108,7 +108,10 @@ fn a_transport_fault_moves_on_at_once() {
     let mut world = world(&[RING, RING]);
     world.faulty.insert(agent_addr(0));
     world.run();
-    assert_eq!(world.attempts(), [(0, None, Cause::Fault), (1, Some(200), Cause::Answered)]);
+    assert_eq!(
+        world.attempts(),
+        [(0, None, Cause::Fault(Fault::Unreachable)), (1, Some(200), Cause::Answered)]
+    );
     assert!(world.trace.iter().all(|line| !line.contains("> 192.0.2.10")));
 }
 
@@ -117,7 +120,7 @@ fn nothing_reachable_is_503() {
     let mut world = world(&[RING]);
     world.faulty.insert(agent_addr(0));
     world.run();
-    assert_eq!(world.failed(), Some((503, Cause::Fault)));
+    assert_eq!(world.failed(), Some((503, Cause::Fault(Fault::Unreachable))));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     println!("  http  http://{}", service.http);
     for (transport, address) in &service.sip {
-        println!("  sip   {}:{address}", transport.param());
+        println!("  sip   {}:{address}", transport.name());
     }
     if let Some(key) = &service.new_admin_key {
         println!("  admin key (shown once; keep it): {key}");

@@ -133,8 +133,22 @@ fn cause(cause: Cause, status: Option<u16>) -> &'static str {
         (Cause::Silent, _) => "no_response",
         (Cause::Timeout, _) => "timeout",
         (Cause::TooLate, _) => "too_late",
-        (Cause::Fault, _) => "transport",
+        (Cause::Fault(why), _) => fault(why),
         (Cause::Cancelled | Cause::Stopped, _) => "cancelled",
+    }
+}
+
+/// Why a target could not be sent to.
+pub(super) fn fault(why: sip::Fault) -> &'static str {
+    match why {
+        sip::Fault::Broken | sip::Fault::Unreachable => "transport",
+        sip::Fault::Unspoken => "transport_unavailable",
+        sip::Fault::Unresolved => "name_not_found",
+        sip::Fault::TlsName => "tls_name",
+        sip::Fault::TlsExpired => "tls_expired",
+        sip::Fault::TlsUntrusted => "tls_untrusted",
+        sip::Fault::Handshake => "tls_handshake",
+        sip::Fault::Full => "transport_full",
     }
 }
 
@@ -155,7 +169,7 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
         ),
         (Cause::Timeout | Cause::TooLate, _) => (CallStatus::NoAnswer, "No target answered in time."),
         (_, 408 | 480 | 487) => (CallStatus::NoAnswer, "Who was called did not take the call."),
-        (Cause::Fault, _) => (CallStatus::Failed, "No target could be reached."),
+        (Cause::Fault(_), _) => (CallStatus::Failed, "No target could be reached."),
         (Cause::Silent, _) => (CallStatus::NoAnswer, "No target answered in time."),
         (_, 503) => (CallStatus::Failed, "The call could not be set up now."),
         (_, 404 | 604) => (CallStatus::Failed, "The target does not know who was called."),
@@ -225,7 +239,7 @@ mod tests {
             (408, Cause::Timeout, CallStatus::NoAnswer),
             (408, Cause::Silent, CallStatus::NoAnswer),
             (480, Cause::Refused, CallStatus::NoAnswer),
-            (503, Cause::Fault, CallStatus::Failed),
+            (503, Cause::Fault(sip::Fault::TlsName), CallStatus::Failed),
             (404, Cause::Refused, CallStatus::Failed),
             (500, Cause::Refused, CallStatus::Failed),
         ] {

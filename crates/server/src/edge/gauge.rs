@@ -1,17 +1,19 @@
 //! The edge's metrics, looked up once: a name costs more than the count.
 
-use metrics::{Counter, counter};
-use sip::Transport;
+use metrics::{Counter, Gauge as Level, counter, gauge};
+use sip::{Fault, Transport};
 
 /// Counters of the wire.
 #[derive(Debug)]
 pub(super) struct Gauge {
-    received: [Counter; 3],
-    sent: [Counter; 3],
+    received: [Counter; 5],
+    sent: [Counter; 5],
     pub(super) unknown_source: Counter,
     pub(super) malformed: Counter,
     pub(super) queue_full: Counter,
     pub(super) connections: Counter,
+    pub(super) handshakes: Counter,
+    open: [Level; 5],
     pub(super) send_failed: Counter,
     pub(super) not_record_routed: Counter,
     pub(super) challenged: Counter,
@@ -24,10 +26,15 @@ impl Gauge {
             "trunkline_sip_dropped_total",
             "SIP messages that were not answered, by reason"
         );
+        metrics::describe_gauge!("trunkline_sip_connections", "Connections that are open, by transport");
+        metrics::describe_counter!(
+            "trunkline_sip_connects_failed_total",
+            "Connections that could not be made, by reason"
+        );
         metrics::describe_counter!("trunkline_sip_challenged_total", "Calls that were asked for a password");
         let messages = |direction: &'static str| {
-            [Transport::Udp, Transport::Tcp, Transport::Tls].map(|transport| {
-                counter!("trunkline_sip_messages_total", "direction" => direction, "transport" => transport.param())
+            Transport::ALL.map(|transport| {
+                counter!("trunkline_sip_messages_total", "direction" => direction, "transport" => transport.name())
             })
         };
         let dropped = |reason: &'static str| counter!("trunkline_sip_dropped_total", "reason" => reason);
@@ -38,6 +45,9 @@ impl Gauge {
             malformed: dropped("malformed"),
             queue_full: dropped("queue_full"),
             connections: dropped("connections"),
+            handshakes: dropped("handshake"),
+            open: Transport::ALL
+                .map(|transport| gauge!("trunkline_sip_connections", "transport" => transport.name())),
             send_failed: dropped("send_failed"),
             not_record_routed: counter!("trunkline_sip_not_record_routed_total"),
             challenged: counter!("trunkline_sip_challenged_total"),
@@ -45,18 +55,31 @@ impl Gauge {
     }
 
     pub(super) fn received(&self, transport: Transport) {
-        of(&self.received, transport).increment(1);
+        self.received[place(transport)].increment(1);
     }
 
     pub(super) fn sent(&self, transport: Transport) {
-        of(&self.sent, transport).increment(1);
+        self.sent[place(transport)].increment(1);
+    }
+
+    /// One connection more, or less.
+    pub(super) fn connected(&self, transport: Transport, by: i8) {
+        self.open[place(transport)].increment(f64::from(by));
     }
 }
 
-fn of(counters: &[Counter; 3], transport: Transport) -> &Counter {
+/// A connection could not be made.
+pub(super) fn connect_failed(why: Fault) {
+    counter!("trunkline_sip_connects_failed_total", "reason" => super::facts::fault(why)).increment(1);
+}
+
+/// Where a transport stands in [`Transport::ALL`].
+const fn place(transport: Transport) -> usize {
     match transport {
-        Transport::Udp => &counters[0],
-        Transport::Tcp => &counters[1],
-        Transport::Tls => &counters[2],
+        Transport::Udp => 0,
+        Transport::Tcp => 1,
+        Transport::Tls => 2,
+        Transport::Ws => 3,
+        Transport::Wss => 4,
     }
 }

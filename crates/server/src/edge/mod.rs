@@ -4,8 +4,8 @@
 //! locks the call's edge, hands the message in, drains what comes out (deciding new calls from the live table on the way),
 //! unlocks, and then performs the outputs **in their order**: facts to the journal by a plain write before the sends that stand
 //! behind them. Nothing is handed to another thread, since a wake-up costs more than the work. Nothing here waits for the store.
-//! Files: `wire` the locks and the order, `decide` questions, `out` those of calls out, `control` ends of calls from outside, `facts` call records, `udp`
-//! and `tcp` sockets, `resolve` names of targets.
+//! Files: `wire` the locks and the order, `decide` questions, `out` those of calls out, `control` ends of calls from outside, `facts` call
+//! records, `udp` and `streams` sockets, `tls` certificates, `resolve` names of targets.
 
 mod control;
 mod decide;
@@ -16,7 +16,8 @@ mod plan;
 mod proof;
 mod ration;
 mod resolve;
-mod tcp;
+mod streams;
+mod tls;
 mod udp;
 mod wire;
 
@@ -33,6 +34,9 @@ use crate::journal::Journal;
 use crate::live::Live;
 use crate::meter::Tally;
 pub(crate) use control::Control;
+use streams::StreamParts;
+use tls::Tls;
+pub(crate) use tls::{ClientAuth, TlsSettings};
 use wire::Wire;
 
 /// A socket to listen on.
@@ -55,6 +59,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) node: u16,
     /// The secret of the cluster's cookies, with its number.
     pub(crate) key: [u8; 32],
+    /// Certificates.
+    pub(crate) tls: TlsSettings,
     /// A target that gives no provisional answer in this time is passed over.
     pub(crate) no_provisional: Duration,
     /// How many threads receive at each UDP socket.
@@ -123,24 +129,24 @@ impl EdgeHandle {
 
 /// Binds the sockets and begins to take calls. To be called within a tokio runtime.
 pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::Result<EdgeHandle> {
+    let tls = certificates(&settings)?;
     let mut listeners = Vec::new();
     let mut udp: Vec<Option<Arc<UdpSocket>>> = Vec::new();
-    let mut tcp = Vec::new();
+    let mut streams = Vec::new();
     for one in &settings.listeners {
-        let name = || format!("cannot listen for SIP on {}:{}", one.transport.param(), one.bind);
+        let name = || format!("cannot listen for SIP on {}:{}", one.transport.name(), one.bind);
         let (socket, local) = match one.transport {
             Transport::Udp => {
                 let socket = udp::bind(one.bind).with_context(name)?;
                 let local = socket.local_addr()?;
                 (Some(Arc::new(socket)), local)
             }
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 let socket = tokio::net::TcpListener::bind(one.bind).await.with_context(name)?;
                 let local = socket.local_addr()?;
-                tcp.push((index(listeners.len()), socket));
+                streams.push((index(listeners.len()), socket, one.transport));
                 (None, local)
             }
-            Transport::Tls => bail!("SIP over TLS is not available yet: use udp: or tcp: for {}", one.bind),
         };
         let (public_host, public_port) = match &one.public {
             Some((host, port)) => (host.clone(), if *port == 0 { local.port() } else { *port }),
@@ -164,7 +170,9 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
         timers: Timers { no_provisional: settings.no_provisional, ..Timers::default() },
         limits: sip::Limits::default(),
     };
+    let locals = config.listeners.iter().map(|one| one.local).collect();
     let wire = Wire::new(&config, udp, parts);
+    wire.streams.prepare(StreamParts { tls: tls.clone(), locals });
     let mut threads = Vec::new();
     for (at, socket) in wire.udp.iter().enumerate() {
         if let Some(socket) = socket {
@@ -172,10 +180,21 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
         }
     }
     let mut tasks = vec![tokio::spawn(wire::follow_deadlines(Arc::clone(&wire)))];
-    for (at, socket) in tcp {
-        tasks.push(tokio::spawn(tcp::listen(Arc::clone(&wire), socket, at)));
+    for (at, socket, transport) in streams {
+        tasks.push(tokio::spawn(streams::listen(Arc::clone(&wire), socket, at, transport)));
     }
+    tasks.extend(tls.map(|tls| tokio::spawn(tls::follow(tls))));
     Ok(EdgeHandle { wire, bound, per_socket: settings.threads.get(), threads, tasks })
+}
+
+/// The certificates of the listeners, where one needs them.
+fn certificates(settings: &EdgeSettings) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some(secure) = settings.listeners.iter().find(|one| one.transport.secure()) else { return Ok(None) };
+    if settings.tls.own.is_none() {
+        let (transport, bind) = (secure.transport.name(), secure.bind);
+        bail!("--sip {transport}:{bind} needs --sip-tls-certificate and --sip-tls-key");
+    }
+    Ok(Some(Arc::new(Tls::open(settings.tls.clone())?)))
 }
 
 fn index(at: usize) -> u16 {

@@ -75,6 +75,7 @@ impl Plan {
                     Transport::Tls => "tls_unavailable",
                     Transport::Tcp => "tcp_unavailable",
                     Transport::Udp => "udp_unavailable",
+                    Transport::Ws | Transport::Wss => "ws_unavailable",
                 });
             } else if let State::Named(host, port) = &place.state
                 && let Some(found) = names.recent(host, *port)

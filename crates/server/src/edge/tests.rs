@@ -78,6 +78,7 @@ impl Stage {
             listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
             node: 0,
             key: [7; 32],
+            tls: TlsSettings::default(),
             no_provisional: Duration::from_millis(200),
             threads: NonZero::new(2).unwrap(),
         };

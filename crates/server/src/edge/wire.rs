@@ -3,7 +3,7 @@
 //! within an edge's and never the other way round. Invariant: within one drain, a fact is in the journal before any send that
 //! stands behind it is given to a socket.
 
-use sip::{Ask, Edge, Flow, Input, Message, Name, Output, SendId, Transport};
+use sip::{Ask, Edge, Fault, Flow, Input, Message, Name, Output, SendId, Transport};
 use std::hash::BuildHasher;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use super::decide::{Around, Decider, Step};
 use super::gauge::Gauge;
 use super::plan::Plan;
 use super::proof::Named;
-use super::tcp::Streams;
+use super::streams::Streams;
 use super::{EdgeParts, facts, resolve};
 use crate::clock;
 
@@ -55,7 +55,7 @@ pub(super) struct Wire {
 pub(super) struct Work {
     actions: Vec<Action>,
     facts: Vec<domain::Fact>,
-    faults: Vec<SendId>,
+    faults: Vec<(SendId, Fault)>,
     plans: Vec<Plan>,
     /// Questions that wait for a name to be looked up.
     look_ups: Vec<(Box<Ask>, String)>,
@@ -176,7 +176,7 @@ impl Wire {
     pub(super) fn aside(self: &Arc<Self>, input: Input<'_>) {
         let shard = match &input {
             Input::Verdict { ask, .. } | Input::Trying { ask } => ask.shard(),
-            Input::Fault { send } => send.shard(),
+            Input::Fault { send, .. } => send.shard(),
             Input::Parsed { message, .. } => self.shard_of(message.value(Name::CallId).unwrap_or_default()),
             // answered at once, where it is asked
             Input::Message { .. } | Input::Login { .. } | Input::Tick => 0,
@@ -232,8 +232,8 @@ impl Wire {
         while !work.faults.is_empty() {
             let mut edge = self.lock(shard);
             let now = clock::instant();
-            for send in std::mem::take(&mut work.faults) {
-                edge.handle(now, Input::Fault { send });
+            for (send, why) in std::mem::take(&mut work.faults) {
+                edge.handle(now, Input::Fault { send, why });
             }
             open = self.collect(&mut edge, now, work);
             drop(edge);
@@ -326,13 +326,13 @@ impl Wire {
                 let left = socket.is_some_and(|socket| socket.send_to(&send.bytes, send.to.remote).is_ok());
                 if !left {
                     self.gauge.send_failed.increment(1);
-                    work.faults.push(send.id);
+                    work.faults.push((send.id, Fault::Unreachable));
                 }
             }
-            Transport::Tcp | Transport::Tls => {
-                if let Err(id) = self.streams.send(self, send) {
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                if let Err(lost) = self.streams.send(self, send) {
                     self.gauge.queue_full.increment(1);
-                    work.faults.push(id);
+                    work.faults.push(lost);
                 }
             }
         }

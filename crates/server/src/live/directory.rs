@@ -22,6 +22,9 @@ use super::guards::{Guard, Guards};
 use super::numbers::NONE;
 use super::sources::Sources;
 
+/// Names of an organization's targets that a certificate is compared with.
+const SECURE_HOSTS_MAX: usize = 256;
+
 /// Gives small integers for ids. They are never reused, so a number that still names a thing that is gone finds nothing.
 #[derive(Debug)]
 struct Indexed<K, V> {
@@ -214,6 +217,14 @@ impl Directory {
     /// An endpoint.
     pub(crate) fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
         self.endpoints.get(id)
+    }
+
+    /// See [`super::Live::secure_hosts`].
+    pub(crate) fn secure_hosts(&self, organization: OrganizationId) -> Vec<String> {
+        let own = self.endpoints.values().filter(|endpoint| endpoint.organization_id == organization);
+        let targets = own.flat_map(|endpoint| &endpoint.targets).map(|target| &target.uri);
+        let secure = targets.filter(|uri| uri.transport() == domain::target::Transport::Tls);
+        secure.map(|uri| uri.host().to_owned()).take(SECURE_HOSTS_MAX).collect()
     }
 
     /// A trunk.

@@ -300,6 +300,11 @@ impl Live {
         Reading { numbers: &self.numbers, directory, calls: &self.calls, holds: &self.holds }
     }
 
+    /// Names that an organization's targets over TLS have; bounded.
+    pub(crate) fn secure_hosts(&self, organization: Uuid) -> Vec<String> {
+        self.read().secure_hosts(OrganizationId(organization))
+    }
+
     /// Whether there is such an organization.
     pub(crate) fn has_organization(&self, id: OrganizationId) -> bool {
         self.read().organization(id).is_some()

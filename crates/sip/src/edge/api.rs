@@ -14,7 +14,7 @@ use crate::message::Message;
 use crate::register::Register;
 use crate::sdp::{Media, MediaRule};
 use crate::transport::{Flow, Hop, Listener};
-use crate::uri::Dialled;
+use crate::uri::{Dialled, Uri};
 
 /// What an [`crate::Edge`] is built with.
 #[derive(Clone, Debug)]
@@ -144,6 +144,8 @@ pub enum Input<'a> {
     Fault {
         /// Which send.
         send: SendId,
+        /// Why.
+        why: Fault,
     },
     /// The answer to an [`Output::Login`]; none where there is no such login any more.
     Login {
@@ -190,8 +192,33 @@ pub struct Send {
     /// For streams without `to.connection`: if a live connection to this hop exists, use it before connecting to
     /// `to.remote` (the hop of the dialog's cookie).
     pub prefer: Option<Hop>,
+    /// For streams: who is to be at the other end of a new connection.
+    pub whom: Whom,
     /// The message.
     pub bytes: Vec<u8>,
+}
+
+/// Who a certificate at the other end must name (RFC 5922).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Whom {
+    /// The address itself.
+    #[default]
+    Address,
+    /// This domain: of the target's URI, or of the next hop's in a dialog.
+    Domain(Arc<str>),
+    /// Somebody that a call of this organization goes to: within a dialog, where a peer names an address.
+    Of(Uuid),
+}
+
+impl Whom {
+    /// Of a URI; within a dialog of an organization, where it has an address.
+    pub(crate) fn of(uri: &[u8], organization: Option<Uuid>) -> Self {
+        let host = Uri::parse(uri).filter(|uri| uri.address().is_none()).map(|uri| uri.host);
+        match host.and_then(|host| std::str::from_utf8(host).ok()).filter(|host| !host.is_empty()) {
+            Some(host) => Self::Domain(host.to_ascii_lowercase().into()),
+            None => organization.map_or(Self::Address, Self::Of),
+        }
+    }
 }
 
 /// What kind of request asks for a verdict.
@@ -355,6 +382,29 @@ pub enum Side {
     Callee,
 }
 
+/// Why nothing could be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A connection that was up ended before the answer.
+    Broken,
+    /// The place cannot be reached, or refuses.
+    Unreachable,
+    /// No listener speaks the target's transport or its address family.
+    Unspoken,
+    /// Its name has no address.
+    Unresolved,
+    /// Its certificate is for another name.
+    TlsName,
+    /// Its certificate is no more, or not yet, valid.
+    TlsExpired,
+    /// Its certificate is of no authority that is known here.
+    TlsUntrusted,
+    /// TLS or WebSocket could not be agreed.
+    Handshake,
+    /// More waits for it than may.
+    Full,
+}
+
 /// Why an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -375,7 +425,7 @@ pub enum Cause {
     /// It rang longer than its leg allows.
     TooLate,
     /// The transport failed.
-    Fault,
+    Fault(Fault),
     /// The caller gave up.
     Cancelled,
     /// The shell ended it: [`crate::Edge::stop`].

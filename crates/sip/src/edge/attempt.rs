@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::api::{Attempt, Cause, Fact, Output, Send, SendId, Target};
+use super::api::{Attempt, Cause, Fact, Fault, Output, Send, SendId, Target, Whom};
 use super::context::{At, Cancel, Client, Context, Extra, Phase, Repeat, Role, State, Work};
 use super::onward::Outcome;
 use super::{Edge, respond, session, unreliable};
@@ -36,7 +36,7 @@ impl Edge {
             let Some(one) = routing.targets.get(target).filter(|_| within) else { return false };
             let Some(&to) = one.hops.get(hop) else {
                 if one.hops.is_empty() {
-                    routing.cause = Cause::Fault;
+                    routing.cause = Cause::Fault(Fault::Unresolved);
                 }
                 routing.next = (target + 1, 0);
                 continue;
@@ -50,7 +50,7 @@ impl Edge {
                 continue;
             }
             let Some(flow) = own.or_else(|| self.flow_to(to, context.source.listener)) else {
-                routing.cause = Cause::Fault;
+                routing.cause = Cause::Fault(Fault::Unspoken);
                 continue;
             };
             return self.attempt(context, target, flow);
@@ -144,6 +144,7 @@ impl Edge {
         edit::request(&message, &plan, &mut sent);
         let mut client = self.client(now, to, token, sent);
         client.target = target;
+        client.whom = Whom::of(one.request_uri.as_bytes(), None);
         client.extra = extra;
         client.interval = session::of_caller(&message, plan.interval);
         client.timer_c = Some(now + self.timer_c(&client));
@@ -166,6 +167,8 @@ impl Edge {
             target: 0,
             to,
             prefer: None,
+            whom: Whom::Address,
+            reopened: false,
             token,
             sent,
             started: now,
@@ -191,14 +194,16 @@ impl Edge {
     pub(super) fn launch(&mut self, at: At, context: &mut Context, mut client: Client, prefer: Option<Hop>) {
         client.prefer = prefer;
         let (id, bytes) = (SendId::new(at, context.clients.len()), client.sent.clone());
-        self.out.push_back(Output::Send(Send { id, to: client.to, prefer, bytes }));
+        let whom = client.whom.clone();
+        self.out.push_back(Output::Send(Send { id, to: client.to, prefer, whom, bytes }));
         context.clients.push(client);
     }
 
     /// Sends the request of a client transaction again.
     pub(super) fn relaunch(&mut self, at: At, index: usize, client: &Client) {
         let (id, bytes) = (SendId::new(at, index), client.sent.clone());
-        self.out.push_back(Output::Send(Send { id, to: client.to, prefer: client.prefer, bytes }));
+        let (to, prefer, whom) = (client.to, client.prefer, client.whom.clone());
+        self.out.push_back(Output::Send(Send { id, to, prefer, whom, bytes }));
     }
 
     /// The branch of a request of our own.
@@ -261,6 +266,7 @@ impl Edge {
             id: SendId::NONE,
             to: client.to,
             prefer: client.prefer,
+            whom: client.whom.clone(),
             bytes: bytes.clone(),
         }));
         client.cancel = Cancel::Sent { bytes, repeat };
@@ -387,7 +393,7 @@ impl Edge {
         self.cancel_all(context);
     }
 
-    pub(super) fn fault(&mut self, now: Instant, send: SendId) {
+    pub(super) fn fault(&mut self, now: Instant, send: SendId, why: Fault) {
         if send == SendId::NONE {
             return;
         }
@@ -398,13 +404,21 @@ impl Edge {
         }
         self.with(now, at, |edge, context| {
             let index = usize::from(attempt);
-            let Some(client) = context.clients.get(index) else { return };
-            let calling = client.state == State::Calling;
-            if !calling {
+            let Some(client) = context.clients.get_mut(index) else { return };
+            if client.state != State::Calling {
                 return;
             }
+            // A connection that was up may have been closed before the request got there: one more is made, once.
+            if why == Fault::Broken
+                && client.to.transport.stream()
+                && !std::mem::replace(&mut client.reopened, true)
+            {
+                let (id, to, prefer) = (SendId::new(at, index), client.to, client.prefer);
+                let (whom, bytes) = (client.whom.clone(), client.sent.clone());
+                return edge.out.push_back(Output::Send(Send { id, to, prefer, whom, bytes }));
+            }
             if context.method == Method::Invite || matches!(context.phase, Phase::Proceeding) {
-                edge.attempt_lost(context, index, Cause::Fault);
+                edge.attempt_lost(context, index, Cause::Fault(why));
             } else if let Some(client) = context.clients.get_mut(index) {
                 client.state = State::Dead;
             }

@@ -284,7 +284,7 @@ impl Edge {
     fn end_late(&mut self, context: &mut Context, index: usize, (message, core): Got<'_, '_>) {
         let (now, at) = (context.now, context.at);
         let Some(client) = context.clients.get_mut(index) else { return };
-        let to = client.to;
+        let (to, whom) = (client.to, client.whom.clone());
         let all: Vec<_> = message.values(Name::RecordRoute).collect();
         let own = |value: &&[u8]| self.cookie_in(value, core, Side::Caller).is_some();
         let above = all.iter().position(own).unwrap_or(0);
@@ -306,7 +306,7 @@ impl Edge {
         self.via(&mut via, to.listener, &token);
         let bye = Within { method: "BYE", via: &via, cseq: core.cseq + 1 };
         let Some(bytes) = respond::within(message, core, &routes, &bye) else { return self.slab.free(own) };
-        self.launch_own(now, Own { at: own, to, prefer: None, token, bytes, extra: None });
+        self.launch_own(now, Own { at: own, to, prefer: None, whom, token, bytes, extra: None });
     }
 
     fn failure(&mut self, context: &mut Context, index: usize, (message, core): Got<'_, '_>, status: u16) {
@@ -325,6 +325,7 @@ impl Edge {
             id: SendId::NONE,
             to: client.to,
             prefer: client.prefer,
+            whom: client.whom.clone(),
             bytes: client.ack.clone(),
         }));
         if !matches!(client.state, State::Calling | State::Proceeding) {

@@ -12,7 +12,7 @@ use crate::login::Session;
 use crate::message::{Kept, Message, Method};
 use crate::transport::{Flow, Hop};
 
-use super::api::{Transfer, Trust};
+use super::api::{Transfer, Trust, Whom};
 
 /// A repeat of a message on an unreliable transport.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,9 @@ pub(crate) struct Client {
     pub(crate) target: usize,
     pub(crate) to: Flow,
     pub(crate) prefer: Option<Hop>,
+    pub(crate) whom: Whom,
+    /// It was sent again after its connection broke.
+    pub(crate) reopened: bool,
     pub(crate) token: [u8; STATEFUL_TEXT],
     pub(crate) sent: Vec<u8>,
     pub(crate) started: Instant,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::api::{Fact, Output, STEP_FIRST, Send, SendId, Side, Transfer};
+use super::api::{Fact, Output, STEP_FIRST, Send, SendId, Side, Transfer, Whom};
 use super::context::{Context, Extra, Phase, Work};
 use super::respond::{self, Reply};
 use super::{Edge, Got, private, session};
@@ -40,6 +40,7 @@ struct Carried<'e> {
     ids: CallIds,
     to: Flow,
     prefer: Option<Hop>,
+    whom: Whom,
     /// Credentials.
     lines: &'e [u8],
     extra: Extra,
@@ -68,6 +69,7 @@ impl Edge {
             return self.refuse_plain(&flow, (message, core), 404, "Next Hop Not Allowed");
         };
         let cookie = path.cookie;
+        let whom = Whom::of(next, Some(cookie.ids.organization));
         // what was added when the callee's challenges were answered holds for the caller's requests of the whole dialog
         let down = path.from == Side::Caller;
         let shift = if down { cookie.shift } else { 0 };
@@ -100,7 +102,7 @@ impl Edge {
             && self.slab.alive() < self.config.limits.transactions_max
         {
             let extra = Extra { shift, key, sdp_type, ..Extra::default() };
-            let carried = Carried { plan: &plan, ids: cookie.ids, to, prefer, lines: &lines, extra };
+            let carried = Carried { plan: &plan, ids: cookie.ids, to, prefer, whom, lines: &lines, extra };
             return self.carry(now, flow, (message, core), carried);
         }
         // the 2xx of these may refresh the session; ACK and CANCEL have the branch of their INVITE
@@ -116,7 +118,7 @@ impl Edge {
         plan.top = &top;
         let mut bytes = Vec::new();
         edit::request(message, &plan, &mut bytes);
-        self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer, bytes }));
+        self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer, whom, bytes }));
     }
 
     /// What is refused of a request within a dialog before it goes anywhere; true where it was.
@@ -190,7 +192,7 @@ impl Edge {
 
     /// Forwards with a transaction.
     fn carry(&mut self, now: Instant, flow: Flow, (message, core): Got<'_, '_>, carried: Carried<'_>) {
-        let Carried { plan, ids, to, prefer, lines, extra } = carried;
+        let Carried { plan, ids, to, prefer, whom, lines, extra } = carried;
         let at = self.slab.reserve();
         let seen = respond::seen(&flow, core).shifted(extra.shift);
         let token = self.token(at, with_shift(0, extra.shift), &seen, turn(message.request_uri()));
@@ -201,6 +203,7 @@ impl Edge {
         edit::request(message, &Forward { top: &top, ..*plan }, &mut sent);
         let refresh = matches!(core.method, Method::Invite | Method::Update).then_some(ids);
         let mut client = self.client(now, to, token, sent);
+        client.whom = whom;
         client.extra = (extra.shift > 0 || extra.key.is_some() || extra.sdp_type).then(|| Box::new(extra));
         client.interval = refresh.and_then(|_| session::of_caller(message, Interval::Keep));
         let invite = core.method == Method::Invite;
@@ -319,11 +322,16 @@ impl Edge {
     /// of its own network, a party behind a NAT, is reached by the hop that the dialog knows, and nothing else is.
     pub(super) fn next_hop(&self, uri: &[u8], peer: Hop, near: u16) -> Option<(Flow, Option<Hop>)> {
         let uri = Uri::parse(uri)?;
+        if peer.transport.web() {
+            // its connection is the only way to it (RFC 7118 section 5)
+            return self.flow_to(peer, near).map(|to| (to, Some(peer)));
+        }
         let named = uri.param(b"transport").and_then(Transport::read);
         let transport = match (uri.scheme, named) {
             (Scheme::Sips, _) => Transport::Tls,
-            (_, Some(named)) => named,
-            (_, None) => peer.transport,
+            (_, Some(named)) if named.secure() || !peer.transport.secure() => named,
+            // what began in secret stays so, whatever a Contact says
+            (_, Some(_) | None) => peer.transport,
         };
         let maddr = uri.param(b"maddr").map(|host| {
             let inside = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]"));

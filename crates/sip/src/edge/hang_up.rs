@@ -8,7 +8,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use super::Edge;
-use super::api::{Cause, Dialog, Fact, STEP_FIRST, Side};
+use super::api::{Cause, Dialog, Fact, STEP_FIRST, Side, Whom};
 use super::context::{At, Context, Extra, Phase, Work};
 use super::dialog::write_path;
 use super::respond;
@@ -31,6 +31,7 @@ pub(super) struct Own {
     pub(super) at: At,
     pub(super) to: Flow,
     pub(super) prefer: Option<Hop>,
+    pub(super) whom: Whom,
     pub(super) token: [u8; STATEFUL_TEXT],
     pub(super) bytes: Vec<u8>,
     /// Where the side may ask for credentials.
@@ -105,6 +106,7 @@ impl Edge {
             self.next_hop(next, hop, near)?
         };
         let login = dialog.login.filter(|_| to == Side::Callee);
+        let whom = Whom::of(next, Some(ids.organization));
         let (from, to) = match to {
             Side::Callee => (&dialog.from, &dialog.to),
             Side::Caller => (&dialog.to, &dialog.from),
@@ -130,12 +132,12 @@ impl Edge {
         bytes.extend_from_slice(b" BYE\r\nMax-Forwards: 70\r\n");
         respond::line(&mut bytes, "Reason: ", reason.as_bytes());
         bytes.extend_from_slice(b"Content-Length: 0\r\n\r\n");
-        Some(Own { at, to: to_flow, prefer, token, bytes, extra })
+        Some(Own { at, to: to_flow, prefer, whom, token, bytes, extra })
     }
 
     /// Sends a request of ours, for whose answer nobody waits.
     pub(super) fn launch_own(&mut self, now: Instant, own: Own) {
-        let Own { at, to, prefer, token, bytes, extra } = own;
+        let Own { at, to, prefer, whom, token, bytes, extra } = own;
         let mut context = Context {
             at,
             now,
@@ -155,6 +157,7 @@ impl Edge {
         };
         let mut client = self.client(now, to, token, bytes);
         client.extra = extra;
+        client.whom = whom;
         self.launch(at, &mut context, client, prefer);
         self.insert(now, at, context);
     }

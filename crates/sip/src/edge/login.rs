@@ -170,6 +170,7 @@ impl Edge {
     fn send_again(&mut self, context: &mut Context, index: usize, key: Key, next: Extra) -> Challenged {
         let (now, at, count) = (context.now, context.at, context.clients.len());
         let Some(client) = context.clients.get(index) else { return Challenged::InVain };
+        let whom = client.whom.clone();
         let (Ok(sent), to, prefer) = (Message::parse(&client.sent), client.to, client.prefer) else {
             return Challenged::InVain;
         };
@@ -194,6 +195,7 @@ impl Edge {
         let mut again = self.client(now, to, token, bytes);
         let invite = context.method == Method::Invite;
         again.timer_c = invite.then(|| now + self.config.timers.timer_c);
+        again.whom = whom;
         again.extra = Some(Box::new(next));
         self.launch(at, context, again, prefer);
         Challenged::Answered

@@ -27,8 +27,8 @@ use std::time::Instant;
 use hashbrown::HashTable;
 
 pub use api::{
-    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Fact, Input, Known, Limits, LoginAsk, Manner,
-    Output, STEP_FIRST, Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict,
+    Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Fact, Fault, Input, Known, Limits, LoginAsk, Manner,
+    Output, STEP_FIRST, Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict, Whom,
 };
 
 pub use onward::{Exit, Leg, Outcome, Outcomes, STATUSES};
@@ -106,7 +106,7 @@ impl Edge {
             Input::Parsed { flow, message } => self.message(now, flow, message),
             Input::Verdict { ask, verdict } => self.verdict(now, ask, verdict),
             Input::Trying { ask } => self.trying(now, ask),
-            Input::Fault { send } => self.fault(now, send),
+            Input::Fault { send, why } => self.fault(now, send, why),
             Input::Login { ask, login } => self.login(ask, login),
             Input::Tick => {}
         }
@@ -285,7 +285,13 @@ impl Edge {
     }
 
     fn send(&mut self, to: Flow, bytes: Vec<u8>) {
-        self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer: None, bytes }));
+        self.out.push_back(Output::Send(Send {
+            id: SendId::NONE,
+            to,
+            prefer: None,
+            whom: Whom::Address,
+            bytes,
+        }));
     }
 
     fn fact(&mut self, fact: Fact) {

@@ -75,7 +75,7 @@ impl Outcome {
     fn of_loss(cause: Cause) -> Self {
         match cause {
             Cause::Silent => Self::NoResponse,
-            Cause::Fault => Self::Transport,
+            Cause::Fault(_) => Self::Transport,
             Cause::TooLate => Self::TooLate,
             Cause::Timeout
             | Cause::Answered

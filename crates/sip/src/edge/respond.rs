@@ -66,14 +66,14 @@ fn tagged(value: &[u8]) -> bool {
     text::name_addr(value).is_some_and(|read| text::param_value(read.params, b"tag").is_some())
 }
 
-/// Where a response to a request that came by `flow` goes (RFC 3261 section 18.2.2, RFC 3581): back on the stream, to
-/// the source port where `rport` was asked for, else to the port of sent-by.
+/// Where a response to a request that came by `flow` goes (RFC 3261 section 18.2.2, RFC 3581): back on the stream, or where
+/// that is gone to the port of sent-by by a new one; to the source port where `rport` was asked for, else to the port of sent-by.
 pub(crate) fn reply_flow(flow: Flow, via: &Via<'_>) -> Flow {
-    if flow.transport.stream() || via.rport.is_some() {
+    if flow.transport.web() || !flow.transport.stream() && via.rport.is_some() {
         return flow;
     }
     let mut back = flow;
-    back.remote.set_port(via.port.unwrap_or(Transport::Udp.port()));
+    back.remote.set_port(via.port.unwrap_or_else(|| flow.transport.port()));
     back
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::api::{Fact, Known, Side};
+use super::api::{Fact, Known, Output, Send, SendId, Side, Whom};
 use super::respond::{answer_hop, seen_below};
 use super::{Edge, session};
 use crate::branch::{Branch, Mark, Ours};
@@ -50,7 +50,12 @@ impl Edge {
             }
         }
         let Some(hop) = answer_hop(&next) else { return };
-        let Some(to) = self.flow_to(hop, near) else { return };
+        let Some(mut to) = self.flow_to(hop, near) else { return };
+        let prefer = hop.transport.stream().then_some(hop);
+        if prefer.is_some() && !hop.transport.web() {
+            // the connection may be gone: then a new one to where it listens
+            to.remote.set_port(next.port.unwrap_or_else(|| hop.transport.port()));
+        }
         if core.method == Method::Invite && (200..300).contains(&status) && matches!(ours, Ours::Stateful(_))
         {
             let cookie =
@@ -82,6 +87,6 @@ impl Edge {
         let lines = lines.unwrap_or_default();
         let back = Back { shift: mark.shift, to: None, sdp_type: mark.sdp_type, lines: lines.as_bytes() };
         edit::response_back(message, &back, &mut bytes);
-        self.send(to, bytes);
+        self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer, whom: Whom::Address, bytes }));
     }
 }

@@ -87,8 +87,9 @@ impl Edge {
             && repeat.at <= now
         {
             *repeat = repeat.again(now, timers.t2);
-            let (to, prefer, bytes) = (client.to, client.prefer, bytes.clone());
-            self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer, bytes }));
+            let (to, prefer, whom) = (client.to, client.prefer, client.whom.clone());
+            let bytes = bytes.clone();
+            self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer, whom, bytes }));
         }
         if let Some(repeat) = client.repeat
             && repeat.at <= now

@@ -228,7 +228,7 @@ impl World {
                 Output::Send(send) => {
                     self.check_order(&send);
                     if self.faulty.contains(&send.to.remote) {
-                        self.edge.handle(self.now, Input::Fault { send: send.id });
+                        self.edge.handle(self.now, Input::Fault { send: send.id, why: Fault::Unreachable });
                         continue;
                     }
                     self.post(addr(EDGE), send.to.remote, send.to.transport.stream(), &send.bytes);
