@@ -213,7 +213,7 @@ impl Place {
     /// From `udp:192.0.2.7:5060`.
     pub fn parse(text: &str) -> Option<Self> {
         let (transport, address) = text.split_once(':')?;
-        Some(Self { transport: Transport::parse(transport)?, address: address.parse().ok()? })
+        Some(Self { transport: Transport::parse_any(transport)?, address: address.parse().ok()? })
     }
 
     /// What kind of address it is: `loopback`, `private` or `public`.

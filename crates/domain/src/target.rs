@@ -13,20 +13,42 @@ pub enum Transport {
     Tcp,
     /// An encrypted stream.
     Tls,
+    /// WebSocket.
+    Ws,
+    /// WebSocket under TLS.
+    Wss,
 }
 
 impl Transport {
-    /// The transports with their names in a SIP URI's `transport` parameter.
+    /// Those of trunks, with their names in a SIP URI's `transport` parameter.
     pub const NAMES: [(Self, &'static str); 3] = [(Self::Udp, "udp"), (Self::Tcp, "tcp"), (Self::Tls, "tls")];
 
     /// The name.
     pub fn as_str(self) -> &'static str {
-        crate::event::name_of(&Self::NAMES, self)
+        match self {
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Udp | Self::Tcp | Self::Tls => crate::event::name_of(&Self::NAMES, self),
+        }
     }
 
-    /// By name, in any case.
+    /// One of a trunk by name, in any case.
     pub fn parse(text: &str) -> Option<Self> {
         crate::event::by_name(&Self::NAMES, &text.to_ascii_lowercase())
+    }
+
+    /// Any by name, in any case.
+    pub fn parse_any(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "ws" => Some(Self::Ws),
+            "wss" => Some(Self::Wss),
+            trunk => Self::parse(trunk),
+        }
+    }
+
+    /// Whether what is sent can be read by the two ends alone.
+    pub fn secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
     }
 }
 
@@ -67,10 +89,18 @@ impl TargetUri {
             if let Some((name, value)) = parameter.split_once('=')
                 && name.eq_ignore_ascii_case("transport")
             {
-                transport = Transport::parse(value)
-                    .ok_or_else(|| bad("names a transport other than udp, tcp or tls"))?;
+                transport = Transport::parse_any(value)
+                    .ok_or_else(|| bad("names a transport other than udp, tcp, tls, ws or wss"))?;
             }
         }
+        // `sips` asks for TLS on every hop; its parameter says over what (RFC 3261 section 26.2.2, RFC 7118 section 5.2)
+        transport = match transport {
+            Transport::Tcp if secure => Transport::Tls,
+            Transport::Ws if secure => Transport::Wss,
+            other @ (Transport::Udp | Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => {
+                other
+            }
+        };
         if secure && transport == Transport::Udp {
             return Err(bad("asks for sips over udp, which does not exist"));
         }
@@ -105,6 +135,8 @@ impl TargetUri {
         self.port.unwrap_or(match self.transport {
             Transport::Udp | Transport::Tcp => 5060,
             Transport::Tls => 5061,
+            Transport::Ws => 80,
+            Transport::Wss => 443,
         })
     }
 
@@ -204,6 +236,15 @@ mod tests {
             (uri.port(), uri.with_user("x")),
             (5061, "sip:proj_1@sip.example.com;transport=tls".to_owned())
         );
+        for (text, transport, port) in [
+            ("sips:h;transport=tcp", Transport::Tls, 5061),
+            ("sips:h;transport=ws", Transport::Wss, 443),
+            ("sip:h;transport=WS", Transport::Ws, 80),
+            ("sip:h;transport=wss", Transport::Wss, 443),
+        ] {
+            let uri = TargetUri::parse(text).unwrap();
+            assert_eq!((uri.transport(), uri.port()), (transport, port), "{text}");
+        }
         let uri = TargetUri::parse("SIPS:agent@[2001:db8::1]:5071").unwrap();
         assert_eq!((uri.host(), uri.port(), uri.transport()), ("2001:db8::1", 5071, Transport::Tls));
     }

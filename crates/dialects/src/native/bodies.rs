@@ -134,7 +134,7 @@ pub(super) struct AgentUpdate {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TargetIn {
-    /// `sip:[user@]host[:port][;transport=udp|tcp|tls]` or `sips:…`; without a user part, the dialled number is put there.
+    /// `sip:[user@]host[:port][;transport=udp|tcp|tls|ws|wss]` or `sips:…`; without a user part, the dialled number is put there.
     uri: String,
     /// Lower is tried first.
     #[schema(default = 10)]

@@ -71,7 +71,7 @@ pub(super) struct AttemptOut {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CallSource)]
 pub(super) struct SourceOut {
-    /// How: `udp`, `tcp` or `tls`.
+    /// How: `udp`, `tcp`, `tls`, `ws` or `wss`.
     transport: &'static str,
     /// The address and port it was sent from.
     address: String,

@@ -288,6 +288,8 @@ impl Outbound {
             Transport::Udp => "",
             Transport::Tcp => ";transport=tcp",
             Transport::Tls => ";transport=tls",
+            Transport::Ws => ";transport=ws",
+            Transport::Wss => ";transport=wss",
         };
         format!("sip:{}@{}{parameter}", self.dial.user(to), self.address)
     }

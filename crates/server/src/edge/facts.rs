@@ -28,6 +28,8 @@ pub(super) fn place(transport: Transport, address: SocketAddr) -> Place {
         Transport::Udp => target::Transport::Udp,
         Transport::Tcp => target::Transport::Tcp,
         Transport::Tls => target::Transport::Tls,
+        Transport::Ws => target::Transport::Ws,
+        Transport::Wss => target::Transport::Wss,
     };
     Place { transport, address }
 }

@@ -198,6 +198,8 @@ fn transport(named: target::Transport) -> Transport {
         target::Transport::Udp => Transport::Udp,
         target::Transport::Tcp => Transport::Tcp,
         target::Transport::Tls => Transport::Tls,
+        target::Transport::Ws => Transport::Ws,
+        target::Transport::Wss => Transport::Wss,
     }
 }
 

@@ -223,7 +223,7 @@ impl Directory {
     pub(crate) fn secure_hosts(&self, organization: OrganizationId) -> Vec<String> {
         let own = self.endpoints.values().filter(|endpoint| endpoint.organization_id == organization);
         let targets = own.flat_map(|endpoint| &endpoint.targets).map(|target| &target.uri);
-        let secure = targets.filter(|uri| uri.transport() == domain::target::Transport::Tls);
+        let secure = targets.filter(|uri| uri.transport().secure());
         secure.map(|uri| uri.host().to_owned()).take(SECURE_HOSTS_MAX).collect()
     }
 
