@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::api::{Ask, AskId, AskKind, Cause, Fact, Input, Output, Verdict};
+use super::api::{Ask, AskId, AskKind, Cause, Fact, Fault, Input, Output, Verdict};
 use super::context::{At, Cancel, Context, Phase, Repeat, Routing, State, Work};
 use super::onward::{Leg, Outcome};
 use super::respond::{self, Reply};
@@ -282,7 +282,7 @@ impl Edge {
         self.provisional(context);
         context.phase = Phase::Proceeding;
         if !self.next_target(context) && !self.go_on(context, Outcome::Transport) {
-            self.conclude(context, Cause::Fault);
+            self.conclude(context, Cause::Fault(Fault::Unspoken));
         }
     }
 
