@@ -3,6 +3,7 @@
 use crate::agent::name;
 use crate::error::{Error, Result, What};
 use crate::ids::{AgentId, EndpointId, OrganizationId};
+use crate::manner::{Manner, MannerPatch};
 use crate::number::Environment;
 use crate::provider::AddressRule;
 use crate::target::{Target, TargetUri};
@@ -25,6 +26,14 @@ pub enum EndpointKind {
     LiveKit,
     /// A platform, by its agent's id.
     ElevenLabs,
+    /// A platform, by its project's id.
+    OpenAi,
+    /// A platform, by its project's id and its region.
+    AzureOpenAi,
+    /// A platform, by the number.
+    XAi,
+    /// A platform, by its region and the number.
+    Bland,
     /// A platform, by its SIP address.
     Vogent,
     /// One SIP address.
@@ -35,7 +44,7 @@ pub enum EndpointKind {
 
 impl EndpointKind {
     /// The kinds with their names.
-    pub const NAMES: [(Self, &'static str); 10] = [
+    pub const NAMES: [(Self, &'static str); 14] = [
         (Self::Sip, "sip"),
         (Self::Webhook, "webhook"),
         (Self::Agent, "agent"),
@@ -43,6 +52,10 @@ impl EndpointKind {
         (Self::Retell, "retell"),
         (Self::LiveKit, "livekit"),
         (Self::ElevenLabs, "elevenlabs"),
+        (Self::OpenAi, "openai"),
+        (Self::AzureOpenAi, "azure_openai"),
+        (Self::XAi, "xai"),
+        (Self::Bland, "bland"),
         (Self::Vogent, "vogent"),
         (Self::CustomSip, "custom_sip"),
         (Self::DirectSip, "direct_sip"),
@@ -113,6 +126,8 @@ pub struct Endpoint {
     pub source_addresses: Vec<AddressRule>,
     /// Whether its agent may hand a call to somebody else; what counts is how it was when the call began.
     pub allow_transfer: bool,
+    /// How calls are put to it.
+    pub manner: Manner,
     /// What only one dialect knows, by the dialect's name: a free object for each. Nothing but its own dialect reads it.
     pub bags: Bag,
     /// When it was made.
@@ -148,6 +163,8 @@ pub struct EndpointPatch {
     pub source_addresses: Option<Vec<AddressRule>>,
     /// Whether its agent may hand a call to somebody else.
     pub allow_transfer: Option<bool>,
+    /// How calls are put to it. Where the kind changes, what is not named becomes the new kind's.
+    pub manner: MannerPatch,
     /// Fields of dialects' bags by the dialect's name, merged into what is there: null removes one.
     pub bags: Bag,
 }
@@ -181,6 +198,7 @@ impl Endpoint {
             targets: Vec::new(),
             source_addresses: Vec::new(),
             allow_transfer: true,
+            manner: Manner::default(),
             bags: Bag::new(),
             created_at: now,
             updated_at: now,
@@ -203,6 +221,7 @@ impl Endpoint {
             targets,
             source_addresses,
             allow_transfer,
+            manner,
             bags,
         } = patch;
         let mut next = self.clone();
@@ -220,6 +239,12 @@ impl Endpoint {
             next.source_addresses = crate::provider::within_limit(addresses, "source_addresses")?;
         }
         next.allow_transfer = allow_transfer.unwrap_or(next.allow_transfer);
+        let base = if next.kind == self.kind {
+            next.manner.clone()
+        } else {
+            Manner { credentials: next.manner.credentials.clone(), ..crate::platform::manner(next.kind) }
+        };
+        next.manner = Manner::update(&base, manner)?;
         crate::bags::merge(&mut next.bags, bags, What::Endpoint)?;
         // Without an agent there is nothing to be the default of.
         next.is_default &= next.agent_id.is_some();

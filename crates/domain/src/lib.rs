@@ -25,6 +25,7 @@ pub mod ids;
 pub mod intent;
 pub mod key;
 pub mod ledger;
+pub mod manner;
 pub mod money;
 pub mod number;
 pub mod op;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::page::page;
+use super::providers;
 use super::read::{self, expect, path_id};
 use super::reply::{id_or_null, time};
 use super::words::{self, one_of};
@@ -13,8 +14,9 @@ use crate::json::{self, Body, boolean, object, text};
 use domain::endpoint::{Endpoint, EndpointKind, EndpointPatch, EndpointStatus};
 use domain::error::{Error, Kind, Result, What};
 use domain::ids::{AgentId, EndpointId};
+use domain::manner::{Header, Manner, MannerPatch, ToForm};
 use domain::number::Environment;
-use domain::provider::AddressRule;
+use domain::provider::{AddressRule, MediaEncryption};
 use domain::target::{Target, TargetUri};
 use domain::{Bag, Op};
 
@@ -70,6 +72,36 @@ fn target(at: usize, item: Value) -> Result<Target> {
     }
 }
 
+/// How calls are put to it.
+fn manner(body: &mut Body) -> Result<MannerPatch> {
+    let headers_in = body.unclearable("headers", "a list of headers", read::array)?;
+    let media = read::word(MediaEncryption::parse);
+    let seconds = |value| json::whole(value).and_then(|n| u16::try_from(n).ok());
+    Ok(MannerPatch {
+        login: providers::credentials(body, What::Endpoint)?,
+        media_encryption: body.unclearable("media_encryption", &one_of(&MediaEncryption::NAMES), media)?,
+        headers: headers_in.map(headers).transpose()?,
+        to_form: body.unclearable("to_form", &one_of(&ToForm::NAMES), read::word(ToForm::parse))?,
+        ring_seconds: body.patch("ring_seconds", "a whole number of seconds, or null", seconds)?,
+        ..MannerPatch::default()
+    })
+}
+
+fn headers(items: Vec<Value>) -> Result<Vec<Header>> {
+    let bad = |at: usize| {
+        let words = format!("`headers[{at}]` must be an object with the texts `name` and `value`.");
+        Error::invalid(What::Endpoint, "headers", words)
+    };
+    let one = |(at, item): (usize, Value)| {
+        let Value::Object(mut fields) = item else { return Err(bad(at)) };
+        match (fields.remove("name"), fields.remove("value"), fields.is_empty()) {
+            (Some(Value::String(name)), Some(Value::String(value)), true) => Ok(Header { name, value }),
+            _ => Err(bad(at)),
+        }
+    };
+    items.into_iter().enumerate().map(one).collect()
+}
+
 /// The fields where null is refused: they can be left out or set.
 fn patch(body: &mut Body) -> Result<EndpointPatch> {
     let targets_in = body.unclearable("targets", "a list of targets", read::array)?;
@@ -93,6 +125,7 @@ fn patch(body: &mut Body) -> Result<EndpointPatch> {
         targets: targets_in.map(targets).transpose()?,
         source_addresses: body.unclearable("source_addresses", ADDRESSES, addresses)?,
         allow_transfer: body.unclearable("allow_transfer", "true or false", boolean)?,
+        manner: manner(body)?,
         bags: Bag::new(),
     })
 }
@@ -141,6 +174,16 @@ pub(super) struct TargetOut {
     enabled: bool,
 }
 
+/// A line that calls get on their way.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Header)]
+pub(super) struct HeaderOut {
+    /// Its name.
+    name: String,
+    /// Its value; `{call_id}`, `{caller}` and `{number}` are filled in.
+    value: String,
+}
+
 /// A place that answers calls.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Endpoint)]
@@ -176,12 +219,33 @@ pub(super) struct EndpointOut {
     source_addresses: Vec<String>,
     /// Whether its agent may hand a call to somebody else (REFER); a call keeps what held when it began.
     allow_transfer: bool,
+    /// The user name of its credentials; the password is never shown.
+    #[schema(required = true)]
+    username: Option<String>,
+    /// Whether its sound may or must be encrypted.
+    #[schema(schema_with = words::media_encryption)]
+    media_encryption: &'static str,
+    /// Lines that calls get on their way.
+    headers: Vec<HeaderOut>,
+    /// What stands in an INVITE's To.
+    #[schema(schema_with = words::to_form)]
+    to_form: &'static str,
+    /// How long a target may ring, in seconds; null: 120.
+    #[schema(required = true)]
+    ring_seconds: Option<u16>,
     /// When it was made.
     #[schema(format = DateTime)]
     created_at: String,
     /// When it last changed.
     #[schema(format = DateTime)]
     updated_at: String,
+}
+
+impl From<&Header> for HeaderOut {
+    fn from(header: &Header) -> Self {
+        let Header { name, value } = header;
+        Self { name: name.clone(), value: value.clone() }
+    }
 }
 
 impl From<&Target> for TargetOut {
@@ -207,11 +271,13 @@ impl From<&Endpoint> for EndpointOut {
             targets,
             source_addresses,
             allow_transfer,
+            manner,
             bags: _,
             created_at,
             updated_at,
             version: _,
         } = endpoint;
+        let Manner { credentials, media_encryption, headers, to_form, ring_seconds } = manner;
         Self {
             id: id.to_string(),
             name: name.clone(),
@@ -225,6 +291,11 @@ impl From<&Endpoint> for EndpointOut {
             targets: targets.iter().map(TargetOut::from).collect(),
             source_addresses: source_addresses.iter().map(AddressRule::to_string).collect(),
             allow_transfer: *allow_transfer,
+            username: credentials.as_ref().map(|one| one.username.clone()),
+            media_encryption: media_encryption.as_str(),
+            headers: headers.iter().map(HeaderOut::from).collect(),
+            to_form: to_form.as_str(),
+            ring_seconds: *ring_seconds,
             created_at: time(*created_at),
             updated_at: time(*updated_at),
         }

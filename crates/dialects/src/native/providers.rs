@@ -37,10 +37,11 @@ fn within<T>(field: &'static str, result: Result<T>) -> Result<T> {
     })
 }
 
-fn credentials(outer: &mut Body) -> Result<Patch<CredentialsIn>> {
+/// Digest credentials on their way in.
+pub(super) fn credentials(outer: &mut Body, what: What) -> Result<Patch<CredentialsIn>> {
     let fields = outer.patch("credentials", "an object with `username` and `password`, or null", object)?;
     let read = |fields: Bag| {
-        let mut body = Body::of(fields, What::Provider);
+        let mut body = Body::of(fields, what);
         let visible = |value: Value| {
             text(value).filter(|t| (1..=255).contains(&t.len()) && !t.chars().any(char::is_control))
         };
@@ -70,7 +71,7 @@ fn inbound(fields: Bag) -> Result<InboundIn> {
         allowed_addresses: Some(body.required("allowed_addresses", ADDRESSES, addresses)?),
         allowed_numbers: body.unclearable("allowed_numbers", CALLERS, callers)?,
         media_encryption: encryption(&mut body)?,
-        credentials: credentials(&mut body)?,
+        credentials: credentials(&mut body, What::Provider)?,
     };
     body.close()?;
     Ok(read)
@@ -94,7 +95,7 @@ fn outbound(fields: Bag) -> Result<OutboundIn> {
         place: Place::Movable,
         destination_country: body.patch("destination_country", "the two letters of a country", country)?,
         media_encryption: encryption(&mut body)?,
-        credentials: credentials(&mut body)?,
+        credentials: credentials(&mut body, What::Provider)?,
         number_format: body.unclearable(
             "number_format",
             &one_of(&NumberFormat::NAMES),

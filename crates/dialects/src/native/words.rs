@@ -61,6 +61,7 @@ schemas! {
     status: names(&Status::NAMES);
     stock_status: STOCK_STATES;
     switch: SWITCH;
+    to_form: names(&domain::manner::ToForm::NAMES);
     transport: names(&Transport::NAMES);
     media_encryption: names(&domain::provider::MediaEncryption::NAMES);
     number_format: names(&domain::provider::NumberFormat::NAMES);

@@ -5,8 +5,8 @@ use domain::error::Kind;
 use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId};
 use domain::key::{Area, Scope};
 use domain::number::{NumberPatch, NumberRef, Wiring};
-use domain::op::Expect;
-use domain::provider::AddressRule;
+use domain::op::{CredentialsIn, Expect};
+use domain::provider::{AddressRule, Credentials};
 use domain::{Change, Commit, Endpoint, Error, Guard, Page, Patch, Result, View, What};
 
 use super::failure::of_read;
@@ -21,7 +21,8 @@ impl App {
         let organization = self.tenant(ask)?;
         again!(None::<u64>, {
             let (id, environment) = (EndpointId(clock::id()), ask.caller.environment());
-            let endpoint = Endpoint::create(organization, id, new.clone(), environment, ask.now)?;
+            let new = self.endpoint_sealed(id, new.clone(), None)?;
+            let endpoint = Endpoint::create(organization, id, new, environment, ask.now)?;
             self.endpoint_write(ask, None, endpoint, "endpoint.created").await
         })
     }
@@ -38,7 +39,8 @@ impl App {
         let (trust, organization) = (self.import_trust(ask, &organization)?, organization.id);
         again!(None::<u64>, {
             let (id, environment) = (EndpointId(clock::id()), ask.caller.environment());
-            let mut endpoint = Endpoint::create(organization, id, new.clone(), environment, ask.now)?;
+            let new = self.endpoint_sealed(id, new.clone(), None)?;
+            let mut endpoint = Endpoint::create(organization, id, new, environment, ask.now)?;
             let before = self.number_find(ask, &NumberRef::Id(number))?;
             let wiring = Wiring { endpoint: Some(&endpoint), ..Wiring::default() };
             let patch = NumberPatch { endpoint_id: Patch::Set(id), ..NumberPatch::default() };
@@ -80,12 +82,37 @@ impl App {
         again!(expected, {
             let before = self.endpoint_of(ask, id, agent)?;
             expect(expected, before.version, What::Endpoint)?;
-            let next = before.update(patch.clone(), ask.now)?;
+            let patch = self.endpoint_sealed(id, patch.clone(), Some(&before))?;
+            let next = before.update(patch, ask.now)?;
             if next.version == before.version {
                 return self.commit(ask, Commit::default(), View::Endpoint(next)).await;
             }
             self.endpoint_write(ask, Some(&before), next, "endpoint.updated").await
         })
+    }
+
+    /// The same patch with its password encrypted for this endpoint.
+    fn endpoint_sealed(
+        &self,
+        id: EndpointId,
+        mut patch: EndpointPatch,
+        before: Option<&Endpoint>,
+    ) -> Result<EndpointPatch> {
+        let login = std::mem::take(&mut patch.manner.login);
+        let old = before.and_then(|endpoint| endpoint.manner.credentials.as_ref());
+        patch.manner.credentials = match login {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(CredentialsIn { username, password }) => {
+                let password = match (password, old) {
+                    (Some(password), _) => self.vault.seal(password.0.as_bytes(), id.0.as_bytes()),
+                    (None, Some(old)) => old.password.clone(),
+                    (None, None) => return Err(Error::missing(What::Endpoint, "credentials")),
+                };
+                Patch::Set(Credentials { username, password })
+            }
+        };
+        Ok(patch)
     }
 
     /// Writes an endpoint with all that hangs on it in one commit: its agent must exist, its addresses may not be a

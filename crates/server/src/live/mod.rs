@@ -142,8 +142,17 @@ impl Live {
             }
             Changed::Balance(id, balance) => self.write().put_balance(id, balance),
             Changed::Key(key) => self.write().put_key(key),
-            Changed::Endpoint(endpoint) => self.write().put_endpoint(endpoint.id, Some(endpoint)),
-            Changed::EndpointGone(id) => self.write().put_endpoint(id, None),
+            Changed::Endpoint(endpoint) => {
+                let login = self.opener.login(endpoint.id.0, endpoint.manner.credentials.as_ref());
+                let mut directory = self.write();
+                directory.put_login(endpoint.id.0, login);
+                directory.put_endpoint(endpoint.id, Some(endpoint));
+            }
+            Changed::EndpointGone(id) => {
+                let mut directory = self.write();
+                directory.put_login(id.0, None);
+                directory.put_endpoint(id, None);
+            }
             Changed::Provider(provider) => {
                 // Opened before the table is locked: calls do not wait for it.
                 let guard = self.opener.guard(&provider);

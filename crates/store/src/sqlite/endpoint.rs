@@ -2,8 +2,9 @@
 
 use domain::endpoint::{EndpointKind, EndpointStatus};
 use domain::ids::{AgentId, EndpointId, OrganizationId};
+use domain::manner::{Header, Manner, ToForm};
 use domain::number::Environment;
-use domain::provider::AddressRule;
+use domain::provider::{AddressRule, MediaEncryption};
 use domain::target::{Target, TargetUri};
 use domain::{Endpoint, Page, Paged, What};
 use rusqlite::{Connection, params};
@@ -13,11 +14,12 @@ use std::sync::LazyLock;
 use super::apply::Tx;
 use super::change_log::Topic;
 use super::list::{List, page_of_ids};
+use super::provider::{credentials_read, credentials_text};
 use super::sql::{Columns, Failure, Table, all, bag, blob, corrupt, exists, int, json, one, time, write};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "name, kind, status, url, config, agent_id, environment, is_default, targets, source_addresses, bags, allow_transfer, created_at, updated_at, version";
+    let columns = "name, kind, status, url, config, agent_id, environment, is_default, targets, source_addresses, bags, allow_transfer, credentials, media_encryption, headers, to_form, ring_seconds, created_at, updated_at, version";
     Table::new("endpoints", columns, "organization_id, id")
 });
 
@@ -63,6 +65,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
     let source_addresses = addresses_read(&row.json::<Vec<String>>()?)?;
     let bags = row.json()?;
     let allow_transfer = row.get()?;
+    let manner = manner(&mut row)?;
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let (organization_id, id) = (row.id()?, row.id()?);
     Ok(Endpoint {
@@ -79,11 +82,22 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
         targets,
         source_addresses,
         allow_transfer,
+        manner,
         bags,
         created_at,
         updated_at,
         version,
     })
+}
+
+fn manner(row: &mut Columns<'_, '_>) -> Result<Manner, StoreError> {
+    let credentials = row.get::<Option<String>>()?.map(|text| credentials_read(&text)).transpose()?;
+    let media_encryption = row.named(MediaEncryption::parse)?;
+    let headers: Vec<(String, String)> = row.json()?;
+    let headers = headers.into_iter().map(|(name, value)| Header { name, value }).collect();
+    let to_form = row.named(ToForm::parse)?;
+    let ring_seconds = row.get()?;
+    Ok(Manner { credentials, media_encryption, headers, to_form, ring_seconds })
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitError> {
@@ -101,11 +115,14 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         targets,
         source_addresses,
         allow_transfer,
+        manner,
         bags,
         created_at,
         updated_at,
         version,
     } = endpoint;
+    let Manner { credentials, media_encryption, headers, to_form, ring_seconds } = manner;
+    let headers: Vec<_> = headers.iter().map(|Header { name, value }| (name, value)).collect();
     let agent = agent_id.as_ref().map(AgentId::as_str);
     let targets = json(&targets.iter().map(TargetRow::of).collect::<Vec<_>>());
     let addresses = json(&addresses_text(source_addresses));
@@ -123,6 +140,11 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         addresses,
         bag(bags),
         allow_transfer,
+        credentials.as_ref().map(credentials_text),
+        media_encryption.as_str(),
+        json(&headers),
+        to_form.as_str(),
+        ring_seconds,
         created,
         updated,
         int(*version),

@@ -125,6 +125,17 @@ impl CredentialsRow {
     }
 }
 
+/// Credentials in a column of their own.
+pub(super) fn credentials_text(credentials: &Credentials) -> String {
+    json(&CredentialsRow::of(credentials))
+}
+
+/// Reads them back.
+pub(super) fn credentials_read(text: &str) -> Result<Credentials, StoreError> {
+    let row: CredentialsRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    row.read()
+}
+
 fn encryption_read(text: Option<&str>, absent: MediaEncryption) -> Result<MediaEncryption, StoreError> {
     let read = |text| MediaEncryption::parse(text).ok_or_else(|| corrupt("a way of encryption", text));
     text.map_or(Ok(absent), read)

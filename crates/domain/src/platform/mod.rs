@@ -3,11 +3,80 @@
 //!
 //! Not here: whether a call goes there (`routing`), and what a vendor's API calls these fields.
 
+mod presets;
+
 use crate::Bag;
 use crate::endpoint::EndpointKind;
 use crate::error::{Error, Kind, Result, What};
+use crate::manner::{Header, Manner, ToForm};
+use crate::provider::MediaEncryption;
 use crate::target::{Target, TargetUri};
 use serde_json::Value;
+
+pub use presets::PRESETS;
+
+/// How a platform knows whose calls these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// As the endpoint's holder has set it up there.
+    AsConfigured,
+    /// By our address, or by what the Request-URI names.
+    Address,
+    /// By our address, or by a password that it asks for.
+    AddressOrPassword,
+}
+
+/// One way to make a platform's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// It holds where `config` has this; the last one has no condition.
+    pub when: &'static str,
+    /// The address, with names of `config` in braces: `{id}` an id, `{a|b}` the first of two that is there, `{@uri}` a whole
+    /// address or a host. Without a user part, the dialled number is put there.
+    pub uri: &'static str,
+}
+
+/// What a platform wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// The kind of its endpoints.
+    pub kind: EndpointKind,
+    /// How its address is made; the first way whose condition holds.
+    pub ways: &'static [Way],
+    /// What stands in To.
+    pub to_form: ToForm,
+    /// Lines that calls get on their way.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// Whether sound may be encrypted.
+    pub media_encryption: MediaEncryption,
+    /// Whether it takes keys that are agreed by DTLS.
+    pub dtls: bool,
+    /// How it knows whose calls these are.
+    pub auth: Auth,
+    /// Its answers may carry SDP without a type: they get one.
+    pub sdp_type: bool,
+    /// What one of its addresses refused, none of its host is asked again.
+    pub once: bool,
+    /// How long it may ring, where that is not the usual.
+    pub ring_seconds: Option<u16>,
+    /// The page this was read from.
+    pub source: &'static str,
+    /// The month it was read in.
+    pub read: &'static str,
+}
+
+/// The row of a kind.
+pub fn preset(kind: EndpointKind) -> &'static Preset {
+    PRESETS.iter().find(|row| row.kind == kind).unwrap_or(&presets::PLAIN)
+}
+
+/// The fields that a kind fills in.
+pub(crate) fn manner(kind: EndpointKind) -> Manner {
+    let Preset { to_form, headers, media_encryption, ring_seconds, .. } = *preset(kind);
+    let line = |(name, value): &(&str, &str)| Header { name: (*name).into(), value: (*value).into() };
+    let headers = headers.iter().map(line).collect();
+    Manner { credentials: None, media_encryption, headers, to_form, ring_seconds }
+}
 
 /// The most that an endpoint's `config` holds, in bytes of JSON.
 pub const CONFIG_MAX: usize = 8_192;
@@ -30,17 +99,11 @@ pub(crate) fn targets(kind: EndpointKind, url: Option<&str>, config: &Bag) -> Re
             return TargetUri::parse(url).map(|uri| vec![alone(uri)]).map_err(|e| e.at("url").say(SIP_URL));
         }
         (EndpointKind::CustomSip, None) => return Err(Error::missing(What::Endpoint, "url")),
-        (EndpointKind::Vapi, None) => vapi(config)?,
-        (EndpointKind::Retell, None) => {
-            format!("sip:{}@sip.retellai.com;transport=tcp", id(config, &["agent_id"])?)
-        }
-        (EndpointKind::ElevenLabs, None) => {
-            let agent = id(config, &["elevenlabs_agent_id", "agent_id"])?;
-            format!("sip:{agent}@sip.rtc.elevenlabs.io:5060;transport=tcp")
-        }
-        (EndpointKind::LiveKit, None) => livekit(config)?,
         (EndpointKind::Agent, None) => return of_provider(config),
-        (EndpointKind::Vogent | EndpointKind::DirectSip | EndpointKind::Sip, None) => return Ok(Vec::new()),
+        (_, None) => match address(preset(kind), config)? {
+            Some(address) => address,
+            None => return Ok(Vec::new()),
+        },
     };
     let uri = TargetUri::parse(&address)
         .map_err(|_| invalid("config", "`config` does not make a SIP address.".into()))?;
@@ -74,24 +137,38 @@ fn web(url: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// A trunk credential has a host of its own, where the dialled number is the user; without one the assistant is the user.
-fn vapi(config: &Bag) -> Result<String> {
-    let assistant = id(config, &["assistant_id"])?;
-    Ok(match config.get("credential_id") {
-        None | Some(Value::Null) => format!("sip:{assistant}@sip.vapi.ai"),
-        Some(_) => format!("sip:{}.sip.vapi.ai", id(config, &["credential_id"])?),
-    })
-}
-
-/// The project's own SIP host, with or without the scheme. The dialled number is the user: the platform's trunk goes by it.
-fn livekit(config: &Bag) -> Result<String> {
-    if !config.get("livekit_sip_trunk_id").is_none_or(Value::is_null) {
+/// The address that a platform's `config` makes; none where the kind has no way to one.
+fn address(preset: &Preset, config: &Bag) -> Result<Option<String>> {
+    let there =
+        |name: &str| config.get(name).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
+    let Some(way) = preset.ways.iter().find(|way| way.when.is_empty() || there(way.when)) else {
+        return Ok(None);
+    };
+    // Kept as data, and an id like the others.
+    if preset.kind == EndpointKind::LiveKit && there("livekit_sip_trunk_id") {
         id(config, &["livekit_sip_trunk_id"])?;
     }
-    let text = match config.get("livekit_sip_uri") {
+    let mut text = String::new();
+    let mut rest = way.uri;
+    while let Some((before, hole)) = rest.split_once('{') {
+        let (names, after) = hole.split_once('}').unwrap_or((hole, ""));
+        text.push_str(before);
+        match names.strip_prefix('@') {
+            Some(name) => text.push_str(&uri_of(config, name)?),
+            None => text.push_str(id(config, &names.split('|').collect::<Vec<_>>())?),
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    Ok(Some(text))
+}
+
+/// A SIP address of the platform's own, with or without the scheme.
+fn uri_of(config: &Bag, name: &str) -> Result<String> {
+    let text = match config.get(name) {
         Some(Value::String(text)) => text.as_str(),
-        Some(_) => return Err(invalid("config", "`config`: `livekit_sip_uri` must be a text.".into())),
-        None => return Err(lacks("livekit_sip_uri")),
+        None | Some(Value::Null) => return Err(lacks(name)),
+        Some(_) => return Err(invalid("config", format!("`config`: `{name}` must be a text."))),
     };
     let schemed = text.starts_with("sip:") || text.starts_with("sips:");
     Ok(if schemed { text.to_owned() } else { format!("sip:{text}") })
@@ -108,6 +185,10 @@ fn of_provider(config: &Bag) -> Result<Vec<Target>> {
             kind @ (EndpointKind::Vapi
             | EndpointKind::Retell
             | EndpointKind::LiveKit
+            | EndpointKind::OpenAi
+            | EndpointKind::AzureOpenAi
+            | EndpointKind::XAi
+            | EndpointKind::Bland
             | EndpointKind::ElevenLabs),
         ) => targets(kind, None, config),
         Some(EndpointKind::Vogent) => Ok(Vec::new()),
@@ -169,6 +250,16 @@ mod tests {
             ),
             (K::LiveKit, json!({"livekit_sip_uri": "p.sip.livekit.cloud"}), "sip:p.sip.livekit.cloud"),
             (K::LiveKit, json!({"livekit_sip_uri": "sip:127.0.0.1:5080"}), "sip:127.0.0.1:5080"),
+            (K::OpenAi, json!({"project_id": "proj_1"}), "sip:proj_1@sip.api.openai.com;transport=tls"),
+            (
+                K::AzureOpenAi,
+                json!({"project_id": "proj_1", "region": "swedencentral"}),
+                "sip:proj_1@swedencentral.sip.ai.azure.com;transport=tls",
+            ),
+            (K::XAi, json!({}), "sip:sip.voice.x.ai;transport=tls"),
+            (K::Bland, json!({"region": "us2"}), "sip:us2.sip.bland.ai:5061;transport=tls"),
+            (K::ElevenLabs, json!({"imported_number": true}), "sip:sip.rtc.elevenlabs.io:5060;transport=tcp"),
+            (K::Retell, json!({"imported_number": true}), "sip:sip.retellai.com;transport=tcp"),
             (
                 K::Agent,
                 json!({"provider": "retell", "agent_id": "x"}),
@@ -182,6 +273,23 @@ mod tests {
             assert_eq!(made(kind, Some("sip:own@h"), json!({})), "sip:own@h", "{kind:?}");
         }
         assert_eq!(made(K::Webhook, Some("https://example.com/x"), json!({})), "");
+    }
+
+    #[test]
+    fn each_row_is_in_the_page_that_says_what_platforms_want() {
+        let page = include_str!("../../../../docs/PLATFORMS.md");
+        for row in &PRESETS {
+            assert!(page.contains(row.source) && page.contains(row.read), "{:?}", row.kind);
+            assert!(page.contains(&format!("`{}`", row.kind.as_str())), "{:?}", row.kind);
+            for way in row.ways {
+                assert!(page.contains(way.uri), "{}", way.uri);
+            }
+            assert_eq!(preset(row.kind), row);
+            let manner = manner(row.kind);
+            let same =
+                crate::manner::MannerPatch { headers: Some(manner.headers.clone()), ..Default::default() };
+            assert_eq!(Manner::update(&manner, same).unwrap(), manner, "a user could have set it so");
+        }
     }
 
     #[test]
@@ -200,6 +308,11 @@ mod tests {
             (K::ElevenLabs, None, json!({"elevenlabs_agent_id": "x".repeat(ID_MAX + 1)}), "Invalid config"),
             (K::LiveKit, None, json!({"livekit_sip_uri": "a b"}), "Invalid config"),
             (K::LiveKit, None, json!({"livekit_sip_trunk_id": "t"}), "Missing config"),
+            (K::OpenAi, None, json!({}), "Missing config"),
+            (K::OpenAi, None, json!({"project_id": "a;transport=udp"}), "Invalid config"),
+            (K::AzureOpenAi, None, json!({"project_id": "a"}), "Missing config"),
+            (K::Bland, None, json!({}), "Missing config"),
+            (K::Retell, None, json!({"imported_number": false}), "Missing config"),
             (K::Agent, None, json!({"provider": "pigeon"}), "Invalid config"),
             (K::Vogent, None, json!({"x": "y".repeat(CONFIG_MAX)}), "Invalid config"),
         ] {
