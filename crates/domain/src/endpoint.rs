@@ -164,7 +164,7 @@ pub struct EndpointPatch {
     /// Whether its agent may hand a call to somebody else.
     pub allow_transfer: Option<bool>,
     /// How calls are put to it. Where the kind changes, what is not named becomes the new kind's.
-    pub manner: MannerPatch,
+    pub manner: Box<MannerPatch>,
     /// Fields of dialects' bags by the dialect's name, merged into what is there: null removes one.
     pub bags: Bag,
 }
@@ -244,7 +244,7 @@ impl Endpoint {
         } else {
             Manner { credentials: next.manner.credentials.clone(), ..crate::platform::manner(next.kind) }
         };
-        next.manner = Manner::update(&base, manner)?;
+        next.manner = Manner::update(&base, *manner)?;
         crate::bags::merge(&mut next.bags, bags, What::Endpoint)?;
         // Without an agent there is nothing to be the default of.
         next.is_default &= next.agent_id.is_some();

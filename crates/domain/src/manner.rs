@@ -146,7 +146,7 @@ pub struct MannerPatch {
     /// Whether sound may be encrypted.
     pub media_encryption: Option<MediaEncryption>,
     /// All headers.
-    pub headers: Option<Vec<Header>>,
+    pub headers: Patch<Vec<Header>>,
     /// What stands in To.
     pub to_form: Option<ToForm>,
     /// How long a target may ring.
@@ -169,6 +169,11 @@ impl Manner {
         next.media_encryption = media_encryption.unwrap_or(next.media_encryption);
         next.to_form = to_form.unwrap_or(next.to_form);
         ring_seconds.apply(&mut next.ring_seconds);
+        let headers = match headers {
+            Patch::Keep => None,
+            Patch::Clear => Some(Vec::new()),
+            Patch::Set(headers) => Some(headers),
+        };
         if let Some(headers) = headers {
             if headers.len() > Self::HEADERS_MAX {
                 let words = format!("`headers` may have at most {} entries.", Self::HEADERS_MAX);
@@ -199,7 +204,7 @@ mod tests {
 
     fn headers(rows: &[(&str, &str)]) -> Result<Manner> {
         let rows = rows.iter().map(|(name, value)| Header { name: (*name).into(), value: (*value).into() });
-        let patch = MannerPatch { headers: Some(rows.collect()), ..MannerPatch::default() };
+        let patch = MannerPatch { headers: Patch::Set(rows.collect()), ..MannerPatch::default() };
         Manner::update(&Manner::default(), patch)
     }
 

@@ -194,7 +194,12 @@ impl From<EndpointKind> for TypeOut {
             EndpointKind::LiveKit => Self::LiveKit,
             EndpointKind::ElevenLabs => Self::ElevenLabs,
             EndpointKind::Vogent => Self::Vogent,
-            EndpointKind::CustomSip | EndpointKind::Sip => Self::CustomSip,
+            EndpointKind::CustomSip
+            | EndpointKind::Sip
+            | EndpointKind::OpenAi
+            | EndpointKind::AzureOpenAi
+            | EndpointKind::XAi
+            | EndpointKind::Bland => Self::CustomSip,
             EndpointKind::DirectSip => Self::DirectSip,
         }
     }

@@ -187,27 +187,15 @@ pub(super) struct EndpointCreate {
     /// Whether its sound may or must be encrypted; absent in a new one: as its kind wants it.
     #[schema(schema_with = words::media_encryption, required = false)]
     media_encryption: String,
-    /// Lines that calls get on their way; absent in a new one: as its kind wants them.
-    #[schema(required = false, max_items = 16)]
-    headers: Vec<HeaderIn>,
+    /// Lines that calls get on their way, by their names; `{call_id}`, `{caller}` and `{number}` are filled in. Absent in a new
+    /// one: as its kind wants them. Null: none.
+    headers: Option<BTreeMap<String, String>>,
     /// What stands in an INVITE's To; absent in a new one: as its kind wants it.
     #[schema(schema_with = words::to_form, required = false)]
     to_form: String,
     /// How long a target may ring, in seconds; null: 120.
     #[schema(minimum = 5, maximum = 900)]
     ring_seconds: Option<u16>,
-}
-
-/// A line that calls get on their way.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct HeaderIn {
-    /// Its name; none that a call has of its own.
-    #[schema(min_length = 2, max_length = 64)]
-    name: String,
-    /// Its value; `{call_id}`, `{caller}` and `{number}` are filled in.
-    #[schema(min_length = 1, max_length = 512)]
-    value: String,
 }
 
 /// A change of an endpoint.
@@ -250,9 +238,9 @@ pub(super) struct EndpointUpdate {
     /// Whether its sound may or must be encrypted; absent in a new one: as its kind wants it.
     #[schema(schema_with = words::media_encryption, required = false)]
     media_encryption: String,
-    /// Lines that calls get on their way; absent in a new one: as its kind wants them.
-    #[schema(required = false, max_items = 16)]
-    headers: Vec<HeaderIn>,
+    /// Lines that calls get on their way, by their names; `{call_id}`, `{caller}` and `{number}` are filled in. Absent in a new
+    /// one: as its kind wants them. Null: none.
+    headers: Option<BTreeMap<String, String>>,
     /// What stands in an INVITE's To; absent in a new one: as its kind wants it.
     #[schema(schema_with = words::to_form, required = false)]
     to_form: String,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use super::page::page;
@@ -74,32 +75,21 @@ fn target(at: usize, item: Value) -> Result<Target> {
 
 /// How calls are put to it.
 fn manner(body: &mut Body) -> Result<MannerPatch> {
-    let headers_in = body.unclearable("headers", "a list of headers", read::array)?;
     let media = read::word(MediaEncryption::parse);
     let seconds = |value| json::whole(value).and_then(|n| u16::try_from(n).ok());
     Ok(MannerPatch {
         login: providers::credentials(body, What::Endpoint)?,
         media_encryption: body.unclearable("media_encryption", &one_of(&MediaEncryption::NAMES), media)?,
-        headers: headers_in.map(headers).transpose()?,
+        headers: body.patch("headers", "an object of texts by the headers' names, or null", headers)?,
         to_form: body.unclearable("to_form", &one_of(&ToForm::NAMES), read::word(ToForm::parse))?,
         ring_seconds: body.patch("ring_seconds", "a whole number of seconds, or null", seconds)?,
         ..MannerPatch::default()
     })
 }
 
-fn headers(items: Vec<Value>) -> Result<Vec<Header>> {
-    let bad = |at: usize| {
-        let words = format!("`headers[{at}]` must be an object with the texts `name` and `value`.");
-        Error::invalid(What::Endpoint, "headers", words)
-    };
-    let one = |(at, item): (usize, Value)| {
-        let Value::Object(mut fields) = item else { return Err(bad(at)) };
-        match (fields.remove("name"), fields.remove("value"), fields.is_empty()) {
-            (Some(Value::String(name)), Some(Value::String(value)), true) => Ok(Header { name, value }),
-            _ => Err(bad(at)),
-        }
-    };
-    items.into_iter().enumerate().map(one).collect()
+fn headers(value: Value) -> Option<Vec<Header>> {
+    let one = |(name, value)| Some(Header { name, value: text(value)? });
+    object(value)?.into_iter().map(one).collect()
 }
 
 /// The fields where null is refused: they can be left out or set.
@@ -125,7 +115,7 @@ fn patch(body: &mut Body) -> Result<EndpointPatch> {
         targets: targets_in.map(targets).transpose()?,
         source_addresses: body.unclearable("source_addresses", ADDRESSES, addresses)?,
         allow_transfer: body.unclearable("allow_transfer", "true or false", boolean)?,
-        manner: manner(body)?,
+        manner: Box::new(manner(body)?),
         bags: Bag::new(),
     })
 }
@@ -174,16 +164,6 @@ pub(super) struct TargetOut {
     enabled: bool,
 }
 
-/// A line that calls get on their way.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Header)]
-pub(super) struct HeaderOut {
-    /// Its name.
-    name: String,
-    /// Its value; `{call_id}`, `{caller}` and `{number}` are filled in.
-    value: String,
-}
-
 /// A place that answers calls.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Endpoint)]
@@ -226,7 +206,7 @@ pub(super) struct EndpointOut {
     #[schema(schema_with = words::media_encryption)]
     media_encryption: &'static str,
     /// Lines that calls get on their way.
-    headers: Vec<HeaderOut>,
+    headers: BTreeMap<String, String>,
     /// What stands in an INVITE's To.
     #[schema(schema_with = words::to_form)]
     to_form: &'static str,
@@ -239,13 +219,6 @@ pub(super) struct EndpointOut {
     /// When it last changed.
     #[schema(format = DateTime)]
     updated_at: String,
-}
-
-impl From<&Header> for HeaderOut {
-    fn from(header: &Header) -> Self {
-        let Header { name, value } = header;
-        Self { name: name.clone(), value: value.clone() }
-    }
 }
 
 impl From<&Target> for TargetOut {
@@ -293,7 +266,7 @@ impl From<&Endpoint> for EndpointOut {
             allow_transfer: *allow_transfer,
             username: credentials.as_ref().map(|one| one.username.clone()),
             media_encryption: media_encryption.as_str(),
-            headers: headers.iter().map(HeaderOut::from).collect(),
+            headers: headers.iter().map(|one| (one.name.clone(), one.value.clone())).collect(),
             to_form: to_form.as_str(),
             ring_seconds: *ring_seconds,
             created_at: time(*created_at),

@@ -50,6 +50,11 @@ fn changes() -> Vec<(&'static str, String, Vec<Field>)> {
                 ("targets", IsRefused, json!([{ "uri": "sip:a@b" }])),
                 ("source_addresses", IsRefused, json!(["192.0.2.1"])),
                 ("allow_transfer", IsRefused, json!(false)),
+                ("credentials", Clears, json!({"username": "u", "password": "p"})),
+                ("media_encryption", IsRefused, json!("required")),
+                ("headers", Clears, json!({"X-A": "b"})),
+                ("to_form", IsRefused, json!("e164")),
+                ("ring_seconds", Clears, json!(300)),
             ],
         ),
         (

@@ -70,6 +70,12 @@ pub fn preset(kind: EndpointKind) -> &'static Preset {
     PRESETS.iter().find(|row| row.kind == kind).unwrap_or(&presets::PLAIN)
 }
 
+/// The same for an endpoint that may name its platform within its config.
+pub fn preset_of(kind: EndpointKind, config: &Bag) -> &'static Preset {
+    let named = || config.get("provider").and_then(Value::as_str).and_then(EndpointKind::parse);
+    preset(if kind == EndpointKind::Agent { named().unwrap_or(kind) } else { kind })
+}
+
 /// The fields that a kind fills in.
 pub(crate) fn manner(kind: EndpointKind) -> Manner {
     let Preset { to_form, headers, media_encryption, ring_seconds, .. } = *preset(kind);
@@ -286,8 +292,10 @@ mod tests {
             }
             assert_eq!(preset(row.kind), row);
             let manner = manner(row.kind);
-            let same =
-                crate::manner::MannerPatch { headers: Some(manner.headers.clone()), ..Default::default() };
+            let same = crate::manner::MannerPatch {
+                headers: crate::Patch::Set(manner.headers.clone()),
+                ..Default::default()
+            };
             assert_eq!(Manner::update(&manner, same).unwrap(), manner, "a user could have set it so");
         }
     }

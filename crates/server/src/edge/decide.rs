@@ -9,11 +9,12 @@ use domain::provider::Offer;
 use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
 use domain::trail::{RuleName, Trail};
 use domain::{Fact, Price};
-use sip::{Ask, AskKind, CallIds, Media, Transport, Verdict};
+use sip::{Ask, AskKind, CallIds, Media, MediaRule, Transport, Verdict};
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 
+use super::dress::{Dress, Told};
 use super::facts;
 use super::gauge::Gauge;
 use super::plan::Plan;
@@ -184,7 +185,10 @@ impl Decider {
                 self.live.call_began(CallId(ids.call), whose, route.routed.price);
                 around.work.fact(started(ids, ask, dialled, (&route, trail)));
                 let user = dialled.map_or_else(String::new, |e164| e164.to_string());
-                self.go(Plan::new(ask.id, ids, &route.endpoint, &user, &ask.call_id), around)
+                let told = Told { call: ids.call, caller: &ask.from.user, number: &user };
+                let dress = Dress::of(&route.endpoint, route.manner.clone(), MediaRule::default(), told);
+                let seed = (user.as_str(), ask.call_id.as_str());
+                self.go(Plan::new((ask.id, ids), &route.endpoint, dress.as_ref(), seed), around)
             }
             Err(refused) => {
                 for fact in self.row(ask, dialled, (refused, trail)) {

@@ -9,6 +9,7 @@
 
 mod control;
 mod decide;
+mod dress;
 mod facts;
 mod gauge;
 mod out;

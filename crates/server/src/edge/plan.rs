@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::dress::Dress;
 use super::{facts, resolve};
 use crate::clock;
 use crate::live::{RouteOut, WayOut};
@@ -33,6 +34,8 @@ pub(super) struct Place {
     headers: Vec<String>,
     media: MediaRule,
     manner: Option<Arc<Manner>>,
+    /// Stands in To.
+    to: Option<String>,
     pub(super) state: State,
 }
 
@@ -49,11 +52,17 @@ pub(super) enum State {
 
 impl Plan {
     /// The targets of an endpoint for a call. `seed` is the call's name: a repeat of the same call has the same order.
-    pub(super) fn new(ask: AskId, ids: CallIds, endpoint: &Endpoint, user: &str, seed: &str) -> Self {
+    /// `dress` is what the call wears there.
+    pub(super) fn new(
+        (ask, ids): (AskId, CallIds),
+        endpoint: &Endpoint,
+        dress: Option<&Dress>,
+        (user, seed): (&str, &str),
+    ) -> Self {
         let mut draw = draws(seed);
         let order = target::order(&endpoint.targets, &mut draw);
         let targets = order.into_iter().filter_map(|at| endpoint.targets.get(at));
-        let places = targets.map(|target| Place::new(&target.uri, user)).collect();
+        let places = targets.map(|target| Place::new(&target.uri, user, dress)).collect();
         let transfer = if endpoint.allow_transfer { Transfer::Allowed } else { Transfer::Refused };
         Self { ask, ids, places, transfer, direction: Direction::Inbound, trust: Trust::Trusted }
     }
@@ -99,8 +108,16 @@ impl Plan {
                 State::Found(found) => {
                     let hops =
                         found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
-                    let Place { request_uri, headers, manner, media, .. } = place;
-                    targets.push(Target { request_uri, hops, headers, manner, media, ..Target::default() });
+                    let Place { request_uri, headers, manner, media, to, .. } = place;
+                    targets.push(Target {
+                        request_uri,
+                        hops,
+                        headers,
+                        manner,
+                        media,
+                        to,
+                        ..Target::default()
+                    });
                 }
                 State::Skipped(cause) => told.push((place.request_uri, cause)),
                 State::Named(..) => told.push((place.request_uri, "name_not_found")),
@@ -156,11 +173,22 @@ impl Plan {
 }
 
 impl Place {
-    fn new(uri: &TargetUri, user: &str) -> Self {
+    fn new(uri: &TargetUri, user: &str, dress: Option<&Dress>) -> Self {
         let transport = transport(uri.transport());
         let state = State::of(uri.host(), uri.port());
         let (headers, media, manner) = (Vec::new(), MediaRule::default(), None);
-        Self { request_uri: uri.with_user(user), transport, headers, media, manner, state }
+        let request_uri = uri.with_user(user);
+        let place = Self { request_uri, transport, headers, media, manner, to: None, state };
+        match dress {
+            None => place,
+            Some(dress) => Self {
+                headers: dress.headers.clone(),
+                media: dress.media,
+                manner: dress.manner.clone(),
+                to: dress.to(&place.request_uri, user),
+                ..place
+            },
+        }
     }
 
     /// A trunk: the number that calls is asserted (RFC 3325), whatever From shows.
@@ -180,7 +208,7 @@ impl Place {
         };
         let login = way.login.clone();
         let manner = login.map(|login| Arc::new(Manner { login: Some(login), ..Manner::default() }));
-        Self { request_uri: outbound.request_uri(to), transport, headers, media, manner, state }
+        Self { request_uri: outbound.request_uri(to), transport, headers, media, manner, to: None, state }
     }
 }
 

@@ -7,14 +7,16 @@ use domain::ids::{EndpointId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
 use domain::organization::Settings;
 use domain::outbound::{Caps, Countries};
+use domain::platform;
 use domain::provider::{AddressRule, Provider, ProviderKind};
 use domain::routing::{OrganizationRoute, TrunkRoute};
 use domain::{E164, Endpoint, Key, Micros, Organization, Price};
 use hashbrown::HashMap;
-use sip::Login;
+use sip::{Login, Manner};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 use super::carriers::Carriers;
@@ -105,6 +107,8 @@ pub(crate) struct Directory {
     pub(super) guards: Guards,
     /// What answers challenges of targets and carriers, by the endpoint or trunk that it is of.
     logins: HashMap<Uuid, Arc<Login>>,
+    /// What targets of endpoints need beyond the ordinary; most need nothing.
+    manners: HashMap<EndpointId, Arc<Manner>>,
     /// Sockets of this process's own from which the simulated network calls.
     simulated: Vec<SocketAddr>,
     /// Carriers at which organizations have accounts.
@@ -145,9 +149,28 @@ impl Directory {
     }
 
     /// An endpoint was made, changed, or (`None`) went away.
+    /// Its login was put before.
     pub(crate) fn put_endpoint(&mut self, id: EndpointId, endpoint: Option<Endpoint>) {
+        let manner = endpoint.as_ref().map(|endpoint| self.manner_of(endpoint)).unwrap_or_default();
+        if manner == Manner::default() {
+            self.manners.remove(&id);
+        } else {
+            self.manners.insert(id, Arc::new(manner));
+        }
         self.sources.put(id, endpoint.as_ref());
         self.endpoints.put(id, endpoint.map(Arc::new));
+    }
+
+    fn manner_of(&self, endpoint: &Endpoint) -> Manner {
+        let preset = platform::preset_of(endpoint.kind, &endpoint.config);
+        let ring = endpoint.manner.ring_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        Manner { login: self.login(endpoint.id.0), sdp_type: preset.sdp_type, once: preset.once, ring }
+    }
+
+    /// What the targets of an endpoint need beyond the ordinary.
+    pub(super) fn manner(&self, id: EndpointId) -> Option<Arc<Manner>> {
+        // most installations have none
+        if self.manners.is_empty() { None } else { self.manners.get(&id).cloned() }
     }
 
     /// A provider was made, changed, or (`None`) went away.

@@ -83,6 +83,8 @@ pub(crate) struct Route {
     pub(crate) routed: Routed,
     /// The endpoint.
     pub(crate) endpoint: Arc<Endpoint>,
+    /// What its targets need beyond the ordinary.
+    pub(crate) manner: Option<Arc<sip::Manner>>,
     /// The tables it was decided on.
     pub(crate) generation: Generation,
 }
@@ -302,7 +304,8 @@ impl Live {
             number: Some(routed.number),
             trunk: Some(routed.trunk),
         })?;
-        Ok(Route { routed, endpoint, generation })
+        let manner = directory.manner(routed.endpoint_id);
+        Ok(Route { routed, endpoint, manner, generation })
     }
 
     fn reading<'a>(&'a self, directory: &'a Directory) -> Reading<'a> {

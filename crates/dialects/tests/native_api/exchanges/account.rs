@@ -183,7 +183,7 @@ fn agents() {
 fn endpoints() {
     insta::assert_snapshot!(text(of_endpoints()), @r#"
     POST /api/v1/endpoints {"agent_id":"ada","environment":"live","is_default":null,"kind":"sip","name":"desk","source_addresses":["192.0.2.77/24"],"targets":[{"uri":"sip:agent@127.0.0.1:5080"},{"enabled":false,"priority":0,"uri":"sip:b@h","weight":1}]}
-    → EndpointCreate(EndpointPatch { name: Some("desk"), kind: Some(Sip), status: None, url: Keep, config: None, agent_id: Set(AgentId("ada")), environment: Some(Live), is_default: None, targets: Some([Target { uri: TargetUri { text: "sip:agent@127.0.0.1:5080", user: Some("agent"), host: "127.0.0.1", port: Some(5080), transport: Udp }, priority: 10, weight: 10, enabled: true }, Target { uri: TargetUri { text: "sip:b@h", user: Some("b"), host: "h", port: None, transport: Udp }, priority: 0, weight: 1, enabled: false }]), source_addresses: Some([AddressRule { network: 192.0.2.0, prefix: 24 }]), allow_transfer: None, bags: {} })
+    → EndpointCreate(EndpointPatch { name: Some("desk"), kind: Some(Sip), status: None, url: Keep, config: None, agent_id: Set(AgentId("ada")), environment: Some(Live), is_default: None, targets: Some([Target { uri: TargetUri { text: "sip:agent@127.0.0.1:5080", user: Some("agent"), host: "127.0.0.1", port: Some(5080), transport: Udp }, priority: 10, weight: 10, enabled: true }, Target { uri: TargetUri { text: "sip:b@h", user: Some("b"), host: "h", port: None, transport: Udp }, priority: 0, weight: 1, enabled: false }]), source_addresses: Some([AddressRule { network: 192.0.2.0, prefix: 24 }]), allow_transfer: None, manner: MannerPatch { login: Keep, credentials: Keep, media_encryption: None, headers: Keep, to_form: None, ring_seconds: Keep }, bags: {} })
     ← 201
     etag: "1"
     location: /api/v1/endpoints/44444444-4444-4444-4444-444444444444
@@ -194,10 +194,13 @@ fn endpoints() {
       "config": {},
       "created_at": "2026-03-01T12:00:00.250000Z",
       "environment": "live",
+      "headers": {},
       "id": "44444444-4444-4444-4444-444444444444",
       "is_default": false,
       "kind": "sip",
+      "media_encryption": "allowed",
       "name": "desk",
+      "ring_seconds": null,
       "source_addresses": [
         "192.0.2.0/24"
       ],
@@ -210,8 +213,10 @@ fn endpoints() {
           "weight": 10
         }
       ],
+      "to_form": "as_received",
       "updated_at": "2026-03-01T12:00:00.250000Z",
-      "url": null
+      "url": null,
+      "username": null
     }
 
     GET /api/v1/endpoints
@@ -228,7 +233,7 @@ fn endpoints() {
     application/json: "as above"
 
     PATCH /api/v1/endpoints/44444444-4444-4444-4444-444444444444 {"agent_id":null,"targets":[]}
-    → EndpointUpdate(EndpointId(44444444-4444-4444-4444-444444444444), EndpointPatch { name: None, kind: None, status: None, url: Keep, config: None, agent_id: Clear, environment: None, is_default: None, targets: Some([]), source_addresses: None, allow_transfer: None, bags: {} }, None)
+    → EndpointUpdate(EndpointId(44444444-4444-4444-4444-444444444444), EndpointPatch { name: None, kind: None, status: None, url: Keep, config: None, agent_id: Clear, environment: None, is_default: None, targets: Some([]), source_addresses: None, allow_transfer: None, manner: MannerPatch { login: Keep, credentials: Keep, media_encryption: None, headers: Keep, to_form: None, ring_seconds: Keep }, bags: {} }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
