@@ -34,6 +34,34 @@ def answer_to(challenge, call, username, password, *, nc=1, header="Proxy-Author
     )
 
 
+class Challenging(Agent):
+    """A carrier that asks for credentials (407, MD5 with qop), and takes the right ones."""
+
+    def __init__(self, username, password, host="127.0.0.1"):
+        self.login, self.nonce = (username, password), token("nonce")
+        super().__init__(host=host)
+
+    def _answer(self, request, source):
+        if request.method == "INVITE" and not self._proven(request):
+            asked = request.reply(407, "Proxy Authentication Required", to_tag=token("a"))
+            value = f'Digest realm="carrier", nonce="{self.nonce}", algorithm=MD5, qop="auth"'
+            asked.headers.insert(-1, ("Proxy-Authenticate", value))
+            self.send(asked, source)
+        else:
+            super()._answer(request, source)
+
+    def _proven(self, request):
+        given = request.get("proxy-authorization")
+        if given is None:
+            return False
+        part = lambda name: re.search(rf'\b{name}="?([^",]+)', given)[1]  # noqa: E731
+        hexed = lambda text: hashlib.md5(text.encode()).hexdigest()  # noqa: E731
+        username, password = self.login
+        first, second = hexed(f"{username}:carrier:{password}"), hexed(f"{request.method}:{request.uri}")
+        wanted = hexed(f"{first}:{self.nonce}:{part('nc')}:{part('cnonce')}:auth:{second}")
+        return (part("username"), part("uri"), part("response")) == (username, request.uri, wanted)
+
+
 def trunk_to(tenant, carrier, label="carrier", inbound="127.0.0.99", **outbound):
     """A trunk whose calls out go to a socket of the test's."""
     host, port = carrier.address
@@ -64,4 +92,4 @@ def dial(agent, number, login, to=CALLED, *, headers=(), algorithm=0, **how):
     return agent.invite(to, headers=[*headers, answer_to(challenge, first, *login)], **how)
 
 
-__all__ = ["Agent", "CALLED", "Caller", "PLATFORM", "SECURE", "answer_to", "calling_number", "credentials_of", "dial", "trunk_to"]
+__all__ = ["Agent", "CALLED", "Caller", "Challenging", "PLATFORM", "SECURE", "answer_to", "calling_number", "credentials_of", "dial", "trunk_to"]
