@@ -199,7 +199,7 @@ def test_webhooks_are_told_of_calls_out(fresh):
         call.bye()
         for event in ("call.started", "call.completed"):
             [told] = receiver.wait(event=event)
-            assert told.json["data"]["direction"] == "outbound"
+            assert told.json["data"]["call"]["direction"] == "outbound"
 
 
 def test_an_agent_that_may_not_transfer_cannot_refer_its_call(home, carrier, platform):
