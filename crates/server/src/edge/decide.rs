@@ -38,7 +38,7 @@ const LOOK_UPS: Rates = Rates { address: 50, network: 200, all: 1_000 };
 /// Answers a second to requests of trunks that are refused for their form.
 const MALFORMED_PER_SECOND: u32 = 100;
 /// Seconds after which a caller may try again when this node cannot take the call.
-const RETRY_AFTER: u32 = 5;
+pub(super) const RETRY_AFTER: u32 = 5;
 const ALLOW: &str = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY";
 
 /// See the module's head.

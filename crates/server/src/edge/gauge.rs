@@ -17,6 +17,7 @@ pub(super) struct Gauge {
     pub(super) send_failed: Counter,
     pub(super) not_record_routed: Counter,
     pub(super) challenged: Counter,
+    pub(super) shed: Counter,
 }
 
 impl Gauge {
@@ -32,6 +33,10 @@ impl Gauge {
             "Connections that could not be made, by reason"
         );
         metrics::describe_counter!("trunkline_sip_challenged_total", "Calls that were asked for a password");
+        metrics::describe_counter!(
+            "trunkline_sip_shed_total",
+            "New calls that were refused because more came than could be worked off"
+        );
         let messages = |direction: &'static str| {
             Transport::ALL.map(|transport| {
                 counter!("trunkline_sip_messages_total", "direction" => direction, "transport" => transport.name())
@@ -51,6 +56,7 @@ impl Gauge {
             send_failed: dropped("send_failed"),
             not_record_routed: counter!("trunkline_sip_not_record_routed_total"),
             challenged: counter!("trunkline_sip_challenged_total"),
+            shed: counter!("trunkline_sip_shed_total"),
         }
     }
 

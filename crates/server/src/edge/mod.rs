@@ -17,6 +17,7 @@ mod plan;
 mod proof;
 mod ration;
 mod resolve;
+mod rush;
 mod streams;
 mod tls;
 mod udp;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::rush::Rush;
 use super::wire::{TICK, Wire, Work};
 use crate::clock;
 
@@ -45,19 +46,21 @@ pub(super) fn spawn(
 ) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
     let pause = Arc::new(Pause { socket: Arc::clone(socket), short: AtomicBool::new(true) });
     pause.set(IDLE);
+    let rush = Arc::new(Rush::new(clock::instant()));
     let one = |count| {
-        let (wire, pause) = (Arc::clone(wire), Arc::clone(&pause));
+        let (wire, pause, rush) = (Arc::clone(wire), Arc::clone(&pause), Arc::clone(&rush));
         let thread = std::thread::Builder::new().name(format!("sip-udp-{listener}-{count}"));
-        thread.spawn(move || receive(&wire, &pause, listener))
+        thread.spawn(move || receive(&wire, (&pause, &rush), listener))
     };
     (0..threads).map(one).collect()
 }
 
-fn receive(wire: &Arc<Wire>, pause: &Pause, listener: u16) {
+fn receive(wire: &Arc<Wire>, (pause, rush): (&Pause, &Rush), listener: u16) {
     let socket = &pause.socket;
     let mut buffer = vec![0_u8; usize::from(u16::MAX)];
     let mut work = Work::default();
     let mut looked = clock::instant();
+    let mut count = 0;
     while !wire.stopping.load(Ordering::Acquire) {
         match socket.recv_from(&mut buffer) {
             Ok((length, remote)) => {
@@ -67,11 +70,13 @@ fn receive(wire: &Arc<Wire>, pause: &Pause, listener: u16) {
                     continue;
                 }
                 let flow = sip::Flow { listener, transport: sip::Transport::Udp, remote, connection: None };
-                if wire.message(flow, bytes, &mut work) {
+                let load = rush.load(socket, &mut count, clock::instant);
+                if wire.message_at(load, flow, bytes, &mut work) {
                     pause.set(TICK);
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                rush.looked(true, clock::instant());
                 if wire.tick(&mut work) {
                     pause.set(TICK);
                 } else {

@@ -3,7 +3,7 @@
 //! within an edge's and never the other way round. Invariant: within one drain, a fact is in the journal before any send that
 //! stands behind it is given to a socket.
 
-use sip::{Ask, Edge, Fault, Flow, Input, Message, Name, Output, SendId, Transport};
+use sip::{Ask, Edge, Fault, Flow, Input, Message, Method, Name, Output, SendId, Shed, Transport};
 use std::hash::BuildHasher;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-use super::decide::{Around, Decider, Step};
+use super::decide::{Around, Decider, RETRY_AFTER, Step};
 use super::gauge::Gauge;
 use super::plan::Plan;
 use super::proof::Named;
+use super::rush::Load;
 use super::streams::Streams;
 use super::{EdgeParts, facts, resolve};
 use crate::clock;
@@ -139,11 +140,32 @@ impl Wire {
 
     /// A whole message. True when something is open afterwards, so that deadlines have to be kept.
     pub(super) fn message(self: &Arc<Self>, flow: Flow, bytes: &[u8], work: &mut Work) -> bool {
+        self.message_at(Load::Usual, flow, bytes, work)
+    }
+
+    /// The same where more may come than can be worked off: then new calls are shed.
+    pub(super) fn message_at(
+        self: &Arc<Self>,
+        load: Load,
+        flow: Flow,
+        bytes: &[u8],
+        work: &mut Work,
+    ) -> bool {
         self.gauge.received(flow.transport);
         let Ok(message) = Message::parse(bytes) else { return false };
         let shard = self.shard_of(message.value(Name::CallId).unwrap_or_default());
+        let how = (load == Load::Over).then(|| self.shed_how(flow, &message)).flatten();
         let input = Input::Parsed { flow, message: &message };
-        let ((), now, open) = self.run(work, shard, |edge, now| edge.handle(now, input));
+        let (shed, now, open) = self.run(work, shard, |edge, now| {
+            let shed = how.is_some_and(|how| edge.shed(flow, &message, how));
+            if !shed {
+                edge.handle(now, input);
+            }
+            shed
+        });
+        if shed {
+            self.gauge.shed.increment(1);
+        }
         // Where messages never cease no receive times out: then they keep the deadlines of the other edges too.
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let millis_now = millis(now.duration_since(self.begun));
@@ -154,6 +176,13 @@ impl Wire {
             return self.tick(work);
         }
         open
+    }
+
+    /// How a new call is refused before it is decided.
+    fn shed_how(&self, flow: Flow, message: &Message<'_>) -> Option<Shed> {
+        let known = || !self.parts.live.trunks_of(flow.remote).is_empty();
+        let how = || if known() { Shed::Answer { retry_after: RETRY_AFTER } } else { Shed::Silence };
+        (message.method() == Some(Method::Invite)).then(how)
     }
 
     /// Time has passed. True when something is open afterwards.

@@ -15,6 +15,7 @@ mod login;
 mod onward;
 mod respond;
 mod session;
+mod shed;
 mod stray;
 mod timer;
 
@@ -32,6 +33,8 @@ pub use api::{
 };
 
 pub use onward::{Exit, Leg, Outcome, Outcomes, STATUSES};
+
+pub use shed::Shed;
 
 use crate::keys::Ring;
 use crate::message::{Core, Message, Method};
