@@ -4,8 +4,10 @@ Written from the platforms' documents, public traces and source, and from nothin
 wrong with a request it keeps in `wrong`, so that a test fails with the words of the platform.
 """
 
+import collections
 import hashlib
 import re
+import threading
 
 import sip
 from streams_kit import StreamAgent
@@ -66,9 +68,30 @@ class Platform:
     body = sip.SDP
     asks = ()
     asks_within = False
+    client = None  # TLS of connections that the platform makes
 
     def _begin_quirks(self):
         self.wrong, self.cseq, self.seen, self.asked_at = [], {}, set(), set()
+
+    def receive(self, seconds):
+        # What a test wants sent leaves from the agent's own thread: a TLS connection has one user at a time.
+        while self.todo:
+            self.todo.popleft()()
+        return super().receive(min(seconds, 0.02))
+
+    def do(self, what):
+        done = threading.Event()
+        self.todo.append(lambda: (what(), done.set()))
+        assert done.wait(5), "the agent's thread is gone"
+
+    def connect(self, to):
+        if self.client is None:
+            return super().connect(to)
+        ours, self.context = self.context, self.client
+        try:
+            return super().connect(to)
+        finally:
+            self.context = ours
 
     @property
     def own_contact(self):
@@ -121,6 +144,14 @@ class Platform:
     def dressed(self, answer):
         return answer
 
+    @property
+    def todo(self):
+        return self.__dict__.setdefault("_todo", collections.deque())
+
+    def picks_up(self):
+        """Answers the last INVITE, when a test says so."""
+        self.do(self.accept)
+
     def accept(self):
         request, source = self.last
         answer = request.reply(200, "OK", to_tag=self.tag, contact=self.own_contact, body=self.body)
@@ -140,12 +171,16 @@ class Platform:
             rows.append(("Content-Type", "application/sdp"))
         top = re.search(r"@([0-9.]+):(\d+)", invite.routes("record-route")[0])
         to = source if isinstance(self, StreamAgent) and getattr(source, "open", False) else (top[1], int(top[2]))
-        self.send(sip.Message(f"{method} {sip.uri_in(invite.get('contact'))} SIP/2.0", rows, body), to)
+        message = sip.Message(f"{method} {sip.uri_in(invite.get('contact'))} SIP/2.0", rows, body)
+        self.do(lambda: self.send(message, to))
 
     def answered(self, method):
         """Waits for the final answer to a request of the platform's own."""
         with self.news:
-            found = lambda: [m for m in self.requests if m.status and m.status >= 200 and m.cseq_method == method]  # noqa: E731
+            found = lambda: [  # noqa: E731
+                m for m in self.requests
+                if m.status and m.status >= 200 and m.cseq_method == method and m.get("call-id") == self.last[0].get("call-id")
+            ]  # fmt: skip
             assert self.news.wait_for(found, 8), f"no answer to {method}; received {self.requests}"
             return found()[-1]
 

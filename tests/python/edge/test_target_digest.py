@@ -58,7 +58,7 @@ def test_a_challenged_call_holds_through_all_its_requests(server, carrier, way, 
         assert early.get("cseq") == "1 INVITE" and early.get("rseq") == "1"
         call.answer = early
         assert call.ask("PRACK", headers=[("RAck", "1 1 INVITE")]).status == 200
-        agent.accept()
+        agent.picks_up()
         assert call.response(lambda m: m.cseq_method == "INVITE" and m.status >= 200).status == 200
         call.ack(1)
         agent.wait("ACK")
@@ -127,6 +127,6 @@ def test_a_changed_password_holds_for_the_next_call(server, carrier):
         carrier.admin.patch(f"/api/v1/endpoints/{number['endpoint_id']}", json={"credentials": {"username": USER, "password": PASSWORD}})
         call = caller.invite(number["e164"])
         call.response(lambda m: m.status == 183)
-        agent.accept()
+        agent.picks_up()
         assert call.final().status == 200
         call.bye()
