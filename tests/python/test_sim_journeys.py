@@ -244,7 +244,7 @@ def test_the_simulated_network_reaches_no_number_of_the_world(sim):
 
 @pytest.mark.parametrize(
     ("how", "state", "status"),
-    [("busy", "refused", 486), ("reject-503", "refused", 503), ("reject", "refused", 603), ("no-answer", "cancelled", None)],
+    [("busy", "refused", 486), ("reject-503", "refused", 500), ("reject", "refused", 603), ("no-answer", "cancelled", None)],
 )
 def test_agents_that_do_not_answer(sim, how, state, status):
     tenant = sim.server.tenant(how)

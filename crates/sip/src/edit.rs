@@ -250,6 +250,43 @@ pub(crate) fn response_back(message: &Message<'_>, back: &Back<'_>, out: &mut Ve
     finish(message, &mut edit, false);
 }
 
+/// A 503 of a target as the 500 that its caller is told (RFC 3261 section 16.7 step 6), without its `Retry-After`.
+pub(crate) fn unavailable(bytes: &[u8]) -> Vec<u8> {
+    let Ok(message) = Message::parse(bytes) else { return bytes.to_vec() };
+    let mut out = Vec::with_capacity(bytes.len() + 16);
+    out.extend_from_slice(b"SIP/2.0 500 Server Internal Error\r\n");
+    let mut edit = Editor { bytes, at: usize::from(message.headers_start), out: &mut out };
+    for header in message.headers() {
+        let name = bytes.get(usize::from(header.line.start)..usize::from(header.name_end));
+        if name.is_some_and(|name| name.eq_ignore_ascii_case(b"Retry-After")) {
+            edit.replace(header.line, b"");
+        }
+    }
+    finish(&message, &mut edit, false);
+    out
+}
+
+/// A response with the challenges of another one beside its own.
+pub(crate) fn with_challenges(bytes: &[u8], other: &[u8]) -> Vec<u8> {
+    let (Ok(message), Ok(other)) = (Message::parse(bytes), Message::parse(other)) else {
+        return bytes.to_vec();
+    };
+    let mut out = Vec::with_capacity(bytes.len() + 256);
+    let mut edit = Editor { bytes, at: 0, out: &mut out };
+    edit.copy(message.headers_end);
+    edit.end_line();
+    for header in other.headers() {
+        let name = other.bytes.get(usize::from(header.line.start)..usize::from(header.name_end));
+        let challenge = [&b"WWW-Authenticate"[..], b"Proxy-Authenticate"];
+        if name.is_some_and(|name| challenge.iter().any(|one| name.eq_ignore_ascii_case(one))) {
+            edit.out.extend_from_slice(header.line.of(other.bytes));
+            edit.end_line();
+        }
+    }
+    finish(&message, &mut edit, false);
+    out
+}
+
 /// Where the first value of a list ends; empty ones before it are part of it.
 fn first_comma(value: &[u8]) -> Option<usize> {
     let lead = value.iter().take_while(|b| text::blank(**b) || **b == b',').count();

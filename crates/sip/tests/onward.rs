@@ -40,7 +40,7 @@ fn an_exit_is_taken_on_its_outcomes_only() {
 fn a_leg_without_an_exit_is_the_end_whatever_legs_stand_behind_it() {
     let mut world = world(&[Answering::Refuse { status: 503 }, RING]);
     world.run();
-    assert_eq!(world.failed(), Some((503, Cause::Refused)));
+    assert_eq!(world.failed(), Some((500, Cause::Refused)));
     assert_eq!(world.attempts(), [(0, Some(503), Cause::Refused)]);
 }
 
@@ -72,7 +72,7 @@ fn an_exit_that_leads_back_is_no_exit() {
     world.legs[1].exits = vec![(failed, Exit::Leg(0))];
     world.run();
     assert_eq!(world.attempts().len(), 2);
-    assert_eq!(world.failed(), Some((503, Cause::Refused)));
+    assert_eq!(world.failed(), Some((500, Cause::Refused)));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn what_a_leg_moves_on_for_is_its_own() {
     let mut world = self::world(&[Answering::Refuse { status: 503 }, RING]);
     world.legs = vec![Leg { failover: on(&[Outcome::Busy]), ..Leg::of(2) }];
     world.run();
-    assert_eq!(world.failed(), Some((503, Cause::Refused)));
+    assert_eq!(world.failed(), Some((500, Cause::Refused)));
 }
 
 #[test]

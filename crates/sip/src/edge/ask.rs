@@ -66,7 +66,11 @@ impl Edge {
         (kind, key): (AskKind, Box<[u8]>),
     ) {
         let most = self.config.limits.transactions_max;
-        let Some(via) = message.values(Name::Via).next().and_then(Via::parse) else { return };
+        let Some(via) =
+            message.values(Name::Via).next().and_then(|value| Via::parse(value).or(Via::rough(value)))
+        else {
+            return;
+        };
         if self.slab.alive() >= most + SLACK {
             return;
         }
@@ -104,6 +108,10 @@ impl Edge {
             return Some(Refusal { status: 483, reason: "Too Many Hops" });
         }
         if message.values(Name::ProxyRequire).next().is_some() {
+            return Some(Refusal { status: 420, reason: "Bad Extension" });
+        }
+        // OPTIONS is answered here: what it requires is required of us (section 8.2.2.3)
+        if core.method == Method::Options && message.values(Name::Require).next().is_some() {
             return Some(Refusal { status: 420, reason: "Bad Extension" });
         }
         if self.looped(message, core) {
@@ -380,9 +388,10 @@ pub(super) fn obliged(request: &Message<'_>, status: u16) -> String {
         423 => format!("Min-Expires: {}\r\n", register::EXPIRES_MIN),
         405 => "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n".to_owned(),
         420 => {
-            // a registrar is asked by Require, a proxy by Proxy-Require
-            let registers = request.method() == Some(Method::Register);
-            let required = request.values(Name::Require).filter(|_| registers);
+            // who answers is asked by Require, a proxy by Proxy-Require
+            let here = matches!(request.method(), Some(Method::Register | Method::Options))
+                && request.values(Name::Route).next().is_none();
+            let required = request.values(Name::Require).filter(|_| here);
             let options: Vec<_> =
                 request.values(Name::ProxyRequire).chain(required).map(text::owned).collect();
             format!("Unsupported: {}\r\n", options.join(", ").replace(['\r', '\n'], " "))

@@ -28,11 +28,32 @@ const LATE_MAX: usize = 8;
 fn rank(status: u16) -> u16 {
     match status {
         600..=699 => 0,
-        401 | 407 | 415 | 420 | 484 => 1,
-        400..=499 => 2,
-        300..=399 => 3,
+        300..=399 => 1,
+        401 | 407 | 415 | 420 | 484 => 2,
+        400..=499 => 3,
         _ => 4,
     }
+}
+
+/// Keeps the better of two final answers; the later of two that are alike where it is `decisive`. Challenges of both reach the
+/// caller, who may have an answer to either (section 16.7 step 7).
+fn better(best: &mut Option<(u16, Vec<u8>)>, (status, bytes): (u16, Vec<u8>), decisive: bool) {
+    const CHALLENGES: [u16; 2] = [401, 407];
+    let Some((before, kept)) = best else {
+        *best = Some((status, bytes));
+        return;
+    };
+    let (old, new) = (rank(*before), rank(status));
+    let takes = new < old || new == old && decisive;
+    let (mut chosen, other) = if takes {
+        ((status, bytes), std::mem::take(kept))
+    } else {
+        ((*before, std::mem::take(kept)), bytes)
+    };
+    if CHALLENGES.contains(before) && CHALLENGES.contains(&status) {
+        chosen.1 = edit::with_challenges(&chosen.1, &other);
+    }
+    *best = Some(chosen);
 }
 
 impl Edge {
@@ -372,14 +393,22 @@ impl Edge {
         let outcome = if elsewhere { Outcome::Refused } else { Outcome::of(status) };
         let leg = routing.legs.get(routing.leg);
         let goes_on = leg.is_some_and(|leg| leg.failover.has(outcome) || leg.exit(outcome).is_some());
-        if (!goes_on || context.cancelled) && role == Role::Current {
+        if context.cancelled && role == Role::Current {
             return self.final_up(context, status, bytes, told);
         }
-        if routing.best.as_ref().is_none_or(|(best, _)| rank(status) < rank(*best)) {
-            routing.best = Some((status, bytes));
+        if status == 503 && !in_vain {
+            // it is the target that is overloaded: the caller would send us nothing for as long as Retry-After says
+            (status, bytes) = (500, edit::unavailable(&bytes));
         }
-        if role == Role::Current && !self.go_on(context, outcome) {
-            self.conclude(context, Cause::Refused);
+        let decisive = !goes_on && role == Role::Current;
+        better(&mut routing.best, (status, bytes), decisive);
+        if role == Role::Abandoned && (600..700).contains(&status) && !goes_on {
+            // nobody else is asked, and who rings is called back (section 16.7 step 5)
+            routing.legs.clear();
+            return self.cancel_all(context);
+        }
+        if decisive || role == Role::Current && !self.go_on(context, outcome) {
+            self.conclude(context, told);
         }
     }
 

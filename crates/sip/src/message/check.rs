@@ -67,6 +67,19 @@ impl<'a> Via<'a> {
     }
 }
 
+impl<'a> Via<'a> {
+    /// Where to answer a request whose Via is malformed or of another version: its sent-by, if that can be made out.
+    pub(crate) fn rough(value: &'a [u8]) -> Option<Self> {
+        let (head, _) = text::split(value, b';').unwrap_or((value, &[]));
+        let at = head.iter().rposition(|byte| *byte == b'/')?;
+        let rest = text::trim(text::cut(head, at).1);
+        let (transport, sent_by) = text::cut(rest, rest.iter().position(|b| text::blank(*b))?);
+        let sent_by = text::trim(sent_by);
+        let (host, port) = uri::host_port(sent_by)?;
+        Some(Self { transport, host, port, sent_by, branch: None, received: None, rport: None })
+    }
+}
+
 /// What follows `SIP / 2.0 /` where it is written with spaces or in another case.
 fn spaced(head: &[u8]) -> Option<&[u8]> {
     let (protocol, rest) = text::split(head, b'/')?;
