@@ -66,8 +66,10 @@ impl Edge {
         (kind, key): (AskKind, Box<[u8]>),
     ) {
         let most = self.config.limits.transactions_max;
-        let Some(via) =
-            message.values(Name::Via).next().and_then(|value| Via::parse(value).or(Via::rough(value)))
+        let Some(via) = message
+            .values(Name::Via)
+            .next()
+            .and_then(|value| Via::parse(value).or_else(|| Via::rough(value)))
         else {
             return;
         };

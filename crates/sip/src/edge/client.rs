@@ -385,18 +385,30 @@ impl Edge {
             (status, bytes) = (503, self.not_let_in(context));
         }
         let told = if in_vain { Cause::Auth } else { Cause::Refused };
+        // a 480 of ours in place of a 3xx is a word about the call, not of a target that could not take it
+        let outcome = if elsewhere { Outcome::Refused } else { Outcome::of(status) };
         let Work::Call(routing) = &mut context.work else {
             return self.final_up(context, status, bytes, told);
         };
         routing.close(target, hop);
-        // a 480 of ours in place of a 3xx is a word about the call, not of a target that could not take it
-        let outcome = if elsewhere { Outcome::Refused } else { Outcome::of(status) };
-        let leg = routing.legs.get(routing.leg);
-        let goes_on = leg.is_some_and(|leg| leg.failover.has(outcome) || leg.exit(outcome).is_some());
+        self.weigh(context, role, (status, bytes, told), outcome);
+    }
+
+    /// What a final answer of a target does to its call: the next target, or the best answer so far goes up.
+    fn weigh(
+        &mut self,
+        context: &mut Context,
+        role: Role,
+        (mut status, mut bytes, told): (u16, Vec<u8>, Cause),
+        outcome: Outcome,
+    ) {
         if context.cancelled && role == Role::Current {
             return self.final_up(context, status, bytes, told);
         }
-        if status == 503 && !in_vain {
+        let Work::Call(routing) = &mut context.work else { return };
+        let leg = routing.legs.get(routing.leg);
+        let goes_on = leg.is_some_and(|leg| leg.failover.has(outcome) || leg.exit(outcome).is_some());
+        if status == 503 && told != Cause::Auth {
             // it is the target that is overloaded: the caller would send us nothing for as long as Retry-After says
             (status, bytes) = (500, edit::unavailable(&bytes));
         }
