@@ -105,6 +105,7 @@ pub(crate) struct Operation {
     body_optional: bool,
     answers: Vec<(u16, &'static str, Option<Shape>)>,
     answer_headers: Vec<(&'static str, &'static str)>,
+    answer_media: Vec<&'static str>,
     refusals: Vec<u16>,
     extension: bool,
     open: bool,
@@ -161,6 +162,12 @@ impl Operation {
     pub(crate) fn answer_empty(mut self, status: u16, about: &'static str) -> Self {
         self.answers.push((status, about, None));
         self
+    }
+
+    /// A good answer that is not JSON: text or bytes of one of these media types.
+    pub(crate) fn answer_as(mut self, about: &'static str, media: &[&'static str]) -> Self {
+        self.answer_media.extend(media);
+        self.answer_empty(200, about)
     }
 
     /// A header of the good answers.
@@ -248,6 +255,7 @@ impl Document {
             body_optional,
             answers,
             answer_headers,
+            answer_media,
             refusals,
             extension,
             open,
@@ -287,6 +295,10 @@ impl Document {
             }
             if let Some(shape) = body {
                 answer["content"] = json!({ "application/json": { "schema": self.collect(shape) } });
+            } else if !answer_media.is_empty() {
+                let plain = json!({ "schema": { "type": "string" } });
+                let content = answer_media.iter().map(|media| ((*media).to_owned(), plain.clone()));
+                answer["content"] = Value::Object(content.collect());
             }
             responses.insert(status.to_string(), answer);
         }

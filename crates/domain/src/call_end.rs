@@ -21,6 +21,11 @@ impl CallEnd {
     /// Every cause. Its place is its mark on the call path; causes are only appended.
     pub const ALL: [Self; 3] = [Self::Api, Self::MaxDuration, Self::Balance];
 
+    /// Its place among all.
+    pub fn place(self) -> usize {
+        Self::ALL.into_iter().position(|one| one == self).unwrap_or_default()
+    }
+
     /// What the record says of who ended the call.
     pub fn ended_by(self) -> EndedBy {
         match self {

@@ -4,14 +4,18 @@ use crate::Timestamp;
 use crate::agent::Agent;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::ids::{AgentId, CallId, EndpointId, NumberId, OrganizationId, ProviderId, StockId, WebhookId};
+use crate::ids::{
+    AgentId, CallId, EndpointId, NumberId, OrganizationId, ProviderId, RateId, StockId, WebhookId,
+};
 use crate::intent::Intent;
 use crate::key::{Key, KeyUse};
 use crate::ledger::Posting;
 use crate::number::Number;
 use crate::organization::Organization;
 use crate::provider::Provider;
+use crate::rate::Rate;
 use crate::stock::Stock;
+use crate::trace::TraceWindow;
 use crate::webhook::{Delivery, Webhook};
 
 /// Counts commits of the installation. Memory that has applied generation n has seen every commit up to n.
@@ -65,6 +69,12 @@ pub enum Change {
     DeliveriesPrune(Timestamp, u32),
     /// Uses of a key, added to those that are stored. No memory follows it: the generation stays.
     KeyUse(KeyUse),
+    /// What calls cost. One of the same owner, direction and prefix before it is gone.
+    Rate(Rate),
+    /// A rate goes.
+    RateDelete(OrganizationId, RateId),
+    /// For how long calls of a number are traced.
+    Trace(OrganizationId, TraceWindow),
     /// The record of a call that has ended goes; what it counted and cost stays.
     CallDelete(OrganizationId, CallId),
 }
@@ -95,6 +105,8 @@ pub enum Guard {
     WebhooksWithin(OrganizationId, u32),
     /// No held number names this provider.
     ProviderUnused(ProviderId),
+    /// The owner has at most this many rates.
+    RatesWithin(OrganizationId, u32),
 }
 
 /// Changes that belong together.

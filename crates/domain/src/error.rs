@@ -108,6 +108,10 @@ pub enum What {
     Call,
     /// Money.
     Ledger,
+    /// What calls cost.
+    Rate,
+    /// The messages of a call.
+    Trace,
     /// Work at a carrier.
     Intent,
     /// A webhook.
@@ -133,6 +137,8 @@ impl What {
             Self::Number => "phone number",
             Self::Call => "call",
             Self::Ledger => "ledger",
+            Self::Rate => "rate",
+            Self::Trace => "trace",
             Self::Intent => "work at the carrier",
             Self::Webhook => "webhook",
             Self::Delivery => "delivery",

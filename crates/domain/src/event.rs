@@ -25,7 +25,7 @@ pub struct Event {
 
 /// The names of all events of an organization, and of the start of a call, which is sent and not logged. What can be wanted of a
 /// webhook; a test of the server holds them against what is written.
-pub const NAMES: [&str; 44] = [
+pub const NAMES: [&str; 48] = [
     "agent.created",
     "agent.deleted",
     "agent.updated",
@@ -59,12 +59,16 @@ pub const NAMES: [&str; 44] = [
     "number.restored",
     "number.resumed",
     "number.suspended",
+    "number.trace_ended",
+    "number.traced",
     "number.updated",
     "organization.created",
     "organization.updated",
     "provider.created",
     "provider.deleted",
     "provider.updated",
+    "rate.deleted",
+    "rate.set",
     "stock.held",
     "stock.unheld",
     "webhook.created",

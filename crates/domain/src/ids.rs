@@ -44,6 +44,8 @@ id! {
     EventId,
     /// A place that events are sent to.
     WebhookId,
+    /// What calls to numbers with a prefix cost.
+    RateId,
     /// One movement of money: all its ledger entries together.
     PostingId,
     /// One piece of work at a carrier.

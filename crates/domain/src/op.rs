@@ -9,15 +9,18 @@ use crate::carrier_account::AccountRef;
 use crate::e164::{Country, E164};
 use crate::endpoint::EndpointPatch;
 use crate::ids::{
-    AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, ProviderId, StockId, WebhookId,
+    AgentId, CallId, EndpointId, EventId, KeyId, NumberId, OrganizationId, ProviderId, RateId, StockId,
+    WebhookId,
 };
 use crate::key::{DialectName, KeyNew};
 use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
 use crate::organization::{Kyc, OrganizationPatch};
 use crate::page::Page;
 use crate::provider::{AddressRule, MediaEncryption, NumberFormat, Offer, ProviderKind};
+use crate::rate::RateNew;
 use crate::stock::{StockNew, StockPatch, StockQuery, StockRef};
 use crate::target::Transport;
+use crate::trace::TraceFormat;
 use crate::webhook::WebhookPatch;
 use crate::{Bag, Patch};
 
@@ -367,6 +370,21 @@ pub enum Op {
     /// Sends an event to a webhook of one API again.
     DeliveryAgain(DialectName, WebhookId, EventId),
 
+    /// Sets what calls to numbers with a prefix cost (operator); the rate before it is gone.
+    RateSet(RateNew),
+    /// Lists rates: the tenant's own and those for everybody.
+    RateList(Page<RateId>),
+    /// Removes a rate (operator).
+    RateDelete(RateId),
+    /// Traces calls of a number that begin in so many minutes from now.
+    NumberTrace(NumberRef, u32),
+    /// Says until when calls of a number are traced.
+    NumberTraceGet(NumberRef),
+    /// Traces no more calls of a number.
+    NumberTraceEnd(NumberRef),
+    /// Shows the messages of a call.
+    CallTrace(CallId, TraceFormat),
+
     /// Lists the audit log.
     EventList(Page<EventId>),
 }
@@ -428,6 +446,9 @@ impl Op {
                 | Self::WebhookList(..)
                 | Self::WebhookGet(..)
                 | Self::DeliveryList(..)
+                | Self::RateList(_)
+                | Self::NumberTraceGet(_)
+                | Self::CallTrace(..)
                 | Self::EventList(_)
         )
     }

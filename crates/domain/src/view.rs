@@ -8,7 +8,7 @@ use crate::e164::E164;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ids::{AgentId, EndpointId, NumberId, ProviderId, StockId};
+use crate::ids::{AgentId, CallId, EndpointId, NumberId, ProviderId, StockId};
 use crate::key::{Key, KeyUsage};
 use crate::ledger::Entry;
 use crate::money::Micros;
@@ -16,7 +16,9 @@ use crate::number::Number;
 use crate::organization::Organization;
 use crate::page::Paged;
 use crate::provider::{Provider, ProviderKind};
+use crate::rate::Rate;
 use crate::stock::Stock;
+use crate::trace::{Trace, TraceFormat, TraceWindow};
 use crate::trail::Rule;
 use crate::webhook::{Delivery, Webhook};
 
@@ -194,6 +196,14 @@ pub enum View {
     Ledger(Paged<Entry>),
     /// What a wallet holds.
     Balance(Micros),
+    /// What calls cost.
+    Rate(Rate),
+    /// Rates.
+    Rates(Paged<Rate>),
+    /// Until when calls of a number are traced.
+    TraceWindow(TraceWindow),
+    /// The messages of a call.
+    Trace(CallId, Trace, TraceFormat),
     /// An agent.
     Agent(Agent),
     /// Agents.

@@ -44,7 +44,7 @@ pub const REST: SignedDuration = SignedDuration::from_mins(1);
 /// The topic that stands for every event.
 pub const EVERY: &str = "*";
 /// What events are about, with the area whose right to read shows the same. All else is in the audit log alone.
-const AREAS: [(&str, Area); 11] = [
+const AREAS: [(&str, Area); 12] = [
     ("agent", Area::Agents),
     ("balance", Area::Billing),
     ("call", Area::Calls),
@@ -54,6 +54,7 @@ const AREAS: [(&str, Area); 11] = [
     ("number", Area::Numbers),
     ("organization", Area::Organization),
     ("provider", Area::Providers),
+    ("rate", Area::Billing),
     ("stock", Area::Numbers),
     ("webhook", Area::Webhooks),
 ];

@@ -16,6 +16,7 @@ mod rental;
 mod service;
 mod settings;
 mod sim;
+mod trace;
 mod vault;
 mod webhooks;
 

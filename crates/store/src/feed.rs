@@ -1,11 +1,12 @@
 //! What readers that keep the configuration in memory are told.
 
 use domain::e164::E164;
-use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId};
+use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId, RateId};
 use domain::number::{Network, Status};
 use domain::routing::Intake;
+use domain::trace::TraceWindow;
 use domain::view::{AgentBrief, ProviderBrief};
-use domain::{Call, Endpoint, Generation, Key, Micros, Number, Organization, Provider, Timestamp};
+use domain::{Call, Endpoint, Generation, Key, Micros, Number, Organization, Provider, Rate, Timestamp};
 
 /// Names a history of generations. Where it differs from what a reader knows, the reader builds anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +32,12 @@ pub enum Changed {
     /// A number. One that is no longer held must be taken out only where the same id stands: its E.164 may have a new holder,
     /// named before or after it. Numbers that are not held are not part of a snapshot.
     Number(NumberRow),
+    /// What calls cost.
+    Rate(Rate),
+    /// A rate that is gone.
+    RateGone(RateId),
+    /// Until when calls of a number are traced.
+    Trace(TraceWindow),
 }
 
 /// As much of a number as a call needs.

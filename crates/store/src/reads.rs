@@ -7,7 +7,7 @@ use domain::change::KeptAnswer;
 use domain::e164::{Country, E164};
 use domain::ids::{
     AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId,
-    StockId, WebhookId,
+    RateId, StockId, WebhookId,
 };
 use domain::key::{DialectName, KeyHash, KeyUse, Mode};
 use domain::ledger::Entry;
@@ -16,14 +16,14 @@ use domain::op::TrunkQuery;
 use domain::stock::StockQuery;
 use domain::{
     Agent, Call, Delivery, Endpoint, Event, Generation, Intent, Key, Micros, Number, Organization, Page,
-    Paged, Provider, Stock, Timestamp, Webhook,
+    Paged, Provider, Rate, Stock, Timestamp, Webhook,
 };
 
 use crate::error::StoreError;
 use crate::feed::{AgentCallRow, Changed, Changes, Epoch, NumberShown, OpenCall};
 use crate::sqlite::{
     agent, answer, call, change_log, delivery, doctor, endpoint, event, intent, key, ledger, number,
-    organization, provider, stock, webhook,
+    organization, provider, rate, stock, trace, webhook,
 };
 use crate::{Engine, Store};
 
@@ -190,6 +190,13 @@ reads! {
     /// Minutes of each of these numbers in the month (UTC) that begins at `month_start`.
     minutes(organization: OrganizationId, numbers: &[NumberId], month_start: Timestamp) -> Vec<(NumberId, u64)>
         = read call::minutes;
+
+    /// A rate of an owner's.
+    rate_get(owner: OrganizationId, id: RateId) -> Option<Rate> = read rate::get;
+    /// The rates of an owner, and those of everybody.
+    rate_list(owner: OrganizationId, page: &Page<RateId>) -> Paged<Rate> = read rate::list;
+    /// Until when calls of a number are traced; the time may be over.
+    trace_until(organization: OrganizationId, number: NumberId) -> Option<Timestamp> = read trace::until;
 
     /// A webhook, in the tenant.
     webhook_get(organization: OrganizationId, id: WebhookId) -> Option<Webhook> = read webhook::get;

@@ -91,6 +91,8 @@ fn not_found(what: What) -> (StatusCode, &'static str) {
         | What::Provider
         | What::Ledger
         | What::Intent
+        | What::Rate
+        | What::Trace
         | What::Route
         | What::Request => (StatusCode::NOT_FOUND, "NOT_FOUND"),
     }

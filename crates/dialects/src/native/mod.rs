@@ -23,11 +23,13 @@ mod openapi;
 mod organizations;
 mod page;
 mod providers;
+mod rates;
 mod read;
 mod reply;
 mod ring;
 mod stock;
 mod table;
+mod traces;
 mod webhooks;
 mod words;
 
@@ -126,6 +128,13 @@ impl Dialect for Native {
             "webhook_delete" => webhooks::delete(request),
             "webhook_deliveries" => webhooks::deliveries(request),
             "webhook_retry" => webhooks::again(request),
+            "call_trace" => traces::get(request),
+            "number_trace" => traces::begin(request),
+            "number_trace_state" => traces::window(request),
+            "number_trace_end" => traces::end(request),
+            "rate_set" => rates::set(request),
+            "rate_list" => rates::list(request),
+            "rate_remove" => rates::delete(request),
             "event_list" => events::list(request),
             verb => Err(Error::internal(format!("the native table has no operation {verb}"))),
         }

@@ -9,8 +9,8 @@ use super::error::ProblemOut;
 use super::page::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::words::names;
 use super::{
-    agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, providers, ring, stock,
-    table, webhooks,
+    agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, providers, rates, ring,
+    stock, table, traces, webhooks,
 };
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
@@ -18,6 +18,7 @@ use domain::call::{CallStatus, Direction};
 use domain::e164::NumberType;
 use domain::number::{Environment, Status};
 use domain::provider::Offer;
+use domain::trace::TraceFormat;
 
 const ABOUT: &str = "One phone number, four vendors' APIs: this is Trunkline's own. Objects in requests are closed: an unknown \
     field is refused. In a PATCH an absent field stays as it is. Lists give `next_cursor`, null at their end. The operator's \
@@ -96,6 +97,9 @@ fn parameter(verb: &str, name: &str) -> (&'static str, Shape) {
         "type" => ("The type of number.", Shape::words(&names(&NumberType::NAMES))),
         "environment" => ("The environment.", Shape::words(&names(&Environment::NAMES))),
         "direction" => ("Which way, seen from the number.", Shape::words(&names(&Direction::NAMES))),
+        "format" => {
+            ("How they are shown; `text` where it is left out.", Shape::words(&names(&TraceFormat::NAMES)))
+        }
         "number" => ("The number in E.164 form.", Shape::text()),
         "available" => ("Only what is on sale; always so but for the operator.", boolean()),
         "permanent" => ("Removes the number for good, with its restore.", boolean()),
@@ -165,7 +169,7 @@ fn operation(verb: &str) -> Operation {
         "organization" | "key" | "ledger" | "balance" => of_organizations(verb),
         "agent" | "endpoint" | "provider" => of_wiring(verb),
         "stock" | "number" => of_numbers(verb),
-        "call" | "event" => of_records(verb),
+        "call" | "event" | "rate" => of_records(verb),
         "webhook" => of_webhooks(verb),
         _ => Operation::default(),
     }
@@ -278,6 +282,12 @@ fn of_numbers(verb: &str) -> Operation {
         "number_ring" => shown::<ring::RungOut>("Have the simulated network call a number that is for tests")
             .body(Shape::of::<ring::RingBody>())
             .body_optional(),
+        "number_trace" => {
+            shown::<traces::WindowOut>("Trace calls of a number that begin in the next minutes")
+                .body(Shape::of::<traces::TraceBody>())
+        }
+        "number_trace_state" => shown::<traces::WindowOut>("Say until when calls of a number are traced"),
+        "number_trace_end" => removed("Trace no more calls of a number"),
         "number_explain" => shown::<explain::ExplanationOut>("Say where a call would go, and why"),
         _ => Operation::default(),
     }
@@ -314,6 +324,14 @@ fn of_records(verb: &str) -> Operation {
         "call_hangup" => shown::<calls::CallOut>("End a call that rings or is answered, on both sides")
             .body(Shape::of::<bodies::Nothing>())
             .body_optional(),
+        "call_trace" => Operation::new("Read the SIP messages of a traced call, without their secrets")
+            .answer_as("The messages.", &["text/plain", "application/vnd.tcpdump.pcap"]),
+        "rate_set" => created::<rates::RateOut>(
+            "Set what calls cost by prefix, in place of the rate before (operator)",
+            Shape::of::<rates::RateBody>(),
+        ),
+        "rate_list" => listed::<rates::RateOut>("List rates: the organization's and those for everybody"),
+        "rate_remove" => removed("Remove a rate (operator)"),
         "event_list" => listed::<events::EventOut>("List the audit log"),
         _ => Operation::default(),
     }

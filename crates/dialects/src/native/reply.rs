@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::page::ListOut;
 use super::{
-    agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, ring, stock,
-    webhooks,
+    agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, rates, ring,
+    stock, traces, webhooks,
 };
 use crate::{Reply, Request};
 use domain::{Error, View};
@@ -18,6 +18,7 @@ pub(super) fn encode(request: &Request<'_>, view: View) -> Reply {
     body(request, view).with("x-request-id", &request.context.request_id.as_hyphenated().to_string())
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: each view, and how it is written")]
 fn body(request: &Request<'_>, view: View) -> Reply {
     let now = request.now;
     match view {
@@ -37,6 +38,10 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Entry(entry) => Reply::json(StatusCode::CREATED, &organizations::EntryOut::from(entry)),
         View::Ledger(page) => list(&ListOut::of(page, |e| e.id.to_string(), organizations::EntryOut::from)),
         View::Balance(amount) => Reply::json(StatusCode::OK, &organizations::BalanceOut::from(amount)),
+        View::Rate(rate) => rates::reply(rate),
+        View::Rates(page) => list(&rates::page_out(page)),
+        View::TraceWindow(window) => Reply::json(StatusCode::OK, &traces::WindowOut::new(window, now)),
+        View::Trace(id, trace, format) => traces::reply(id, &trace, format),
         View::Agent(a) => one(request, ("agents", &a.id), a.version, &agents::AgentOut::from(&a)),
         View::Agents(page) => list(&ListOut::of(page, |a| a.id.to_string(), |a| agents::AgentOut::from(&a))),
         View::Endpoint(e) => one(request, ("endpoints", &e.id), e.version, &endpoints::EndpointOut::from(&e)),

@@ -72,6 +72,13 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/api/v1/calls", "call_list", Area::Calls),
     get("/api/v1/calls/{id}", "call_get", Area::Calls),
     post("/api/v1/calls/{id}/hangup", "call_hangup", Area::Calls),
+    get("/api/v1/calls/{id}/trace", "call_trace", Area::Calls),
+    post("/api/v1/numbers/{number}/trace", "number_trace", Area::Numbers),
+    get("/api/v1/numbers/{number}/trace", "number_trace_state", Area::Numbers),
+    delete("/api/v1/numbers/{number}/trace", "number_trace_end", Area::Numbers),
+    post("/api/v1/rates", "rate_set", Area::Billing),
+    get("/api/v1/rates", "rate_list", Area::Billing),
+    delete("/api/v1/rates/{id}", "rate_remove", Area::Billing),
     post("/api/v1/webhooks", "webhook_create", Area::Webhooks),
     get("/api/v1/webhooks", "webhook_list", Area::Webhooks),
     get("/api/v1/webhooks/{id}", "webhook_get", Area::Webhooks),
@@ -85,7 +92,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
 /// The query parameters of an operation; all others are refused, since a misspelt filter would show everything.
 pub(super) fn parameters(verb: &str) -> &'static [&'static str] {
     match verb {
-        "organization_list" | "key_list" | "ledger_list" | "agent_list" | "endpoint_list"
+        "call_trace" => &["format"],
+        "rate_list" | "organization_list" | "key_list" | "ledger_list" | "agent_list" | "endpoint_list"
         | "provider_list" | "webhook_list" | "webhook_deliveries" | "event_list" => &["limit", "cursor"],
         "stock_list" => &["limit", "cursor", "q", "country", "type", "available"],
         "number_list" => &[

@@ -92,6 +92,8 @@ fn not_found(error: &Error) -> &'static str {
         | What::Call
         | What::Ledger
         | What::Intent
+        | What::Rate
+        | What::Trace
         | What::Webhook
         | What::Delivery
         | What::Route
@@ -110,6 +112,8 @@ fn exists(what: What) -> &'static str {
         | What::Call
         | What::Ledger
         | What::Intent
+        | What::Rate
+        | What::Trace
         | What::Webhook
         | What::Delivery
         | What::Route

@@ -13,6 +13,7 @@ use domain::organization::{Kyc, Organization};
 use domain::provider::{
     AddressRule, Credentials, Inbound, Outbound, Provider, ProviderKind, ProviderPatch, Sealed,
 };
+use domain::rate::{Prefix, Rate, RateNew};
 use domain::stock::{Capabilities, Stock, StockNew};
 use domain::target::{Target, TargetUri, Transport};
 use domain::trail::{RuleName, Seen, Trail};
@@ -178,6 +179,13 @@ pub(crate) fn call() -> Call {
         source: Place::parse("udp:192.0.2.7:5060"),
         notes: vec![Note::RecordRouteDropped],
     }
+}
+
+pub(crate) fn rate() -> Rate {
+    let price = Price { minimum_seconds: 30, increment_seconds: 6, ..Price::by_minute(Micros(12_500)) };
+    let prefix = Prefix::parse("4420").unwrap();
+    let new = RateNew { direction: Direction::Outbound, prefix, price };
+    Rate::create(RateId(uuid(5)), OrganizationId::NONE, new, now()).unwrap()
 }
 
 pub(crate) fn webhook() -> Webhook {

@@ -46,6 +46,7 @@ impl App {
                 ask.event(organization, "call.redacted", id),
             ];
             let commit = Commit { changes, ..Commit::default() };
+            self.live.traces.forget(id);
             self.store.commit(commit).await.map_err(super::failure::of_commit)?;
         }
         self.agent_call_get(ask, id)

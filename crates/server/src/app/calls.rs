@@ -51,6 +51,7 @@ impl App {
             return Err(Error::new(Kind::Conflict, What::Call, words));
         }
         let changes = vec![Change::CallDelete(organization, id), ask.event(organization, "call.deleted", id)];
+        self.live.traces.forget(id);
         match self.commit(ask, Commit { changes, ..Commit::default() }, View::Done).await {
             // Somebody else removed it between our read and our commit.
             Err(error) if error.kind == Kind::Stale => Err(Error::not_found(What::Call)),

@@ -57,6 +57,10 @@ pub(crate) fn of_commit(error: CommitError) -> Error {
             let words = format!("An organization has at most {max} webhooks; remove one first.");
             Error::new(Kind::Conflict, What::Webhook, words)
         }
+        CommitError::Guard(Guard::RatesWithin(_, max)) => {
+            let words = format!("There are at most {max} rates in a deck; remove one first.");
+            Error::new(Kind::Conflict, What::Rate, words)
+        }
         CommitError::Guard(Guard::ProviderUnused(_)) => {
             Error::new(Kind::Conflict, What::Provider, "The provider still has numbers; release them first.")
         }

@@ -25,10 +25,12 @@ mod of_agent;
 mod organizations;
 mod providers;
 mod purchase;
+mod rates;
 mod ring;
 mod stock;
 mod test_mode;
 mod test_stock;
+mod traces;
 mod trunks;
 mod views;
 mod webhooks;
@@ -250,6 +252,15 @@ impl App {
             }
             Op::DeliveryList(dialect, id, page) => return self.delivery_list(ask, (&dialect, id), &page),
             Op::DeliveryAgain(dialect, id, event) => Box::pin(self.delivery_again(ask, (dialect, id), event)),
+            Op::RateSet(new) => Box::pin(self.rate_set(ask, new)),
+            Op::RateList(page) => return self.rate_list(ask, &page),
+            Op::RateDelete(id) => Box::pin(self.rate_delete(ask, id)),
+            Op::NumberTrace(number, minutes) => {
+                Box::pin(async move { self.number_trace(ask, &number, minutes).await })
+            }
+            Op::NumberTraceGet(number) => return self.number_trace_get(ask, &number),
+            Op::NumberTraceEnd(number) => Box::pin(async move { self.number_trace_end(ask, &number).await }),
+            Op::CallTrace(id, format) => return self.call_trace(ask, id, format),
             Op::EventList(page) => return self.event_list(ask, &page),
         };
         write.await

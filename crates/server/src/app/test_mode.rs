@@ -61,6 +61,12 @@ impl App {
             Change::Stock(Stock { network: Network::Test, .. }) => Ok(()),
             Change::Stock(_) | Change::StockDelete(..) => Err(live(What::Stock)),
             Change::Intent(intent) if intent.network != Network::Test => Err(live(What::Number)),
+            Change::Trace(organization, window) => {
+                let number = self.store.number_get(*organization, window.number_id).map_err(of_read)?;
+                let tried = number.is_some_and(|number| number.is_for(Mode::Test));
+                if tried { Ok(()) } else { Err(live(What::Number)) }
+            }
+            Change::Rate(_) | Change::RateDelete(..) => Err(live(What::Rate)),
             Change::Posting(_) => Err(Error::forbidden("A test key moves no money; use a live key.")),
             Change::Intent(_)
             | Change::Key(_)

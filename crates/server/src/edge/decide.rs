@@ -183,6 +183,8 @@ impl Decider {
                 // Counted under the edge's lock: whoever comes next finds it.
                 let whose = route.routed.number.organization_id;
                 self.live.call_began(CallId(ids.call), whose, route.routed.price);
+                let traced = (whose, route.routed.number.id);
+                self.live.traces.begin(CallId(ids.call), traced, &ask.call_id);
                 around.work.fact(started(ids, ask, dialled, (&route, trail)));
                 let user = dialled.map_or_else(String::new, |e164| e164.to_string());
                 let told = Told { call: ids.call, caller: &ask.from.user, number: &user };
@@ -268,6 +270,10 @@ impl Decider {
             organization: organization.unwrap_or(OrganizationId::NONE).0,
             number: refused.number.map_or(Uuid::nil(), |n| n.id.0),
         };
+        if let Some(number) = refused.number {
+            let traced = (number.organization_id, number.id);
+            self.live.traces.begin(CallId(ids.call), traced, &ask.call_id);
+        }
         let started = Started {
             number_id: refused.number.map(|n| n.id),
             provider_id: refused.trunk.map(|t| t.id),

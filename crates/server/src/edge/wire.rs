@@ -5,7 +5,7 @@
 
 use sip::{Ask, Edge, Fault, Flow, Input, Message, Method, Name, Output, SendId, Shed, Transport};
 use std::hash::BuildHasher;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -42,6 +42,8 @@ pub(super) struct Wire {
     pub(super) parts: EdgeParts,
     /// By the number of the listener.
     pub(super) udp: Vec<Option<Arc<UdpSocket>>>,
+    /// Our own address by the number of the listener, as traces name it.
+    locals: Vec<SocketAddr>,
     pub(super) streams: Streams,
     pub(super) gauge: Gauge,
     pub(super) names: resolve::Names,
@@ -60,6 +62,13 @@ pub(super) struct Work {
     plans: Vec<Plan>,
     /// Questions that wait for a name to be looked up.
     look_ups: Vec<(Box<Ask>, String)>,
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    In,
+    Out,
 }
 
 #[derive(Debug)]
@@ -100,6 +109,7 @@ impl Wire {
             looked: AtomicU64::new(0),
             parts,
             udp,
+            locals: config.listeners.iter().map(local).collect(),
             streams: Streams::default(),
             gauge: Gauge::new(),
             names: resolve::Names::default(),
@@ -156,6 +166,8 @@ impl Wire {
         let shard = self.shard_of(message.value(Name::CallId).unwrap_or_default());
         let how = (load == Load::Over).then(|| self.shed_how(flow, &message)).flatten();
         let input = Input::Parsed { flow, message: &message };
+        // Before it is worked on: what is sent because of it comes after it.
+        let came = self.parts.live.traces.active().then(clock::now);
         let (shed, now, open) = self.run(work, shard, |edge, now| {
             let shed = how.is_some_and(|how| edge.shed(flow, &message, how));
             if !shed {
@@ -165,6 +177,10 @@ impl Wire {
         });
         if shed {
             self.gauge.shed.increment(1);
+        }
+        if let Some(came) = came {
+            // Behind it: an INVITE is known to be of a traced call once it is decided.
+            self.traced(came, flow, bytes, Way::In);
         }
         // Where messages never cease no receive times out: then they keep the deadlines of the other edges too.
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -347,8 +363,22 @@ impl Wire {
         }
     }
 
+    /// A message of a call that may be traced.
+    fn traced(&self, at: domain::Timestamp, flow: Flow, bytes: &[u8], way: Way) {
+        let own = self.locals.get(usize::from(flow.listener)).copied().unwrap_or(flow.remote);
+        let [far, near] = [flow.remote, own].map(|address| facts::place(flow.transport, address));
+        let ends = match way {
+            Way::In => (far, near),
+            Way::Out => (near, far),
+        };
+        self.parts.live.traces.message(at, ends, bytes);
+    }
+
     fn send(self: &Arc<Self>, send: sip::Send, work: &mut Work) {
         self.gauge.sent(send.to.transport);
+        if self.parts.live.traces.active() {
+            self.traced(clock::now(), send.to, &send.bytes, Way::Out);
+        }
         match send.to.transport {
             Transport::Udp => {
                 let socket = self.udp.get(usize::from(send.to.listener)).and_then(Option::as_ref);
@@ -378,6 +408,12 @@ impl Wire {
             (0..threads).for_each(|_| super::udp::wake(socket));
         }
     }
+}
+
+/// Our address on a listener: where it is bound to all of them, the one that others reach it by.
+fn local(listener: &sip::Listener) -> SocketAddr {
+    let public = listener.public_host.parse().ok().filter(|_| listener.local.ip().is_unspecified());
+    public.map_or(listener.local, |ip| SocketAddr::new(ip, listener.local.port()))
 }
 
 /// The edges of this process, which share its bound on transactions.

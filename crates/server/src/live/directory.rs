@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::carriers::Carriers;
 use super::guards::{Guard, Guards};
 use super::numbers::NONE;
+use super::rates::Rates;
 use super::sources::Sources;
 
 /// Names of an organization's targets that a certificate is compared with.
@@ -117,6 +118,8 @@ pub(crate) struct Directory {
     sources: Sources,
     /// The operator's trunks that take calls out.
     operators: Vec<ProviderId>,
+    /// What calls cost by prefix.
+    pub(super) rates: Rates,
 }
 
 impl Directory {
@@ -233,8 +236,9 @@ impl Directory {
     }
 
     /// What a call of a tenant's costs; `far` is the called number.
-    pub(crate) fn price(&self, id: OrganizationId, _direction: Direction, _far: E164) -> Price {
-        self.organization(id).map_or(Price::FREE, |tenant| Price::by_minute(tenant.route.rate_per_minute))
+    pub(crate) fn price(&self, id: OrganizationId, direction: Direction, far: E164) -> Price {
+        let by_minute = || self.organization(id).map(|tenant| Price::by_minute(tenant.route.rate_per_minute));
+        self.rates.price(id, direction, far).or_else(by_minute).unwrap_or_default()
     }
 
     /// An endpoint.

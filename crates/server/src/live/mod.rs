@@ -13,11 +13,12 @@ mod holds;
 pub(crate) mod lines;
 mod numbers;
 mod out;
+mod rates;
 pub(crate) mod refresh;
 mod sources;
 
 use dialects::plan::Plan;
-use domain::call::Direction;
+use domain::call::{Direction, FactKind};
 use domain::carrier_account::CarrierSources;
 use domain::e164::E164;
 use domain::ids::{CallId, EndpointId, OrganizationId, ProviderId};
@@ -35,6 +36,7 @@ use store::{Changed, OpenCall, Store};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::trace::Traces;
 use crate::vault::Vault;
 
 use directory::Directory;
@@ -58,6 +60,8 @@ pub(crate) struct Live {
     /// Numbers by the user names of their SIP credentials.
     pub(crate) lines: lines::Lines,
     holds: holds::Holds,
+    /// Messages of calls that are traced.
+    pub(crate) traces: Traces,
     /// The last generation applied. Readers of a call see at least this.
     applied: watch::Sender<Generation>,
     /// Wakes the refresher; carries nothing.
@@ -115,6 +119,7 @@ impl Live {
             callees: RwLock::default(),
             lines: lines::Lines::new(None),
             holds: holds::Holds::default(),
+            traces: Traces::default(),
             applied,
             nudge: tokio::sync::Notify::new(),
         }
@@ -164,6 +169,9 @@ impl Live {
                 directory.put_login(provider.id.0, login);
                 directory.put_provider(provider.id, Some(provider), guard);
             }
+            Changed::Rate(rate) => self.write().rates.put(&rate),
+            Changed::RateGone(id) => self.write().rates.take(id),
+            Changed::Trace(window) => self.traces.put(window),
             Changed::ProviderGone(id) => {
                 let mut directory = self.write();
                 directory.put_login(id.0, None);
@@ -341,6 +349,9 @@ impl Live {
     pub(crate) fn saw(&self, fact: &Fact) {
         self.calls.saw(fact);
         self.holds.saw(fact);
+        if matches!(fact.kind, FactKind::Ended(_) | FactKind::Unanswered(_)) {
+            self.traces.end(fact.call_id);
+        }
     }
 
     /// The calls that the store knows to be open; `all` says that there are no others.

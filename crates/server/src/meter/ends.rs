@@ -8,6 +8,7 @@ use domain::call::FactKind;
 use domain::ids::{CallId, OrganizationId};
 use domain::{CallEnd, Fact, Micros, Timestamp};
 use hashbrown::HashMap;
+use metrics::Counter;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -42,6 +43,8 @@ impl Unheard {
 
 /// How often calls in progress are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The same while one is about to be over: well within the half second by which a duration is rounded.
+const LOOK_NEAR: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Ends {
@@ -51,6 +54,8 @@ pub(super) struct Ends {
     pub(super) control: Control,
     /// Calls that an earlier process ended shortly before it died: their sides may not have heard of it.
     pub(super) unheard: Vec<Unheard>,
+    /// Calls that were ended, by cause.
+    pub(super) stopped: [Counter; CallEnd::ALL.len()],
 }
 
 impl Ends {
@@ -62,14 +67,16 @@ impl Ends {
             tracing::error!(error = %error, "calls that were ended are not ended again");
         }
         loop {
-            let due = due(&this.tally.running(), clock::now(), |id| this.live.bounds(id));
+            let (running, now) = (this.tally.running(), clock::now());
+            let due = due(&running, now, |id| this.live.bounds(id));
+            let pause = pause(&running, now, |id| this.live.bounds(id));
             if !due.is_empty() {
                 let ending = Arc::clone(&this);
                 if let Err(error) = tokio::task::spawn_blocking(move || ending.end(due)).await {
                     tracing::error!(error = %error, "calls that are over were not ended");
                 }
             }
-            clock::sleep(LOOK_EVERY).await;
+            clock::sleep(pause).await;
         }
     }
 
@@ -99,6 +106,7 @@ impl Ends {
             };
             let Some(call) = call else { continue };
             if self.control.hang_up(&call, why) {
+                self.stopped[why.place()].increment(1);
                 tracing::info!(call.id = %id, by = why.ended_by().as_str(), "call ended");
             } else {
                 self.tally.stuck(id);
@@ -106,6 +114,12 @@ impl Ends {
             }
         }
     }
+}
+
+/// How long nothing can come due.
+fn pause(calls: &[Running], now: Timestamp, bounds: impl Fn(OrganizationId) -> Bounds) -> Duration {
+    let next = now.checked_add(LOOK_EVERY + LOOK_NEAR).unwrap_or(now);
+    if due(calls, next, bounds).is_empty() { LOOK_EVERY } else { LOOK_NEAR }
 }
 
 /// The calls that are to be ended now.
@@ -167,6 +181,13 @@ mod tests {
             due.iter().map(|(running, why)| (running.id.0.as_u128(), *why)).collect::<Vec<_>>()
         };
         assert_eq!(ended(50, 600), [], "what is there may be spent");
+        let pause =
+            |seconds| pause(&calls, at(seconds), |_| Bounds { max_call_seconds: 600, balance: Micros(100) });
+        assert_eq!(
+            (pause(10), pause(50)),
+            (LOOK_EVERY, LOOK_NEAR),
+            "what is about to be over is looked at often"
+        );
         assert_eq!(ended(51, 600), [(1, CallEnd::Balance), (2, CallEnd::Balance)]);
         assert_eq!(ended(101, 600).len(), 3, "a call that costs nothing goes on");
         assert_eq!(ended(600, 600).len(), 4);

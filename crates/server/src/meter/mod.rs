@@ -8,7 +8,7 @@ mod reaper;
 mod tally;
 
 use anyhow::Context;
-use domain::Fact;
+use domain::{CallEnd, Fact};
 use metrics::{Counter, Gauge, counter, gauge};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,7 +102,13 @@ impl Meter {
     /// From now on calls are ended that have lasted or cost enough.
     pub(crate) fn end_calls(&mut self, store: Store, live: Arc<Live>, control: Control) {
         let (tally, unheard) = (Arc::clone(&self.tally), std::mem::take(&mut self.unheard));
-        let ends = ends::Ends { store, live, tally, control, unheard };
+        metrics::describe_counter!(
+            "trunkline_calls_stopped_total",
+            "Calls that the service ended, since they had lasted or cost enough, by cause"
+        );
+        let stopped = CallEnd::ALL
+            .map(|why| counter!("trunkline_calls_stopped_total", "cause" => why.ended_by().as_str()));
+        let ends = ends::Ends { store, live, tally, control, unheard, stopped };
         self.ends = Some(tokio::spawn(ends.run()));
     }
 

@@ -10,7 +10,7 @@ use super::index::Pending;
 use super::sql::{blob, corrupt, int, one, write};
 use super::{
     agent, answer, call, delivery, endpoint, event, intent, key, ledger, number, organization, provider,
-    stock, webhook,
+    rate, stock, trace, webhook,
 };
 use crate::error::{CommitError, StoreError};
 
@@ -225,6 +225,9 @@ fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
         Change::Delivery(delivery) => delivery::put(tx, delivery),
         Change::DeliveriesPrune(before, most) => delivery::prune(tx, *before, *most),
         Change::KeyUse(used) => key::used(tx, used),
+        Change::Rate(rate) => rate::put(tx, rate),
+        Change::RateDelete(organization, id) => rate::delete(tx, *organization, *id),
+        Change::Trace(organization, window) => trace::put(tx, *organization, *window),
         Change::CallDelete(organization, id) => call::delete(tx, *organization, *id),
     }
 }
@@ -252,6 +255,7 @@ fn holds(db: &Connection, guard: &Guard) -> Result<bool, StoreError> {
             number::held_for_tests(db, *organization)? <= u64::from(*most)
         }
         Guard::WebhooksWithin(organization, most) => webhook::count(db, *organization)? <= u64::from(*most),
+        Guard::RatesWithin(owner, most) => rate::count(db, *owner)? <= u64::from(*most),
         Guard::ProviderUnused(id) => !provider::in_use(db, *id)?,
     })
 }

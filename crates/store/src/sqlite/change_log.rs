@@ -1,13 +1,14 @@
 //! The change log: which thing changed in which generation, and the reading of it.
 
 use domain::Generation;
-use domain::ids::{EndpointId, KeyId, NumberId, OrganizationId, ProviderId};
+use domain::ids::{EndpointId, KeyId, NumberId, OrganizationId, ProviderId, RateId};
+use domain::trace::TraceWindow;
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::sql::{Columns, corrupt, int, one};
-use super::{endpoint, key, ledger, number, organization, provider};
+use super::{endpoint, key, ledger, number, organization, provider, rate, trace};
 use crate::error::StoreError;
 use crate::feed::{Changed, Changes, Epoch};
 
@@ -20,13 +21,24 @@ pub(super) enum Topic {
     Endpoint = 4,
     Provider = 5,
     Number = 6,
+    Rate = 7,
+    Trace = 8,
 }
 
 impl Topic {
     fn of(code: u64) -> Option<Self> {
-        [Self::Organization, Self::Balance, Self::Key, Self::Endpoint, Self::Provider, Self::Number]
-            .into_iter()
-            .find(|topic| *topic as u64 == code)
+        [
+            Self::Organization,
+            Self::Balance,
+            Self::Key,
+            Self::Endpoint,
+            Self::Provider,
+            Self::Number,
+            Self::Rate,
+            Self::Trace,
+        ]
+        .into_iter()
+        .find(|topic| *topic as u64 == code)
     }
 }
 
@@ -91,6 +103,15 @@ fn current(
             Some(provider::get(db, ProviderId(id))?.map_or(gone, Changed::Provider))
         }
         Topic::Number => number::slim(db, owner, NumberId(id))?.map(Changed::Number),
+        Topic::Rate => {
+            let gone = Changed::RateGone(RateId(id));
+            Some(rate::get(db, owner, RateId(id))?.map_or(gone, Changed::Rate))
+        }
+        Topic::Trace => {
+            let number_id = NumberId(id);
+            let until = trace::until(db, owner, number_id)?;
+            Some(Changed::Trace(TraceWindow { number_id, until }))
+        }
     })
 }
 
@@ -117,6 +138,8 @@ pub(crate) fn snapshot(
         see(Changed::Endpoint(endpoint));
         Ok(())
     })?;
+    rate::each(db, |rate| see(Changed::Rate(rate)))?;
+    trace::each(db, |window| see(Changed::Trace(window)))?;
     number::each(db, |number| {
         see(Changed::Number(number));
         Ok(())

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 const NAMED_MAX: usize = 10;
 
 /// What is checked: a sentence, and a statement whose first column names each row at fault.
-const CHECKS: [(&str, &str); 26] = [
+const CHECKS: [(&str, &str); 28] = [
     (
         "the entries of a posting do not sum to zero",
         "SELECT posting_id FROM entries GROUP BY organization_id, posting_id HAVING sum(amount) <> 0",
@@ -86,6 +86,11 @@ const CHECKS: [(&str, &str); 26] = [
          WHERE p.call_id IS NOT NULL GROUP BY 1, 2) x ON x.owner = c.organization_id AND x.call = c.id \
          WHERE c.charged <> coalesce(-x.paid, 0)",
     ),
+    (
+        "a call is marked as in progress against its status: it would hold money for ever, or none",
+        "SELECT id FROM calls WHERE open <> (status IN ('ringing', 'answered'))",
+    ),
+    ("a call was charged before it ended", "SELECT id FROM calls WHERE open = 1 AND charged <> 0"),
     (
         "a number of the stock with a monthly price is held without a time until which it is paid",
         "SELECT id FROM numbers WHERE held = 1 AND stock_id IS NOT NULL AND monthly_cost > 0 AND network <> 'test' \

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
 
-const ALL: [(i64, &str, &str); 16] = [
+const ALL: [(i64, &str, &str); 17] = [
     (1, "tables", include_str!("../../migrations/0001_tables.sql")),
     (2, "search", include_str!("../../migrations/0002_search.sql")),
     (3, "endpoint bags", include_str!("../../migrations/0003_endpoint_bags.sql")),
@@ -26,6 +26,7 @@ const ALL: [(i64, &str, &str); 16] = [
     (14, "numbers by SIP user name", include_str!("../../migrations/0014_sip_usernames.sql")),
     (15, "calls out by time", include_str!("../../migrations/0015_calls_out.sql")),
     (16, "how calls are put to endpoints", include_str!("../../migrations/0016_endpoint_manner.sql")),
+    (17, "rates and traces", include_str!("../../migrations/0017_rates_traces.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -18,9 +18,11 @@ mod migrate;
 pub(crate) mod number;
 pub(crate) mod organization;
 pub(crate) mod provider;
+pub(crate) mod rate;
 mod search;
 mod sql;
 pub(crate) mod stock;
+pub(crate) mod trace;
 pub(crate) mod webhook;
 mod writer;
 

@@ -3,7 +3,7 @@
 use domain::e164::E164;
 use domain::ids::{
     AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId,
-    StockId, WebhookId,
+    RateId, StockId, WebhookId,
 };
 use domain::money::Micros;
 use domain::{Bag, Timestamp, What};
@@ -37,6 +37,7 @@ ids!(
     OrganizationId,
     PostingId,
     ProviderId,
+    RateId,
     StockId,
     WebhookId
 );

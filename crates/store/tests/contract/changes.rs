@@ -1,11 +1,17 @@
 //! The change feed: following it gives the same as building anew.
 
+use domain::call::Direction;
 use domain::endpoint::EndpointPatch;
-use domain::ids::{EndpointId, KeyId, NumberId, OrganizationId, ProviderId};
+use domain::ids::{EndpointId, KeyId, NumberId, OrganizationId, ProviderId, RateId};
 use domain::number::{NumberPatch, NumberQuery, Trust, Wiring};
 use domain::organization::Settings;
 use domain::provider::ProviderPatch;
-use domain::{Bag, Change, Endpoint, Generation, Key, Micros, Number, Organization, Page, Patch, Provider};
+use domain::rate::{Prefix, RateNew};
+use domain::trace::TraceWindow;
+use domain::{
+    Bag, Change, Endpoint, Generation, Key, Micros, Number, Organization, Page, Patch, Price, Provider, Rate,
+    Timestamp,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use store::{Changed, NumberRow};
@@ -20,6 +26,8 @@ struct Memory {
     endpoints: HashMap<EndpointId, Endpoint>,
     providers: HashMap<ProviderId, Provider>,
     numbers: BTreeMap<u64, NumberRow>,
+    rates: HashMap<RateId, Rate>,
+    traces: HashMap<NumberId, Timestamp>,
 }
 
 impl Memory {
@@ -37,6 +45,12 @@ impl Memory {
             Changed::EndpointGone(id) => drop(self.endpoints.remove(&id)),
             Changed::Provider(provider) => drop(self.providers.insert(provider.id, provider)),
             Changed::ProviderGone(id) => drop(self.providers.remove(&id)),
+            Changed::Rate(rate) => drop(self.rates.insert(rate.id, rate)),
+            Changed::RateGone(id) => drop(self.rates.remove(&id)),
+            Changed::Trace(TraceWindow { number_id, until: Some(until) }) => {
+                self.traces.insert(number_id, until);
+            }
+            Changed::Trace(TraceWindow { number_id, until: None }) => drop(self.traces.remove(&number_id)),
             Changed::Number(row) if row.status.is_held() => drop(self.numbers.insert(row.e164.as_u64(), row)),
             Changed::Number(row) => {
                 if self.numbers.get(&row.e164.as_u64()).is_some_and(|known| known.id == row.id) {
@@ -71,7 +85,7 @@ async fn step(world: &World, (what, which, other): Step) {
         provider: pick(&mut providers, other),
         number: pick(&mut numbers, other),
     };
-    let changes = match what % 12 {
+    let changes = match what % 15 {
         0 => vec![Change::Organization(world.new_organization())],
         1 => vec![world.funding(id, i64::try_from(other).unwrap()), Change::Key(world.new_key(id))],
         2 => vec![Change::Provider(world.new_provider(Some(id)))],
@@ -80,7 +94,13 @@ async fn step(world: &World, (what, which, other): Step) {
         5 => picked.provider.into_iter().map(|p| Change::ProviderDelete(p.id, p.version)).collect(),
         6 | 7 => import(world, id, &picked, other),
         8 | 9 => number_step(world, &picked, (what, other)),
-        _ => rename(world, id, &picked, other),
+        10 | 11 => rename(world, id, &picked, other),
+        12 | 13 => rate_step(world, id, (what, other)),
+        _ => {
+            let until = (other % 3 > 0).then(|| world.now());
+            let window = |number: Number| TraceWindow { number_id: number.id, until };
+            picked.number.map(|number| Change::Trace(id, window(number))).into_iter().collect()
+        }
     };
     // Some steps are refused (a number that is held, an endpoint in use): then nothing may be told of them.
     drop(world.commit(changes).await);
@@ -116,6 +136,22 @@ fn number_step(world: &World, picked: &Picked, (what, other): (u8, usize)) -> Ve
         number.update(patch, wiring, Trust::Trusted, world.now()).unwrap()
     };
     if next.version == number.version { Vec::new() } else { vec![Change::Number(Box::new(next))] }
+}
+
+/// Sets a rate, which may take another's place, or removes one.
+fn rate_step(world: &World, id: OrganizationId, (what, other): (u8, usize)) -> Vec<Change> {
+    let owner = if other % 2 == 0 { OrganizationId::NONE } else { id };
+    if what % 2 == 0 {
+        let known = world.store.rate_list(owner, &Page::first(100)).unwrap().items;
+        return known
+            .into_iter()
+            .take(1)
+            .map(|rate| Change::RateDelete(rate.organization_id, rate.id))
+            .collect();
+    }
+    let prefix = Prefix::parse(["1", "44", "447", ""][other % 4]).unwrap();
+    let new = RateNew { direction: Direction::Outbound, prefix, price: Price::by_minute(Micros(5)) };
+    vec![Change::Rate(Rate::create(RateId(world.uuid()), owner, new, world.now()).unwrap())]
 }
 
 /// Renames what was picked, and revokes the newest key.

@@ -1,19 +1,22 @@
 //! Each row of the table, both directions.
 
 mod account;
+mod rates_traces;
 mod telephony;
 mod webhooks;
 
 use dialects::Dialect as _;
 use dialects::native::Native;
+use domain::call::Place;
 use domain::op::Secret;
+use domain::trace::{Trace, TraceFormat, TraceWindow, TracedMessage};
 use domain::trail::{RuleName, Seen};
 use domain::view::{Explanation, Outcome, Rung};
-use domain::{E164, Micros, Paged, View};
+use domain::{E164, Micros, Paged, Timestamp, View};
 use serde_json::json;
 
 use crate::fixtures::*;
-use crate::support::{Ask, answer, ask, owner};
+use crate::support::{Ask, answer, ask, now, owner};
 
 fn page<T>(row: T) -> Paged<T> {
     Paged { items: vec![row], more: true }
@@ -211,6 +214,37 @@ fn of_webhooks() -> Vec<(Ask, View)> {
     ]
 }
 
+fn of_rates_and_traces() -> Vec<(Ask, View)> {
+    let window = |until| View::TraceWindow(TraceWindow { number_id: number().number.id, until });
+    let place = |text| Place::parse(text).unwrap();
+    let message = TracedMessage {
+        at: now(),
+        from: place("udp:192.0.2.7:5060"),
+        to: place("udp:192.0.2.9:5060"),
+        bytes: b"BYE sip:a@b SIP/2.0\r\n\r\n".to_vec(),
+    };
+    let traced =
+        |format| View::Trace(call().id, Trace { messages: vec![message.clone()], left_out: 2 }, format);
+    let set = json!({
+        "direction": "outbound", "prefix": "+4420", "rate_per_minute_micros": 12_500, "minimum_seconds": 30,
+        "increment_seconds": 6, "setup_micros": null,
+    });
+    let trace = format!("/api/v1/numbers/{NUMBER}/trace");
+    vec![
+        (ask("POST /api/v1/rates").json(&set), View::Rate(rate())),
+        (ask("GET /api/v1/rates?limit=7"), View::Rates(page(rate()))),
+        (ask(&format!("DELETE /api/v1/rates/{PROVIDER}")), View::Done),
+        (ask(&format!("POST {trace}")).json(&json!({ "minutes": 60 })), window(Some(later(60)))),
+        (ask(&format!("GET {trace}")), window(Some(now()))),
+        (ask(&format!("DELETE {trace}")), View::Done),
+        (ask(&format!("GET /api/v1/calls/{CALL}/trace")), traced(TraceFormat::Text)),
+    ]
+}
+
+fn later(minutes: i64) -> Timestamp {
+    Timestamp::from_second(now().as_second() + minutes * 60).unwrap()
+}
+
 fn text(exchanges: Vec<(Ask, View)>) -> String {
     let mut shown = Vec::new();
     let texts: Vec<_> = exchanges.into_iter().map(|(ask, view)| ask.exchange(view, &mut shown)).collect();
@@ -229,6 +263,7 @@ fn every_row_of_the_table_has_an_exchange() {
         of_simulated(),
         of_records(),
         of_webhooks(),
+        of_rates_and_traces(),
     ];
     let asked: Vec<_> = all.iter().flatten().map(|(ask, _)| ask.verb()).collect();
     for endpoint in Native.endpoints() {
