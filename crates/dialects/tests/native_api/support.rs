@@ -180,6 +180,10 @@ pub(crate) fn answer(reply: &Reply) -> String {
     if reply.body.is_empty() {
         return head(reply);
     }
+    if reply.content_type.starts_with("text/") {
+        let text = String::from_utf8(reply.body.clone()).unwrap();
+        return format!("{}\n{}: {}", head(reply), reply.content_type, text.replace('\r', ""));
+    }
     let body: Value = serde_json::from_slice(&reply.body).unwrap();
     format!("{}\n{}: {}", head(reply), reply.content_type, serde_json::to_string_pretty(&body).unwrap())
 }
