@@ -16,7 +16,7 @@ use crate::key::{DialectName, KeyNew};
 use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
 use crate::organization::{Kyc, OrganizationPatch};
 use crate::page::Page;
-use crate::provider::{AddressRule, MediaEncryption, NumberFormat, Offer, ProviderKind};
+use crate::provider::{AddressRule, FromForm, MediaEncryption, NumberFormat, Offer, ProviderKind};
 use crate::rate::RateNew;
 use crate::stock::{StockNew, StockPatch, StockQuery, StockRef};
 use crate::target::Transport;
@@ -90,6 +90,8 @@ pub struct OutboundIn {
     pub prefix: Patch<String>,
     /// All added headers; null: none.
     pub headers: Patch<Vec<(String, String)>>,
+    /// What From shows; absent keeps what is there.
+    pub from: Option<FromForm>,
     /// Whether it carries calls for help; absent keeps what is there.
     pub emergency: Option<bool>,
     /// How many calls it takes in a second; null: as many as come.

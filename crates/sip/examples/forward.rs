@@ -55,6 +55,7 @@ fn edit(count: u32) {
             anonymous: false,
             shift: 0,
             to: None,
+            from: None,
             interval: Interval::Add(1800),
         };
         forward_request(&message, &plan, &mut out);

@@ -55,6 +55,8 @@ pub struct Forward<'e> {
     pub shift: u8,
     /// The value that stands in To instead.
     pub to: Option<&'e [u8]>,
+    /// The value that stands in From instead, with the same tag.
+    pub from: Option<&'e [u8]>,
     /// For the session interval.
     pub interval: Interval,
 }
@@ -66,6 +68,8 @@ pub(crate) struct Back<'e> {
     pub(crate) shift: u8,
     /// The To value of the request as it came; the tag is the response's.
     pub(crate) to: Option<&'e [u8]>,
+    /// The From value of the request as it came.
+    pub(crate) from: Option<&'e [u8]>,
     /// An SDP body without a `Content-Type` gets one.
     pub(crate) sdp_type: bool,
     /// Header lines to add.
@@ -156,9 +160,10 @@ pub fn request(message: &Message<'_>, plan: &Forward<'_>, out: &mut Vec<u8>) {
             Name::Route => edit.replace(header.line, b""),
             Name::CSeq if plan.shift > 0 => shifted(&mut edit, header, 0, i64::from(plan.shift)),
             Name::RAck if plan.shift > 0 => shifted(&mut edit, header, 1, i64::from(plan.shift)),
-            Name::To => {
-                if let Some(to) = plan.to {
-                    edit.replace(header.value, to);
+            Name::To | Name::From => {
+                let instead = if header.name == Name::To { plan.to } else { plan.from };
+                if let Some(value) = instead {
+                    edit.replace(header.value, value);
                 }
             }
             // what answers our own challenge is for nobody behind us
@@ -231,7 +236,7 @@ pub(crate) fn response_back(message: &Message<'_>, back: &Back<'_>, out: &mut Ve
     out.reserve(message.bytes.len() + 24);
     let begin = message.bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     let mut edit = Editor { bytes: message.bytes, at: begin, out };
-    if back.shift == 0 && back.to.is_none() {
+    if back.shift == 0 && back.to.is_none() && back.from.is_none() {
         if let Some(header) = message.header(Name::Via) {
             pop_via(message, header, &mut edit);
         }
@@ -316,6 +321,11 @@ fn told(message: &Message<'_>, back: &Back<'_>, edit: &mut Editor<'_>) {
                 pop_via(message, header, edit);
             }
             (Name::CSeq, _) if back.shift > 0 => shifted(edit, header, 0, -i64::from(back.shift)),
+            (Name::From, _) => {
+                if let Some(from) = back.from {
+                    edit.replace(header.value, from);
+                }
+            }
             (Name::To, Some(to)) => {
                 let read = text::name_addr(header.value.of(message.bytes));
                 let tag = read.and_then(|read| text::param_value(read.params, b"tag"));
@@ -398,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_shift_is_added_to_requests_and_taken_from_their_answers() {
-        let text = b"PRACK sip:a@b SIP/2.0\r\nCSeq:  7   PRACK\r\nVia: SIP/2.0/UDP 192.0.2.1\r\nTo: <sip:x@y>\r\nRAck: 9 6 INVITE\r\nMax-Forwards: 9\r\nContent-Length: 0\r\n\r\n";
+        let text = b"PRACK sip:a@b SIP/2.0\r\nCSeq:  7   PRACK\r\nVia: SIP/2.0/UDP 192.0.2.1\r\nTo: <sip:x@y>\r\nf: B <sip:b@y>;tag=f\r\nRAck: 9 6 INVITE\r\nMax-Forwards: 9\r\nContent-Length: 0\r\n\r\n";
         let message = Message::parse(text).unwrap();
         let plan = Forward {
             request_uri: None,
@@ -408,21 +418,25 @@ mod tests {
             anonymous: false,
             shift: 2,
             to: Some(b"<sip:+1@z>"),
+            from: Some(b"<sip:+2@z>;tag=f"),
             interval: Interval::Keep,
         };
         let mut out = Vec::new();
         request(&message, &plan, &mut out);
         let sent = String::from_utf8(out).unwrap();
-        for part in ["CSeq:  9   PRACK\r\n", "RAck: 9 8 INVITE\r\n", "To: <sip:+1@z>\r\n"] {
+        for part in
+            ["CSeq:  9   PRACK\r\n", "RAck: 9 8 INVITE\r\n", "To: <sip:+1@z>\r\n", "f: <sip:+2@z>;tag=f\r\n"]
+        {
             assert!(sent.contains(part), "{part} in {sent}");
         }
-        let text = b"SIP/2.0 200 OK\r\nTo: <sip:+1@z>;x;tag=t\r\nCSeq: 9 PRACK\r\nVia: us, SIP/2.0/UDP 192.0.2.1\r\n\r\nv=0\r\n";
-        let back = Back { shift: 2, to: Some(b"\"A\" <sip:x@y>;p"), sdp_type: true, lines: b"" };
+        let text = b"SIP/2.0 200 OK\r\nFrom: <sip:+2@z>;tag=f\r\nTo: <sip:+1@z>;x;tag=t\r\nCSeq: 9 PRACK\r\nVia: us, SIP/2.0/UDP 192.0.2.1\r\n\r\nv=0\r\n";
+        let (to, from) = (Some(&b"\"A\" <sip:x@y>;p"[..]), Some(&b"B <sip:b@y>;tag=f"[..]));
+        let back = Back { shift: 2, to, from, sdp_type: true, lines: b"" };
         let mut out = Vec::new();
         response_back(&Message::parse(text).unwrap(), &back, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "SIP/2.0 200 OK\r\nTo: \"A\" <sip:x@y>;p;tag=t\r\nCSeq: 7 PRACK\r\nVia:  SIP/2.0/UDP 192.0.2.1\r\n\
+            "SIP/2.0 200 OK\r\nFrom: B <sip:b@y>;tag=f\r\nTo: \"A\" <sip:x@y>;p;tag=t\r\nCSeq: 7 PRACK\r\nVia:  SIP/2.0/UDP 192.0.2.1\r\n\
              Content-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
         );
     }

@@ -75,6 +75,7 @@ def test_a_trunk_says_how_it_wants_calls(home, carrier, platform):
     [invite] = carrier.got("INVITE")
     assert invite.uri.startswith(f"sip:77*{CALLED[1:]}@")
     assert (invite.get("x-telnyx-token"), invite.get("x-site")) == ("abc", "a b")
+    assert invite.get("from") == call.from_, "as it was sent"
     # What is not named stays; null clears.
     address = {k: trunk["outbound"][k] for k in ("address", "transport")}
     path = f"/api/v1/providers/{trunk['id']}"
@@ -86,6 +87,30 @@ def test_a_trunk_says_how_it_wants_calls(home, carrier, platform):
     for wrong in ({"prefix": "a"}, {"headers": {"Via": "x"}}, {"headers": {"X": "a\r\nb"}}, {"calls_per_second": 0},
                   {"number_format": "x"}, {"priority": -1}, {"emergency": None}):  # fmt: skip
         assert home.admin.patch(path, json={"outbound": address | wrong}).status_code in (400, 422), wrong
+
+
+def test_a_trunk_may_want_the_number_in_from(home, carrier, platform):
+    number, (user, password) = calling_number(home, trunk_to(home, carrier, **{"from": "number"}))
+    # As registered phones do: the user name stands in From.
+    call = dial(platform, user, (user, password))
+    ringing = call.response(lambda m: m.status == 180)
+    answer = call.final()
+    assert answer.status == 200
+    host = carrier.address[0]
+    [invite] = carrier.got("INVITE")
+    assert invite.get("from") == f"<sip:{number['e164']}@{host}>;tag={call.tag}"
+    assert ringing.get("from") == answer.get("from") == call.from_, "the caller finds its own"
+    carrier.wait("ACK")
+    carrier.send_bye(home.server.sip)
+    bye = platform.receive_until(lambda m: m.method == "BYE", 5, "the carrier's BYE")
+    platform.send(bye.reply(200, "OK"), platform.peer)
+    hidden = dial(platform, "anonymous", (user, password), headers=[("Privacy", "id")])
+    assert hidden.final().status == 200
+    hidden.bye()
+    assert carrier.got("INVITE")[-1].get("from") == hidden.from_
+    carrier.how = "busy"
+    refused = dial(platform, user, (user, password))
+    assert refused.final().get("from") == refused.from_
 
 
 def test_bought_numbers_go_out_by_the_operators_trunks(server, home, platform):

@@ -303,6 +303,9 @@ pub(super) struct OutboundIn {
     prefix: Option<String>,
     /// Headers that are added to each call, by name. Absent keeps what is there, null clears it.
     headers: Option<BTreeMap<String, String>>,
+    /// What From shows: what the agent wrote, or the number that calls. Absent keeps what is there.
+    #[schema(schema_with = words::from_form, required = false)]
+    from: String,
     /// Whether it carries calls to emergency numbers. Absent keeps what is there.
     #[schema(required = false)]
     emergency: bool,

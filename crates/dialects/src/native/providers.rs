@@ -19,7 +19,7 @@ use domain::error::{Error, Result, What};
 use domain::ids::ProviderId;
 use domain::op::{CredentialsIn, InboundIn, OutboundIn, Place, ProviderIn, Secret};
 use domain::provider::{
-    AddressRule, Credentials, DialForm, Inbound, MediaEncryption, NumberFormat, Outbound, Provider,
+    AddressRule, Credentials, DialForm, FromForm, Inbound, MediaEncryption, NumberFormat, Outbound, Provider,
     ProviderKind,
 };
 use domain::target::Transport;
@@ -103,6 +103,7 @@ fn outbound(fields: Bag) -> Result<OutboundIn> {
         )?,
         prefix: body.patch("prefix", "a text of digits, or null", text)?,
         headers: body.patch("headers", "an object of texts by the headers' names, or null", headers)?,
+        from: body.unclearable("from", &one_of(&FromForm::NAMES), read::word(FromForm::parse))?,
         emergency: body.unclearable("emergency", "true or false", boolean)?,
         calls_per_second: body.patch(
             "calls_per_second",
@@ -221,6 +222,9 @@ pub(super) struct OutboundOut {
     prefix: Option<String>,
     /// Headers that are added to each call, by name.
     headers: BTreeMap<String, String>,
+    /// What From shows.
+    #[schema(schema_with = words::from_form)]
+    from: &'static str,
     /// Whether it carries calls to emergency numbers.
     emergency: bool,
     /// How many calls it takes in a second; null: as many as come.
@@ -292,7 +296,7 @@ impl From<&Outbound> for OutboundOut {
             destination_country,
             media_encryption,
             credentials,
-            dial: DialForm { number_format, prefix, headers },
+            dial: DialForm { number_format, prefix, headers, from },
             emergency,
             calls_per_second,
             priority,
@@ -306,6 +310,7 @@ impl From<&Outbound> for OutboundOut {
             number_format: number_format.as_str(),
             prefix: Some(prefix.clone()).filter(|prefix| !prefix.is_empty()),
             headers: headers.iter().cloned().collect(),
+            from: from.as_str(),
             emergency: *emergency,
             calls_per_second: *calls_per_second,
             priority: *priority,

@@ -64,6 +64,7 @@ schemas! {
     to_form: names(&domain::manner::ToForm::NAMES);
     transport: names(&Transport::NAMES);
     media_encryption: names(&domain::provider::MediaEncryption::NAMES);
+    from_form: names(&domain::provider::FromForm::NAMES);
     number_format: names(&domain::provider::NumberFormat::NAMES);
 }
 

@@ -29,6 +29,31 @@ impl NumberFormat {
     }
 }
 
+/// What From shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FromForm {
+    /// What the agent wrote, byte for byte.
+    #[default]
+    AsSent,
+    /// The number that calls, for carriers that look there; an agent that is `anonymous` stays so.
+    Number,
+}
+
+impl FromForm {
+    /// The forms with their names.
+    pub const NAMES: [(Self, &'static str); 2] = [(Self::AsSent, "as_sent"), (Self::Number, "number")];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
+
+    /// By name.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::event::by_name(&Self::NAMES, text)
+    }
+}
+
 /// See the module's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DialForm {
@@ -38,6 +63,8 @@ pub struct DialForm {
     pub prefix: String,
     /// Headers that are added to each call.
     pub headers: Vec<(String, String)>,
+    /// What From shows.
+    pub from: FromForm,
 }
 
 /// Headers that are the call's own, or say who it is: nobody sets them for all calls.
@@ -143,7 +170,7 @@ mod tests {
         let mut outbound = Outbound::new("carrier.example:5070".into(), Transport::Tcp);
         assert_eq!(outbound.request_uri(to), "sip:+14155550100@carrier.example:5070;transport=tcp");
         outbound.dial =
-            DialForm { number_format: NumberFormat::Plain, prefix: "99*".into(), headers: Vec::new() };
+            DialForm { number_format: NumberFormat::Plain, prefix: "99*".into(), ..DialForm::default() };
         outbound.transport = Transport::Udp;
         assert_eq!(outbound.request_uri(to), "sip:99*14155550100@carrier.example:5070");
         let help = Destination::Emergency(Emergency::dialled("911", us).unwrap());

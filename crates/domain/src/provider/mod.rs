@@ -2,7 +2,7 @@
 
 mod dial;
 
-pub use dial::{DialForm, NumberFormat};
+pub use dial::{DialForm, FromForm, NumberFormat};
 
 use std::fmt;
 use std::net::IpAddr;

@@ -129,6 +129,7 @@ impl App {
             number_format,
             prefix,
             headers,
+            from,
             emergency,
             calls_per_second,
             priority,
@@ -155,6 +156,7 @@ impl App {
         next.dial.number_format = number_format.unwrap_or(next.dial.number_format);
         next.dial.prefix = prefix.over(next.dial.prefix);
         next.dial.headers = headers.over(next.dial.headers);
+        next.dial.from = from.unwrap_or(next.dial.from);
         next.emergency = emergency.unwrap_or(next.emergency);
         calls_per_second.apply(&mut next.calls_per_second);
         next.priority = priority.unwrap_or(next.priority);

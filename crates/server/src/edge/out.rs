@@ -40,7 +40,7 @@ impl Decider {
                 // Counted under the edge's lock: whoever comes next finds it.
                 self.live.call_placed(CallId(ids.call), &route.placed);
                 around.work.fact(started(ids, ask, (&route, trail)));
-                self.go(Plan::out(ask.id, ids, &route), around)
+                self.go(Plan::out(ask, ids, &route), around)
             }
             Err(refused) => {
                 let whose = if let [only] = owners[..] { Some(only) } else { None };

@@ -2,10 +2,12 @@
 
 use domain::call::{self, FactKind, Unanswered};
 use domain::outbound::Destination;
-use domain::provider::MediaEncryption;
+use domain::provider::{FromForm, MediaEncryption};
 use domain::target::{self, TargetUri};
 use domain::{E164, Endpoint};
-use sip::{AskId, CallIds, Direction, Hop, Manner, MediaRule, Target, Transfer, Transport, Trust, Verdict};
+use sip::{
+    Ask, AskId, CallIds, Direction, Hop, Manner, MediaRule, Target, Transfer, Transport, Trust, Verdict,
+};
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -36,6 +38,7 @@ pub(super) struct Place {
     manner: Option<Arc<Manner>>,
     /// Stands in To.
     to: Option<String>,
+    from: Option<String>,
     pub(super) state: State,
 }
 
@@ -68,9 +71,12 @@ impl Plan {
     }
 
     /// The ways of a call out. What the caller says of its identity stays here: who calls is told by us.
-    pub(super) fn out(ask: AskId, ids: CallIds, route: &RouteOut) -> Self {
-        let number = route.placed.number.e164;
-        let places = route.ways.iter().map(|way| Place::out(way, number, route.placed.to)).collect();
+    pub(super) fn out(ask: &Ask, ids: CallIds, route: &RouteOut) -> Self {
+        let (number, to) = (route.placed.number.e164, route.placed.to);
+        // Whoever hides itself stays hidden; to the carrier it is asserted all the same.
+        let shows = !ask.from.user.eq_ignore_ascii_case("anonymous");
+        let places = route.ways.iter().map(|way| Place::out(way, (number, shows), to)).collect();
+        let ask = ask.id;
         let allowed = route.endpoint.as_ref().is_none_or(|endpoint| endpoint.allow_transfer);
         let transfer = if allowed { Transfer::Allowed } else { Transfer::Refused };
         Self { ask, ids, places, transfer, direction: Direction::Outbound, trust: Trust::Untrusted }
@@ -108,7 +114,7 @@ impl Plan {
                 State::Found(found) => {
                     let hops =
                         found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
-                    let Place { request_uri, headers, manner, media, to, .. } = place;
+                    let Place { request_uri, headers, manner, media, to, from, .. } = place;
                     targets.push(Target {
                         request_uri,
                         hops,
@@ -116,6 +122,7 @@ impl Plan {
                         manner,
                         media,
                         to,
+                        from,
                         ..Target::default()
                     });
                 }
@@ -178,7 +185,8 @@ impl Place {
         let state = State::of(uri.host(), uri.port());
         let (headers, media, manner) = (Vec::new(), MediaRule::default(), None);
         let request_uri = uri.with_user(user);
-        let place = Self { request_uri, transport, headers, media, manner, to: None, state };
+        let (to, from) = (None, None);
+        let place = Self { request_uri, transport, headers, media, manner, to, from, state };
         match dress {
             None => place,
             Some(dress) => Self {
@@ -192,7 +200,7 @@ impl Place {
     }
 
     /// A trunk: the number that calls is asserted (RFC 3325), whatever From shows.
-    fn out(way: &WayOut, number: E164, to: Destination) -> Self {
+    fn out(way: &WayOut, (number, shows): (E164, bool), to: Destination) -> Self {
         let outbound = &way.outbound;
         let transport = transport(outbound.transport);
         // It was checked when it was written.
@@ -206,9 +214,12 @@ impl Place {
             MediaEncryption::Allowed => MediaRule::default(),
             MediaEncryption::Required => MediaRule::PLAIN,
         };
+        let rewritten = shows && outbound.dial.from == FromForm::Number;
+        let from = rewritten.then(|| format!("sip:{number}@{bracketed}"));
         let login = way.login.clone();
         let manner = login.map(|login| Arc::new(Manner { login: Some(login), ..Manner::default() }));
-        Self { request_uri: outbound.request_uri(to), transport, headers, media, manner, to: None, state }
+        let (request_uri, to) = (outbound.request_uri(to), None);
+        Self { request_uri, transport, headers, media, manner, to, from, state }
     }
 }
 

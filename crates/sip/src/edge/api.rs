@@ -367,6 +367,8 @@ pub struct Target {
     pub headers: Vec<String>,
     /// The URI that stands in To in place of what the caller wrote; the caller finds its own in the answers.
     pub to: Option<String>,
+    /// The URI that stands in From in place of what the caller wrote, with its tag; the caller finds its own in the answers.
+    pub from: Option<String>,
     /// Which offers are refused within the call. The first one is judged by the shell, unless it comes with the answer.
     pub media: MediaRule,
     /// What it needs beyond the ordinary.

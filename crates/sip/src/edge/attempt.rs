@@ -60,20 +60,21 @@ impl Edge {
     fn attempt(&mut self, context: &mut Context, target: usize, to: Flow) -> bool {
         let Work::Call(routing) = &context.work else { return false };
         let Some(one) = routing.targets.get(target) else { return false };
-        let extra =
-            if one.manner.is_none() && one.to.is_none() { None } else { Some(Self::extra(context, one)) };
+        let plain = one.manner.is_none() && one.to.is_none() && one.from.is_none();
+        let extra = if plain { None } else { Some(Self::extra(context, one)) };
         self.put(context, (target, to), extra)
     }
 
     fn extra(context: &Context, one: &Target) -> Box<Extra> {
         let manner = one.manner.as_deref().cloned().unwrap_or_default();
-        let written = || {
+        let written = |name| {
             let request = context.message()?;
-            request.value(Name::To).map(<[u8]>::to_vec)
+            request.value(name).map(<[u8]>::to_vec)
         };
         Box::new(Extra {
             session: manner.login.map(Session::new),
-            to: one.to.as_ref().and_then(|_| written()),
+            to: one.to.as_ref().and_then(|_| written(Name::To)),
+            from: one.from.as_ref().and_then(|_| written(Name::From)),
             sdp_type: manner.sdp_type,
             ring: manner.ring,
             ..Extra::default()
@@ -130,6 +131,8 @@ impl Edge {
             session.write(&Asked { method: b"INVITE", uri, cnonce: &cnonce }, &mut top);
         }
         let to_value = one.to.as_ref().map(|uri| format!("<{uri}>"));
+        let from_value =
+            one.from.as_ref().map(|uri| [b"<", uri.as_bytes(), b">;tag=", core.from_tag].concat());
         let plan = Forward {
             request_uri: Some(one.request_uri.as_bytes()),
             top: &top,
@@ -138,6 +141,7 @@ impl Edge {
             anonymous: routing.trust == super::Trust::Untrusted,
             shift,
             to: to_value.as_deref().map(str::as_bytes),
+            from: from_value.as_deref(),
             interval: session::ask(&message, self.config.timers.session),
         };
         let mut sent = Vec::new();

@@ -142,6 +142,8 @@ pub(crate) struct Extra {
     pub(crate) tries: u8,
     /// To as the caller wrote it, where another went on.
     pub(crate) to: Option<Vec<u8>>,
+    /// From likewise.
+    pub(crate) from: Option<Vec<u8>>,
     /// Answers get a type for their SDP.
     pub(crate) sdp_type: bool,
     /// How long it may ring.
@@ -154,6 +156,7 @@ impl Client {
         self.extra.as_deref().map_or_else(Back::default, |extra| Back {
             shift: extra.shift,
             to: extra.to.as_deref(),
+            from: extra.from.as_deref(),
             sdp_type: extra.sdp_type,
             lines: b"",
         })

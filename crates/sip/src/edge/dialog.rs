@@ -85,6 +85,7 @@ impl Edge {
             anonymous: false,
             shift,
             to: None,
+            from: None,
             interval: Interval::Keep,
         };
         let sdp_type = down && cookie.sdp_type && matches!(core.method, Method::Invite | Method::Update);

@@ -132,8 +132,8 @@ impl Edge {
             if extra.shift >= SHIFT_MAX || !session.take(asked, false) {
                 return Challenged::InVain;
             }
-            let (shift, to) = (extra.shift + 1, extra.to.take());
-            let next = Extra { shift, session: Some(session), to, key: None, tries: 0, ..*extra };
+            let (shift, to, from) = (extra.shift + 1, extra.to.take(), extra.from.take());
+            let next = Extra { shift, session: Some(session), to, from, key: None, tries: 0, ..*extra };
             return self.try_again(context, index, next);
         }
         let (Some(key), tries) = (extra.key, extra.tries) else { return Challenged::InVain };

@@ -85,7 +85,13 @@ impl Edge {
         }
         let mut bytes = Vec::new();
         let lines = lines.unwrap_or_default();
-        let back = Back { shift: mark.shift, to: None, sdp_type: mark.sdp_type, lines: lines.as_bytes() };
+        let back = Back {
+            shift: mark.shift,
+            to: None,
+            from: None,
+            sdp_type: mark.sdp_type,
+            lines: lines.as_bytes(),
+        };
         edit::response_back(message, &back, &mut bytes);
         self.out.push_back(Output::Send(Send { id: SendId::NONE, to, prefer, whom: Whom::Address, bytes }));
     }

@@ -5,7 +5,7 @@ use domain::e164::{Country, E164};
 use domain::ids::{OrganizationId, ProviderId};
 use domain::op::TrunkQuery;
 use domain::provider::{
-    Credentials, DialForm, Inbound, MediaEncryption, NumberFormat, Outbound, ProviderKind, Sealed,
+    Credentials, DialForm, FromForm, Inbound, MediaEncryption, NumberFormat, Outbound, ProviderKind, Sealed,
 };
 use domain::target::Transport;
 use domain::{CarrierAccount, Page, Paged, Provider, What};
@@ -61,6 +61,9 @@ struct OutboundRow {
     prefix: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, String)>,
+    /// Absent: as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     emergency: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,7 +173,7 @@ fn outbound_text(outbound: &Outbound) -> String {
         destination_country,
         media_encryption,
         credentials,
-        dial: DialForm { number_format, prefix, headers },
+        dial: DialForm { number_format, prefix, headers, from },
         emergency,
         calls_per_second,
         priority,
@@ -184,6 +187,7 @@ fn outbound_text(outbound: &Outbound) -> String {
         number_format: Some(number_format.as_str().to_owned()),
         prefix: prefix.clone(),
         headers: headers.clone(),
+        from: Some(from.as_str().to_owned()),
         emergency: *emergency,
         calls_per_second: *calls_per_second,
         priority: Some(*priority),
@@ -201,10 +205,13 @@ fn outbound_read(text: &str) -> Result<Outbound, StoreError> {
         number_format,
         prefix,
         headers,
+        from,
         emergency,
         calls_per_second,
         priority,
     } = row;
+    let from_form = |text: String| FromForm::parse(&text).ok_or_else(|| corrupt("a form of From", &text));
+    let from = from.map(from_form).transpose()?.unwrap_or_default();
     let format = |text: String| NumberFormat::parse(&text).ok_or_else(|| corrupt("a number's form", &text));
     let number_format = number_format.map(format).transpose()?.unwrap_or_default();
     let country = |text: String| Country::parse(&text).ok_or_else(|| corrupt("a country", &text));
@@ -215,7 +222,7 @@ fn outbound_read(text: &str) -> Result<Outbound, StoreError> {
         destination_country: destination_country.map(country).transpose()?,
         media_encryption: encryption_read(media_encryption.as_deref(), MediaEncryption::Disabled)?,
         credentials: credentials.map(CredentialsRow::read).transpose()?,
-        dial: DialForm { number_format, prefix, headers },
+        dial: DialForm { number_format, prefix, headers, from },
         emergency,
         calls_per_second,
         priority: priority.unwrap_or(Outbound::PRIORITY),

@@ -250,7 +250,7 @@ fn endpoints() {
 fn providers_never_show_a_password() {
     insta::assert_snapshot!(text(of_providers()), @r#"
     POST /api/v1/providers {"inbound":{"allowed_addresses":["127.0.0.1"],"credentials":{"password":"hush","username":"in"}},"kind":"sip_trunk","label":"carrier","outbound":{"address":"sip.example.com:5061","transport":"tls"}}
-    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }) }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep, number_format: None, prefix: Keep, headers: Keep, emergency: None, calls_per_second: Keep, priority: None }), account: None })
+    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }) }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep, number_format: None, prefix: Keep, headers: Keep, from: None, emergency: None, calls_per_second: Keep, priority: None }), account: None })
     ← 201
     etag: "1"
     location: /api/v1/providers/55555555-5555-5555-5555-555555555555
@@ -276,6 +276,7 @@ fn providers_never_show_a_password() {
         "calls_per_second": null,
         "destination_country": null,
         "emergency": false,
+        "from": "as_sent",
         "headers": {},
         "media_encryption": "disabled",
         "number_format": "e164",
