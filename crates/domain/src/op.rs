@@ -335,6 +335,13 @@ pub enum Op {
     /// Says where a call from a number would go.
     NumberExplainOut(String, ExplainOut),
 
+    /// Lists the agents that are registered for a number.
+    NumberRegistrations(NumberRef),
+    /// Lists the sources that are not heard for a while (operator).
+    BanList,
+    /// Hears a source again (operator).
+    BanLift(IpAddr),
+
     /// Lists calls.
     CallList(CallQuery, Page<CallId>),
     /// Reads a call.
@@ -438,6 +445,8 @@ impl Op {
                 | Self::NumberGet(_)
                 | Self::NumberExplain(..)
                 | Self::NumberExplainOut(..)
+                | Self::NumberRegistrations(_)
+                | Self::BanList
                 | Self::CallList(..)
                 | Self::CallGet(_)
                 | Self::AgentCallList(..)

@@ -65,6 +65,9 @@ pub struct TargetUri {
 impl TargetUri {
     /// The longest URI accepted, in bytes.
     pub const MAX: usize = 255;
+    /// The host that stands for the number's registered agents: `sip:registered.invalid`. No name ends so (RFC 2606), and a
+    /// target stays a SIP URI in every API.
+    pub const REGISTERED: &str = "registered.invalid";
 
     /// Reads one; the error names the field `uri`.
     pub fn parse(text: &str) -> Result<Self> {
@@ -128,6 +131,11 @@ impl TargetUri {
     /// The host: a name, an IPv4 address, or an IPv6 address without brackets.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether it stands for the agents that are registered with the credentials of the number that is called.
+    pub fn is_registered(&self) -> bool {
+        self.host.eq_ignore_ascii_case(Self::REGISTERED)
     }
 
     /// The port, or the transport's default (RFC 3261 section 19.1.2).

@@ -72,11 +72,13 @@ pub enum RuleName {
     SourceNoTrunk,
     /// The caller proved to know the password of the number that calls.
     NumberProven,
+    /// An agent is registered with the number's credentials.
+    AgentRegistered,
 }
 
 impl RuleName {
     /// Every rule. Adding one, 1 of 2: at the end of this list. 2 of 2: its words.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::SourceIsTrunk,
         Self::NumberDialled,
         Self::NumberOnTrunk,
@@ -109,6 +111,7 @@ impl RuleName {
         Self::TrunkPace,
         Self::SourceNoTrunk,
         Self::NumberProven,
+        Self::AgentRegistered,
     ];
 
     /// What it says, as people read it.
@@ -146,6 +149,7 @@ impl RuleName {
             Self::TrunkPace => "the trunk takes another call now",
             Self::SourceNoTrunk => "the address is no trunk's",
             Self::NumberProven => "the caller proves to know the number's password",
+            Self::AgentRegistered => "an agent is registered for the number",
         }
     }
 

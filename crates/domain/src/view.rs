@@ -21,6 +21,7 @@ use crate::stock::Stock;
 use crate::trace::{Trace, TraceFormat, TraceWindow};
 use crate::trail::Rule;
 use crate::webhook::{Delivery, Webhook};
+use std::net::{IpAddr, SocketAddr};
 
 /// A number with what dialects show beside it.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +141,36 @@ pub enum Outcome {
     Refuse,
 }
 
+/// An agent that is registered for a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// What it is called by.
+    pub contact: String,
+    /// Where it registered from, which its calls go to.
+    pub source: SocketAddr,
+    /// How.
+    pub transport: &'static str,
+    /// Which device it says to be.
+    pub instance: Option<String>,
+    /// When it last registered.
+    pub registered_at: Timestamp,
+    /// When that ends.
+    pub expires_at: Timestamp,
+}
+
+/// A source that is not heard for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Its address; of IPv6, the first of its network of 64 bits.
+    pub address: IpAddr,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when, if nothing comes from there any more.
+    pub until: Timestamp,
+    /// How many messages were dropped.
+    pub refused: u64,
+}
+
 /// What became of one row of a bulk request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowResult<K> {
@@ -240,6 +271,10 @@ pub enum View {
     Rung(Box<Rung>),
     /// Where a call would go.
     Explanation(Explanation),
+    /// The agents that are registered for a number, the newest first.
+    Registrations(Vec<Registration>),
+    /// The sources that are not heard for a while, the latest first.
+    Bans(Vec<Ban>),
     /// A call.
     Call(Box<Call>),
     /// Calls.

@@ -9,6 +9,7 @@ use domain::key::Mode;
 use domain::{Op, View};
 use http::HeaderMap;
 
+mod access;
 mod agents;
 mod bodies;
 mod bulk;
@@ -118,6 +119,9 @@ impl Dialect for Native {
             "number_credentials" => numbers::credentials(request),
             "number_explain" => explain::explain(request),
             "number_ring" => ring::ring(request),
+            "number_registrations" => access::registrations(request),
+            "ban_list" => Ok(access::list(request)),
+            "ban_delete" => access::lift(request),
             "call_list" => calls::list(request),
             "call_get" => calls::get(request),
             "call_hangup" => calls::hang_up(request),

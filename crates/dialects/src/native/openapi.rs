@@ -9,8 +9,8 @@ use super::error::ProblemOut;
 use super::page::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::words::names;
 use super::{
-    agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, providers, rates, ring,
-    stock, table, traces, webhooks,
+    access, agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, providers,
+    rates, ring, stock, table, traces, webhooks,
 };
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
@@ -35,6 +35,7 @@ pub(super) fn document() -> Value {
         .path_parameter("id", "The id of the resource.", Shape::text())
         .path_parameter("key_id", "The id of the key.", uuid())
         .path_parameter("event_id", "The id of the event.", uuid())
+        .path_parameter("address", "The address that is banned.", Shape::text())
         .path_parameter("number", "The id of the number, or the number in E.164 form.", Shape::text());
     let full = table::ENDPOINTS
         .iter()
@@ -68,7 +69,7 @@ fn whole(endpoint: &'static Endpoint) -> Operation {
             operation = operation.header("if-match", "The version that is to be changed.").refuses(&[412]);
         }
     }
-    if endpoint.verb.ends_with("_delete") && endpoint.verb != "key_delete" {
+    if endpoint.verb.ends_with("_delete") && !matches!(endpoint.verb, "key_delete" | "ban_delete") {
         operation = operation.header("if-match", "The version that is to be removed.").refuses(&[409, 412]);
     }
     operation
@@ -169,7 +170,7 @@ fn operation(verb: &str) -> Operation {
         "organization" | "key" | "ledger" | "balance" => of_organizations(verb),
         "agent" | "endpoint" | "provider" => of_wiring(verb),
         "stock" | "number" => of_numbers(verb),
-        "call" | "event" | "rate" => of_records(verb),
+        "call" | "event" | "rate" | "ban" => of_records(verb),
         "webhook" => of_webhooks(verb),
         _ => Operation::default(),
     }
@@ -288,6 +289,11 @@ fn of_numbers(verb: &str) -> Operation {
         }
         "number_trace_state" => shown::<traces::WindowOut>("Say until when calls of a number are traced"),
         "number_trace_end" => removed("Trace no more calls of a number"),
+        "number_registrations" => Operation::new("List the agents that are registered for a number").answer(
+            200,
+            "All of them, the newest first.",
+            page_of::<access::RegistrationOut>(),
+        ),
         "number_explain" => shown::<explain::ExplanationOut>("Say where a call would go, and why"),
         _ => Operation::default(),
     }
@@ -332,6 +338,12 @@ fn of_records(verb: &str) -> Operation {
         ),
         "rate_list" => listed::<rates::RateOut>("List rates: the organization's and those for everybody"),
         "rate_remove" => removed("Remove a rate (operator)"),
+        "ban_list" => Operation::new("List the sources that are not heard for a while (operator)").answer(
+            200,
+            "All of them, the latest first.",
+            page_of::<access::BanOut>(),
+        ),
+        "ban_delete" => removed("Hear a source again (operator)"),
         "event_list" => listed::<events::EventOut>("List the audit log"),
         _ => Operation::default(),
     }

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::page::ListOut;
 use super::{
-    agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, rates, ring,
-    stock, traces, webhooks,
+    access, agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, rates,
+    ring, stock, traces, webhooks,
 };
 use crate::{Reply, Request};
 use domain::{Error, View};
@@ -71,6 +71,8 @@ fn body(request: &Request<'_>, view: View) -> Reply {
             list(&ListOut::of(page, |n| n.number.id.to_string(), |n| numbers::NumberOut::from(&n)))
         }
         View::Imported(rows) => Reply::json(StatusCode::OK, &bulk::BulkOut::from(rows)),
+        View::Registrations(all) => list(&access::whole::<_, access::RegistrationOut>(all)),
+        View::Bans(all) => list(&access::whole::<_, access::BanOut>(all)),
         View::Explanation(told) => Reply::json(StatusCode::OK, &explain::ExplanationOut::from(told)),
         View::Rung(rung) => Reply::json(StatusCode::OK, &ring::RungOut::from(*rung)),
         View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::whole(*call)),

@@ -68,6 +68,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     post("/api/v1/numbers/{number}/port-out", "number_port_out", Area::Numbers),
     post("/api/v1/numbers/{number}/sip-credentials", "number_credentials", Area::Numbers),
     get("/api/v1/numbers/{number}/explain", "number_explain", Area::Numbers),
+    get("/api/v1/numbers/{number}/registrations", "number_registrations", Area::Numbers),
     post("/api/v1/numbers/{number}/simulate-call", "number_ring", Area::Numbers),
     get("/api/v1/calls", "call_list", Area::Calls),
     get("/api/v1/calls/{id}", "call_get", Area::Calls),
@@ -87,6 +88,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/api/v1/webhooks/{id}/deliveries", "webhook_deliveries", Area::Webhooks),
     post("/api/v1/webhooks/{id}/deliveries/{event_id}/retry", "webhook_retry", Area::Webhooks),
     get("/api/v1/events", "event_list", Area::Events),
+    get("/api/v1/bans", "ban_list", Area::Events),
+    delete("/api/v1/bans/{address}", "ban_delete", Area::Events),
 ];
 
 /// The query parameters of an operation; all others are refused, since a misspelt filter would show everything.

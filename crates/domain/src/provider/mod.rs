@@ -86,6 +86,11 @@ impl AddressRule {
         self.prefix < if self.network.is_ipv4() { Self::V4_MIN } else { Self::V6_MIN }
     }
 
+    /// The range of an address with a prefix of this length.
+    pub fn of(address: IpAddr, prefix: u8) -> Self {
+        Self { network: masked(address, prefix), prefix }
+    }
+
     /// Whether an address lies within.
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix) == self.network

@@ -10,6 +10,9 @@ use domain::{E164, Result, View, target};
 use std::net::{IpAddr, SocketAddr};
 
 use super::{App, Ask};
+use crate::clock;
+use crate::edge::UNREGISTERED;
+use crate::live::Route;
 
 impl App {
     pub(super) fn number_explain(
@@ -62,6 +65,13 @@ impl App {
             .live
             .decide(CallIn { trunks: &trunks, dialled: asked, caller, offer }, |rule| steps.push(rule));
         let explanation = match decided {
+            Ok(route) if self.unregistered(&route) => {
+                steps.push(RuleName::AgentRegistered.is(false));
+                Explanation {
+                    reason: UNREGISTERED.to_owned(),
+                    ..explained(dialled, Refusal::NoTarget, steps)
+                }
+            }
             Ok(route) => {
                 if proves == Some(route.routed.trunk.id) {
                     steps.push(RuleName::CallerProven.is(true));
@@ -85,6 +95,13 @@ impl App {
             Err(refused) => explained(dialled, refused.why, steps),
         };
         Ok(View::Explanation(explanation))
+    }
+
+    /// Whether a call would find that only registered agents take it, and that there are none.
+    fn unregistered(&self, route: &Route) -> bool {
+        let on = route.endpoint.targets.iter().filter(|target| target.enabled);
+        let only = on.clone().count() > 0 && on.clone().all(|target| target.uri.is_registered());
+        only && self.live.registrations.of(route.routed.number.id, clock::instant()).is_empty()
     }
 }
 

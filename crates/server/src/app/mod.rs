@@ -5,6 +5,7 @@
 //! over several rows are guards that the store evaluates inside the transaction, and a commit that lost a race is decided
 //! again from the start ([`again`]).
 
+mod access;
 mod account_numbers;
 mod accounts;
 mod agent_calls;
@@ -230,6 +231,9 @@ impl App {
                 return self.number_explain(ask, &text, from, (caller.as_deref(), offer));
             }
             Op::NumberExplainOut(text, out) => return self.number_explain_out(ask, &text, &out),
+            Op::NumberRegistrations(number) => return self.number_registrations(ask, &number),
+            Op::BanList => return self.ban_list(ask),
+            Op::BanLift(address) => return self.ban_lift(ask, address),
             Op::CallList(query, page) => return self.call_list(ask, &query, &page),
             Op::CallGet(id) => return self.call_get(ask, id),
             Op::AgentCallList(query, page) => return self.agent_call_list(ask, &query, &page),

@@ -119,8 +119,14 @@ impl App {
                 Change::Number(Box::new(next.clone())),
                 ask.event(next.organization_id, "number.credentials_replaced", next.id),
             ];
-            let view = self.number_view(ask, next)?;
-            self.commit(ask, Commit { changes, ..Commit::default() }, View::Number(Box::new(view))).await
+            let (id, view) = (next.id, self.number_view(ask, next)?);
+            let done =
+                self.commit(ask, Commit { changes, ..Commit::default() }, View::Number(Box::new(view))).await;
+            if done.is_ok() {
+                // Who registered with the former password is no agent of the number any more.
+                self.live.registrations.clear(id);
+            }
+            done
         })
     }
 

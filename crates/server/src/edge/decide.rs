@@ -1,6 +1,6 @@
 //! Answers to the edge's questions: who may call, and where the call goes. Memory only. Sources that are no trunk's get
-//! silence, except that a few well-formed INVITEs a second are told 403, so that a misconfigured carrier can be found;
-//! where some trunk takes a password, they are asked for it (`proof`).
+//! silence; of their calls a few a second leave a row, so that a misconfigured carrier can be found. Where some trunk takes a
+//! password, or a number's agent may call out, they are asked for it (`proof`), and so are agents that register (`registrar`).
 
 use domain::call::{FactKind, Started};
 use domain::e164::E164;
@@ -16,17 +16,20 @@ use uuid::Uuid;
 
 use super::dress::{Dress, Told};
 use super::facts;
+use super::gate;
 use super::gauge::Gauge;
 use super::plan::Plan;
-use super::proof::{Named, Proofs, Proven, Shown};
+use super::proof::{Named, Proofs, Proven, Shown, Who};
 use super::ration::{Bucket, Rates, Rations};
+use super::registrar;
 use super::resolve::Names;
 use super::wire::Work;
 use crate::clock;
 use crate::journal::Journal;
+use crate::live::bans::Fault;
 use crate::live::{Live, Route};
 
-/// Answers a second to INVITEs of unknown sources, and rows for them.
+/// Rows a second for INVITEs of unknown sources.
 const UNKNOWN_PER_SECOND: u32 = 10;
 /// Challenges, and what else is told to those who are not taken by their address alone. A caller whose INVITE is passed over
 /// repeats it.
@@ -37,6 +40,8 @@ const WRONG: Rates = Rates { address: 2, network: 5, all: 10 };
 const LOOK_UPS: Rates = Rates { address: 50, network: 200, all: 1_000 };
 /// Answers a second to requests of trunks that are refused for their form.
 const MALFORMED_PER_SECOND: u32 = 100;
+/// No phone number of the world is shorter than seven digits with its country's: who dials less is no trunk's caller.
+const NUMBER_MIN: u64 = 1_000_000;
 /// Seconds after which a caller may try again when this node cannot take the call.
 pub(super) const RETRY_AFTER: u32 = 5;
 const ALLOW: &str = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY";
@@ -92,13 +97,13 @@ impl Decider {
 
     pub(super) fn decide(&mut self, ask: &Ask, around: &mut Around<'_>) -> Step {
         let trunks = self.live.trunks_of(ask.flow.remote);
-        let (known, source) = (!trunks.is_empty(), ask.flow.remote.ip());
+        let known = !trunks.is_empty() || self.live.is_known(ask.flow.remote, around.now);
         let verdict = match ask.kind {
             AskKind::Invite => return self.invite(ask, trunks, None, around),
-            // A caller that proves itself by password asks so whether we are there, from wherever it is.
-            AskKind::Options if known || self.live.asks() && self.challenges.take(source, around.now) => {
+            AskKind::Options if known => {
                 Verdict::Answer { headers: vec![ALLOW.to_owned(), "Accept: application/sdp".to_owned()] }
             }
+            AskKind::Other(_) if ask.register.is_some() => return self.register(ask, None, around),
             AskKind::Other(_) if known => refuse(405, "Method Not Allowed"),
             AskKind::Malformed { status, reason } if known && self.malformed.take(around.now) => {
                 around.gauge.malformed.increment(1);
@@ -109,15 +114,18 @@ impl Decider {
                 Verdict::Drop
             }
             AskKind::Options | AskKind::Other(_) | AskKind::Malformed { .. } => {
-                around.gauge.unknown_source.increment(1);
+                self.unheard(ask, around);
                 Verdict::Drop
             }
         };
         Step::Now(verdict)
     }
 
-    /// Decides an INVITE whose caller's name was looked up.
+    /// Decides an INVITE or a REGISTER whose sender's name was looked up.
     pub(super) fn named(&mut self, ask: &Ask, named: &Named, around: &mut Around<'_>) -> Step {
+        if ask.register.is_some() {
+            return self.register(ask, Some(named), around);
+        }
         let trunks = self.live.trunks_of(ask.flow.remote);
         self.invite(ask, trunks, Some(named), around)
     }
@@ -133,6 +141,7 @@ impl Decider {
         trunks.extend(dialled.and_then(|e164| self.live.account_of(e164, ask.flow.remote)));
         let guard = dialled.and_then(|e164| self.live.guard_of(e164));
         let shown = self.proofs.read(ask, &self.live, (guard.map(|trunk| trunk.id), named), around.now);
+        self.proved(&shown, (ask.flow.remote.ip(), &ask.from.user), around.now);
         match &shown {
             Shown::Proven(Proven::Trunks(ids)) => {
                 trunks.extend(ids.iter().filter_map(|id| self.live.trunk(*id)));
@@ -146,13 +155,12 @@ impl Decider {
             return step;
         }
         if trunks.is_empty() {
-            if self.live.asks() {
+            // Who dials what can be no number, in the name of none, is no trunk's caller and no agent: scanners do.
+            let may_be = dialled.is_some_and(|e164| e164.as_u64() >= NUMBER_MIN);
+            if self.live.asks() && (may_be || registrar::is_name(&ask.from.user)) {
                 return Step::Now(self.challenge(ask, &shown, around));
             }
-            if !self.unknown.take(around.now) {
-                around.gauge.unknown_source.increment(1);
-                return Step::Now(Verdict::Drop);
-            }
+            return Step::Now(self.stranger(ask, dialled, around));
         }
         if self.journal.full() {
             // A call whose record could not be kept is not begun.
@@ -175,6 +183,10 @@ impl Decider {
                 {
                     trail.see(RuleName::CallerProven.is(true));
                 }
+                let agents = self.live.registrations.of(route.routed.number.id, around.now);
+                if route.endpoint.targets.iter().any(|target| target.enabled && target.uri.is_registered()) {
+                    trail.see(RuleName::AgentRegistered.is(!agents.is_empty()));
+                }
                 let ids = CallIds {
                     call: clock::id(),
                     organization: route.routed.number.organization_id.0,
@@ -190,7 +202,8 @@ impl Decider {
                 let told = Told { call: ids.call, caller: &ask.from.user, number: &user };
                 let dress = Dress::of(&route.endpoint, route.manner.clone(), MediaRule::default(), told);
                 let seed = (user.as_str(), ask.call_id.as_str());
-                self.go(Plan::new((ask.id, ids), &route.endpoint, dress.as_ref(), seed), around)
+                let plan = Plan::new((ask.id, ids), (&route.endpoint, &agents), dress.as_ref(), seed);
+                self.go(plan, around)
             }
             Err(refused) => {
                 for fact in self.row(ask, dialled, (refused, trail)) {
@@ -214,12 +227,82 @@ impl Decider {
         Step::Now(verdict)
     }
 
+    /// A call from nobody's address is not answered. Now and then one leaves a row, so that a misconfigured carrier can be found.
+    fn stranger(&mut self, ask: &Ask, dialled: Option<E164>, around: &mut Around<'_>) -> Verdict {
+        self.unheard(ask, around);
+        if self.unknown.take(around.now) && !self.journal.full() {
+            let mut trail = Trail::default();
+            trail.see(RuleName::SourceIsTrunk.is(false));
+            let refused = Refused { why: Refusal::UnknownSource, number: None, trunk: None };
+            for fact in self.row(ask, dialled, (refused, trail)) {
+                around.work.fact(fact);
+            }
+        }
+        Verdict::Drop
+    }
+
+    /// Whoever has proved itself is trusted for a while.
+    fn proved(&mut self, shown: &Shown, who: Who<'_>, now: Instant) {
+        if matches!(shown, Shown::Proven(_)) {
+            self.live.bans.trust(who.0, now);
+            self.proofs.answered(who, now);
+        }
+    }
+
+    /// A stranger asked for what strangers are not told.
+    fn unheard(&self, ask: &Ask, around: &Around<'_>) {
+        around.gauge.unknown_source.increment(1);
+        gate::wrong(&self.live, ask.flow.remote.ip(), Fault::Asks, around.now);
+    }
+
+    /// An agent registers: it proves to be a number's, then it is done.
+    fn register(&mut self, ask: &Ask, named: Option<&Named>, around: &mut Around<'_>) -> Step {
+        let source = ask.flow.remote.ip();
+        if !self.live.registers() || !registrar::is_name(&ask.to.user) {
+            if self.live.is_known(ask.flow.remote, around.now) {
+                return Step::Now(refuse(404, "Not Found"));
+            }
+            self.unheard(ask, around);
+            return Step::Now(Verdict::Drop);
+        }
+        let shown = self.proofs.line(ask, &self.live, named, around.now);
+        match &shown {
+            Shown::Unsure(name) => self.look_up(name, ask, around),
+            Shown::Proven(Proven::Number(line)) => {
+                self.proved(&shown, (source, &ask.to.user), around.now);
+                Step::Now(registrar::register(&self.live, line, ask, (around.now, clock::now())))
+            }
+            Shown::Proven(Proven::Trunks(_)) | Shown::Nothing | Shown::Wrong(_) | Shown::Stale => {
+                if !self.may_ask(ask, &shown, around) {
+                    return Step::Now(Verdict::Drop);
+                }
+                Step::Now(self.challenged(&shown, (source, &ask.to.user), around))
+            }
+        }
+    }
+
+    /// Whether somebody who proves nothing is asked for a password now; a stranger's wrong ones are counted.
+    fn may_ask(&mut self, ask: &Ask, shown: &Shown, around: &Around<'_>) -> bool {
+        let source = ask.flow.remote.ip();
+        let known = self.live.is_known(ask.flow.remote, around.now);
+        if matches!(shown, Shown::Wrong(_)) && !known {
+            gate::wrong(&self.live, source, Fault::Password, around.now);
+        }
+        let may = self.challenges.take(source, around.now);
+        if !may {
+            around.gauge.unknown_source.increment(1);
+            if !known {
+                gate::wrong(&self.live, source, Fault::Overflow, around.now);
+            }
+        }
+        may
+    }
+
     /// Asks the caller for a password; silence where too many are asked already. A wrong one leaves a row, now and then, with
     /// whose number was dialled: a trunk whose password was mistyped can be found.
     fn challenge(&mut self, ask: &Ask, shown: &Shown, around: &mut Around<'_>) -> Verdict {
         let source = ask.flow.remote.ip();
-        if !self.challenges.take(source, around.now) {
-            around.gauge.unknown_source.increment(1);
+        if !self.may_ask(ask, shown, around) {
             return Verdict::Drop;
         }
         if let Shown::Wrong(of) = shown
@@ -230,7 +313,7 @@ impl Decider {
                 for fact in self.row_of_wrong(ask, line) {
                     around.work.fact(fact);
                 }
-                return self.challenged(shown, around);
+                return self.challenged(shown, (source, &ask.from.user), around);
             }
             let dialled = dialled(ask);
             let trunk = dialled.and_then(|e164| self.live.guard_of(e164));
@@ -242,12 +325,12 @@ impl Decider {
                 around.work.fact(fact);
             }
         }
-        self.challenged(shown, around)
+        self.challenged(shown, (source, &ask.from.user), around)
     }
 
-    fn challenged(&mut self, shown: &Shown, around: &Around<'_>) -> Verdict {
+    fn challenged(&mut self, shown: &Shown, who: Who<'_>, around: &Around<'_>) -> Verdict {
         around.gauge.challenged.increment(1);
-        self.proofs.challenge(shown, around.now)
+        self.proofs.challenge(shown, who, around.now)
     }
 
     /// Has a name looked up; silence where too many are already: the caller repeats itself.

@@ -18,6 +18,7 @@ pub(super) struct Gauge {
     pub(super) not_record_routed: Counter,
     pub(super) challenged: Counter,
     pub(super) shed: Counter,
+    pub(super) banned: Counter,
 }
 
 impl Gauge {
@@ -57,6 +58,7 @@ impl Gauge {
             not_record_routed: counter!("trunkline_sip_not_record_routed_total"),
             challenged: counter!("trunkline_sip_challenged_total"),
             shed: counter!("trunkline_sip_shed_total"),
+            banned: dropped("banned"),
         }
     }
 

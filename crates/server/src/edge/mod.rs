@@ -11,11 +11,14 @@ mod control;
 mod decide;
 mod dress;
 mod facts;
+mod flows;
+mod gate;
 mod gauge;
 mod out;
 mod plan;
 mod proof;
 mod ration;
+mod registrar;
 mod resolve;
 mod rush;
 mod streams;
@@ -36,6 +39,7 @@ use crate::journal::Journal;
 use crate::live::Live;
 use crate::meter::Tally;
 pub(crate) use control::Control;
+pub(crate) use plan::UNREGISTERED;
 use streams::StreamParts;
 use tls::Tls;
 pub(crate) use tls::{ClientAuth, TlsSettings};
@@ -181,7 +185,10 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
             threads.extend(udp::spawn(&wire, socket, index(at), settings.threads.get())?);
         }
     }
-    let mut tasks = vec![tokio::spawn(wire::follow_deadlines(Arc::clone(&wire)))];
+    let mut tasks = vec![
+        tokio::spawn(wire::follow_deadlines(Arc::clone(&wire))),
+        tokio::spawn(flows::follow(Arc::clone(&wire))),
+    ];
     for (at, socket, transport) in streams {
         tasks.push(tokio::spawn(streams::listen(Arc::clone(&wire), socket, at, transport)));
     }

@@ -7,6 +7,7 @@ use domain::target::{self, TargetUri};
 use domain::{E164, Endpoint};
 use sip::{
     Ask, AskId, CallIds, Direction, Hop, Manner, MediaRule, Target, Transfer, Transport, Trust, Verdict,
+    AskId, CallIds, Direction, Flow, Hop, Manner, MediaRule, Target, Transfer, Transport, Trust, Verdict,
 };
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use super::dress::Dress;
 use super::{facts, resolve};
 use crate::clock;
+use crate::live::registrations::Binding;
 use crate::live::{RouteOut, WayOut};
 
 /// See the module's head.
@@ -40,6 +42,8 @@ pub(super) struct Place {
     to: Option<String>,
     from: Option<String>,
     pub(super) state: State,
+    /// The way of a registered agent.
+    flow: Option<Flow>,
 }
 
 /// What is known of where a target is.
@@ -55,17 +59,17 @@ pub(super) enum State {
 
 impl Plan {
     /// The targets of an endpoint for a call. `seed` is the call's name: a repeat of the same call has the same order.
-    /// `dress` is what the call wears there.
+    /// `dress` is what the call wears there; `agents` are those registered for the number, the newest first.
     pub(super) fn new(
         (ask, ids): (AskId, CallIds),
-        endpoint: &Endpoint,
+        (endpoint, agents): (&Endpoint, &[Binding]),
         dress: Option<&Dress>,
         (user, seed): (&str, &str),
     ) -> Self {
         let mut draw = draws(seed);
         let order = target::order(&endpoint.targets, &mut draw);
         let targets = order.into_iter().filter_map(|at| endpoint.targets.get(at));
-        let places = targets.map(|target| Place::new(&target.uri, user, dress)).collect();
+        let places = targets.flat_map(|target| Place::all(&target.uri, user, dress, agents)).collect();
         let transfer = if endpoint.allow_transfer { Transfer::Allowed } else { Transfer::Refused };
         Self { ask, ids, places, transfer, direction: Direction::Inbound, trust: Trust::Trusted }
     }
@@ -85,6 +89,9 @@ impl Plan {
     /// Settles what needs no waiting: transports that no listener speaks, names looked up lately.
     pub(super) fn settle(&mut self, spoken: &[Transport], names: &resolve::Names) {
         for place in &mut self.places {
+            if matches!(place.state, State::Skipped(_)) {
+                continue;
+            }
             if !spoken.contains(&place.transport) {
                 place.state = State::Skipped(match place.transport {
                     Transport::Tls => "tls_unavailable",
@@ -115,6 +122,7 @@ impl Plan {
                     let hops =
                         found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
                     let Place { request_uri, headers, manner, media, to, from, .. } = place;
+                    let Place { request_uri, headers, manner, media, to, flow, .. } = place;
                     targets.push(Target {
                         request_uri,
                         hops,
@@ -123,6 +131,7 @@ impl Plan {
                         media,
                         to,
                         from,
+                        flow,
                         ..Target::default()
                     });
                 }
@@ -130,6 +139,7 @@ impl Plan {
                 State::Named(..) => told.push((place.request_uri, "name_not_found")),
             }
         }
+        let unregistered = !told.is_empty() && told.iter().all(|(_, cause)| *cause == NOT_REGISTERED);
         let mut facts: Vec<_> = told
             .into_iter()
             .enumerate()
@@ -152,21 +162,8 @@ impl Plan {
             })
             .collect();
         if targets.is_empty() {
-            let reason = "No target could be reached: see the causes of its attempts.".to_owned();
-            let reason_header = Some(format!("SIP;cause=503;text=\"{reason}\""));
-            let status = call::CallStatus::Failed;
-            facts.push(facts::about(
-                self.ids,
-                at,
-                FactKind::Unanswered(Unanswered { sip_status: 503, status, reason, by: None }),
-            ));
-            let verdict = Verdict::Refuse {
-                status: 503,
-                reason: "No Target Reached",
-                reason_header,
-                retry_after: None,
-                fact_call: None,
-            };
+            let (fact, verdict) = unreached(unregistered);
+            facts.push(facts::about(self.ids, at, FactKind::Unanswered(fact)));
             return (facts, verdict);
         }
         // The edge counts its attempts from 0; the mark puts them behind those told here.
@@ -179,7 +176,33 @@ impl Plan {
     }
 }
 
+/// The cause of a target for registered agents that has none.
+const NOT_REGISTERED: &str = "not_registered";
+/// What a call is told that found none.
+pub(crate) const UNREGISTERED: &str =
+    "No agent is registered for the number. Have one register with the number's SIP credentials.";
+const UNREACHED: &str = "No target could be reached: see the causes of its attempts.";
+
 impl Place {
+    /// A target, or each of the agents that it stands for.
+    fn all(uri: &TargetUri, user: &str, dress: Option<&Dress>, agents: &[Binding]) -> Vec<Self> {
+        let one = || Self::new(uri, user, dress);
+        if !uri.is_registered() {
+            return vec![one()];
+        }
+        if agents.is_empty() {
+            return vec![Self { state: State::Skipped(NOT_REGISTERED), ..one() }];
+        }
+        let reached = agents.iter().map(|agent| Self {
+            request_uri: agent.contact.clone(),
+            transport: agent.flow.transport,
+            state: State::Found(vec![agent.flow.remote]),
+            flow: Some(agent.flow),
+            ..one()
+        });
+        reached.collect()
+    }
+
     fn new(uri: &TargetUri, user: &str, dress: Option<&Dress>) -> Self {
         let transport = transport(uri.transport());
         let state = State::of(uri.host(), uri.port());
@@ -187,6 +210,7 @@ impl Place {
         let request_uri = uri.with_user(user);
         let (to, from) = (None, None);
         let place = Self { request_uri, transport, headers, media, manner, to, from, state };
+        let place = Self { request_uri, transport, headers, media, manner, to: None, state, flow: None };
         match dress {
             None => place,
             Some(dress) => Self {
@@ -220,7 +244,22 @@ impl Place {
         let manner = login.map(|login| Arc::new(Manner { login: Some(login), ..Manner::default() }));
         let (request_uri, to) = (outbound.request_uri(to), None);
         Self { request_uri, transport, headers, media, manner, to, from, state }
+        let (request_uri, flow) = (outbound.request_uri(to), None);
+        Self { request_uri, transport, headers, media, manner, to: None, state, flow }
     }
+}
+
+/// What a call is told that no target is left for.
+fn unreached(unregistered: bool) -> (Unanswered, Verdict) {
+    let (sip_status, status, reason, words) = if unregistered {
+        (480, call::CallStatus::NoAnswer, "Temporarily Unavailable", UNREGISTERED)
+    } else {
+        (503, call::CallStatus::Failed, "No Target Reached", UNREACHED)
+    };
+    let reason_header = Some(format!("SIP;cause={sip_status};text=\"{words}\""));
+    let verdict =
+        Verdict::Refuse { status: sip_status, reason, reason_header, retry_after: None, fact_call: None };
+    (Unanswered { sip_status, status, reason: words.to_owned(), by: None }, verdict)
 }
 
 impl State {

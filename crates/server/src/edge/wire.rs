@@ -17,7 +17,7 @@ use super::plan::Plan;
 use super::proof::Named;
 use super::rush::Load;
 use super::streams::Streams;
-use super::{EdgeParts, facts, resolve};
+use super::{EdgeParts, facts, gate, resolve};
 use crate::clock;
 
 /// How exact deadlines are kept while something is open.
@@ -162,6 +162,9 @@ impl Wire {
         work: &mut Work,
     ) -> bool {
         self.gauge.received(flow.transport);
+        if !gate::admits(&self.parts.live, &self.gauge, &flow, bytes, clock::instant()) {
+            return false;
+        }
         let Ok(message) = Message::parse(bytes) else { return false };
         let shard = self.shard_of(message.value(Name::CallId).unwrap_or_default());
         let how = (load == Load::Over).then(|| self.shed_how(flow, &message)).flatten();

@@ -94,6 +94,10 @@ fn plans_of(settings: &domain::Bag) -> PlansHeld {
     })
 }
 
+fn registers(endpoint: &Endpoint) -> bool {
+    endpoint.targets.iter().any(|target| target.enabled && target.uri.is_registered())
+}
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
@@ -116,6 +120,8 @@ pub(crate) struct Directory {
     pub(super) carriers: Carriers,
     /// From where endpoints call without a password.
     sources: Sources,
+    /// Endpoints with a target for registered agents.
+    registering: usize,
     /// The operator's trunks that take calls out.
     operators: Vec<ProviderId>,
     /// What calls cost by prefix.
@@ -161,6 +167,9 @@ impl Directory {
             self.manners.insert(id, Arc::new(manner));
         }
         self.sources.put(id, endpoint.as_ref());
+        let former = self.endpoints.get(id).map(Arc::as_ref).is_some_and(registers);
+        self.registering += usize::from(endpoint.as_ref().is_some_and(registers));
+        self.registering -= usize::from(former);
         self.endpoints.put(id, endpoint.map(Arc::new));
     }
 
@@ -174,6 +183,11 @@ impl Directory {
     pub(super) fn manner(&self, id: EndpointId) -> Option<Arc<Manner>> {
         // most installations have none
         if self.manners.is_empty() { None } else { self.manners.get(&id).cloned() }
+    }
+
+    /// Whether an endpoint has a target for registered agents.
+    pub(super) fn registers(&self) -> bool {
+        self.registering > 0
     }
 
     /// A provider was made, changed, or (`None`) went away.

@@ -4,6 +4,7 @@
 //! anew give the same table (a property test says so). Writers wait, bounded, until their generation is applied here before
 //! they answer: after a 200 the next INVITE follows the change.
 
+pub(crate) mod bans;
 mod begun;
 mod calls;
 mod carriers;
@@ -15,6 +16,7 @@ mod numbers;
 mod out;
 mod rates;
 pub(crate) mod refresh;
+pub(crate) mod registrations;
 mod sources;
 
 use dialects::plan::Plan;
@@ -31,7 +33,7 @@ use sip::Login;
 use sip::digest::Secret;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Changed, OpenCall, Store};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -59,6 +61,10 @@ pub(crate) struct Live {
     callees: RwLock<Option<SocketAddr>>,
     /// Numbers by the user names of their SIP credentials.
     pub(crate) lines: lines::Lines,
+    /// Where registered agents are.
+    pub(crate) registrations: registrations::Registrations,
+    /// Who is not heard for a while.
+    pub(crate) bans: bans::Bans,
     holds: holds::Holds,
     /// Messages of calls that are traced.
     pub(crate) traces: Traces,
@@ -118,6 +124,8 @@ impl Live {
             begun: begun::Calls::default(),
             callees: RwLock::default(),
             lines: lines::Lines::new(None),
+            registrations: registrations::Registrations::default(),
+            bans: bans::Bans::default(),
             holds: holds::Holds::default(),
             traces: Traces::default(),
             applied,
@@ -179,6 +187,7 @@ impl Live {
             }
             Changed::Number(row) if !row.status.is_held() => {
                 self.lines.forget(row.id);
+                self.registrations.clear(row.id);
                 self.numbers.remove(row.e164, row.id);
             }
             Changed::Number(row) => {
@@ -236,6 +245,22 @@ impl Live {
     /// Every trunk that a call from a socket may have come through.
     pub(crate) fn trunks_of(&self, source: SocketAddr) -> Vec<TrunkRoute> {
         self.read().trunks_of(source)
+    }
+
+    /// Whether somebody who belongs here sends from a socket: a trunk, an endpoint, a registered agent, or whoever proved
+    /// itself lately.
+    pub(crate) fn is_known(&self, source: SocketAddr, now: Instant) -> bool {
+        let address = source.ip();
+        let listed = {
+            let directory = self.read();
+            !directory.organizations_from(address).is_empty() || !directory.trunks_of(source).is_empty()
+        };
+        listed || self.registrations.knows(address) || self.bans.trusts(address, now)
+    }
+
+    /// Whether agents may register: some endpoint has a target for them.
+    pub(crate) fn registers(&self) -> bool {
+        self.read().registers()
     }
 
     /// From where carriers send calls at which organizations have accounts; in a simulation, its network is one of them.

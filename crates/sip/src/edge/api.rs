@@ -319,7 +319,7 @@ pub enum Verdict {
     },
     /// 407, with these values of `Proxy-Authenticate`; to a REGISTER 401, with `WWW-Authenticate`.
     Challenge {
-        /// Values, in the order of their headers.
+        /// Values, in the order of their headers; an empty one is left out.
         values: [String; 2],
     },
     /// The call goes on to these targets, in this order.

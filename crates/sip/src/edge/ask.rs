@@ -247,7 +247,9 @@ impl Edge {
                         Method::Register => (401, "Unauthorized", "WWW-Authenticate"),
                         _ => (407, "Proxy Authentication Required", "Proxy-Authenticate"),
                     };
-                    let lines = values.map(|value| format!("{name}: {value}\r\n")).concat();
+                    let values = values.into_iter().filter(|value| !value.is_empty());
+                    let lines: Vec<_> = values.map(|value| format!("{name}: {value}\r\n")).collect();
+                    let lines = lines.concat();
                     edge.refuse(context, (status, reason), lines.as_bytes());
                 }
                 Verdict::Route { call, direction, trust, transfer, targets, mut legs } => {

@@ -11,7 +11,7 @@ use domain::call::Place;
 use domain::op::Secret;
 use domain::trace::{Trace, TraceFormat, TraceWindow, TracedMessage};
 use domain::trail::{RuleName, Seen};
-use domain::view::{Explanation, Outcome, Rung};
+use domain::view::{Ban, Explanation, Outcome, Registration, Rung};
 use domain::{E164, Micros, Paged, Timestamp, View};
 use serde_json::json;
 
@@ -179,6 +179,24 @@ fn of_simulated() -> Vec<(Ask, View)> {
     vec![(ask(&at).json(&wanted), View::Rung(Box::new(rung))), (ask(&at), View::Rung(Box::new(refused)))]
 }
 
+fn of_access() -> Vec<(Ask, View)> {
+    let registration = Registration {
+        contact: "sip:tl0123456789ab@10.0.0.7:5062;transport=tcp".into(),
+        source: "192.0.2.7:40112".parse().unwrap(),
+        transport: "tcp",
+        instance: Some("<urn:uuid:00000000-0000-1000-8000-000a95a0e128>".into()),
+        registered_at: now(),
+        expires_at: now(),
+    };
+    let address = "192.0.2.66".parse().unwrap();
+    let ban = Ban { address, since: now(), until: now(), refused: 12 };
+    vec![
+        (ask("GET /api/v1/numbers/+14155550100/registrations"), View::Registrations(vec![registration])),
+        (ask("GET /api/v1/bans"), View::Bans(vec![ban])),
+        (ask("DELETE /api/v1/bans/192.0.2.66"), View::Done),
+    ]
+}
+
 fn of_records() -> Vec<(Ask, View)> {
     vec![
         // Form decoding makes a blank of `+`.
@@ -261,6 +279,7 @@ fn every_row_of_the_table_has_an_exchange() {
         of_stock(),
         of_numbers(),
         of_simulated(),
+        of_access(),
         of_records(),
         of_webhooks(),
         of_rates_and_traces(),

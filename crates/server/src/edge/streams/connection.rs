@@ -127,6 +127,7 @@ async fn write_all(
         if !matches!(tokio::time::timeout(MESSAGE_MAX, written).await, Ok(Ok(()))) {
             // Half a message may be out: the stream is lost, and with it what waits.
             wire.streams.remove(id);
+            wire.parts.live.registrations.gone(id);
             queue.close();
             while let Ok(piece) = queue.try_recv() {
                 wire.aside(Input::Fault { send: piece.id, why: Fault::Broken });
@@ -163,6 +164,8 @@ async fn read_all(wire: Arc<Wire>, half: impl AsyncRead + Unpin, name: Name, (wr
     messages(&wire, half, name.flow, pulse).await;
     wire.gauge.connected(name.flow.transport, -1);
     wire.streams.remove(name.id);
+    // A registered agent is not to be reached by it any more.
+    wire.parts.live.registrations.gone(name.id);
     drop(name.seat);
     let recent = std::mem::take(&mut *recent.lock().unwrap_or_else(PoisonError::into_inner));
     for send in recent {
