@@ -6,8 +6,7 @@ use domain::provider::{FromForm, MediaEncryption};
 use domain::target::{self, TargetUri};
 use domain::{E164, Endpoint};
 use sip::{
-    Ask, AskId, CallIds, Direction, Hop, Manner, MediaRule, Target, Transfer, Transport, Trust, Verdict,
-    AskId, CallIds, Direction, Flow, Hop, Manner, MediaRule, Target, Transfer, Transport, Trust, Verdict,
+    Ask, AskId, CallIds, Direction, Flow, Hop, Manner, MediaRule, Target, Transfer, Transport, Trust, Verdict,
 };
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -121,8 +120,7 @@ impl Plan {
                 State::Found(found) => {
                     let hops =
                         found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
-                    let Place { request_uri, headers, manner, media, to, from, .. } = place;
-                    let Place { request_uri, headers, manner, media, to, flow, .. } = place;
+                    let Place { request_uri, headers, manner, media, to, from, flow, .. } = place;
                     targets.push(Target {
                         request_uri,
                         hops,
@@ -209,8 +207,7 @@ impl Place {
         let (headers, media, manner) = (Vec::new(), MediaRule::default(), None);
         let request_uri = uri.with_user(user);
         let (to, from) = (None, None);
-        let place = Self { request_uri, transport, headers, media, manner, to, from, state };
-        let place = Self { request_uri, transport, headers, media, manner, to: None, state, flow: None };
+        let place = Self { request_uri, transport, headers, media, manner, to, from, state, flow: None };
         match dress {
             None => place,
             Some(dress) => Self {
@@ -243,9 +240,7 @@ impl Place {
         let login = way.login.clone();
         let manner = login.map(|login| Arc::new(Manner { login: Some(login), ..Manner::default() }));
         let (request_uri, to) = (outbound.request_uri(to), None);
-        Self { request_uri, transport, headers, media, manner, to, from, state }
-        let (request_uri, flow) = (outbound.request_uri(to), None);
-        Self { request_uri, transport, headers, media, manner, to: None, state, flow }
+        Self { request_uri, transport, headers, media, manner, to, from, state, flow: None }
     }
 }
 
