@@ -24,7 +24,7 @@ post() { # PATH JSON -> body
 
 server_start() { # HTTP_PORT SIP_PORT: sets server_pid, server_http, server_sip, bench_organization
   server_http=$1 server_sip=$2
-  TRUNKLINE_ADMIN_KEY=$bench_admin "$TRUNKLINE_BIN" serve --http "127.0.0.1:$1" --sip "udp:127.0.0.1:$2" \
+  TRUNKLINE_ADMIN_KEY=$bench_admin "$TRUNKLINE_BIN" serve --http "127.0.0.1:$1" --sip "udp:127.0.0.1:$2" --sip "tcp:127.0.0.1:$2" \
     --store "sqlite:$bench_work/bench.db" >"$bench_work/log" 2>&1 &
   server_pid=$!
   bench_started+=("$server_pid")

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 /// While the queue is known to be empty at times, it is looked at after so many messages.
 const EVERY: u32 = 32;
+/// Of the messages that come while new calls are shed, one in so many is taken all the same: where even shedding does not empty the
+/// queue, some calls are still carried.
+const TAKEN: u32 = 32;
 /// The queue is never empty for so long: new calls are shed. A caller repeats after 500 ms (T1).
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -42,7 +45,10 @@ impl Rush {
         if since == 0 && !count.is_multiple_of(EVERY) {
             return Load::Usual;
         }
-        self.looked(!waits(socket), clock())
+        match self.looked(!waits(socket), clock()) {
+            Load::Over if count.is_multiple_of(TAKEN) => Load::Usual,
+            load => load,
+        }
     }
 
     /// The queue was empty, or not.
