@@ -272,3 +272,15 @@ def test_wrong_passwords_and_old_nonces_are_asked_again(one, platform, carrier):
     # Whose name it was finds out.
     wait_for(lambda: 407 in {c["sip_status"] for c in one.calls(number["e164"])}, "a row for the wrong password")
     assert password not in one.server.log.read_text()
+
+
+def test_a_test_key_lets_nothing_call_out(one):
+    key = one.server.api({"authorization": f"Bearer {one.key('native', mode='test')}"})
+    number = one.number(trunk=one.its_trunk, environment="sandbox")
+    path = f"/api/v1/numbers/{number['id']}"
+    assert ok(key.patch(path, json={"label": "tried"}), 200)["label"] == "tried"
+    assert key.patch(path, json={"allow_outbound": True}).status_code == 403
+    assert one.read(number)["allow_outbound"] is False
+    made = {"name": "e", "kind": "sip", "environment": "sandbox", "targets": [{"uri": "sip:a@127.0.0.1"}]}
+    assert key.post("/api/v1/endpoints", json=made | {"source_addresses": ["127.0.0.41"]}).status_code == 403
+    assert key.post("/api/v1/endpoints", json=made).status_code == 201

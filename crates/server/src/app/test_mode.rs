@@ -49,6 +49,8 @@ impl App {
             Change::Endpoint(endpoint) if endpoint.environment != Environment::Sandbox => {
                 Err(live(What::Endpoint))
             }
+            // Whoever calls from there calls from any of the organization's numbers.
+            Change::Endpoint(endpoint) if !endpoint.source_addresses.is_empty() => Err(live(What::Endpoint)),
             Change::Endpoint(endpoint) => self.endpoint_tried(endpoint.organization_id, endpoint.id),
             Change::EndpointDelete(organization, id, _) => self.endpoint_tried(*organization, *id),
             Change::Agent(agent) if agent.version > 1 => self.agent_tried(agent.organization_id, &agent.id),
@@ -103,7 +105,9 @@ impl App {
         let mut tried = number.network == Network::Test || (free && (sandbox(number) || waits));
         if tried && number.network != Network::Test && number.version > 1 {
             let stored = self.store.number_get(number.organization_id, number.id).map_err(of_read)?;
-            tried = stored.is_none_or(|stored| sandbox(&stored));
+            // Calls out cost its holder money at the carrier.
+            let calls = |stored: &Number| number.allow_outbound && !stored.allow_outbound;
+            tried = stored.is_none_or(|stored| sandbox(&stored) && !calls(&stored));
         }
         if tried { Ok(()) } else { Err(live(What::Number)) }
     }
