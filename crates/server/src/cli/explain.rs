@@ -1,14 +1,18 @@
-//! `trunkline explain +1415…`: asks a running service where a call would go; with `--to`, where the number's own would.
+//! `trunkline explain +1415…`: asks a running service where a call would go; with `--to`, where the number's own would; of a call's
+//! id, where that call went, and why.
 
 use anyhow::Context;
 use clap::Args;
 use serde::Deserialize;
 use std::process::ExitCode;
 
+use super::receipt::Receipt;
+
 /// The flags of `trunkline explain`.
 #[derive(Args, Debug)]
 pub(super) struct ExplainArgs {
-    /// The number, such as +14155550100
+    /// The number, such as +14155550100; or the id of a call
+    #[arg(value_name = "NUMBER | CALL-ID")]
     number: String,
     /// The service
     #[arg(long, env = "TRUNKLINE_URL", default_value = "http://127.0.0.1:8080")]
@@ -37,9 +41,20 @@ struct Answer {
 }
 
 #[derive(Deserialize)]
-struct StepOut {
+pub(super) struct StepOut {
     rule: String,
     passed: bool,
+    detail: Option<String>,
+}
+
+impl std::fmt::Display for StepOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mark = if self.passed { '✓' } else { '✗' };
+        match &self.detail {
+            Some(detail) => write!(f, "  {mark} {} ({detail})", self.rule),
+            None => write!(f, "  {mark} {}", self.rule),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -48,21 +63,45 @@ struct Problem {
     detail: String,
 }
 
-/// Prints the explanation; exits 0 where the call would be let in, 8 where it would be refused.
+/// A request to the service.
+fn request(args: &ExplainArgs, path: &str) -> anyhow::Result<reqwest::RequestBuilder> {
+    let address = format!("{}/api/v1/{path}", args.url.trim_end_matches('/'));
+    let request = crate::outgoing::client()?.get(address).bearer_auth(&args.key);
+    Ok(match &args.organization {
+        Some(organization) => request.header("x-organization-id", organization),
+        None => request,
+    })
+}
+
+/// The receipt of the call of this id; none where there is no such call, and a number may have the id.
+async fn receipt(args: &ExplainArgs) -> anyhow::Result<Option<Receipt>> {
+    if uuid::Uuid::try_parse(&args.number).is_err() {
+        return Ok(None);
+    }
+    let reply = request(args, &format!("calls/{}", args.number))?.send().await;
+    let reply = reply.with_context(|| format!("cannot reach {}", args.url))?;
+    if !reply.status().is_success() {
+        return Ok(None);
+    }
+    reply.json().await.map(Some).context("the service's answer is not a call")
+}
+
+/// Prints the explanation; exits 0 where the call would be let in, 8 where it would be refused. Of a call, its receipt: 0 where it
+/// was let in, 8 where it was refused.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this command's output")]
 pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
-    let ExplainArgs { number, url, key, from, to, organization } = args;
-    let escaped = percent_encoding::utf8_percent_encode(&number, percent_encoding::NON_ALPHANUMERIC);
-    let address = format!("{}/api/v1/numbers/{escaped}/explain", url.trim_end_matches('/'));
-    let mut request = crate::outgoing::client()?.get(address).bearer_auth(key);
+    if let Some(receipt) = receipt(&args).await? {
+        print!("{receipt}");
+        return Ok(ExitCode::from(if receipt.is_refused() { 8 } else { 0 }));
+    }
+    let escaped = percent_encoding::utf8_percent_encode(&args.number, percent_encoding::NON_ALPHANUMERIC);
+    let mut request = request(&args, &format!("numbers/{escaped}/explain"))?;
+    let ExplainArgs { url, from, to, .. } = args;
     if let Some(from) = from {
         request = request.query(&[("from", from)]);
     }
     if let Some(to) = to {
         request = request.query(&[("to", to)]);
-    }
-    if let Some(organization) = organization {
-        request = request.header("x-organization-id", organization);
     }
     let reply = request.send().await.with_context(|| format!("cannot reach {url}"))?;
     let status = reply.status();
@@ -73,7 +112,7 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     }
     let answer: Answer = reply.json().await.context("the service's answer is not an explanation")?;
     for step in &answer.steps {
-        println!("  {} {}", if step.passed { "✓" } else { "✗" }, step.rule);
+        println!("{step}");
     }
     for target in &answer.targets {
         println!("  → {target}");

@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 pub(crate) mod echo_agent;
 mod explain;
+mod receipt;
 mod serve;
 pub(crate) mod timeline;
 

@@ -39,6 +39,8 @@ impl Decider {
                 let ids = ids(Some(&route.placed.number), None);
                 // Counted under the edge's lock: whoever comes next finds it.
                 self.live.call_placed(CallId(ids.call), &route.placed);
+                let traced = (route.placed.number.organization_id, route.placed.number.id);
+                self.live.traces.begin(CallId(ids.call), traced, &ask.call_id);
                 around.work.fact(started(ids, ask, (&route, trail)));
                 self.go(Plan::out(ask, ids, &route), around)
             }
@@ -62,6 +64,9 @@ impl Decider {
     ) -> [Fact; 2] {
         let Refused { why, number, to, retry_after: _ } = refused;
         let ids = ids(number.as_ref(), whose);
+        if let Some(number) = &number {
+            self.live.traces.begin(CallId(ids.call), (number.organization_id, number.id), &ask.call_id);
+        }
         let started = Started {
             generation: self.live.generation(),
             trail,

@@ -4,7 +4,7 @@
 //! Looks each second and whenever the clock is moved, by the wall clock: a process that was started during the call finds the
 //! same. What a call costs until then is counted against the balance without being posted: the ledger has it at its end.
 
-use domain::call::FactKind;
+use domain::call::{EndedBy, FactKind};
 use domain::ids::{CallId, OrganizationId};
 use domain::{CallEnd, Fact, Micros, Timestamp};
 use hashbrown::HashMap;
@@ -36,7 +36,12 @@ impl Unheard {
         let FactKind::Ended(ended) = &fact.kind else { return None };
         let age = now.as_microsecond().saturating_sub(fact.at.wall.as_microsecond());
         let young = u128::try_from(age).is_ok_and(|age| age < REPEATED_FOR.as_micros());
-        let why = CallEnd::of(ended.by).filter(|_| young)?;
+        // Who hung up has heard of it; the other side may not have: its BYE was on its way when the process died.
+        let why = match ended.by {
+            EndedBy::Caller | EndedBy::Callee => Some(CallEnd::Api),
+            by => CallEnd::of(by),
+        };
+        let why = why.filter(|_| young)?;
         Some(Self { organization: fact.organization_id, id: fact.call_id, why })
     }
 }
@@ -148,8 +153,8 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn only_fresh_ends_of_ours_are_told_again() {
-        use domain::call::{Ended, EndedBy, Moment};
+    fn only_fresh_ends_are_told_again() {
+        use domain::call::{Ended, Moment};
         let at = |seconds: i64| Timestamp::from_second(1_000 + seconds).unwrap();
         let fact = |by| Fact {
             organization_id: OrganizationId(Uuid::from_u128(1)),
@@ -160,8 +165,9 @@ mod tests {
         let read = |by, seconds| Unheard::read(&fact(by), at(seconds)).map(|unheard| unheard.why);
         assert_eq!(read(EndedBy::Api, 31), Some(CallEnd::Api));
         assert_eq!(read(EndedBy::Balance, 0), Some(CallEnd::Balance));
+        assert_eq!(read(EndedBy::Caller, 31), Some(CallEnd::Api), "the other side may not have heard of it");
         assert_eq!(
-            (read(EndedBy::Api, 32), read(EndedBy::Caller, 0), read(EndedBy::Api, -1)),
+            (read(EndedBy::Api, 32), read(EndedBy::Reaper, 0), read(EndedBy::Api, -1)),
             (None, None, None)
         );
     }
