@@ -44,10 +44,10 @@ class Streams:
 
     @staticmethod
     def _is_gone(connection):
-        try:
-            return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
+        if not select.select([connection], [], [], 0)[0]:
             return False
+        try:
+            return connection.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             return True
 
