@@ -21,7 +21,8 @@ pub(super) struct Receipt {
     reason: Option<String>,
     attempts: Vec<Attempt>,
     cost_micros: i64,
-    receipt: Details,
+    #[serde(rename = "receipt")]
+    details: Details,
 }
 
 #[derive(Deserialize)]
@@ -87,23 +88,23 @@ fn millis(from: Time, to: Time) -> i64 {
 
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, direction, from, to, started_at, receipt, .. } = self;
+        let Self { id, direction, from, to, started_at, details, .. } = self;
         writeln!(f, "{direction} call {id} at {:.3}", started_at.0)?;
         writeln!(f, "  {from} called {to}")?;
-        if let Some(Source { transport, address, class }) = &receipt.source {
+        if let Some(Source { transport, address, class }) = &details.source {
             writeln!(
                 f,
                 "  from {transport} {address} ({class}), decided on configuration {}",
-                receipt.generation
+                details.generation
             )?;
         }
-        for step in &receipt.steps {
+        for step in &details.steps {
             writeln!(f, "{step}")?;
         }
         for attempt in &self.attempts {
             attempt.write(f, *started_at)?;
         }
-        for Note { code, words } in &receipt.notes {
+        for Note { code, words } in &details.notes {
             writeln!(f, "  ! {code}: {words}")?;
         }
         self.end(f)
@@ -119,12 +120,12 @@ impl Receipt {
         if let Some(answered) = self.answered_at {
             write!(f, ", answered after {} ms", millis(self.started_at, answered))?;
         }
-        if let Some(clock) = &self.receipt.clock {
+        if let Some(clock) = &self.details.clock {
             write!(f, ", {} s by the {clock} clock", self.duration_seconds)?;
         }
         if self.cost_micros != 0 {
             let cost = (self.cost_micros / 1_000_000, self.cost_micros % 1_000_000);
-            write!(f, ", {} s billed: {}.{:06}", self.receipt.billed_seconds, cost.0, cost.1)?;
+            write!(f, ", {} s billed: {}.{:06}", self.details.billed_seconds, cost.0, cost.1)?;
         }
         if let Some(by) = &self.ended_by {
             write!(f, ", ended by {by}")?;
