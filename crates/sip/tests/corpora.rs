@@ -3,11 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 #[path = "../../../fuzz/bodies.rs"]
-#[expect(
-    unreachable_pub,
-    clippy::pedantic,
-    reason = "shared with targets outside of the workspace"
-)]
+#[expect(unreachable_pub, clippy::pedantic, reason = "shared with targets outside of the workspace")]
 mod bodies;
 
 use std::path::PathBuf;
@@ -87,10 +83,7 @@ fn replay(target: &str, changes: usize, body: impl Fn(&[u8])) {
     let all = corpus(target);
     let tried = |name: &str, bytes: &[u8]| {
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(bytes)));
-        if let Err(panic) = caught {
-            eprintln!("{target}, from {name}:\n{:?}", String::from_utf8_lossy(bytes));
-            std::panic::resume_unwind(panic);
-        }
+        assert!(caught.is_ok(), "{target}, from {name}:\n{:?}", String::from_utf8_lossy(bytes));
     };
     for (name, bytes) in &all {
         tried(name, bytes);
@@ -131,6 +124,27 @@ fn put(target: &str, name: &str, bytes: &[u8]) {
     std::fs::write(folder(target).join(name), bytes).unwrap();
 }
 
+/// The answer of the agent to a request.
+fn answer(request: &str, status: &str, lines: &str) -> String {
+    let keep = |line: &&str| {
+        ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"]
+            .iter()
+            .any(|name| line.starts_with(&format!("{name}:")))
+    };
+    let tag = |line: &str| {
+        if line.starts_with("To:") && !line.contains(";tag=") {
+            format!("{line};tag=t1")
+        } else {
+            line.to_owned()
+        }
+    };
+    let head: Vec<String> = request.lines().filter(keep).map(tag).collect();
+    format!(
+        "SIP/2.0 {status} x\r\n{}\r\n{lines}Contact: <sip:agent@192.0.2.10>\r\nContent-Length: 0\r\n\r\n",
+        head.join("\r\n")
+    )
+}
+
 /// A call as the edge sees it, message by message.
 fn call(end: &str) -> Vec<u8> {
     let mut driver = bodies::Driver::new(origin());
@@ -147,25 +161,6 @@ fn call(end: &str) -> Vec<u8> {
         Contact: <sip:+1201@198.51.100.7>\r\nSupported: timer, 100rel\r\nContent-Length: 0\r\n\r\n";
     let sent = say(0, invite);
     let on = sent.iter().find(|text| text.starts_with("INVITE")).unwrap().clone();
-    let answer = |request: &str, status: &str, lines: &str| {
-        let keep = |line: &&str| {
-            ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"]
-                .iter()
-                .any(|name| line.starts_with(&format!("{name}:")))
-        };
-        let tag = |line: &str| {
-            if line.starts_with("To:") && !line.contains(";tag=") {
-                format!("{line};tag=t1")
-            } else {
-                line.to_owned()
-            }
-        };
-        let head: Vec<String> = request.lines().filter(keep).map(tag).collect();
-        format!(
-            "SIP/2.0 {status} x\r\n{}\r\n{lines}Contact: <sip:agent@192.0.2.10>\r\nContent-Length: 0\r\n\r\n",
-            head.join("\r\n")
-        )
-    };
     say(1, &answer(&on, "180", ""));
     let within = |method: &str, number: u32, lines: &str| {
         let route =

@@ -1,6 +1,7 @@
 //! A caller, an edge and some agents on invented time, over a network that loses, repeats and reorders datagrams from a
 //! seed. Streams keep their order and lose nothing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test program uses a part of it")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
@@ -130,6 +131,15 @@ pub(crate) struct World {
     pub(crate) agent_events: Vec<(usize, AgentEvent)>,
     pub(crate) trace: Vec<String>,
     pub(crate) sent: BTreeMap<String, usize>,
+    /// Something is sent within the dialog at these times after the start, by whom, of which method.
+    pub(crate) within_at: Vec<(Duration, Side, &'static str)>,
+    /// Our Record-Routes towards each agent, as they were sent.
+    routes: BTreeMap<SocketAddr, Vec<String>>,
+    /// Whose tag it is, where several agents stand at one place.
+    tags: BTreeMap<Vec<u8>, usize>,
+    /// Requests of the edge, each with how often it was sent.
+    requests: BTreeMap<Vec<u8>, usize>,
+    carried: usize,
 }
 
 impl World {
@@ -178,6 +188,44 @@ impl World {
             agent_events: Vec::new(),
             trace: Vec::new(),
             sent: BTreeMap::new(),
+            within_at: Vec::new(),
+            routes: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            carried: 0,
+        }
+    }
+
+    /// Another agent at the place of the first: what comes there without a tag reaches both, as through a fork.
+    pub(crate) fn fork(&mut self, twin: AnswererConfig) {
+        self.agents.push((twin.local.addr, twin.local.transport, Answerer::new(twin)));
+    }
+
+    /// How many BYEs the edge made of its own, repeats aside.
+    pub(crate) fn own_byes(&self) -> usize {
+        let own = |bytes: &&Vec<u8>| {
+            let message = Message::parse(bytes).expect("the edge sends SIP");
+            message.method() == Some(Method::Bye) && message.values(Name::Via).count() == 1
+        };
+        self.requests.keys().filter(own).count()
+    }
+
+    /// How many answers to other requests than INVITE and BYE went on within a dialog.
+    pub(crate) fn carried(&self) -> usize {
+        self.carried
+    }
+
+    /// What has a transaction here is sent no more often than its timers say.
+    pub(crate) fn check_repeats(&self) {
+        for (bytes, count) in &self.requests {
+            let message = Message::parse(bytes).expect("the edge sends SIP");
+            let own = message.values(Name::Via).count() == 1;
+            let most = match message.method() {
+                Some(Method::Bye | Method::Cancel) if own => 11,
+                Some(Method::Invite) if Core::read(&message).is_ok_and(|core| core.to_tag.is_none()) => 7,
+                _ => continue,
+            };
+            assert!(*count <= most, "sent {count} times: {}", String::from_utf8_lossy(bytes));
         }
     }
 
@@ -268,10 +316,11 @@ impl World {
     }
 
     /// A fact stands before what depends on it.
-    fn check_order(&self, send: &Send) {
+    fn check_order(&mut self, send: &Send) {
         let message = Message::parse(&send.bytes).expect("the edge sends SIP");
         let core = Core::read(&message).expect("the edge sends valid SIP");
         let replaced = self.replacements() > 0;
+        self.note(send, &message, &core);
         if send.to.remote == addr(CALLER) && !replaced && core.method == Method::Invite && core.cseq == 1 {
             match message.status() {
                 Some(200..=299) => assert!(self.answered() > 0, "a 2xx without its fact"),
@@ -281,12 +330,57 @@ impl World {
                 _ => {}
             }
         }
-        let ours = replaced || self.failed().is_some() || self.answered() > 0;
+        // one of our own that ends a late answer has no fact: there is no call that it ends
+        let late = message.values(Name::Via).count() == 1 && self.hung_up.is_empty();
+        let ours = replaced || late || self.failed().is_some() || self.answered() > 0;
         if message.method() == Some(Method::Bye) && !ours {
             let end = |fact: &Fact| matches!(fact, Fact::Ended { .. } | Fact::HungUp { .. });
             let told = self.facts.iter().any(end);
             assert!(told, "a BYE without its fact");
         }
+    }
+
+    fn note(&mut self, send: &Send, message: &Message<'_>, core: &Core<'_>) {
+        if message.status().is_some() {
+            let within = !matches!(core.method, Method::Invite | Method::Bye | Method::Cancel);
+            self.carried += usize::from(within);
+            return;
+        }
+        *self.requests.entry(send.bytes.clone()).or_default() += 1;
+        if core.method == Method::Invite && core.to_tag.is_none() {
+            let own =
+                message.values(Name::RecordRoute).map(|value| String::from_utf8_lossy(value).into_owned());
+            self.routes.insert(send.to.remote, own.collect());
+        }
+    }
+
+    /// A request within the dialog, from one of its sides.
+    fn within(&mut self, side: Side, method: &str) {
+        let Some(dialog) = self.dialog() else { return };
+        let (Some(callee), Some(near)) = (dialog.callee_hop, dialog.caller_hop) else { return };
+        let mut routes = self.routes.get(&callee.addr).cloned().unwrap_or_default();
+        let (from, hop, target, ends) = match side {
+            Side::Caller => {
+                routes.reverse();
+                (addr(CALLER), near, dialog.callee_contact, (&dialog.from, &dialog.to))
+            }
+            Side::Callee => (callee.addr, callee, dialog.caller_contact, (&dialog.to, &dialog.from)),
+        };
+        self.count += 1;
+        let lines: String = routes.iter().flat_map(|route| ["Route: ", route, "\r\n"]).collect();
+        let text = format!(
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/{} {};branch=z9hG4bKwithin{};rport\r\n{lines}From: {}\r\nTo: {}\r\nCall-ID: {}\r\n\
+             CSeq: {} {method}\r\nMax-Forwards: 70\r\nRAck: 1 1 INVITE\r\nSupported: timer\r\nSession-Expires: 600\r\nContent-Length: 0\r\n\r\n",
+            target.unwrap_or_default(),
+            hop.transport.via(),
+            hop.addr,
+            self.count,
+            ends.0,
+            ends.1,
+            dialog.call_id,
+            500 + self.within_at.len(),
+        );
+        self.post(from, addr(EDGE), hop.transport.stream(), text.as_bytes());
     }
 
     pub(crate) fn replacements(&self) -> u32 {
@@ -340,7 +434,12 @@ impl World {
             let (from, transport, _) = self.agents[index];
             while let Some(output) = self.agents[index].2.poll() {
                 match output {
-                    AgentOutput::Send { to, bytes } => self.post(from, to, transport.stream(), &bytes),
+                    AgentOutput::Send { to, bytes } => {
+                        if let Some(tag) = own_tag(&bytes, true) {
+                            self.tags.insert(tag, index);
+                        }
+                        self.post(from, to, transport.stream(), &bytes);
+                    }
                     AgentOutput::Event { event, .. } => self.agent_events.push((index, event)),
                 }
             }
@@ -358,6 +457,7 @@ impl World {
                 self.caller.next_deadline(),
                 self.replace_at.first().map(|after| self.start + *after),
                 self.hang_up_at.first().map(|after| self.start + *after),
+                self.within_at.first().map(|(after, ..)| self.start + *after),
             ];
             let agents = self.agents.iter().filter_map(|(_, _, agent)| agent.next_deadline());
             let Some(next) = times.into_iter().flatten().chain(agents).min() else {
@@ -377,6 +477,10 @@ impl World {
             self.edge = Edge::new(config(self.replaced));
             self.trace.push("        edge replaced".into());
             return;
+        }
+        if self.within_at.first().is_some_and(|(after, ..)| self.start + *after <= now) {
+            let (_, side, method) = self.within_at.remove(0);
+            return self.within(side, method);
         }
         if self.hang_up_at.first().is_some_and(|after| self.start + *after <= now) {
             self.hang_up_at.remove(0);
@@ -437,8 +541,14 @@ impl World {
             self.edge.handle(self.now, Input::Message { flow, bytes: &packet.bytes });
         } else if packet.to == addr(CALLER) {
             self.caller.handle(self.now, input);
-        } else if let Some((_, _, agent)) = self.agents.iter_mut().find(|(at, ..)| *at == packet.to) {
-            agent.handle(self.now, input);
+        } else {
+            let whose = own_tag(&packet.bytes, false).and_then(|tag| self.tags.get(&tag).copied());
+            let here = |(index, one): &(usize, &mut (SocketAddr, Transport, Answerer))| {
+                one.0 == packet.to && whose.is_none_or(|whose| whose == *index)
+            };
+            for (_, (_, _, agent)) in self.agents.iter_mut().enumerate().filter(here) {
+                agent.handle(self.now, input);
+            }
         }
     }
 
@@ -450,6 +560,15 @@ impl World {
             assert!(agent.idle(), "agent {at} is not idle:\n{}", trace());
         }
     }
+}
+
+/// The tag of an agent in a message that it sends or gets.
+fn own_tag(bytes: &[u8], sends: bool) -> Option<Vec<u8>> {
+    let message = Message::parse(bytes).ok()?;
+    let core = Core::read(&message).ok()?;
+    // in its requests and their answers it is in From
+    let tag = if message.status().is_some() == sends { core.to_tag } else { Some(core.from_tag) };
+    tag.map(<[u8]>::to_vec)
 }
 
 pub(crate) fn refuse(status: u16, reason: &'static str) -> Verdict {
