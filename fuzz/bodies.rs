@@ -37,6 +37,7 @@ pub fn parser(bytes: &[u8]) {
         anonymous: true,
         shift: 0,
         to: None,
+        from: None,
         interval: Interval::Add(1800),
     };
     forward_request(&message, &plan, &mut out);
