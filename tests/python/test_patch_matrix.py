@@ -77,13 +77,16 @@ def fields_of(world):
             "credentials": ({"username": "one", "password": "one-pass"}, {"username": "two", "password": "two-pass"}),
             "media_encryption": ("required", "allowed"), "headers": ({"X-A": "b"}, {"X-A": "c", "X-B": "{call_id}"}),
             "to_form": ("e164", "as_received"), "ring_seconds": (5, 900),
+            "failover": ({"on": ["busy"]}, {"on": ["failed", "too_late"]}), "answer_seconds": (20, 25),
+            "health": ({"enabled": False, "interval_seconds": 60}, {"enabled": True, "interval_seconds": 3600}),
+            "fallback": ([{"on": ["busy"], "to": {"refuse": 486}}], [{"on": ["failed"], "to": {"endpoint_id": w.second}}]),
             # Plain SIP has neither of these.
             "url": ("sip:own@example.com", "sip:other@example.com", f"/api/v1/endpoints/{w.platform}"),
             "config": ({"elevenlabs_agent_id": "two"}, {"elevenlabs_agent_id": "one"}, f"/api/v1/endpoints/{w.platform}"),
         }),
         ("native", "/api/v1/providers/{id}"): (t.native, f"/api/v1/providers/{w.trunk}", {
             "label": ("one", "two"), "inbound": (inbound, inbound | {"allowed_numbers": []}),
-            "outbound": (outbound, outbound | {"address": "sip2.example.com"}),
+            "outbound": (outbound, outbound | {"address": "sip2.example.com"}), "max_concurrent_calls": (7, 0),
         }),
         ("native", "/api/v1/webhooks/{id}"): (t.native, f"/api/v1/webhooks/{w.hook}", {
             "url": ("http://127.0.0.1:9/one", "https://example.com/two"), "events": (["balance.low"], ["*"]), "active": (False, True),
@@ -100,6 +103,11 @@ def fields_of(world):
             "label": ("two", "three"), "endpoint_id": (w.second, w.endpoint), "agent_id": (w.other, w.agent), "provider_id": (w.trunk2, w.trunk),
             "environment": ("live", "live"), "allow_inbound": (False, True), "allow_outbound": (True, False),
             "status": ("inactive", "active"), "psa_settings": ({"a": 1}, {}), "agent_settings": ({"a": 1}, {}),
+            "caller_rules": ([{"from": "all", "action": "allow"}], [{"from": "+1900*", "action": "refuse", "status": 603}]),
+            "schedule": ({"time_zone": "UTC", "windows": [], "dates": []}, {"time_zone": "Europe/Berlin", "windows": [], "dates": []}),
+            "split": ([{"endpoint_id": w.second, "percent": 100}], [{"endpoint_id": w.second, "percent": 30}, {"endpoint_id": w.free, "percent": 70}]),
+            "fallback": ([{"on": ["busy"], "to": {"refuse": 486}}], [{"on": ["closed"], "to": {"endpoint_id": w.second}}]),
+            "max_concurrent_calls": (7, 0),
         }),
         ("polyai", "/v1/agents/{agentId}/telephony/connectors/{connectorId}"): (
             t.polyai, f"/v1/agents/{w.agent}/telephony/connectors/{w.connector}", {

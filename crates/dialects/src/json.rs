@@ -61,6 +61,20 @@ impl Body {
         }
     }
 
+    /// The same with a reader that makes its own errors.
+    pub(crate) fn patch_by<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(&Value) -> Result<T>,
+    ) -> Result<Patch<T>> {
+        match self.take(field) {
+            None => Ok(Patch::Keep),
+            Some(Value::Null) if self.null_is_absent => Ok(Patch::Keep),
+            Some(Value::Null) => Ok(Patch::Clear),
+            Some(value) => read(&value).map(Patch::Set),
+        }
+    }
+
     /// The same where null means absent.
     pub(crate) fn optional<T>(
         &mut self,

@@ -6,6 +6,7 @@ use crate::ids::{AgentId, EndpointId, OrganizationId};
 use crate::manner::{Manner, MannerPatch};
 use crate::number::Environment;
 use crate::provider::AddressRule;
+use crate::rules::{EndpointRules, EndpointRulesPatch};
 use crate::target::{Target, TargetUri};
 use crate::{Bag, Patch, Timestamp};
 
@@ -128,6 +129,8 @@ pub struct Endpoint {
     pub allow_transfer: bool,
     /// How calls are put to it.
     pub manner: Manner,
+    /// What is said of how it is called.
+    pub rules: EndpointRules,
     /// What only one dialect knows, by the dialect's name: a free object for each. Nothing but its own dialect reads it.
     pub bags: Bag,
     /// When it was made.
@@ -165,6 +168,8 @@ pub struct EndpointPatch {
     pub allow_transfer: Option<bool>,
     /// How calls are put to it. Where the kind changes, what is not named becomes the new kind's.
     pub manner: Box<MannerPatch>,
+    /// How it is called.
+    pub rules: EndpointRulesPatch,
     /// Fields of dialects' bags by the dialect's name, merged into what is there: null removes one.
     pub bags: Bag,
 }
@@ -199,6 +204,7 @@ impl Endpoint {
             source_addresses: Vec::new(),
             allow_transfer: true,
             manner: Manner::default(),
+            rules: EndpointRules::default(),
             bags: Bag::new(),
             created_at: now,
             updated_at: now,
@@ -222,6 +228,7 @@ impl Endpoint {
             source_addresses,
             allow_transfer,
             manner,
+            rules,
             bags,
         } = patch;
         let mut next = self.clone();
@@ -245,6 +252,7 @@ impl Endpoint {
             Manner { credentials: next.manner.credentials.clone(), ..crate::platform::manner(next.kind) }
         };
         next.manner = Manner::update(&base, *manner)?;
+        next.rules.update(rules, next.id)?;
         crate::bags::merge(&mut next.bags, bags, What::Endpoint)?;
         // Without an agent there is nothing to be the default of.
         next.is_default &= next.agent_id.is_some();

@@ -38,6 +38,7 @@ pub mod price;
 pub mod provider;
 pub mod rate;
 pub mod routing;
+pub mod rules;
 pub mod stock;
 pub mod target;
 pub mod trace;

@@ -22,7 +22,7 @@ use crate::stock::{StockNew, StockPatch, StockQuery, StockRef};
 use crate::target::Transport;
 use crate::trace::TraceFormat;
 use crate::webhook::WebhookPatch;
-use crate::{Bag, Patch};
+use crate::{Bag, Patch, Timestamp};
 
 /// The version that a write expects (If-Match); none: any.
 pub type Expect = Option<u64>;
@@ -124,6 +124,21 @@ pub struct ProviderIn {
     pub outbound: Patch<OutboundIn>,
     /// The account at a carrier.
     pub account: Option<AccountIn>,
+    /// How many calls from it may be in progress.
+    pub calls_max: Patch<u32>,
+}
+
+/// What is asked about a call that might come; what is absent is as most calls are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExplainAbout {
+    /// From where.
+    pub from: Option<IpAddr>,
+    /// Who calls.
+    pub caller: Option<String>,
+    /// What it offers.
+    pub offer: Option<Offer>,
+    /// When; absent: now.
+    pub at: Option<Timestamp>,
 }
 
 /// An account at a carrier on its way in.
@@ -331,7 +346,7 @@ pub enum Op {
     /// Has the simulated network call a number that is for tests, and waits for the end of the call.
     NumberRing(NumberRef, RingIn),
     /// Says where a call to a number would go, from an address and by a caller if they are named.
-    NumberExplain(String, Option<IpAddr>, Option<String>, Option<Offer>),
+    NumberExplain(String, ExplainAbout),
     /// Says where a call from a number would go.
     NumberExplainOut(String, ExplainOut),
 

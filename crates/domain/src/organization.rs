@@ -5,6 +5,7 @@ use crate::error::{Error, Kind, Result, What};
 use crate::ids::OrganizationId;
 use crate::money::Micros;
 use crate::outbound::{Caps, Countries};
+use crate::rules::Schedule;
 use crate::{Bag, Timestamp};
 
 /// How far the operator knows the tenant.
@@ -109,6 +110,8 @@ pub struct Settings {
     pub max_call_seconds: u32,
     /// `max_concurrent_calls`: how many calls may be in progress at a time, those that ring too; none: no limit.
     pub max_concurrent_calls: Option<u32>,
+    /// `schedule`: when its numbers take calls that have none of their own; none: always.
+    pub schedule: Option<Schedule>,
     /// `quarantine_days`, default 90: how long a released number of the stock rests before it is sold again.
     pub quarantine_days: u32,
     /// `rental_unpaid`, default keep: what becomes of a number whose rent the wallet does not cover.
@@ -161,6 +164,14 @@ impl Settings {
                 }
             },
         };
+        let schedule = match bag.get("schedule") {
+            None | Some(serde_json::Value::Null) => None,
+            Some(value) => Some(Schedule::read(value, (What::Organization, "settings"))?),
+        };
+        if schedule.as_ref().is_some_and(|schedule| schedule.endpoints().next().is_some()) {
+            let words = "`settings.schedule` says when numbers take calls, not where; leave `endpoint_id` to their own.";
+            return Err(Error::invalid(What::Organization, "settings", words));
+        }
         // Where absence means off, and 0 does not.
         let set = |name: &'static str, max: i64| match bag.get(name) {
             None | Some(serde_json::Value::Null) => Ok(None),
@@ -172,6 +183,7 @@ impl Settings {
             rate_cents_per_minute: whole("rate_cents_per_minute", 0, 1_000_000)?,
             max_call_seconds: small(whole("max_call_seconds", 14_400, i64::from(Self::MAX_CALL_SECONDS))?),
             max_concurrent_calls: set("max_concurrent_calls", 1_000_000)?.map(small),
+            schedule,
             quarantine_days: small(whole("quarantine_days", 90, 3_650)?),
             rental_unpaid,
             refund_hours: small(whole("refund_hours", 0, 672)?),

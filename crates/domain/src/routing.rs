@@ -1,5 +1,6 @@
 //! Where a call goes, and why. Pure: memory in, decision out; the call path and `explain` run the same function.
 
+use crate::Timestamp;
 use crate::call::Direction;
 use crate::e164::E164;
 use crate::endpoint::{Endpoint, EndpointKind, EndpointStatus};
@@ -8,7 +9,10 @@ use crate::money::Micros;
 use crate::number::{Network, Status};
 use crate::price::Price;
 use crate::provider::{MediaEncryption, Offer};
-use crate::trail::RuleName;
+use crate::rules::order::{self, Pick};
+use crate::rules::{Cause, Chain, Entry, NumberRules, Schedule, Step, resolve, stands};
+use crate::trail::{List, RuleName, Seen};
+use std::sync::Arc;
 
 pub use crate::trail::Rule;
 
@@ -53,11 +57,19 @@ pub enum Refusal {
     NoTarget,
     /// The organization has as many calls in progress as it may have.
     TooManyCalls,
+    /// A rule of the number refuses this caller.
+    CallerRefused,
+    /// The number is closed at this time.
+    Closed,
+    /// The number has as many calls in progress as it may have.
+    NumberFull,
+    /// The trunk has as many calls in progress as it may have.
+    TrunkFull,
 }
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::UnknownSource,
         Self::NotProven,
         Self::NotANumber,
@@ -77,6 +89,10 @@ impl Refusal {
         Self::EndpointNotSip,
         Self::NoTarget,
         Self::TooManyCalls,
+        Self::CallerRefused,
+        Self::Closed,
+        Self::NumberFull,
+        Self::TrunkFull,
     ];
 
     /// The SIP status (RFC 3261 section 21).
@@ -93,10 +109,14 @@ impl Refusal {
             | Self::NoEndpoint
             | Self::EndpointInactive
             | Self::EndpointNotSip
-            | Self::NoTarget => 480,
+            | Self::NoTarget
+            | Self::Closed => 480,
             Self::Balance | Self::Unpaid => 402,
             // Of this call alone: a 503 would tell the carrier to keep all others away too (RFC 3261 section 21.5.4).
-            Self::TooManyCalls => 486,
+            Self::TooManyCalls | Self::NumberFull => 486,
+            // Here it is meant so: the carrier is to take another way for a while.
+            Self::TrunkFull => 503,
+            Self::CallerRefused => 603,
         }
     }
 
@@ -122,6 +142,10 @@ impl Refusal {
             Self::EndpointNotSip => "endpoint_not_sip",
             Self::NoTarget => "no_target",
             Self::TooManyCalls => "too_many_calls",
+            Self::CallerRefused => "caller_refused",
+            Self::Closed => "closed",
+            Self::NumberFull => "number_full",
+            Self::TrunkFull => "trunk_full",
         }
     }
 
@@ -171,6 +195,16 @@ impl Refusal {
             Self::TooManyCalls => {
                 "The organization has as many calls in progress as it may have. Wait until one ends, or have the operator raise the limit in its settings."
             }
+            Self::CallerRefused => "A rule of the number's `caller_rules` refuses this caller.",
+            Self::Closed => {
+                "The number is closed at this time by its `schedule`, or its organization's. Give it a `fallback` on `closed` to have such calls answered."
+            }
+            Self::NumberFull => {
+                "The number has as many calls in progress as its `max_concurrent_calls` allows. Wait until one ends, or raise it."
+            }
+            Self::TrunkFull => {
+                "The trunk has as many calls in progress as its `max_concurrent_calls` allows. Wait until one ends, or raise it."
+            }
         }
     }
 }
@@ -216,6 +250,8 @@ pub struct NumberRoute {
     pub network: Network,
     /// Where its calls go.
     pub endpoint_id: Option<EndpointId>,
+    /// Whether its holder has said more of its calls: [`Table::rules`].
+    pub ruled: bool,
 }
 
 /// A trunk as the call path knows it.
@@ -257,12 +293,17 @@ pub struct EndpointRoute {
     pub status: EndpointStatus,
     /// How many of its targets are switched on.
     pub targets_on: usize,
+    /// Whether all of those are known to be down.
+    pub all_down: bool,
+    /// Whether it has fallbacks of its own: [`Table::fallback`].
+    pub has_fallback: bool,
 }
 
 impl From<&Endpoint> for EndpointRoute {
     fn from(endpoint: &Endpoint) -> Self {
         let targets_on = endpoint.targets.iter().filter(|target| target.enabled).count();
-        Self { kind: endpoint.kind, status: endpoint.status, targets_on }
+        let has_fallback = !endpoint.rules.fallback.is_empty();
+        Self { kind: endpoint.kind, status: endpoint.status, targets_on, all_down: false, has_fallback }
     }
 }
 
@@ -285,6 +326,20 @@ pub trait Table {
     fn admits(&self, trunk: ProviderId, caller: Option<E164>) -> bool;
     /// Whether the sound of calls from a trunk is encrypted.
     fn media(&self, trunk: ProviderId) -> MediaEncryption;
+    /// What a number's holder has said of its calls.
+    fn rules(&self, number: NumberId) -> Option<Arc<NumberRules>>;
+    /// When the numbers of a tenant take calls that say nothing of it themselves.
+    fn schedule(&self, organization: OrganizationId) -> Option<Arc<Schedule>>;
+    /// The fallbacks of an endpoint.
+    fn fallback(&self, id: EndpointId) -> Vec<Step>;
+    /// How many calls to a number are in progress, those that ring too.
+    fn number_calls(&self, number: NumberId) -> u32;
+    /// How many calls through a trunk are in progress, those that ring too.
+    fn trunk_calls(&self, trunk: ProviderId) -> u32;
+    /// How many there may be; none: no limit.
+    fn trunk_calls_max(&self, trunk: ProviderId) -> Option<u32>;
+    /// The key of the draw by which callers are shared among endpoints: the same in every process.
+    fn split_key(&self) -> &[u8; 32];
 }
 
 /// What is asked.
@@ -298,6 +353,10 @@ pub struct CallIn<'a> {
     pub caller: CallerShown,
     /// What the call's offer says of encryption; none: the question is not about one offer.
     pub offer: Option<Offer>,
+    /// When.
+    pub at: Timestamp,
+    /// The call's own name (Call-ID): stands for a caller that shows none where callers are shared among endpoints.
+    pub name: &'a str,
 }
 
 /// Who calls, as far as it is known.
@@ -310,7 +369,7 @@ pub enum CallerShown {
 }
 
 /// A call that is let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routed {
     /// The number.
     pub number: NumberRoute,
@@ -318,6 +377,8 @@ pub struct Routed {
     pub trunk: TrunkRoute,
     /// Where it goes.
     pub endpoint_id: EndpointId,
+    /// Where it goes on if it is not answered there; none: nowhere. Its first leg is [`Self::endpoint_id`].
+    pub chain: Option<Chain>,
     /// What it costs.
     pub price: Price,
 }
@@ -331,41 +392,48 @@ pub struct Refused {
     pub number: Option<NumberRoute>,
     /// The trunk, if the source is one.
     pub trunk: Option<TrunkRoute>,
+    /// The status that a rule of the number's names for it.
+    pub answer: Option<u16>,
+}
+
+impl Refused {
+    /// The SIP status that the caller gets.
+    pub fn sip_status(&self) -> u16 {
+        self.answer.unwrap_or_else(|| self.why.sip_status())
+    }
+}
+
+/// One decision as it is made: what is told of each rule, and what a refusal would say by now.
+struct Look<F> {
+    see: F,
+    refused: Refused,
+}
+
+impl<F: FnMut(Rule)> Look<F> {
+    /// A rule: whether the call passed it, and why it is refused if it did not.
+    fn look(&mut self, rule: Rule, why: Refusal) -> Result<(), Refused> {
+        (self.see)(rule);
+        self.refused.why = why;
+        if rule.passed { Ok(()) } else { Err(self.refused) }
+    }
+
+    fn check(&mut self, name: RuleName, passed: bool, why: Refusal) -> Result<(), Refused> {
+        self.look(name.is(passed), why)
+    }
+
+    fn refuse<T>(&mut self, why: Refusal, answer: Option<u16>) -> Result<T, Refused> {
+        self.refused.why = why;
+        self.refused.answer = answer;
+        Err(self.refused)
+    }
 }
 
 /// Decides an inbound call. `see` is told each rule in order: the call path keeps them for the call's receipt.
-pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -> Result<Routed, Refused> {
-    let mut refused = Refused { why: Refusal::UnknownSource, number: None, trunk: None };
-    let mut check = |rule: Rule, why, refused: &mut Refused| {
-        see(rule);
-        refused.why = why;
-        rule.passed
-    };
-    if !check(RuleName::SourceIsTrunk.is(!call.trunks.is_empty()), Refusal::UnknownSource, &mut refused) {
-        return Err(refused);
-    }
-    // Where several tenants share a carrier's address, a call to nobody's number is none of theirs in particular.
-    refused.trunk = if let [only] = call.trunks { Some(*only) } else { None };
-    if !check(RuleName::NumberDialled.is(call.dialled.is_some()), Refusal::NotANumber, &mut refused) {
-        return Err(refused);
-    }
-    // Several tenants behind one carrier address are told apart by the number: a trunk reaches its own numbers only, the
-    // operator's trunk reaches those of the stock.
-    let found = call.dialled.and_then(|e164| table.number(e164));
-    let reached = found.and_then(|n| call.trunks.iter().find(|t| carries(t, &n)).map(|t| (n, *t)));
-    let known = check(RuleName::NumberOnTrunk.is(reached.is_some()), Refusal::UnknownNumber, &mut refused);
-    let Some((number, trunk)) = reached.filter(|_| known) else {
-        return Err(refused);
-    };
-    (refused.number, refused.trunk) = (Some(number), Some(trunk));
-    let admitted = match call.caller {
-        CallerShown::Anyone => true,
-        CallerShown::Number(caller) => table.admits(trunk.id, caller),
-    };
-    let pending = matches!(number.status, Status::Pending | Status::PortIn);
-    let why_pending = if number.status == Status::PortIn { Refusal::PortIn } else { Refusal::Pending };
-    let why_inactive = if number.unpaid { Refusal::Unpaid } else { Refusal::Inactive };
-    let active = matches!(number.status, Status::Active | Status::PortOut);
+pub fn decide(table: &impl Table, call: CallIn<'_>, see: impl FnMut(Rule)) -> Result<Routed, Refused> {
+    let refused = Refused { why: Refusal::UnknownSource, number: None, trunk: None, answer: None };
+    let mut look = Look { see, refused };
+    let (number, trunk) = reach(table, &call, &mut look)?;
+    admit(table, &call, (&number, &trunk), &mut look)?;
     let owner = number.organization_id;
     let (balance, calls_max) =
         table.organization(owner).map_or((Micros::ZERO, None), |o| (o.balance, o.calls_max));
@@ -374,36 +442,158 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, mut see: impl FnMut(Rule)) -
         Some(dialled) if number.network != Network::Test => table.price(owner, Direction::Inbound, dialled),
         Some(_) | None => Price::FREE,
     };
-    let funded = RuleName::funds(&price, || balance - table.held(owner));
-    let endpoint = number.endpoint_id.and_then(|id| table.endpoint(id).map(|e| (id, e)));
-    let in_use = endpoint.is_some_and(|(_, e)| e.status == EndpointStatus::Active);
-    let by_sip = endpoint.is_some_and(|(_, e)| e.kind != EndpointKind::Webhook);
+    look.look(RuleName::funds(&price, || balance - table.held(owner)), Refusal::Balance)?;
+    let rules = if number.ruled { table.rules(number.id) } else { None };
+    let (endpoint_id, chain) = place(table, (&call, &number), rules.as_deref(), &mut look)?;
+    look.look(RuleName::room(calls_max.map(|most| (table.calls(owner), most))), Refusal::TooManyCalls)?;
+    if let Some(most) = rules.as_ref().and_then(|rules| rules.calls_max) {
+        let now = table.number_calls(number.id);
+        look.look(
+            RuleName::NumberRoom.is(now < most).seeing(Seen::Count { now, most }),
+            Refusal::NumberFull,
+        )?;
+    }
+    if let Some(most) = table.trunk_calls_max(trunk.id) {
+        let now = table.trunk_calls(trunk.id);
+        look.look(RuleName::TrunkRoom.is(now < most).seeing(Seen::Count { now, most }), Refusal::TrunkFull)?;
+    }
+    Ok(Routed { number, trunk, endpoint_id, chain, price })
+}
+
+/// The number that was dialled, and the trunk that the call came through.
+fn reach(
+    table: &impl Table,
+    call: &CallIn<'_>,
+    look: &mut Look<impl FnMut(Rule)>,
+) -> Result<(NumberRoute, TrunkRoute), Refused> {
+    look.check(RuleName::SourceIsTrunk, !call.trunks.is_empty(), Refusal::UnknownSource)?;
+    // Where several tenants share a carrier's address, a call to nobody's number is none of theirs in particular.
+    look.refused.trunk = if let [only] = call.trunks { Some(*only) } else { None };
+    look.check(RuleName::NumberDialled, call.dialled.is_some(), Refusal::NotANumber)?;
+    // Several tenants behind one carrier address are told apart by the number: a trunk reaches its own numbers only, the
+    // operator's trunk reaches those of the stock.
+    let found = call.dialled.and_then(|e164| table.number(e164));
+    let reached = found.and_then(|n| call.trunks.iter().find(|t| carries(t, &n)).map(|t| (n, *t)));
+    look.check(RuleName::NumberOnTrunk, reached.is_some(), Refusal::UnknownNumber)?;
+    let Some((number, trunk)) = reached else { return Err(look.refused) };
+    (look.refused.number, look.refused.trunk) = (Some(number), Some(trunk));
+    Ok((number, trunk))
+}
+
+/// Whether the trunk and the number take calls like this one.
+fn admit(
+    table: &impl Table,
+    call: &CallIn<'_>,
+    (number, trunk): (&NumberRoute, &TrunkRoute),
+    look: &mut Look<impl FnMut(Rule)>,
+) -> Result<(), Refused> {
+    let admitted = match call.caller {
+        CallerShown::Anyone => true,
+        CallerShown::Number(caller) => table.admits(trunk.id, caller),
+    };
     let media = table.media(trunk.id);
     let takes = call.offer.is_none_or(|offer| !media.refuses(offer));
     let unfit = if media == MediaEncryption::Required { Refusal::MediaPlain } else { Refusal::MediaSecure };
-    let passed = check(RuleName::CallerTaken.is(admitted), Refusal::CallerNotAllowed, &mut refused)
-        && check(RuleName::MediaTaken.is(takes), unfit, &mut refused)
-        && check(RuleName::NumberReady.is(!pending), why_pending, &mut refused)
-        && check(RuleName::NumberActive.is(active), why_inactive, &mut refused)
-        && check(RuleName::NumberVoice.is(number.intake != Intake::NoVoice), Refusal::NoVoice, &mut refused)
-        && check(RuleName::NumberIntake.is(number.intake != Intake::Off), Refusal::InboundOff, &mut refused)
-        && check(funded, Refusal::Balance, &mut refused)
-        && check(RuleName::EndpointSet.is(endpoint.is_some()), Refusal::NoEndpoint, &mut refused)
-        && check(RuleName::EndpointActive.is(in_use), Refusal::EndpointInactive, &mut refused)
-        && check(RuleName::EndpointSip.is(by_sip), Refusal::EndpointNotSip, &mut refused)
-        && check(
-            RuleName::EndpointTarget.is(endpoint.is_some_and(|(_, e)| e.targets_on > 0)),
-            Refusal::NoTarget,
-            &mut refused,
-        )
-        && check(
-            RuleName::room(calls_max.map(|most| (table.calls(owner), most))),
-            Refusal::TooManyCalls,
-            &mut refused,
-        );
-    match endpoint {
-        Some((endpoint_id, _)) if passed => Ok(Routed { number, trunk, endpoint_id, price }),
-        Some(_) | None => Err(refused),
+    let pending = matches!(number.status, Status::Pending | Status::PortIn);
+    let why_pending = if number.status == Status::PortIn { Refusal::PortIn } else { Refusal::Pending };
+    let why_inactive = if number.unpaid { Refusal::Unpaid } else { Refusal::Inactive };
+    let active = matches!(number.status, Status::Active | Status::PortOut);
+    look.check(RuleName::CallerTaken, admitted, Refusal::CallerNotAllowed)?;
+    look.check(RuleName::MediaTaken, takes, unfit)?;
+    look.check(RuleName::NumberReady, !pending, why_pending)?;
+    look.check(RuleName::NumberActive, active, why_inactive)?;
+    look.check(RuleName::NumberVoice, number.intake != Intake::NoVoice, Refusal::NoVoice)?;
+    look.check(RuleName::NumberIntake, number.intake != Intake::Off, Refusal::InboundOff)
+}
+
+/// Where the call goes, and where it goes on from there: the number's rules in their [order](crate::rules::order).
+fn place(
+    table: &impl Table,
+    (call, number): (&CallIn<'_>, &NumberRoute),
+    rules: Option<&NumberRules>,
+    look: &mut Look<impl FnMut(Rule)>,
+) -> Result<(EndpointId, Option<Chain>), Refused> {
+    let picked = match order::pick(table, (call, number), rules, &mut look.see) {
+        Pick::Refused(status) => return look.refuse(Refusal::CallerRefused, Some(status)),
+        Pick::Place(picked) => picked,
+    };
+    let first = picked.and_then(|endpoint| can_be_called(table, endpoint, &mut look.see));
+    let steps = rules.map(|rules| rules.fallback.as_slice()).unwrap_or_default();
+    let own = |id| table.endpoint(id).is_some_and(|endpoint| endpoint.has_fallback);
+    let named = picked.ok().flatten();
+    if steps.is_empty() && !named.is_some_and(own) {
+        return match first {
+            Ok(id) => Ok((id, None)),
+            Err(cause) => look.refuse(of_cause(cause), None),
+        };
+    }
+    // An endpoint that is there but cannot be called has its own steps too.
+    let (entry, looped) = resolve(table, number.organization_id, named.ok_or_else(|| of_none(first)), steps);
+    if looped {
+        (look.see)(RuleName::NoCircle.is(false));
+    }
+    let cause = first.err().unwrap_or(Cause::AllDown);
+    match entry {
+        Entry::Chain(chain) => {
+            let to = chain.legs[0].endpoint_id;
+            if first != Ok(to) {
+                (look.see)(RuleName::Fallback.is(true));
+            }
+            Ok((to, Some(chain).filter(|chain| chain.legs.len() > 1 || !chain.legs[0].exits.is_empty())))
+        }
+        Entry::Refuse(status) => {
+            (look.see)(RuleName::Fallback.is(true).seeing(Seen::entry(List::Fallback, None, status)));
+            look.refuse(of_cause(cause), Some(status))
+        }
+        Entry::Nowhere => {
+            (look.see)(RuleName::Fallback.is(false));
+            look.refuse(of_cause(cause), None)
+        }
+    }
+}
+
+fn of_none(first: Result<EndpointId, Cause>) -> Cause {
+    first.err().unwrap_or(Cause::NoEndpoint)
+}
+
+/// Whether the place that was chosen can be called, told rule by rule.
+fn can_be_called(
+    table: &impl Table,
+    endpoint: Option<EndpointId>,
+    see: &mut impl FnMut(Rule),
+) -> Result<EndpointId, Cause> {
+    const RULES: [(RuleName, Cause); 4] = [
+        (RuleName::EndpointSet, Cause::NoEndpoint),
+        (RuleName::EndpointActive, Cause::EndpointInactive),
+        (RuleName::EndpointSip, Cause::EndpointNotSip),
+        (RuleName::EndpointTarget, Cause::NoTarget),
+    ];
+    let stands = endpoint.ok_or(Cause::NoEndpoint).and_then(|id| stands(table, id).map(|()| id));
+    for (name, cause) in RULES {
+        let passed = stands != Err(cause);
+        see(name.is(passed));
+        if !passed {
+            break;
+        }
+    }
+    stands
+}
+
+/// What a cause that comes up before anything is tried means for the call.
+fn of_cause(cause: Cause) -> Refusal {
+    match cause {
+        Cause::EndpointInactive => Refusal::EndpointInactive,
+        Cause::EndpointNotSip => Refusal::EndpointNotSip,
+        Cause::Closed => Refusal::Closed,
+        Cause::NoTarget | Cause::AllDown => Refusal::NoTarget,
+        Cause::NoEndpoint
+        | Cause::Busy
+        | Cause::Declined
+        | Cause::NotFound
+        | Cause::NoAnswer
+        | Cause::Refused
+        | Cause::Failed
+        | Cause::TooLate => Refusal::NoEndpoint,
     }
 }
 

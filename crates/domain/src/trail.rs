@@ -74,11 +74,29 @@ pub enum RuleName {
     NumberProven,
     /// An agent is registered with the number's credentials.
     AgentRegistered,
+    /// The number's rules by caller refuse nobody like this one.
+    NotBlocked,
+    /// The schedule says that the number takes calls now.
+    Open,
+    /// The number's rules by caller name the place.
+    ByCaller,
+    /// The schedule's window names the place.
+    ByTime,
+    /// The number's split names the place.
+    BySplit,
+    /// A fallback is for the cause why the place cannot be called.
+    Fallback,
+    /// No step of the fallbacks leads back to a place before it; those that do are left out.
+    NoCircle,
+    /// The number's limit on calls at a time.
+    NumberRoom,
+    /// The trunk's limit on calls at a time.
+    TrunkRoom,
 }
 
 impl RuleName {
     /// Every rule. Adding one, 1 of 2: at the end of this list. 2 of 2: its words.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 42] = [
         Self::SourceIsTrunk,
         Self::NumberDialled,
         Self::NumberOnTrunk,
@@ -112,6 +130,15 @@ impl RuleName {
         Self::SourceNoTrunk,
         Self::NumberProven,
         Self::AgentRegistered,
+        Self::NotBlocked,
+        Self::Open,
+        Self::ByCaller,
+        Self::ByTime,
+        Self::BySplit,
+        Self::Fallback,
+        Self::NoCircle,
+        Self::NumberRoom,
+        Self::TrunkRoom,
     ];
 
     /// What it says, as people read it.
@@ -150,6 +177,15 @@ impl RuleName {
             Self::SourceNoTrunk => "the address is no trunk's",
             Self::NumberProven => "the caller proves to know the number's password",
             Self::AgentRegistered => "an agent is registered for the number",
+            Self::NotBlocked => "no rule refuses this caller",
+            Self::Open => "the number is open at this time",
+            Self::ByCaller => "a rule for this caller names the place",
+            Self::ByTime => "the schedule names the place",
+            Self::BySplit => "the split names the place",
+            Self::Fallback => "a fallback is there for it",
+            Self::NoCircle => "no fallback leads back",
+            Self::NumberRoom => "the number has room for another call",
+            Self::TrunkRoom => "the trunk has room for another call",
         }
     }
 
@@ -200,6 +236,55 @@ pub enum Seen {
         /// What the call may cost at first.
         needed: i64,
     },
+    /// An entry of a list that was written by the number's holder.
+    Entry {
+        /// Which list.
+        list: List,
+        /// Which entry, from 0; none: one of several.
+        at: Option<u16>,
+        /// The status that it answers with, if it refuses.
+        sip_status: Option<u16>,
+    },
+}
+
+impl Seen {
+    /// An entry that refuses.
+    pub fn entry(list: List, at: Option<usize>, sip_status: u16) -> Self {
+        Self::Entry { list, at: at.and_then(|at| u16::try_from(at).ok()), sip_status: Some(sip_status) }
+    }
+
+    /// An entry that names a place.
+    pub fn place(list: List, at: Option<usize>) -> Self {
+        Self::Entry { list, at: at.and_then(|at| u16::try_from(at).ok()), sip_status: None }
+    }
+}
+
+/// Lists of rules that a number's holder writes. Their places are their codes in records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// By who calls.
+    Callers,
+    /// By when.
+    Schedule,
+    /// In percent.
+    Split,
+    /// What comes after a place that failed.
+    Fallback,
+}
+
+impl List {
+    /// Every list, with its name.
+    pub const NAMES: [(Self, &'static str); 4] = [
+        (Self::Callers, "caller_rules"),
+        (Self::Schedule, "schedule"),
+        (Self::Split, "split"),
+        (Self::Fallback, "fallback"),
+    ];
+
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        crate::event::name_of(&Self::NAMES, self)
+    }
 }
 
 /// One rule that was looked at.
@@ -228,6 +313,11 @@ impl Rule {
             Seen::Money { free, needed } => {
                 Some(format!("{} free, {} needed", main_units(free), main_units(needed)))
             }
+            Seen::Entry { list, at, sip_status } => {
+                let at = at.map(|at| format!("[{at}]")).unwrap_or_default();
+                let answer = sip_status.map(|status| format!(": refused with {status}")).unwrap_or_default();
+                Some(format!("{}{at}{answer}", list.as_str()))
+            }
         }
     }
 }
@@ -251,6 +341,7 @@ const VALUES: u8 = 0x40;
 const CODE: u8 = 0x3f;
 const COUNT: u8 = 1;
 const MONEY: u8 = 2;
+const ENTRY: u8 = 3;
 
 /// The rules of one decision, in order. Without allocation; a step without values is one byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -289,6 +380,14 @@ impl Trail {
                     && self.push(MONEY)
                     && self.push_number(zigzag(free))
                     && self.push_number(zigzag(needed))
+            }
+            Seen::Entry { list, at, sip_status } => {
+                // 0 stands for none.
+                let place = u64::from(at.map_or(0, |at| u32::from(at) + 1));
+                self.push(rule.name.code() | mark | VALUES)
+                    && self.push(ENTRY)
+                    && self.push_number(place << 2 | list as u64)
+                    && self.push_number(u64::from(sip_status.unwrap_or(0)))
             }
         };
         if !fits {
@@ -362,6 +461,11 @@ fn step(bytes: &[u8]) -> Option<(Rule, &[u8])> {
         rule.seen = match kind {
             COUNT => Seen::Count { now: u32::try_from(one).ok()?, most: u32::try_from(two).ok()? },
             MONEY => Seen::Money { free: unzigzag(one), needed: unzigzag(two) },
+            ENTRY => Seen::Entry {
+                list: List::NAMES.get(usize::from(one.to_le_bytes()[0] & 3))?.0,
+                at: (one >> 2).checked_sub(1).and_then(|at| u16::try_from(at).ok()),
+                sip_status: u16::try_from(two).ok().filter(|status| *status != 0),
+            },
             _ => Seen::Nothing,
         };
     }
@@ -435,11 +539,16 @@ mod tests {
     proptest! {
         #[test]
         fn a_trail_is_read_as_it_was_seen(
-            seen in prop::collection::vec((0..RuleName::ALL.len(), any::<bool>(), 0_u8..3, any::<i64>(), any::<i64>()), 0..4),
+            seen in prop::collection::vec((0..RuleName::ALL.len(), any::<bool>(), 0_u8..4, any::<i64>(), any::<i64>()), 0..4),
         ) {
             let rules: Vec<_> = seen.into_iter().map(|(name, passed, kind, a, b)| {
                 let seen = match kind {
                     0 => Seen::Nothing,
+                    3 => Seen::Entry {
+                        list: List::NAMES[usize::from(a.to_le_bytes()[0] & 3)].0,
+                        at: Some(u16::from(a.to_le_bytes()[1])).filter(|at| *at != 7),
+                        sip_status: Some(u16::from(b.to_le_bytes()[0])).filter(|status| *status != 0),
+                    },
                     1 => Seen::Count { now: u32::from(a.to_le_bytes()[0]), most: u32::MAX },
                     _ => Seen::Money { free: a, needed: b },
                 };

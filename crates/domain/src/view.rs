@@ -17,6 +17,7 @@ use crate::organization::Organization;
 use crate::page::Paged;
 use crate::provider::{Provider, ProviderKind};
 use crate::rate::Rate;
+use crate::rules::{Exit, TargetState};
 use crate::stock::Stock;
 use crate::trace::{Trace, TraceFormat, TraceWindow};
 use crate::trail::Rule;
@@ -130,6 +131,23 @@ pub struct Explanation {
     pub steps: Vec<Rule>,
     /// The targets in the order of trying, for a call that is let in.
     pub targets: Vec<String>,
+    /// The places that it can come to, the first one first.
+    pub legs: Vec<LegShown>,
+}
+
+/// A place that a call can come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegShown {
+    /// The endpoint.
+    pub endpoint_id: EndpointId,
+    /// Its name.
+    pub name: String,
+    /// Its targets in the order of trying, with how each of them is.
+    pub targets: Vec<(String, TargetState)>,
+    /// How long each may ring.
+    pub answer_seconds: Option<u16>,
+    /// Where the call goes on from there.
+    pub exits: Vec<Exit>,
 }
 
 /// Whether a call is let in.

@@ -64,6 +64,11 @@ impl Vault {
         derived(&self.master, "cookie")
     }
 
+    /// The key of the draw by which callers are shared among endpoints: the same on every node that shares the secret.
+    pub(crate) fn split_key(&self) -> [u8; 32] {
+        derived(&self.master, "split")
+    }
+
     /// What is stored of an API key's secret.
     pub(crate) fn key_hash(&self, secret: &str) -> KeyHash {
         KeyHash(self.mac(&[secret.as_bytes()]))

@@ -63,6 +63,7 @@ fn number(organization_id: OrganizationId, n: u64) -> Change {
         environment: Environment::Live,
         allow_inbound: true,
         allow_outbound: false,
+        rules: domain::rules::NumberRules::default(),
         psa_settings: Bag::new(),
         agent_settings: Bag::new(),
         sip_credentials: Credentials { username: uuid(n).to_string(), password: Sealed(vec![0; 72]) },

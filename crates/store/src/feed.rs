@@ -4,9 +4,11 @@ use domain::e164::E164;
 use domain::ids::{AgentId, EndpointId, NumberId, OrganizationId, ProviderId, RateId};
 use domain::number::{Network, Status};
 use domain::routing::Intake;
+use domain::rules::NumberRules;
 use domain::trace::TraceWindow;
 use domain::view::{AgentBrief, ProviderBrief};
 use domain::{Call, Endpoint, Generation, Key, Micros, Number, Organization, Provider, Rate, Timestamp};
+use std::sync::Arc;
 
 /// Names a history of generations. Where it differs from what a reader knows, the reader builds anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +43,7 @@ pub enum Changed {
 }
 
 /// As much of a number as a call needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NumberRow {
     /// Its id.
     pub id: NumberId,
@@ -63,6 +65,8 @@ pub struct NumberRow {
     pub provider_id: Option<ProviderId>,
     /// Where its calls go.
     pub endpoint_id: Option<EndpointId>,
+    /// What else is said of calls to it; most have nothing.
+    pub rules: Option<Arc<NumberRules>>,
 }
 
 /// A number with the names that are shown beside it.

@@ -23,7 +23,7 @@ use crate::error::StoreError;
 use crate::feed::{AgentCallRow, Changed, Changes, Epoch, NumberShown, OpenCall};
 use crate::sqlite::{
     agent, answer, call, change_log, delivery, doctor, endpoint, event, intent, key, ledger, number,
-    organization, provider, rate, stock, trace, webhook,
+    organization, provider, rate, stock, trace, uses, webhook,
 };
 use crate::{Engine, Store};
 
@@ -80,6 +80,9 @@ reads! {
     /// Where numbers land that are given this agent in this environment.
     endpoint_default(organization: OrganizationId, agent: &AgentId, environment: Environment) -> Option<Endpoint>
         = read endpoint::default;
+
+    /// Whether rules of numbers or of other endpoints name an endpoint.
+    endpoint_is_named(organization: OrganizationId, id: EndpointId) -> bool = read uses::any;
 
     /// A provider, whoever's it is.
     provider_get(id: ProviderId) -> Option<Provider> = read provider::get;

@@ -63,7 +63,7 @@ pub(super) fn create(request: &Request<'_>) -> Result<Op> {
     let label = Some(body.required("label", "a text", text)?);
     let inbound = side(&mut body, "inbound", |fields| inbound(fields, How::Create))?;
     let outbound = side(&mut body, "outbound", |fields| outbound(fields, How::Create))?;
-    Ok(Op::ProviderCreate(kind, ProviderIn { label, inbound, outbound, account: None }))
+    Ok(Op::ProviderCreate(kind, ProviderIn { label, inbound, outbound, ..ProviderIn::default() }))
 }
 
 pub(super) fn get(request: &Request<'_>) -> Result<Op> {
@@ -87,7 +87,7 @@ pub(super) fn update(request: &Request<'_>) -> Result<Op> {
     let label = body.unclearable("label", "a text", text)?;
     let inbound = side(&mut body, "inbound", |fields| inbound(fields, How::Merge))?;
     let outbound = side(&mut body, "outbound", |fields| outbound(fields, How::Merge))?;
-    Ok(Op::TrunkUpdate(id, kind, ProviderIn { label, inbound, outbound, account: None }))
+    Ok(Op::TrunkUpdate(id, kind, ProviderIn { label, inbound, outbound, ..ProviderIn::default() }))
 }
 
 pub(super) fn delete(request: &Request<'_>) -> Result<Op> {
@@ -308,6 +308,7 @@ impl From<Provider> for ProviderAccountOut {
             inbound,
             outbound,
             account,
+            calls_max: _,
             created_at: _,
             updated_at: _,
             version: _,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use domain::Bag;
 use utoipa::ToSchema;
 
+use super::rules::{CallerRule, Failover, Fallback, Health, ScheduleShape, Share};
 use super::words;
 
 /// A new organization.
@@ -196,6 +197,16 @@ pub(super) struct EndpointCreate {
     /// How long a target may ring, in seconds; null: 120.
     #[schema(minimum = 5, maximum = 900)]
     ring_seconds: Option<u16>,
+    /// After which causes its next target is tried; null: after `no_answer`, `failed` and `too_late`.
+    failover: Option<Failover>,
+    /// How many seconds a target may ring before the call goes on; null: as long as a call may be set up.
+    #[schema(minimum = 1, maximum = 110)]
+    answer_seconds: Option<u16>,
+    /// Whether its targets are asked whether they are there; null: they are not.
+    health: Option<Health>,
+    /// Where calls go on that it does not answer, before the number's own fallbacks. Null: nowhere.
+    #[schema(max_items = 8)]
+    fallback: Option<Vec<Fallback>>,
 }
 
 /// A change of an endpoint.
@@ -247,6 +258,16 @@ pub(super) struct EndpointUpdate {
     /// How long a target may ring, in seconds; null: 120.
     #[schema(minimum = 5, maximum = 900)]
     ring_seconds: Option<u16>,
+    /// After which causes its next target is tried; null: after `no_answer`, `failed` and `too_late`.
+    failover: Option<Failover>,
+    /// How many seconds a target may ring before the call goes on; null: as long as a call may be set up.
+    #[schema(minimum = 1, maximum = 110)]
+    answer_seconds: Option<u16>,
+    /// Whether its targets are asked whether they are there; null: they are not.
+    health: Option<Health>,
+    /// Where calls go on that it does not answer, before the number's own fallbacks. Null: nowhere.
+    #[schema(max_items = 8)]
+    fallback: Option<Vec<Fallback>>,
 }
 
 /// Digest credentials.
@@ -343,6 +364,9 @@ pub(super) struct ProviderCreate {
     /// The region of the key.
     #[schema(schema_with = words::region, required = false)]
     region: String,
+    /// How many calls from it may be in progress, those that ring too; null: no limit.
+    #[schema(maximum = 1_000_000)]
+    max_concurrent_calls: Option<u32>,
 }
 
 /// A change of a provider.
@@ -365,6 +389,9 @@ pub(super) struct ProviderUpdate {
     /// The region of the key.
     #[schema(schema_with = words::region, required = false)]
     region: String,
+    /// How many calls from it may be in progress, those that ring too; null: no limit.
+    #[schema(maximum = 1_000_000)]
+    max_concurrent_calls: Option<u32>,
 }
 
 /// What a number can carry.
@@ -495,6 +522,20 @@ pub(super) struct NumberUpdate {
     /// Replaces the agent's settings.
     #[schema(value_type = Object, required = false)]
     agent_settings: (),
+    /// By who calls; the first rule that fits counts. Null: none.
+    #[schema(max_items = 200)]
+    caller_rules: Option<Vec<CallerRule>>,
+    /// When it takes calls; null: as its organization's settings say, else always.
+    schedule: Option<ScheduleShape>,
+    /// Places that share its calls, in place of `endpoint_id`; a caller stays with its place. Null: none.
+    #[schema(min_items = 1, max_items = 16)]
+    split: Option<Vec<Share>>,
+    /// Where calls go on that its place does not answer, in order. Null: nowhere.
+    #[schema(max_items = 8)]
+    fallback: Option<Vec<Fallback>>,
+    /// How many calls to it may be in progress, those that ring too; null: no limit.
+    #[schema(maximum = 1_000_000)]
+    max_concurrent_calls: Option<u32>,
 }
 
 /// A row of an import; what it leaves out comes from around it.

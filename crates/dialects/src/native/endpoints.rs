@@ -9,6 +9,7 @@ use super::page::page;
 use super::providers;
 use super::read::{self, expect, path_id};
 use super::reply::{id_or_null, time};
+use super::rules;
 use super::words::{self, one_of};
 use crate::Request;
 use crate::json::{self, Body, boolean, object, text};
@@ -18,6 +19,7 @@ use domain::ids::{AgentId, EndpointId};
 use domain::manner::{Header, Manner, MannerPatch, ToForm};
 use domain::number::Environment;
 use domain::provider::{AddressRule, MediaEncryption};
+use domain::rules::{EndpointRules, json as rules_json};
 use domain::target::{Target, TargetUri};
 use domain::{Bag, Op};
 
@@ -116,6 +118,7 @@ fn patch(body: &mut Body) -> Result<EndpointPatch> {
         source_addresses: body.unclearable("source_addresses", ADDRESSES, addresses)?,
         allow_transfer: body.unclearable("allow_transfer", "true or false", boolean)?,
         manner: Box::new(manner(body)?),
+        rules: rules::of_endpoint(body)?,
         bags: Bag::new(),
     })
 }
@@ -213,6 +216,18 @@ pub(super) struct EndpointOut {
     /// How long a target may ring, in seconds; null: 120.
     #[schema(required = true)]
     ring_seconds: Option<u16>,
+    /// After which causes its next target is tried; null: after `no_answer`, `failed` and `too_late`.
+    #[schema(required = true, value_type = Option<rules::Failover>)]
+    failover: Option<Value>,
+    /// How many seconds a target may ring before the call goes on; null: as long as a call may be set up.
+    #[schema(required = true)]
+    answer_seconds: Option<u16>,
+    /// Whether its targets are asked whether they are there; what came of it is at `/endpoints/{id}/health`.
+    #[schema(value_type = rules::Health)]
+    health: Value,
+    /// Where calls go on that it does not answer, before the number's own fallbacks.
+    #[schema(required = true, value_type = Option<Vec<rules::Fallback>>)]
+    fallback: Option<Value>,
     /// When it was made.
     #[schema(format = DateTime)]
     created_at: String,
@@ -245,6 +260,7 @@ impl From<&Endpoint> for EndpointOut {
             source_addresses,
             allow_transfer,
             manner,
+            rules: EndpointRules { failover, answer_seconds, health, fallback },
             bags: _,
             created_at,
             updated_at,
@@ -269,6 +285,10 @@ impl From<&Endpoint> for EndpointOut {
             headers: headers.iter().map(|one| (one.name.clone(), one.value.clone())).collect(),
             to_form: to_form.as_str(),
             ring_seconds: *ring_seconds,
+            failover: failover.map(rules_json::failover_value),
+            answer_seconds: *answer_seconds,
+            health: rules_json::health_value(*health),
+            fallback: rules::some(rules_json::steps_value(fallback)),
             created_at: time(*created_at),
             updated_at: time(*updated_at),
         }

@@ -10,10 +10,11 @@ use super::words::{self, one_of};
 use crate::Request;
 use domain::Op;
 use domain::error::Result;
-use domain::op::ExplainOut;
+use domain::op::{ExplainAbout, ExplainOut};
 use domain::provider::Offer;
+use domain::rules::{Exit, Onward};
 use domain::trail::Rule;
-use domain::view::{Explanation, Outcome};
+use domain::view::{Explanation, LegShown, Outcome};
 
 /// The longest caller that is asked about, in bytes.
 const CALLER_MAX: usize = 64;
@@ -27,6 +28,7 @@ pub(super) fn explain(request: &Request<'_>) -> Result<Op> {
     let caller = filter(request, "caller", "the number that calls, such as +12125550100", |text| {
         (text.len() <= CALLER_MAX).then(|| text.to_owned())
     })?;
+    let at = filter(request, "at", "a time, such as 2026-12-24T20:00:00Z", |text| text.parse().ok())?;
     let offer = filter(request, "media", one_of(&Offer::NAMES), Offer::parse)?;
     let to = filter(request, "to", "what is dialled, such as +12125550100", |text| {
         (text.len() <= CALLER_MAX).then(|| text.to_owned())
@@ -34,7 +36,7 @@ pub(super) fn explain(request: &Request<'_>) -> Result<Op> {
     let number = request.param("number").to_owned();
     Ok(match to {
         Some(to) => Op::NumberExplainOut(number, ExplainOut { to, from, caller, offer }),
-        None => Op::NumberExplain(number, from, caller, offer),
+        None => Op::NumberExplain(number, ExplainAbout { from, caller, offer, at }),
     })
 }
 
@@ -57,6 +59,65 @@ impl From<Rule> for StepOut {
     }
 }
 
+/// A way on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExplainExit)]
+pub(super) struct ExitOut {
+    /// Why the place must have failed.
+    #[schema(schema_with = words::causes)]
+    on: Vec<&'static str>,
+    /// To which place of `legs`, from 0.
+    #[schema(required = true)]
+    leg: Option<usize>,
+    /// Or to which answer.
+    #[schema(required = true)]
+    sip_status: Option<u16>,
+}
+
+/// A place that the call can come to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExplainLeg)]
+pub(super) struct LegOut {
+    /// The endpoint.
+    #[schema(format = "uuid")]
+    endpoint_id: String,
+    /// Its name.
+    name: String,
+    /// Its targets in the order of trying; those that are down come last.
+    targets: Vec<String>,
+    /// How each of them is, as far as it is looked at.
+    #[schema(schema_with = words::target_states)]
+    states: Vec<&'static str>,
+    /// How long each may ring, in seconds; null: as long as a call may be set up.
+    #[schema(required = true)]
+    answer_seconds: Option<u16>,
+    /// Where the call goes on from there.
+    exits: Vec<ExitOut>,
+}
+
+impl From<LegShown> for LegOut {
+    fn from(leg: LegShown) -> Self {
+        let LegShown { endpoint_id, name, targets, answer_seconds, exits } = leg;
+        let exit = |exit: Exit| {
+            let (leg, sip_status) = match exit.to {
+                Onward::Leg(leg) => (Some(leg), None),
+                Onward::Refuse(status) => (None, Some(status)),
+            };
+            ExitOut { on: exit.on.names(), leg, sip_status }
+        };
+        let (targets, states): (Vec<_>, Vec<_>) =
+            targets.into_iter().map(|(uri, state)| (uri, state.as_str())).unzip();
+        Self {
+            endpoint_id: endpoint_id.to_string(),
+            name,
+            targets,
+            states,
+            answer_seconds,
+            exits: exits.into_iter().map(exit).collect(),
+        }
+    }
+}
+
 /// Where a call would go.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Explanation)]
@@ -75,11 +136,13 @@ pub(super) struct ExplanationOut {
     steps: Vec<StepOut>,
     /// The targets in the order of trying.
     targets: Vec<String>,
+    /// The places that the call can come to, the first one first.
+    legs: Vec<LegOut>,
 }
 
 impl From<Explanation> for ExplanationOut {
     fn from(explanation: Explanation) -> Self {
-        let Explanation { number, outcome, sip_status, reason, steps, targets } = explanation;
+        let Explanation { number, outcome, sip_status, reason, steps, targets, legs } = explanation;
         let [route, refuse] = words::OUTCOMES;
         Self {
             number: number.map(|number| number.to_string()),
@@ -91,6 +154,7 @@ impl From<Explanation> for ExplanationOut {
             reason,
             steps: steps.into_iter().map(StepOut::from).collect(),
             targets,
+            legs: legs.into_iter().map(LegOut::from).collect(),
         }
     }
 }

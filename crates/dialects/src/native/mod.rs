@@ -28,6 +28,7 @@ mod rates;
 mod read;
 mod reply;
 mod ring;
+mod rules;
 mod stock;
 mod table;
 mod traces;

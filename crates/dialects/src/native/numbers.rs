@@ -1,11 +1,13 @@
 //! Numbers: bought, brought in, listed, changed, given back, restored.
 
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::page::{filter, page, search};
 use super::read::{self, COUNTRY, UUID, expect, no_body};
 use super::reply::{id_or_null, time, time_or_null};
+use super::rules;
 use super::stock::CapabilitiesOut;
 use super::words::{self, one_of};
 use crate::Request;
@@ -15,6 +17,7 @@ use domain::error::{Error, Kind, Result, What};
 use domain::ids::{AgentId, EndpointId, NumberId, ProviderId, StockId};
 use domain::number::{Environment, Number, NumberPatch, NumberQuery, NumberRef, NumberSetup, Status, Switch};
 use domain::op::{Believed, Import, Purchase};
+use domain::rules::{NumberRules, Schedule, json as rules_json};
 use domain::stock::StockRef;
 use domain::view::{NumberView, SipAccess};
 use domain::{Bag, Op};
@@ -129,6 +132,7 @@ pub(super) fn update(request: &Request<'_>) -> Result<Op> {
         psa_settings: body.unclearable("psa_settings", "an object", object)?,
         agent_settings: body.unclearable("agent_settings", "an object", object)?,
         provider_id: body.unclearable("provider_id", UUID, read::word(ProviderId::parse))?,
+        rules: rules::of_number(&mut body)?,
     };
     body.close()?;
     Ok(Op::NumberUpdate(number, patch, expect(request)?))
@@ -199,6 +203,21 @@ pub(super) struct NumberOut {
     allow_inbound: bool,
     /// Whether calls may go out.
     allow_outbound: bool,
+    /// By who calls; the first rule that fits counts.
+    #[schema(required = true, value_type = Option<Vec<rules::CallerRule>>)]
+    caller_rules: Option<Value>,
+    /// When it takes calls; null: as its organization's settings say, else always.
+    #[schema(required = true, value_type = Option<rules::ScheduleShape>)]
+    schedule: Option<Value>,
+    /// Places that share its calls, in place of `endpoint_id`.
+    #[schema(required = true, value_type = Option<Vec<rules::Share>>)]
+    split: Option<Value>,
+    /// Where calls go on that its place does not answer, in order.
+    #[schema(required = true, value_type = Option<Vec<rules::Fallback>>)]
+    fallback: Option<Value>,
+    /// How many calls to it may be in progress; null: no limit.
+    #[schema(required = true)]
+    max_concurrent_calls: Option<u32>,
     /// Free settings for the tenant's service desk, given back unread.
     #[schema(value_type = Object)]
     psa_settings: Bag,
@@ -260,6 +279,7 @@ impl From<&NumberView> for NumberOut {
             environment,
             allow_inbound,
             allow_outbound,
+            rules: NumberRules { callers, schedule, split, fallback, calls_max },
             psa_settings,
             agent_settings,
             sip_credentials: _,
@@ -287,6 +307,11 @@ impl From<&NumberView> for NumberOut {
             environment: environment.as_str(),
             allow_inbound: *allow_inbound,
             allow_outbound: *allow_outbound,
+            caller_rules: rules::some(rules_json::callers_value(callers)),
+            schedule: schedule.as_ref().map(Schedule::value),
+            split: rules::some(rules_json::split_value(split)),
+            fallback: rules::some(rules_json::steps_value(fallback)),
+            max_concurrent_calls: *calls_max,
             psa_settings: psa_settings.clone(),
             agent_settings: agent_settings.clone(),
             capabilities: (*capabilities).into(),

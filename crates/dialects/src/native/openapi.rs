@@ -109,6 +109,7 @@ fn parameter(verb: &str, name: &str) -> (&'static str, Shape) {
             ("What the call would offer; absent: what the trunk takes.", Shape::words(&names(&Offer::NAMES)))
         }
         "to" => ("What the number would dial: then it is a call out that is explained.", Shape::text()),
+        "at" => ("When the call would come, in RFC 3339; absent: now.", Shape::text()),
         "from" => ("The IP address that the call would come from, with or without a port.", Shape::text()),
         _ => ("", Shape::text()),
     }

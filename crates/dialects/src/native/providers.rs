@@ -22,6 +22,7 @@ use domain::provider::{
     AddressRule, Credentials, DialForm, FromForm, Inbound, MediaEncryption, NumberFormat, Outbound, Provider,
     ProviderKind,
 };
+use domain::rules::json as rules_json;
 use domain::target::Transport;
 use domain::{Bag, CarrierAccount, E164, Op, Patch};
 
@@ -139,6 +140,8 @@ fn patch(body: &mut Body) -> Result<ProviderIn> {
         inbound: side(body, "inbound", inbound)?,
         outbound: side(body, "outbound", outbound)?,
         account: None,
+        calls_max: body
+            .patch_by("max_concurrent_calls", |value| rules_json::calls_max(value, What::Provider))?,
     })
 }
 
@@ -264,6 +267,9 @@ pub(super) struct ProviderOut {
     /// The region of the key.
     #[schema(required = true)]
     region: Option<String>,
+    /// How many calls from it may be in progress; null: no limit.
+    #[schema(required = true)]
+    max_concurrent_calls: Option<u32>,
     /// When it was made.
     #[schema(format = DateTime)]
     created_at: String,
@@ -328,6 +334,7 @@ impl From<&Provider> for ProviderOut {
             inbound,
             outbound,
             account,
+            calls_max,
             created_at,
             updated_at,
             version: _,
@@ -346,6 +353,7 @@ impl From<&Provider> for ProviderOut {
             account_sid,
             api_key_sid,
             region,
+            max_concurrent_calls: *calls_max,
             created_at: time(*created_at),
             updated_at: time(*updated_at),
         }

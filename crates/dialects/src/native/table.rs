@@ -113,7 +113,7 @@ pub(super) fn parameters(verb: &str) -> &'static [&'static str] {
         ],
         "number_import" => &["provider_id", "endpoint_id", "agent_id", "environment", "label"],
         "number_delete" => &["permanent"],
-        "number_explain" => &["from", "caller", "media", "to"],
+        "number_explain" => &["from", "caller", "media", "to", "at"],
         "call_list" => &["limit", "cursor", "status", "direction", "number"],
         _ => &[],
     }

@@ -12,6 +12,7 @@ use domain::ledger::Account;
 use domain::number::{Environment, Network, Status};
 use domain::organization::Kyc;
 use domain::provider::ProviderKind;
+use domain::rules::{Cause, Rank};
 use domain::target::Transport;
 
 /// "one of `a`, `b`", for the sentence "`field` must be …".
@@ -39,6 +40,7 @@ macro_rules! schemas {
 
 schemas! {
     account: names(&Account::NAMES);
+    caller_action: CALLER_ACTIONS;
     actor: ACTORS;
     call_status: names(&CallStatus::NAMES);
     code: Kind::ALL.map(|kind| super::error::column(kind).1);
@@ -66,6 +68,35 @@ schemas! {
     media_encryption: names(&domain::provider::MediaEncryption::NAMES);
     from_form: names(&domain::provider::FromForm::NAMES);
     number_format: names(&domain::provider::NumberFormat::NAMES);
+}
+
+/// What a rule does with a caller.
+pub(super) const CALLER_ACTIONS: [&str; 3] = ["allow", "refuse", "endpoint"];
+
+fn some_of(words: &[&'static str]) -> utoipa::openapi::schema::Array {
+    utoipa::openapi::schema::ArrayBuilder::new().items(schema(words)).min_items(Some(1)).build()
+}
+
+/// Causes that a fallback can be for.
+pub(super) fn causes() -> utoipa::openapi::schema::Array {
+    some_of(&Cause::names(|_| true))
+}
+
+/// Causes after which the next target can be tried.
+pub(super) fn failover_causes() -> utoipa::openapi::schema::Array {
+    let words = Cause::names(|rank| matches!(rank, Rank::MovesOn | Rank::MayMoveOn));
+    utoipa::openapi::schema::ArrayBuilder::new().items(schema(&words)).build()
+}
+
+/// How targets are.
+pub(super) fn target_states() -> utoipa::openapi::schema::Array {
+    let words = names(&domain::rules::TargetState::NAMES);
+    utoipa::openapi::schema::ArrayBuilder::new().items(schema(&words)).build()
+}
+
+/// Days of the week.
+pub(super) fn days() -> utoipa::openapi::schema::Array {
+    some_of(&["mon", "tue", "wed", "thu", "fri", "sat", "sun"])
 }
 
 /// What is to become of a delivery, or became.

@@ -55,6 +55,7 @@ pub(crate) fn number() -> NumberView {
         environment: Environment::Live,
         allow_inbound: true,
         allow_outbound: false,
+        rules: domain::rules::NumberRules::default(),
         psa_settings: Bag::new(),
         agent_settings: Bag::new(),
         sip_credentials: Credentials { username: "u".into(), password: Sealed(vec![1]) },

@@ -162,17 +162,17 @@ fn connectors_are_asked_for() {
     GET /v1/agents/P/telephony/connectors/0190b5b0-0000-7000-8000-000000000003
       Ok(OfAgent(AgentId("P"), EndpointGet(EndpointId(0190b5b0-0000-7000-8000-000000000003))))
     PATCH /v1/agents/P/telephony/connectors/0190b5b0-0000-7000-8000-000000000003
-      Ok(OfAgent(AgentId("P"), EndpointUpdate(EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, manner: MannerPatch { login: Keep, ring_seconds: Keep }, bags: {"polyai": Object {"asrLangCode": String("en-US"), "variantId": Null, "voiceName": Null}} })))
+      Ok(OfAgent(AgentId("P"), EndpointUpdate(EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, manner: MannerPatch { login: Keep, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, fallback: Keep }, bags: {"polyai": Object {"asrLangCode": String("en-US"), "variantId": Null, "voiceName": Null}} })))
     PATCH /v1/agents/P/telephony/connectors/0190b5b0-0000-7000-8000-000000000003
-      Ok(OfAgent(AgentId("P"), EndpointUpdate(EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, agent_id: Set(AgentId("Q")), is_default: Some(false), manner: MannerPatch { login: Keep, ring_seconds: Keep }, bags: {"polyai": Object {"variantId": Null}} })))
+      Ok(OfAgent(AgentId("P"), EndpointUpdate(EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, agent_id: Set(AgentId("Q")), is_default: Some(false), manner: MannerPatch { login: Keep, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, fallback: Keep }, bags: {"polyai": Object {"variantId": Null}} })))
     PATCH /v1/agents/P/telephony/connectors/0190b5b0-0000-7000-8000-000000000003
-      Ok(OfAgent(AgentId("P"), EndpointUpdate(EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, agent_id: Set(AgentId("Q")), is_default: Some(false), manner: MannerPatch { login: Keep, ring_seconds: Keep }, bags: {"polyai": Object {"variantId": String("V")}} })))
+      Ok(OfAgent(AgentId("P"), EndpointUpdate(EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, agent_id: Set(AgentId("Q")), is_default: Some(false), manner: MannerPatch { login: Keep, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, fallback: Keep }, bags: {"polyai": Object {"variantId": String("V")}} })))
     PATCH /v1/agents/P/telephony/connectors/batch
-      Ok(OfAgent(AgentId("P"), EndpointUpdateMany([("0190b5b0-0000-7000-8000-000000000003", Ok((EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, manner: MannerPatch { login: Keep, ring_seconds: Keep }, bags: {} }))), ("x", Err(Error { kind: NotFound, what: Endpoint, public: "There is no such endpoint.", numbers: [], cause: None }))])))
+      Ok(OfAgent(AgentId("P"), EndpointUpdateMany([("0190b5b0-0000-7000-8000-000000000003", Ok((EndpointId(0190b5b0-0000-7000-8000-000000000003), EndpointPatch { name: None, manner: MannerPatch { login: Keep, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, fallback: Keep }, bags: {} }))), ("x", Err(Error { kind: NotFound, what: Endpoint, public: "There is no such endpoint.", numbers: [], cause: None }))])))
     DELETE /v1/agents/P/telephony/connectors/0190b5b0-0000-7000-8000-000000000003
       Ok(OfAgent(AgentId("P"), EndpointDelete(EndpointId(0190b5b0-0000-7000-8000-000000000003))))
     POST /v1/agents/P/telephony/connectors
-      Ok(EndpointCreate(EndpointPatch { name: Some("desk"), agent_id: Set(AgentId("P")), environment: Some(Live), targets: Some([Target { uri: TargetUri { text: "sip:h", host: "h", transport: Udp }, priority: 1, weight: 1, enabled: true }]), allow_transfer: Some(false), manner: MannerPatch { login: Keep, ring_seconds: Keep }, bags: {} }))
+      Ok(EndpointCreate(EndpointPatch { name: Some("desk"), agent_id: Set(AgentId("P")), environment: Some(Live), targets: Some([Target { uri: TargetUri { text: "sip:h", host: "h", transport: Udp }, priority: 1, weight: 1, enabled: true }]), allow_transfer: Some(false), manner: MannerPatch { login: Keep, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, fallback: Keep }, bags: {} }))
     "#);
 }
 

@@ -19,6 +19,7 @@ use crate::ledger::Posting;
 use crate::money::Micros;
 use crate::organization::Settings;
 use crate::provider::Credentials;
+use crate::rules::{NumberRules, NumberRulesPatch};
 use crate::stock::{Capabilities, Stock, StockState};
 use crate::{Bag, Patch, Timestamp};
 
@@ -90,6 +91,8 @@ pub struct Number {
     pub allow_inbound: bool,
     /// Whether calls may go out.
     pub allow_outbound: bool,
+    /// What else its holder has said of calls to it.
+    pub rules: NumberRules,
     /// Free settings for the tenant's service desk, given back unread.
     pub psa_settings: Bag,
     /// Free settings for the agent, given back unread.
@@ -165,6 +168,8 @@ pub struct NumberPatch {
     pub allow_inbound: Option<bool>,
     /// Whether calls may go out.
     pub allow_outbound: Option<bool>,
+    /// What else is said of calls to it.
+    pub rules: NumberRulesPatch,
     /// On or off.
     pub status: Option<Switch>,
     /// Replaces the service desk settings.
@@ -273,6 +278,7 @@ impl Number {
             environment,
             allow_inbound: true,
             allow_outbound: false,
+            rules: NumberRules::default(),
             psa_settings: Bag::new(),
             agent_settings: Bag::new(),
             sip_credentials,
@@ -320,6 +326,7 @@ impl Number {
             label,
             allow_inbound,
             allow_outbound,
+            rules,
             status,
             psa_settings,
             agent_settings,
@@ -334,6 +341,7 @@ impl Number {
         next.set_label(label)?;
         next.allow_inbound = allow_inbound.unwrap_or(next.allow_inbound);
         next.allow_outbound = allow_outbound.unwrap_or(next.allow_outbound);
+        next.rules.update(rules, next.e164)?;
         if let Some(settings) = psa_settings {
             crate::bags::within(&settings, SETTINGS_MAX, (What::Number, "psa_settings"))?;
             next.psa_settings = settings;

@@ -317,6 +317,8 @@ pub struct Provider {
     pub outbound: Option<Outbound>,
     /// The account at the carrier (accounts only).
     pub account: Option<CarrierAccount>,
+    /// How many calls from it may be in progress, those that ring too; none: no limit.
+    pub calls_max: Option<u32>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -336,6 +338,8 @@ pub struct ProviderPatch {
     pub outbound: Patch<Outbound>,
     /// The account at a carrier.
     pub account: Option<AccountPatch>,
+    /// How many calls from it may be in progress.
+    pub calls_max: Patch<u32>,
 }
 
 /// The most addresses of one trunk or endpoint.
@@ -377,6 +381,7 @@ impl Provider {
             inbound: None,
             outbound: None,
             account: None,
+            calls_max: None,
             created_at: now,
             updated_at: now,
             version: 0,
@@ -386,7 +391,7 @@ impl Provider {
 
     /// Applies a patch; the same provider back means that nothing changed.
     pub fn update(&self, patch: ProviderPatch, now: Timestamp) -> Result<Self> {
-        let ProviderPatch { label, inbound, outbound, account } = patch;
+        let ProviderPatch { label, inbound, outbound, account, calls_max } = patch;
         let mut next = self.clone();
         if let Some(text) = label {
             next.label = crate::agent::text_within(What::Provider, "label", &text, crate::agent::NAME_MAX)?;
@@ -394,6 +399,7 @@ impl Provider {
         inbound.apply(&mut next.inbound);
         outbound.apply(&mut next.outbound);
         next.set_account(account)?;
+        calls_max.apply(&mut next.calls_max);
         match next.kind {
             ProviderKind::Managed | ProviderKind::Twilio
                 if next.inbound.is_some() || next.outbound.is_some() =>

@@ -141,6 +141,7 @@ impl App {
             found.ok_or_else(|| Error::not_found(What::Agent).at("agent_id"))?;
         }
         self.check_no_trunk(&next.source_addresses)?;
+        self.check_endpoint_rules(before.map(|before| &before.rules), next)?;
         let mut changes = Vec::new();
         if let Some(agent) = &next.agent_id {
             let current =
@@ -169,6 +170,7 @@ impl App {
             let before = self.endpoint_get(ask, id)?;
             expect(expected, before.version, What::Endpoint)?;
             let organization = before.organization_id;
+            self.check_unnamed(organization, id)?;
             let mut changes = self.numbers_follow(ask, (organization, id), None)?;
             changes.push(Change::EndpointDelete(organization, id, before.version));
             changes.push(ask.event(organization, "endpoint.deleted", id));

@@ -2,26 +2,23 @@
 
 use domain::ids::{NumberId, ProviderId};
 use domain::number::{NumberRef, Status};
-use domain::provider::Offer;
-use domain::routing::{CallIn, CallerShown, Refusal, TrunkRoute};
+use domain::op::ExplainAbout;
+use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
+use domain::rules::Exit;
 use domain::trail::{Rule, RuleName};
-use domain::view::{Explanation, Outcome};
-use domain::{E164, Result, View, target};
-use std::net::{IpAddr, SocketAddr};
+use domain::view::{Explanation, LegShown, Outcome};
+use domain::{E164, Endpoint, Result, View};
+use std::net::SocketAddr;
 
 use super::{App, Ask};
 use crate::clock;
 use crate::edge::UNREGISTERED;
+use crate::edge::plan::order;
 use crate::live::Route;
 
 impl App {
-    pub(super) fn number_explain(
-        &self,
-        ask: Ask<'_>,
-        text: &str,
-        from: Option<IpAddr>,
-        (caller, offer): (Option<&str>, Option<Offer>),
-    ) -> Result<View> {
+    pub(super) fn number_explain(&self, ask: Ask<'_>, text: &str, about: &ExplainAbout) -> Result<View> {
+        let ExplainAbout { from, caller, offer, at } = about;
         let organization = ask.organization()?;
         let dialled = match NumberId::parse(text) {
             Some(id) => Some(self.number_find(ask, &NumberRef::Id(id))?.e164),
@@ -30,7 +27,7 @@ impl App {
         // Another tenant's number is explained like one that nobody holds.
         let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
         let mut proves = None;
-        let trunks = match from {
+        let trunks = match *from {
             Some(address) => {
                 let mut trunks = self.live.trunks_from(address);
                 let own = own.and(dialled);
@@ -59,26 +56,23 @@ impl App {
             (Some(_), None) if !trunks.is_empty() => Some(unheld()),
             _ => dialled,
         };
-        let caller =
-            caller.map_or(CallerShown::Anyone, |text| CallerShown::Number(E164::dialled(text, None)));
-        let decided = self
-            .live
-            .decide(CallIn { trunks: &trunks, dialled: asked, caller, offer }, |rule| steps.push(rule));
+        let caller = caller
+            .as_deref()
+            .map_or(CallerShown::Anyone, |text| CallerShown::Number(E164::dialled(text, None)));
+        let at = at.unwrap_or(ask.now);
+        let call = CallIn { trunks: &trunks, dialled: asked, caller, offer: *offer, at, name: "" };
+        let decided = self.live.decide(call, |rule| steps.push(rule));
         let explanation = match decided {
-            Ok(route) if self.unregistered(&route) => {
-                steps.push(RuleName::AgentRegistered.is(false));
-                Explanation {
-                    reason: UNREGISTERED.to_owned(),
-                    ..explained(dialled, Refusal::NoTarget, steps)
-                }
+            Ok(route) if route.legs.is_empty() && self.unregistered(&route) => {
+                nobody_registered(dialled, &route, steps)
             }
             Ok(route) => {
                 if proves == Some(route.routed.trunk.id) {
                     steps.push(RuleName::CallerProven.is(true));
                 }
-                let order = target::order(&route.endpoint.targets, |_| 0);
-                let user = |i: &usize| route.endpoint.targets[*i].uri.with_user(text_of(dialled));
-                let targets: Vec<_> = order.iter().map(user).collect();
+                let legs = self.legs_shown(&route, dialled);
+                let targets = legs.iter().take(1).flat_map(|leg| &leg.targets);
+                let targets = targets.map(|(uri, _)| uri.clone()).collect();
                 let leaves = route.routed.number.status == Status::PortOut;
                 let until =
                     if leaves { ", until the number has gone to another carrier (port_out)" } else { "" };
@@ -90,9 +84,10 @@ impl App {
                     reason,
                     steps,
                     targets,
+                    legs,
                 }
             }
-            Err(refused) => explained(dialled, refused.why, steps),
+            Err(refused) => explained(dialled, &refused, steps),
         };
         Ok(View::Explanation(explanation))
     }
@@ -103,17 +98,46 @@ impl App {
         let only = on.clone().count() > 0 && on.clone().all(|target| target.uri.is_registered());
         only && self.live.registrations.of(route.routed.number.id, clock::instant()).is_empty()
     }
+
+    /// The places that a call can come to, the first one first.
+    fn legs_shown(&self, route: &Route, dialled: Option<E164>) -> Vec<LegShown> {
+        let shown = |endpoint: &Endpoint, exits: &[Exit]| {
+            let states = self.live.health.of(endpoint);
+            let order = order(endpoint, &self.live.health, "");
+            let target = |at: usize| (endpoint.targets[at].uri.with_user(text_of(dialled)), states[at].state);
+            LegShown {
+                endpoint_id: endpoint.id,
+                name: endpoint.name.clone(),
+                targets: order.into_iter().map(target).collect(),
+                answer_seconds: endpoint.rules.answer_seconds,
+                exits: exits.to_vec(),
+            }
+        };
+        if route.legs.is_empty() {
+            return vec![shown(&route.endpoint, &[])];
+        }
+        route.legs.iter().map(|leg| shown(&leg.endpoint, &leg.exits)).collect()
+    }
 }
 
-fn explained(number: Option<E164>, why: Refusal, steps: Vec<Rule>) -> Explanation {
-    let (outcome, targets) = (Outcome::Refuse, Vec::new());
+/// Only registered agents take the number's calls, and none is there.
+fn nobody_registered(number: Option<E164>, route: &Route, mut steps: Vec<Rule>) -> Explanation {
+    steps.push(RuleName::AgentRegistered.is(false));
+    let (held, trunk) = (Some(route.routed.number), Some(route.routed.trunk));
+    let refused = Refused { why: Refusal::NoTarget, number: held, trunk, answer: None };
+    Explanation { reason: UNREGISTERED.to_owned(), ..explained(number, &refused, steps) }
+}
+
+fn explained(number: Option<E164>, refused: &Refused, steps: Vec<Rule>) -> Explanation {
+    let (outcome, targets, legs) = (Outcome::Refuse, Vec::new(), Vec::new());
     Explanation {
         number,
         outcome,
-        sip_status: why.sip_status(),
-        reason: why.words().to_owned(),
+        sip_status: refused.sip_status(),
+        reason: refused.why.words().to_owned(),
         steps,
         targets,
+        legs,
     }
 }
 

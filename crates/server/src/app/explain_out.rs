@@ -48,7 +48,15 @@ impl App {
                     route.ways.iter().map(|way| way.outbound.request_uri(route.placed.to)).collect();
                 let reason = "The call goes out by the number's trunk.".to_owned();
                 let (outcome, sip_status) = (Outcome::Route, 200);
-                View::Explanation(Explanation { number, outcome, sip_status, reason, steps, targets })
+                View::Explanation(Explanation {
+                    number,
+                    outcome,
+                    sip_status,
+                    reason,
+                    steps,
+                    targets,
+                    legs: Vec::new(),
+                })
             }
             Err(why) => refused(number, of(why.why), steps),
         })
@@ -61,5 +69,5 @@ fn of(why: Refusal) -> (u16, &'static str) {
 
 fn refused(number: Option<E164>, (sip_status, words): (u16, &str), steps: Vec<Rule>) -> View {
     let (outcome, reason, targets) = (Outcome::Refuse, words.to_owned(), Vec::new());
-    View::Explanation(Explanation { number, outcome, sip_status, reason, steps, targets })
+    View::Explanation(Explanation { number, outcome, sip_status, reason, steps, targets, legs: Vec::new() })
 }

@@ -20,6 +20,7 @@ mod failure;
 mod holds;
 mod imports;
 mod keys;
+mod named;
 mod number_ends;
 mod numbers;
 mod of_agent;
@@ -227,9 +228,7 @@ impl App {
             Op::NumberRestore(number) => Box::pin(self.number_restore(ask, number)),
             Op::NumberCredentials(number) => Box::pin(self.number_credentials(ask, number)),
             Op::NumberRing(number, ring) => Box::pin(self.number_ring(ask, number, ring)),
-            Op::NumberExplain(text, from, caller, offer) => {
-                return self.number_explain(ask, &text, from, (caller.as_deref(), offer));
-            }
+            Op::NumberExplain(text, about) => return self.number_explain(ask, &text, &about),
             Op::NumberExplainOut(text, out) => return self.number_explain_out(ask, &text, &out),
             Op::NumberRegistrations(number) => return self.number_registrations(ask, &number),
             Op::BanList => return self.ban_list(ask),

@@ -142,6 +142,7 @@ impl App {
             // One of an own account waits until its carrier sends its calls here again.
             let trust = if owned { Trust::Untrusted } else { self.import_trust(ask, &organization)? };
             let (next, rent) = before.restore(found.as_wiring().endpoint, trust, ask.now)?;
+            let next = self.with_rules_that_stand(next)?;
             let mut commit = Commit::default();
             if owned {
                 commit.changes.extend(self.returns_to_account(ask, &next)?);

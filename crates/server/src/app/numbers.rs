@@ -94,6 +94,7 @@ impl App {
             let organization = self.organization_get(ask, before.organization_id)?;
             let trust = self.number_trust(ask, &organization, &before)?;
             let next = before.update(patch.clone(), found.as_wiring(), trust, ask.now)?;
+            self.check_number_rules(&before.rules, &next)?;
             let event = ask.event(next.organization_id, "number.updated", next.id);
             let put = |n: Number| Change::Number(Box::new(n));
             let mut commit = one(before.version, next.clone(), next.version, put, event);

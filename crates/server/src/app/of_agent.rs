@@ -94,6 +94,7 @@ impl App {
             let mut commit = self.numbers_leave(ask, organization, numbers)?;
             let Commit { changes, guards, answer: _ } = &mut commit;
             for endpoint in endpoints {
+                self.check_unnamed(organization, endpoint.id)?;
                 changes.push(Change::EndpointDelete(organization, endpoint.id, endpoint.version));
                 changes.push(ask.event(organization, "endpoint.deleted", endpoint.id));
                 guards.push(Guard::EndpointUnused(organization, endpoint.id));
@@ -117,6 +118,7 @@ impl App {
                 after = Some(last.id);
                 numbers.extend(more);
             }
+            self.check_unnamed(organization, id)?;
             let gone = numbers.iter().map(|number| number.e164).collect();
             let mut commit = self.numbers_leave(ask, organization, numbers)?;
             commit.changes.push(Change::EndpointDelete(organization, id, endpoint.version));

@@ -91,7 +91,7 @@ impl App {
 
     /// The same patch as whole sides, with passwords encrypted for this provider; what is absent stays as it is.
     fn sealed(&self, id: ProviderId, patch: ProviderIn, before: Option<&Provider>) -> Result<ProviderPatch> {
-        let ProviderIn { label, inbound, outbound, account } = patch;
+        let ProviderIn { label, inbound, outbound, account, calls_max } = patch;
         let account = self.account_sealed(id, account);
         let inbound = match inbound {
             Patch::Keep => Patch::Keep,
@@ -105,7 +105,7 @@ impl App {
                 Patch::Set(self.outbound(id, new, before.and_then(|p| p.outbound.as_ref()))?)
             }
         };
-        Ok(ProviderPatch { label, inbound, outbound, account })
+        Ok(ProviderPatch { label, inbound, outbound, account, calls_max })
     }
 
     fn inbound(&self, id: ProviderId, new: InboundIn, old: Option<&Inbound>) -> Result<Inbound> {

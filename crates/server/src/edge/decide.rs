@@ -9,12 +9,12 @@ use domain::provider::Offer;
 use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
 use domain::trail::{RuleName, Trail};
 use domain::{Fact, Price};
-use sip::{Ask, AskKind, CallIds, Media, MediaRule, Transport, Verdict};
+use sip::{Ask, AskKind, CallIds, Media, Transport, Verdict};
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 
-use super::dress::{Dress, Told};
+use super::dress::Told;
 use super::facts;
 use super::gate;
 use super::gauge::Gauge;
@@ -169,7 +169,9 @@ impl Decider {
         let caller = CallerShown::Number(E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()));
         let offer = Some(offer(ask.media));
         let mut trail = Trail::default();
-        match self.live.decide(CallIn { trunks: &trunks, dialled, caller, offer }, |rule| trail.see(rule)) {
+        let (at, name) = (clock::now(), ask.call_id.as_str());
+        let call = CallIn { trunks: &trunks, dialled, caller, offer, at, name };
+        match self.live.decide(call, |rule| trail.see(rule)) {
             // The number may be on a trunk whose callers can prove themselves, and the caller came from another's address. Where
             // that would be another tenant's trunk, a number that nobody holds gets the same answer.
             Err(Refused { why: Refusal::UnknownNumber, .. })
@@ -194,22 +196,20 @@ impl Decider {
                 };
                 // Counted under the edge's lock: whoever comes next finds it.
                 let whose = route.routed.number.organization_id;
-                self.live.call_began(CallId(ids.call), whose, route.routed.price);
+                self.live.call_began_in(CallId(ids.call), &route.routed);
                 let traced = (whose, route.routed.number.id);
                 self.live.traces.begin(CallId(ids.call), traced, &ask.call_id);
                 around.work.fact(started(ids, ask, dialled, (&route, trail)));
                 let user = dialled.map_or_else(String::new, |e164| e164.to_string());
                 let told = Told { call: ids.call, caller: &ask.from.user, number: &user };
-                let dress = Dress::of(&route.endpoint, route.manner.clone(), MediaRule::default(), told);
                 let seed = (user.as_str(), ask.call_id.as_str());
-                let plan = Plan::new((ask.id, ids), (&route.endpoint, &agents), dress.as_ref(), seed);
-                self.go(plan, around)
+                self.go(Plan::new((ask.id, ids), &route, (&self.live.health, told, &agents), seed), around)
             }
             Err(refused) => {
                 for fact in self.row(ask, dialled, (refused, trail)) {
                     around.work.fact(fact);
                 }
-                Step::Now(refusal(refused.why))
+                Step::Now(refusal(&refused))
             }
         }
     }
@@ -233,7 +233,7 @@ impl Decider {
         if self.unknown.take(around.now) && !self.journal.full() {
             let mut trail = Trail::default();
             trail.see(RuleName::SourceIsTrunk.is(false));
-            let refused = Refused { why: Refusal::UnknownSource, number: None, trunk: None };
+            let refused = Refused { why: Refusal::UnknownSource, number: None, trunk: None, answer: None };
             for fact in self.row(ask, dialled, (refused, trail)) {
                 around.work.fact(fact);
             }
@@ -320,7 +320,7 @@ impl Decider {
             let number = dialled.filter(|_| trunk.is_some()).and_then(|e164| self.live.number(e164));
             let mut trail = Trail::default();
             trail.see(RuleName::CallerProven.is(false));
-            let refused = Refused { why: Refusal::NotProven, number, trunk };
+            let refused = Refused { why: Refusal::NotProven, number, trunk, answer: None };
             for fact in self.row(ask, dialled, (refused, trail)) {
                 around.work.fact(fact);
             }
@@ -368,7 +368,7 @@ impl Decider {
         let at = clock::moment();
         [
             facts::about(ids, at, FactKind::Started(Box::new(started))),
-            facts::about(ids, at, facts::refused(refused.why)),
+            facts::about(ids, at, facts::refused(&refused)),
         ]
     }
 }
@@ -423,15 +423,24 @@ fn dialled(ask: &Ask) -> Option<E164> {
     read(&ask.dialled).or_else(|| read(&ask.to))
 }
 
-fn refusal(why: Refusal) -> Verdict {
+fn refusal(refusal: &Refused) -> Verdict {
     // A stranger is told nothing but no.
-    let words = (why != Refusal::UnknownSource).then(|| why.words());
-    refused(why.sip_status(), words, None)
+    let words = (refusal.why != Refusal::UnknownSource).then(|| refusal.why.words());
+    let status = refusal.sip_status();
+    refused(status, words, (status == 503).then_some(RETRY_AFTER))
 }
 
 /// A refusal by the rules, with its words in a `Reason` (RFC 3326).
 pub(super) fn refused(status: u16, words: Option<&str>, retry_after: Option<u32>) -> Verdict {
-    let reason = match status {
+    let reason = phrase(status);
+    let quoted = |words: &str| words.replace(['"', '\\'], "'");
+    let reason_header = words.map(|words| format!("SIP;cause={status};text=\"{}\"", quoted(words)));
+    Verdict::Refuse { status, reason, reason_header, retry_after, fact_call: None }
+}
+
+/// The phrase of a status of ours.
+pub(super) fn phrase(status: u16) -> &'static str {
+    match status {
         402 => "Payment Required",
         403 => "Forbidden",
         404 => "Not Found",
@@ -439,11 +448,9 @@ pub(super) fn refused(status: u16, words: Option<&str>, retry_after: Option<u32>
         486 => "Busy Here",
         488 => "Not Acceptable Here",
         503 => "Service Unavailable",
+        603 => "Decline",
         _ => "Temporarily Unavailable",
-    };
-    let quoted = |words: &str| words.replace(['"', '\\'], "'");
-    let reason_header = words.map(|words| format!("SIP;cause={status};text=\"{}\"", quoted(words)));
-    Verdict::Refuse { status, reason, reason_header, retry_after, fact_call: None }
+    }
 }
 
 pub(super) fn refuse(status: u16, reason: &'static str) -> Verdict {
@@ -458,7 +465,11 @@ mod tests {
     #[test]
     fn a_refusal_tells_trunks_why_and_strangers_nothing() {
         for why in Refusal::ALL {
-            let Verdict::Refuse { status, reason_header, .. } = refusal(why) else { panic!("{why:?}") };
+            let refused = Refused { why, number: None, trunk: None, answer: None };
+            let Verdict::Refuse { status, reason_header, retry_after, .. } = refusal(&refused) else {
+                panic!("{why:?}")
+            };
+            assert_eq!(retry_after.is_some(), why == Refusal::TrunkFull);
             assert_eq!(status, why.sip_status());
             assert_eq!(reason_header.is_some(), why != Refusal::UnknownSource);
             assert!(reason_header.is_none_or(|text| text.matches('"').count() == 2));

@@ -3,7 +3,7 @@
 use domain::CallEnd;
 use domain::call::{self, CallStatus, DialogParts, EndedBy, FactKind, Moment, Note, Place, Unanswered};
 use domain::ids::{CallId, OrganizationId};
-use domain::routing::Refusal;
+use domain::routing::Refused;
 use domain::{Fact, Timestamp, target};
 use sip::{CallIds, Cause, Side, Transport};
 use std::net::SocketAddr;
@@ -187,8 +187,8 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
 }
 
 /// A call that we refuse.
-pub(super) fn refused(why: Refusal) -> FactKind {
-    refused_with(why.sip_status(), why.words())
+pub(super) fn refused(refused: &Refused) -> FactKind {
+    refused_with(refused.sip_status(), refused.why.words())
 }
 
 /// The same with its status and its sentence.

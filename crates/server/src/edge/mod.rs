@@ -15,7 +15,7 @@ mod flows;
 mod gate;
 mod gauge;
 mod out;
-mod plan;
+pub(crate) mod plan;
 mod proof;
 mod ration;
 mod registrar;

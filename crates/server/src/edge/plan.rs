@@ -3,20 +3,25 @@
 use domain::call::{self, FactKind, Unanswered};
 use domain::outbound::Destination;
 use domain::provider::{FromForm, MediaEncryption};
+use domain::rules::{Cause, Causes, Exit, Onward, TargetState};
 use domain::target::{self, TargetUri};
 use domain::{E164, Endpoint};
 use sip::{
-    Ask, AskId, CallIds, Direction, Flow, Hop, Manner, MediaRule, Target, Transfer, Transport, Trust, Verdict,
+    Ask, AskId, CallIds, Direction, Flow, Hop, Leg, Manner, MediaRule, Outcome, Outcomes, Target, Transfer,
+    Transport, Trust, Verdict,
 };
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::dress::Dress;
+use super::dress::Told;
 use super::{facts, resolve};
 use crate::clock;
+use crate::live::health::Healths;
 use crate::live::registrations::Binding;
-use crate::live::{RouteOut, WayOut};
+use crate::live::{Route, RouteLeg, RouteOut, WayOut};
 
 /// See the module's head.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(super) struct Plan {
     pub(super) ask: AskId,
     ids: CallIds,
     pub(super) places: Vec<Place>,
+    /// What comes after what; the targets of each are known once the places are settled.
+    legs: Vec<Leg>,
     transfer: Transfer,
     direction: Direction,
     trust: Trust,
@@ -32,6 +39,8 @@ pub(super) struct Plan {
 /// One target.
 #[derive(Debug)]
 pub(super) struct Place {
+    /// Which leg it is of.
+    leg: usize,
     request_uri: String,
     transport: Transport,
     headers: Vec<String>,
@@ -57,20 +66,54 @@ pub(super) enum State {
 }
 
 impl Plan {
-    /// The targets of an endpoint for a call. `seed` is the call's name: a repeat of the same call has the same order.
-    /// `dress` is what the call wears there; `agents` are those registered for the number, the newest first.
+    /// The targets of a call's legs. `seed` is the call's name: a repeat of the same call has the same order. Targets that are
+    /// down come last within their leg. `told` is what the call may wear at an endpoint that wants it; `agents` are those
+    /// registered for the number, the newest first.
     pub(super) fn new(
         (ask, ids): (AskId, CallIds),
-        (endpoint, agents): (&Endpoint, &[Binding]),
-        dress: Option<&Dress>,
+        route: &Route,
+        (health, told, agents): (&Healths, Told<'_>, &[Binding]),
         (user, seed): (&str, &str),
     ) -> Self {
-        let mut draw = draws(seed);
-        let order = target::order(&endpoint.targets, &mut draw);
+        let (places, legs, transfer) = (Vec::new(), Vec::new(), Transfer::Allowed);
+        let (direction, trust) = (Direction::Inbound, Trust::Trusted);
+        let mut plan = Self { ask, ids, places, legs, transfer, direction, trust };
+        let dressed = |endpoint: &Endpoint, manner: &Option<Arc<Manner>>| {
+            Dress::of(endpoint, manner.clone(), MediaRule::default(), told)
+        };
+        if route.legs.is_empty() {
+            let dress = dressed(&route.endpoint, &route.manner);
+            plan.leg((&route.endpoint, &[]), dress.as_ref(), (health, agents), (user, seed));
+        }
+        for RouteLeg { endpoint, manner, exits } in &route.legs {
+            let dress = dressed(endpoint, manner);
+            plan.leg((endpoint, exits), dress.as_ref(), (health, agents), (user, seed));
+        }
+        plan
+    }
+
+    fn leg(
+        &mut self,
+        (endpoint, exits): (&Endpoint, &[Exit]),
+        dress: Option<&Dress>,
+        (health, agents): (&Healths, &[Binding]),
+        (user, seed): (&str, &str),
+    ) {
+        let order = order(endpoint, health, seed);
+        let leg = self.legs.len();
         let targets = order.into_iter().filter_map(|at| endpoint.targets.get(at));
-        let places = targets.flat_map(|target| Place::all(&target.uri, user, dress, agents)).collect();
-        let transfer = if endpoint.allow_transfer { Transfer::Allowed } else { Transfer::Refused };
-        Self { ask, ids, places, transfer, direction: Direction::Inbound, trust: Trust::Trusted }
+        let places = targets.flat_map(|target| Place::all(&target.uri, user, dress, agents));
+        self.places.extend(places.map(|place| Place { leg, ..place }));
+        self.legs.push(Leg {
+            targets: 0..0,
+            failover: outcomes(endpoint.rules.moves_on()),
+            ring: endpoint.rules.answer_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            exits: exits.iter().map(|exit| (outcomes(exit.on), onward(exit.to))).collect(),
+        });
+        if !endpoint.allow_transfer {
+            // One cookie key of the whole call says it: the strictest place decides.
+            self.transfer = Transfer::Refused;
+        }
     }
 
     /// The ways of a call out. What the caller says of its identity stays here: who calls is told by us.
@@ -82,7 +125,8 @@ impl Plan {
         let ask = ask.id;
         let allowed = route.endpoint.as_ref().is_none_or(|endpoint| endpoint.allow_transfer);
         let transfer = if allowed { Transfer::Allowed } else { Transfer::Refused };
-        Self { ask, ids, places, transfer, direction: Direction::Outbound, trust: Trust::Untrusted }
+        let (direction, trust, legs) = (Direction::Outbound, Trust::Untrusted, Vec::new());
+        Self { ask, ids, places, legs, transfer, direction, trust }
     }
 
     /// Settles what needs no waiting: transports that no listener speaks, names looked up lately.
@@ -112,15 +156,21 @@ impl Plan {
     }
 
     /// The verdict, with the facts that come before it.
-    pub(super) fn verdict(self) -> (Vec<domain::Fact>, Verdict) {
+    pub(super) fn verdict(mut self) -> (Vec<domain::Fact>, Verdict) {
         let at = clock::moment();
         let (mut told, mut targets) = (Vec::new(), Vec::new());
-        for place in self.places {
+        for place in std::mem::take(&mut self.places) {
+            let begun = targets.len();
+            if let Some(leg) = self.legs.get_mut(place.leg)
+                && leg.targets.is_empty()
+            {
+                leg.targets = begun..begun;
+            }
             match place.state {
                 State::Found(found) => {
                     let hops =
                         found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
-                    let Place { request_uri, headers, manner, media, to, from, flow, .. } = place;
+                    let Place { leg, request_uri, headers, manner, media, to, from, flow, .. } = place;
                     targets.push(Target {
                         request_uri,
                         hops,
@@ -132,34 +182,19 @@ impl Plan {
                         flow,
                         ..Target::default()
                     });
+                    if let Some(leg) = self.legs.get_mut(leg) {
+                        leg.targets.end = targets.len();
+                    }
                 }
+                // Of a leg that the call may never come to, nothing is told in advance.
+                State::Skipped(_) | State::Named(..) if place.leg > 0 => {}
                 State::Skipped(cause) => told.push((place.request_uri, cause)),
                 State::Named(..) => told.push((place.request_uri, "name_not_found")),
             }
         }
         let unregistered = !told.is_empty() && told.iter().all(|(_, cause)| *cause == NOT_REGISTERED);
-        let mut facts: Vec<_> = told
-            .into_iter()
-            .enumerate()
-            .map(|(n, (target, cause))| {
-                let n = u16::try_from(n).unwrap_or(u16::MAX);
-                let (started_at, ended_at) = (at.wall, at.wall);
-                let cause = cause.to_owned();
-                let attempt = call::Attempt {
-                    n,
-                    target,
-                    sip_status: None,
-                    cause,
-                    started_at,
-                    ended_at,
-                    hop: None,
-                    ringing_at: None,
-                    reason: None,
-                };
-                facts::about(self.ids, at, FactKind::Attempt(attempt))
-            })
-            .collect();
-        if targets.is_empty() {
+        let mut facts = passed_over(self.ids, at, told);
+        if targets.is_empty() && self.legs.iter().all(|leg| leg.exits.is_empty()) {
             let (fact, verdict) = unreached(unregistered);
             facts.push(facts::about(self.ids, at, FactKind::Unanswered(fact)));
             return (facts, verdict);
@@ -169,8 +204,70 @@ impl Plan {
         for target in &mut targets {
             target.tag = skipped;
         }
-        let Self { ids: call, direction, trust, transfer, .. } = self;
-        (facts, Verdict::Route { call, direction, trust, transfer, targets, legs: Vec::new() })
+        let Self { ids: call, direction, trust, transfer, legs, .. } = self;
+        (facts, Verdict::Route { call, direction, trust, transfer, targets, legs })
+    }
+}
+
+/// The attempts at targets that were passed over, each with its cause.
+fn passed_over(ids: CallIds, at: call::Moment, told: Vec<(String, &'static str)>) -> Vec<domain::Fact> {
+    told.into_iter()
+        .enumerate()
+        .map(|(n, (target, cause))| {
+            let n = u16::try_from(n).unwrap_or(u16::MAX);
+            let (started_at, ended_at) = (at.wall, at.wall);
+            let cause = cause.to_owned();
+            let attempt = call::Attempt {
+                n,
+                target,
+                sip_status: None,
+                cause,
+                started_at,
+                ended_at,
+                hop: None,
+                ringing_at: None,
+                reason: None,
+            };
+            facts::about(ids, at, FactKind::Attempt(attempt))
+        })
+        .collect()
+}
+
+/// The order in which an endpoint's targets are tried for a call.
+pub(crate) fn order(endpoint: &Endpoint, health: &Healths, seed: &str) -> Vec<usize> {
+    let mut order = target::order(&endpoint.targets, draws(seed));
+    if endpoint.rules.health.enabled {
+        let known = health.of(endpoint);
+        // Stable: among those that are up, and among those that are down, the order stays.
+        order.sort_by_key(|at| known.get(*at).is_some_and(|health| health.state == TargetState::Down));
+    }
+    order
+}
+
+/// Causes of rules in the edge's words.
+fn outcomes(causes: Causes) -> Outcomes {
+    causes.iter().fold(Outcomes::NONE, |set, cause| match cause {
+        Cause::Busy => set.with(Outcome::Busy),
+        Cause::Declined => set.with(Outcome::Declined),
+        Cause::NotFound => set.with(Outcome::NotFound),
+        Cause::NoAnswer => set.with(Outcome::NoAnswer).with(Outcome::Timeout),
+        Cause::Refused => set.with(Outcome::Refused),
+        Cause::Failed => set.with(Outcome::Unavailable).with(Outcome::NoResponse).with(Outcome::Transport),
+        Cause::TooLate => set.with(Outcome::TooLate),
+        // Known before anything is tried: no attempt ends so.
+        Cause::NoEndpoint
+        | Cause::EndpointInactive
+        | Cause::EndpointNotSip
+        | Cause::NoTarget
+        | Cause::AllDown
+        | Cause::Closed => set,
+    })
+}
+
+fn onward(to: Onward) -> sip::Exit {
+    match to {
+        Onward::Leg(leg) => sip::Exit::Leg(leg),
+        Onward::Refuse(status) => sip::Exit::Refuse { status, reason: super::decide::phrase(status) },
     }
 }
 
@@ -207,7 +304,8 @@ impl Place {
         let (headers, media, manner) = (Vec::new(), MediaRule::default(), None);
         let request_uri = uri.with_user(user);
         let (to, from) = (None, None);
-        let place = Self { request_uri, transport, headers, media, manner, to, from, state, flow: None };
+        let place =
+            Self { leg: 0, request_uri, transport, headers, media, manner, to, from, state, flow: None };
         match dress {
             None => place,
             Some(dress) => Self {
@@ -240,7 +338,7 @@ impl Place {
         let login = way.login.clone();
         let manner = login.map(|login| Arc::new(Manner { login: Some(login), ..Manner::default() }));
         let (request_uri, to) = (outbound.request_uri(to), None);
-        Self { request_uri, transport, headers, media, manner, to, from, state, flow: None }
+        Self { leg: 0, request_uri, transport, headers, media, manner, to, from, state, flow: None }
     }
 }
 
@@ -296,6 +394,11 @@ fn draws(seed: &str) -> impl FnMut(u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_moves_a_call_on_by_default_is_one_table_in_both_crates() {
+        assert_eq!(outcomes(Causes::MOVES_ON), Outcomes::DEFAULT);
+    }
 
     #[test]
     fn draws_repeat_for_a_call_and_spread_over_calls() {

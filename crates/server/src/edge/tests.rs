@@ -63,6 +63,7 @@ fn table(targets: &[String]) -> Live {
         allow_outbound: true,
         provider_id: Some(trunk),
         endpoint_id: Some(endpoint),
+        rules: None,
     }));
     live
 }

@@ -1,4 +1,4 @@
-//! Which calls are in progress, by organization: what a limit on calls at a time is held against. A cache: the records are in the
+//! Which calls are in progress, by organization, number and trunk: what a limit on calls at a time is held against. A cache: the records are in the
 //! store.
 //!
 //! A call counts from the decision that lets it in until the fact that ends it, so one that rings counts. Both happen under the
@@ -9,9 +9,10 @@
 //! crash takes nobody's room for hours, and for a while there may be more calls than the limit says.
 
 use domain::call::{CallStatus, FactKind};
-use domain::ids::{CallId, OrganizationId};
+use domain::ids::{CallId, NumberId, OrganizationId, ProviderId};
 use domain::{Fact, Timestamp};
 use hashbrown::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use store::OpenCall;
@@ -41,33 +42,68 @@ impl Default for Calls {
 #[derive(Clone, Copy, Debug)]
 struct Counted {
     organization: OrganizationId,
+    way: Way,
     /// When it was first counted.
     at: Instant,
     /// It began in an earlier process, and nothing of it was seen here.
     earlier: bool,
 }
 
+/// Which number a call is for and which trunk it came through, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) number: Option<NumberId>,
+    pub(super) trunk: Option<ProviderId>,
+}
+
 #[derive(Debug, Default)]
 struct State {
     calls: HashMap<CallId, Counted>,
     counts: HashMap<OrganizationId, u32>,
+    numbers: HashMap<NumberId, u32>,
+    trunks: HashMap<ProviderId, u32>,
+}
+
+fn more<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: Option<K>) {
+    if let Some(key) = key {
+        *counts.entry(key).or_insert(0) += 1;
+    }
+}
+
+fn fewer<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: Option<K>) {
+    let Some(key) = key else { return };
+    if let Some(count) = counts.get_mut(&key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
 }
 
 impl State {
     fn begin(&mut self, call: CallId, counted: Counted) {
-        if self.calls.insert(call, counted).is_none() {
-            *self.counts.entry(counted.organization).or_insert(0) += 1;
+        let Counted { organization, way, .. } = counted;
+        if let Some(known) = self.calls.get_mut(&call) {
+            // What an answer alone did not tell of a call of an earlier process.
+            if known.way == Way::default() && way != known.way {
+                known.way = way;
+                more(&mut self.numbers, way.number);
+                more(&mut self.trunks, way.trunk);
+            }
+            (known.at, known.earlier) = (counted.at, counted.earlier);
+            return;
         }
+        more(&mut self.counts, Some(organization));
+        more(&mut self.numbers, way.number);
+        more(&mut self.trunks, way.trunk);
+        self.calls.insert(call, counted);
     }
 
     fn end(&mut self, call: CallId) {
-        let Some(Counted { organization, .. }) = self.calls.remove(&call) else { return };
-        if let Some(count) = self.counts.get_mut(&organization) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.counts.remove(&organization);
-            }
-        }
+        let Some(Counted { organization, way, .. }) = self.calls.remove(&call) else { return };
+        fewer(&mut self.counts, Some(organization));
+        fewer(&mut self.numbers, way.number);
+        fewer(&mut self.trunks, way.trunk);
     }
 }
 
@@ -78,8 +114,8 @@ impl Calls {
     }
 
     /// A call was let in.
-    pub(super) fn begin(&self, call: CallId, organization: OrganizationId) {
-        self.lock().begin(call, Counted { organization, at: clock::instant(), earlier: false });
+    pub(super) fn begin(&self, call: CallId, organization: OrganizationId, way: Way) {
+        self.lock().begin(call, Counted { organization, way, at: clock::instant(), earlier: false });
     }
 
     /// A fact is about to be written.
@@ -88,7 +124,9 @@ impl Calls {
         match fact.kind {
             FactKind::Ended(_) | FactKind::Unanswered(_) => self.lock().end(call),
             // Also of a call that an earlier process let in: it lives.
-            FactKind::Answered(_) if organization != OrganizationId::NONE => self.begin(call, organization),
+            FactKind::Answered(_) if organization != OrganizationId::NONE => {
+                self.begin(call, organization, Way::default());
+            }
             FactKind::Step(..) | FactKind::Refreshed(_) => {
                 if let Some(counted) = self.lock().calls.get_mut(&call) {
                     counted.earlier = false;
@@ -108,6 +146,16 @@ impl Calls {
         self.lock().counts.get(&organization).copied().unwrap_or(0)
     }
 
+    /// How many calls to a number are in progress.
+    pub(super) fn of_number(&self, number: NumberId) -> u32 {
+        self.lock().numbers.get(&number).copied().unwrap_or(0)
+    }
+
+    /// How many calls through a trunk are in progress.
+    pub(super) fn of_trunk(&self, trunk: ProviderId) -> u32 {
+        self.lock().trunks.get(&trunk).copied().unwrap_or(0)
+    }
+
     /// The calls that the store knows to be open; `all` says that there are no others. Those are counted that another process
     /// let in; those no longer whose end another process saw.
     pub(super) fn reconcile(&self, calls: &[OpenCall], all: bool) {
@@ -125,7 +173,12 @@ impl Calls {
             state.end(call);
         }
         for call in calls() {
-            if call.organization_id == OrganizationId::NONE || state.calls.contains_key(&call.id) {
+            let way = Way { number: call.number_id, trunk: call.provider_id };
+            if call.organization_id == OrganizationId::NONE {
+                continue;
+            }
+            if let Some(known) = state.calls.get(&call.id).copied() {
+                state.begin(call.id, Counted { way, ..known });
                 continue;
             }
             let earlier = call.started_at < self.begun;
@@ -134,7 +187,7 @@ impl Calls {
             }
             // Not young: where its end is seen meanwhile, the next look takes it out.
             let at = now.checked_sub(YOUNG).unwrap_or(now);
-            state.begin(call.id, Counted { organization: call.organization_id, at, earlier });
+            state.begin(call.id, Counted { organization: call.organization_id, way, at, earlier });
         }
     }
 }
@@ -160,9 +213,9 @@ mod tests {
     fn a_call_counts_once_until_its_end() {
         let (calls, organization) = (Calls::default(), OrganizationId(Uuid::from_u128(9)));
         let [one, two] = [1, 2].map(|n| CallId(Uuid::from_u128(n)));
-        calls.begin(one, organization);
-        calls.begin(one, organization);
-        calls.begin(two, organization);
+        calls.begin(one, organization, Way::default());
+        calls.begin(one, organization, Way::default());
+        calls.begin(two, organization, Way::default());
         assert_eq!(calls.of(organization), 2);
         assert_eq!(calls.of(OrganizationId::NONE), 0);
         let ended = || fact(1, FactKind::Ended(Ended { by: EndedBy::Caller, reason: None }));
@@ -177,7 +230,7 @@ mod tests {
     #[test]
     fn calls_of_another_process_count_while_the_store_has_them_open() {
         let (calls, organization) = (Calls::default(), OrganizationId(Uuid::from_u128(9)));
-        calls.begin(CallId(Uuid::from_u128(1)), organization);
+        calls.begin(CallId(Uuid::from_u128(1)), organization, Way::default());
         calls.reconcile(&[open(2), open(3)], true);
         assert_eq!(calls.of(organization), 3, "a young one need not be in the store");
         calls.reconcile(&[open(3)], false);
@@ -221,5 +274,26 @@ mod tests {
         calls.reconcile(&up, true);
         assert_eq!(calls.of(organization), 1);
         assert!(calls.lock().calls.contains_key(&CallId(Uuid::from_u128(2))));
+    }
+
+    #[test]
+    fn numbers_and_trunks_are_counted_too_also_of_calls_that_an_earlier_process_let_in() {
+        let (calls, organization) = (Calls::default(), OrganizationId(Uuid::from_u128(9)));
+        let (number, trunk) = (NumberId(Uuid::from_u128(7)), ProviderId(Uuid::from_u128(8)));
+        let way = Way { number: Some(number), trunk: Some(trunk) };
+        calls.begin(CallId(Uuid::from_u128(1)), organization, way);
+        // Its answer is seen first, the store's row tells the rest.
+        calls.saw(&fact(2, FactKind::Answered(None)));
+        assert_eq!((calls.of(organization), calls.of_number(number), calls.of_trunk(trunk)), (2, 1, 1));
+        let mut earlier = open(2);
+        (earlier.call.number_id, earlier.call.provider_id) = (Some(number), Some(trunk));
+        calls.reconcile(&[earlier.clone()], false);
+        calls.reconcile(&[earlier], false);
+        assert_eq!((calls.of(organization), calls.of_number(number), calls.of_trunk(trunk)), (2, 2, 2));
+        for call in [1, 2, 2] {
+            calls.saw(&fact(call, FactKind::Ended(Ended { by: EndedBy::Caller, reason: None })));
+        }
+        let state = calls.lock();
+        assert!(state.counts.is_empty() && state.numbers.is_empty() && state.trunks.is_empty());
     }
 }

@@ -3,13 +3,14 @@
 
 use dialects::plan::Plan;
 use domain::call::Direction;
-use domain::ids::{EndpointId, OrganizationId, ProviderId};
+use domain::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
 use domain::organization::Settings;
 use domain::outbound::{Caps, Countries};
 use domain::platform;
 use domain::provider::{AddressRule, Provider, ProviderKind};
 use domain::routing::{OrganizationRoute, TrunkRoute};
+use domain::rules::{NumberRules, Schedule};
 use domain::{E164, Endpoint, Key, Micros, Organization, Price};
 use hashbrown::HashMap;
 use sip::{Login, Manner};
@@ -126,6 +127,10 @@ pub(crate) struct Directory {
     operators: Vec<ProviderId>,
     /// What calls cost by prefix.
     pub(super) rates: Rates,
+    /// What is said of calls to numbers: few have it.
+    pub(super) rules: HashMap<NumberId, Arc<NumberRules>>,
+    /// When organizations' numbers take calls, where they say so.
+    pub(super) schedules: HashMap<OrganizationId, Arc<Schedule>>,
 }
 
 impl Directory {
@@ -139,6 +144,10 @@ impl Directory {
         let (rate, max_call_seconds, own_max) = settings.map_or((0, 14_400, None), |s| {
             (s.rate_cents_per_minute, s.max_call_seconds, s.max_concurrent_calls)
         });
+        match Settings::read(&organization.settings).ok().and_then(|settings| settings.schedule) {
+            Some(schedule) => drop(self.schedules.insert(organization.id, Arc::new(schedule))),
+            None => drop(self.schedules.remove(&organization.id)),
+        }
         let rate_per_minute = Micros::from_cents(rate).unwrap_or_default();
         let plans = plans_of(&organization.settings);
         let by_plan = plans.iter().flatten().filter_map(|(_, plan)| plan.calls);
@@ -340,6 +349,14 @@ impl Directory {
         let endpoint = endpoint.map_or(NONE, |id| self.endpoints.index(id));
         let trunk = trunk.map_or(NONE, |id| self.trunks.index(id));
         (self.organizations.index(organization), endpoint, trunk)
+    }
+
+    /// What is said of calls to a number.
+    pub(crate) fn put_rules(&mut self, id: NumberId, rules: Option<Arc<NumberRules>>) {
+        match rules {
+            Some(rules) => drop(self.rules.insert(id, rules)),
+            None => drop(self.rules.remove(&id)),
+        }
     }
 
     /// The organization behind a small integer.

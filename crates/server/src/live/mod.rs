@@ -10,6 +10,8 @@ mod calls;
 mod carriers;
 mod directory;
 mod guards;
+#[expect(dead_code, reason = "the edge's checks are to fill it")]
+pub(crate) mod health;
 mod holds;
 pub(crate) mod lines;
 mod numbers;
@@ -23,10 +25,11 @@ use dialects::plan::Plan;
 use domain::call::{Direction, FactKind};
 use domain::carrier_account::CarrierSources;
 use domain::e164::E164;
-use domain::ids::{CallId, EndpointId, OrganizationId, ProviderId};
+use domain::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
 use domain::provider::{AddressRule, MediaEncryption};
 use domain::routing::{self, CallIn, NumberRoute, OrganizationRoute, Refused, Routed, TrunkRoute};
+use domain::rules::{Exit, NumberRules, Schedule, Step};
 use domain::trail::Rule;
 use domain::{Endpoint, Fact, Generation, Key, Micros, Price};
 use sip::Login;
@@ -68,6 +71,10 @@ pub(crate) struct Live {
     holds: holds::Holds,
     /// Messages of calls that are traced.
     pub(crate) traces: Traces,
+    /// How the targets of endpoints are that are asked.
+    pub(crate) health: health::Healths,
+    /// Of the draw by which callers are shared among endpoints.
+    split_key: [u8; 32],
     /// The last generation applied. Readers of a call see at least this.
     applied: watch::Sender<Generation>,
     /// Wakes the refresher; carries nothing.
@@ -86,6 +93,17 @@ pub(crate) struct Bounds {
     pub(crate) balance: Micros,
 }
 
+/// A place that a call can come to, with what the edge needs to send it there.
+#[derive(Debug)]
+pub(crate) struct RouteLeg {
+    /// The endpoint.
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// What its targets need beyond the ordinary.
+    pub(crate) manner: Option<Arc<sip::Manner>>,
+    /// Where the call goes on from there.
+    pub(crate) exits: Vec<Exit>,
+}
+
 /// Where a call goes, with what the edge needs to send it there.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -95,6 +113,8 @@ pub(crate) struct Route {
     pub(crate) endpoint: Arc<Endpoint>,
     /// What its targets need beyond the ordinary.
     pub(crate) manner: Option<Arc<sip::Manner>>,
+    /// The places that the call can come to, that endpoint first; empty: to no other.
+    pub(crate) legs: Vec<RouteLeg>,
     /// The tables it was decided on.
     pub(crate) generation: Generation,
 }
@@ -128,6 +148,8 @@ impl Live {
             bans: bans::Bans::default(),
             holds: holds::Holds::default(),
             traces: Traces::default(),
+            health: health::Healths::default(),
+            split_key: [0; 32],
             applied,
             nudge: tokio::sync::Notify::new(),
         }
@@ -137,7 +159,8 @@ impl Live {
     /// caller can prove anything.
     pub(crate) fn with_vault(vault: Vault, store: Store) -> Self {
         let lines = lines::Lines::new(Some((store, vault.clone())));
-        Self { opener: guards::Opener(Some(vault)), lines, ..Self::new() }
+        let split_key = vault.split_key();
+        Self { opener: guards::Opener(Some(vault)), lines, split_key, ..Self::new() }
     }
 
     // A panic under the lock could only come from memory running out; the directory is plain data either way.
@@ -188,15 +211,20 @@ impl Live {
             Changed::Number(row) if !row.status.is_held() => {
                 self.lines.forget(row.id);
                 self.registrations.clear(row.id);
+                self.write().put_rules(row.id, None);
                 self.numbers.remove(row.e164, row.id);
             }
             Changed::Number(row) => {
                 self.lines.forget(row.id);
+                let mut directory = self.write();
                 let (organization, endpoint, trunk) =
-                    self.write().indices(row.organization_id, row.endpoint_id, row.provider_id);
+                    directory.indices(row.organization_id, row.endpoint_id, row.provider_id);
+                let marks = Marks::of(&row);
+                directory.put_rules(row.id, row.rules);
+                drop(directory);
                 let mut slot = Slot::new(row.e164, row.id, organization);
                 (slot.endpoint, slot.trunk, slot.status) = (endpoint, trunk, row.status);
-                (slot.intake, slot.marks, slot.network) = (row.intake, Marks::of(&row), row.network);
+                (slot.intake, slot.marks, slot.network) = (row.intake, marks, row.network);
                 self.numbers.put(slot);
             }
         }
@@ -336,13 +364,30 @@ impl Live {
             why: routing::Refusal::NoEndpoint,
             number: Some(routed.number),
             trunk: Some(routed.trunk),
+            answer: None,
         })?;
         let manner = directory.manner(routed.endpoint_id);
-        Ok(Route { routed, endpoint, manner, generation })
+        let legs = routed.chain.iter().flat_map(|chain| &chain.legs);
+        let legs = legs.filter_map(|leg| {
+            Some(RouteLeg {
+                endpoint: directory.endpoint(leg.endpoint_id).cloned()?,
+                manner: directory.manner(leg.endpoint_id),
+                exits: leg.exits.clone(),
+            })
+        });
+        let legs = legs.collect();
+        Ok(Route { routed, endpoint, manner, legs, generation })
     }
 
     fn reading<'a>(&'a self, directory: &'a Directory) -> Reading<'a> {
-        Reading { numbers: &self.numbers, directory, calls: &self.calls, holds: &self.holds }
+        Reading {
+            numbers: &self.numbers,
+            directory,
+            calls: &self.calls,
+            holds: &self.holds,
+            health: &self.health,
+            split_key: &self.split_key,
+        }
     }
 
     /// Names that an organization's targets over TLS have; bounded.
@@ -365,8 +410,14 @@ impl Live {
     }
 
     /// A call was let in: it is in progress from now on.
-    pub(crate) fn call_began(&self, call: CallId, organization: OrganizationId, price: Price) {
-        self.calls.begin(call, organization);
+    pub(crate) fn call_began_in(&self, call: CallId, routed: &Routed) {
+        let way = calls::Way { number: Some(routed.number.id), trunk: Some(routed.trunk.id) };
+        self.call_began(call, routed.number.organization_id, way, routed.price);
+    }
+
+    /// The same by its parts.
+    fn call_began(&self, call: CallId, organization: OrganizationId, way: calls::Way, price: Price) {
+        self.calls.begin(call, organization, way);
         self.holds.begin(call, organization, price);
     }
 
@@ -430,6 +481,8 @@ struct Reading<'a> {
     directory: &'a Directory,
     calls: &'a calls::Calls,
     holds: &'a holds::Holds,
+    health: &'a health::Healths,
+    split_key: &'a [u8; 32],
 }
 
 impl routing::Table for Reading<'_> {
@@ -440,6 +493,7 @@ impl routing::Table for Reading<'_> {
             organization_id: self.directory.organization_at(slot.organization)?,
             status: slot.status,
             unpaid: slot.marks.unpaid(),
+            ruled: slot.marks.ruled(),
             intake: slot.intake,
             trunk: self.directory.trunk_at(slot.trunk),
             network: slot.network,
@@ -473,7 +527,37 @@ impl routing::Table for Reading<'_> {
     }
 
     fn endpoint(&self, id: EndpointId) -> Option<routing::EndpointRoute> {
-        self.directory.endpoint(id).map(|endpoint| routing::EndpointRoute::from(endpoint.as_ref()))
+        let endpoint = self.directory.endpoint(id)?;
+        let route = routing::EndpointRoute::from(endpoint.as_ref());
+        Some(routing::EndpointRoute { all_down: self.health.all_down(endpoint), ..route })
+    }
+
+    fn rules(&self, number: NumberId) -> Option<Arc<NumberRules>> {
+        self.directory.rules.get(&number).cloned()
+    }
+
+    fn schedule(&self, organization: OrganizationId) -> Option<Arc<Schedule>> {
+        self.directory.schedules.get(&organization).cloned()
+    }
+
+    fn fallback(&self, id: EndpointId) -> Vec<Step> {
+        self.directory.endpoint(id).map(|endpoint| endpoint.rules.fallback.clone()).unwrap_or_default()
+    }
+
+    fn number_calls(&self, number: NumberId) -> u32 {
+        self.calls.of_number(number)
+    }
+
+    fn trunk_calls(&self, trunk: ProviderId) -> u32 {
+        self.calls.of_trunk(trunk)
+    }
+
+    fn trunk_calls_max(&self, trunk: ProviderId) -> Option<u32> {
+        self.directory.trunk(trunk).and_then(|trunk| trunk.calls_max)
+    }
+
+    fn split_key(&self) -> &[u8; 32] {
+        self.split_key
     }
 }
 

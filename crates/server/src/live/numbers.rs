@@ -65,23 +65,33 @@ impl Slot {
     }
 }
 
-/// Two truths in a byte.
+/// Three truths in a byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks(u8);
 
 impl Marks {
     const UNPAID: u8 = 1;
     const OUTBOUND: u8 = 2;
+    const RULED: u8 = 4;
 
     /// Packs them.
     pub(crate) fn of(row: &NumberRow) -> Self {
         let mark = |set: bool, bit| if set { bit } else { 0 };
-        Self(mark(row.unpaid, Self::UNPAID) | mark(row.allow_outbound, Self::OUTBOUND))
+        Self(
+            mark(row.unpaid, Self::UNPAID)
+                | mark(row.allow_outbound, Self::OUTBOUND)
+                | mark(row.rules.is_some(), Self::RULED),
+        )
     }
 
     /// Whether it is inactive because its rent is not paid.
     pub(crate) fn unpaid(self) -> bool {
         self.0 & Self::UNPAID != 0
+    }
+
+    /// Whether its holder has said more of its calls: the directory has it.
+    pub(crate) fn ruled(self) -> bool {
+        self.0 & Self::RULED != 0
     }
 
     /// Whether it may call out.

@@ -73,7 +73,8 @@ impl Live {
     /// A call was let out: it is in progress from now on, and counts.
     pub(crate) fn call_placed(&self, call: CallId, placed: &Placed) {
         let NumberOut { id, organization_id, .. } = placed.number;
-        self.call_began(call, organization_id, placed.price);
+        let way = super::calls::Way { number: Some(placed.number.id), trunk: placed.trunks.first().copied() };
+        self.call_began(call, organization_id, way, placed.price);
         let whose = [Whose::Number(id), Whose::Organization(organization_id)];
         self.begun.begin(whose, placed.trunks.first().copied(), clock::now());
     }

@@ -7,11 +7,13 @@ use domain::number::{Environment, Status};
 use domain::organization::Kyc;
 use domain::provider::{AddressRule, Inbound, ProviderKind, ProviderPatch, Sealed};
 use domain::routing::{CallIn, CallerShown, Intake};
+use domain::rules::NumberRules;
 use domain::target::{Target, TargetUri};
 use domain::{Bag, E164, Endpoint, Micros, Organization, Patch, Provider, Timestamp};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use store::{Changed, NumberRow};
 use uuid::Uuid;
 
@@ -101,6 +103,8 @@ fn change() -> impl Strategy<Value = Changed> {
                 allow_outbound: id == 0,
                 provider_id: t.map(|t| ProviderId(Uuid::from_u128(t))),
                 endpoint_id: e.map(|e| EndpointId(Uuid::from_u128(e))),
+                rules: (id == 0)
+                    .then(|| Arc::new(NumberRules { calls_max: Some(0), ..NumberRules::default() })),
             })
         },
     );
@@ -171,6 +175,8 @@ fn answers(live: &Live) -> Vec<String> {
                         dialled: E164::from_u64(DIGITS + digits),
                         caller: CallerShown::Number(None),
                         offer: None,
+                        at: Timestamp::UNIX_EPOCH,
+                        name: "",
                     },
                     |_| {},
                 );
@@ -213,6 +219,7 @@ fn a_carrier_reaches_the_numbers_of_accounts_and_nothing_else() {
             allow_outbound: false,
             provider_id: Some(ProviderId(Uuid::from_u128(provider))),
             endpoint_id: None,
+            rules: None,
         })
     };
     let (carrier, stranger) = (CARRIER.parse().unwrap(), "203.0.113.200:5060".parse().unwrap());

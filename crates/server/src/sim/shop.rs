@@ -51,6 +51,7 @@ pub(super) async fn connect(app: &App) -> anyhow::Result<()> {
         inbound: Some(inbound),
         outbound: None,
         account: None,
+        calls_max: None,
         created_at,
         updated_at: now,
         version,

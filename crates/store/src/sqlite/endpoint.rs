@@ -5,6 +5,7 @@ use domain::ids::{AgentId, EndpointId, OrganizationId};
 use domain::manner::{Header, Manner, ToForm};
 use domain::number::Environment;
 use domain::provider::{AddressRule, MediaEncryption};
+use domain::rules::EndpointRules;
 use domain::target::{Target, TargetUri};
 use domain::{Endpoint, Page, Paged, What};
 use rusqlite::{Connection, params};
@@ -16,10 +17,11 @@ use super::change_log::Topic;
 use super::list::{List, page_of_ids};
 use super::provider::{credentials_read, credentials_text};
 use super::sql::{Columns, Failure, Table, all, bag, blob, corrupt, exists, int, json, one, time, write};
+use super::uses;
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "name, kind, status, url, config, agent_id, environment, is_default, targets, source_addresses, bags, allow_transfer, credentials, media_encryption, headers, to_form, ring_seconds, created_at, updated_at, version";
+    let columns = "name, kind, status, url, config, agent_id, environment, is_default, targets, source_addresses, bags, allow_transfer, credentials, media_encryption, headers, to_form, ring_seconds, rules, created_at, updated_at, version";
     Table::new("endpoints", columns, "organization_id, id")
 });
 
@@ -66,6 +68,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
     let bags = row.json()?;
     let allow_transfer = row.get()?;
     let manner = manner(&mut row)?;
+    let rules = row.get::<Option<String>>()?.map(|text| rules_read(&text)).transpose()?.unwrap_or_default();
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let (organization_id, id) = (row.id()?, row.id()?);
     Ok(Endpoint {
@@ -83,6 +86,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Endpoint, StoreError> {
         source_addresses,
         allow_transfer,
         manner,
+        rules,
         bags,
         created_at,
         updated_at,
@@ -98,6 +102,11 @@ fn manner(row: &mut Columns<'_, '_>) -> Result<Manner, StoreError> {
     let to_form = row.named(ToForm::parse)?;
     let ring_seconds = row.get()?;
     Ok(Manner { credentials, media_encryption, headers, to_form, ring_seconds })
+}
+
+fn rules_read(text: &str) -> Result<EndpointRules, StoreError> {
+    let bag = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    EndpointRules::read(&bag).map_err(|_| corrupt("the rules of an endpoint", text))
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitError> {
@@ -116,6 +125,7 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         source_addresses,
         allow_transfer,
         manner,
+        rules,
         bags,
         created_at,
         updated_at,
@@ -123,6 +133,7 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
     } = endpoint;
     let Manner { credentials, media_encryption, headers, to_form, ring_seconds } = manner;
     let headers: Vec<_> = headers.iter().map(|Header { name, value }| (name, value)).collect();
+    let said = Some(rules.bag()).filter(|rules| !rules.is_empty());
     let agent = agent_id.as_ref().map(AgentId::as_str);
     let targets = json(&targets.iter().map(TargetRow::of).collect::<Vec<_>>());
     let addresses = json(&addresses_text(source_addresses));
@@ -145,6 +156,7 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         json(&headers),
         to_form.as_str(),
         ring_seconds,
+        said.as_ref().map(bag),
         created,
         updated,
         int(*version),
@@ -156,6 +168,7 @@ pub(super) fn put(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), CommitErro
         Err(Failure::Dangling) => return Err(CommitError::Stale(blame(tx.db, endpoint)?)),
         Err(failure) => return Err(failure.about(What::Endpoint, What::Organization)),
     }
+    uses::put(tx, (*organization_id, &own), rules.endpoints())?;
     if let (true, Some(agent)) = (is_default, agent_id) {
         // Looked at once all changes are applied: the former default may be written after the new one.
         tx.check_default(*organization_id, agent.clone(), *environment);
@@ -184,6 +197,7 @@ pub(super) fn delete(
     let sql =
         "UPDATE numbers SET endpoint_id = NULL WHERE organization_id = $1 AND endpoint_id = $2 AND held = 0";
     write(tx.db, sql, params![owner, own]).map_err(|f| f.about(What::Number, What::Endpoint))?;
+    uses::put(tx, (organization, &own), std::iter::empty())?;
     let sql = "DELETE FROM endpoints WHERE organization_id = $1 AND id = $2 AND version = $3";
     let gone = write(tx.db, sql, params![owner, own, int(version)]);
     if gone.map_err(|f| f.about(What::Endpoint, What::Endpoint))? == 0 {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
 
-const ALL: [(i64, &str, &str); 17] = [
+const ALL: [(i64, &str, &str); 18] = [
     (1, "tables", include_str!("../../migrations/0001_tables.sql")),
     (2, "search", include_str!("../../migrations/0002_search.sql")),
     (3, "endpoint bags", include_str!("../../migrations/0003_endpoint_bags.sql")),
@@ -27,6 +27,7 @@ const ALL: [(i64, &str, &str); 17] = [
     (15, "calls out by time", include_str!("../../migrations/0015_calls_out.sql")),
     (16, "how calls are put to endpoints", include_str!("../../migrations/0016_endpoint_manner.sql")),
     (17, "rates and traces", include_str!("../../migrations/0017_rates_traces.sql")),
+    (18, "where calls go", include_str!("../../migrations/0018_routing.sql")),
 ];
 
 /// Brings the schema up to date.

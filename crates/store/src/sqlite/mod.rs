@@ -23,6 +23,7 @@ mod search;
 mod sql;
 pub(crate) mod stock;
 pub(crate) mod trace;
+pub(crate) mod uses;
 pub(crate) mod webhook;
 mod writer;
 

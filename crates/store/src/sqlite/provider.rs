@@ -21,7 +21,7 @@ use super::sql::{Columns, Table, blob, corrupt, exists, int, json, one, time};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "kind, label, inbound, outbound, account, account_id, account_region, created_at, \
+    let columns = "kind, label, inbound, outbound, account, account_id, account_region, calls_max, created_at, \
                    updated_at, version";
     Table::new("providers", columns, "organization_id, id")
 });
@@ -236,6 +236,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
     let outbound = row.get::<Option<String>>()?.map(|text| outbound_read(&text)).transpose()?;
     let account = row.get::<Option<String>>()?.map(|text| account_read(&text)).transpose()?;
     let (_, _): (Option<String>, Option<String>) = (row.get()?, row.get()?);
+    let calls_max = row.get()?;
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     let organization_id = Some(row.id()?).filter(|id| *id != OrganizationId::NONE);
     Ok(Provider {
@@ -246,6 +247,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
         inbound,
         outbound,
         account,
+        calls_max,
         created_at,
         updated_at,
         version,
@@ -261,6 +263,7 @@ pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitErro
         inbound,
         outbound,
         account,
+        calls_max,
         created_at,
         updated_at,
         version,
@@ -282,6 +285,7 @@ pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitErro
         account,
         account_id,
         region,
+        calls_max,
         created,
         updated,
         int(*version),

@@ -183,7 +183,7 @@ fn agents() {
 fn endpoints() {
     insta::assert_snapshot!(text(of_endpoints()), @r#"
     POST /api/v1/endpoints {"agent_id":"ada","environment":"live","is_default":null,"kind":"sip","name":"desk","source_addresses":["192.0.2.77/24"],"targets":[{"uri":"sip:agent@127.0.0.1:5080"},{"enabled":false,"priority":0,"uri":"sip:b@h","weight":1}]}
-    → EndpointCreate(EndpointPatch { name: Some("desk"), kind: Some(Sip), status: None, url: Keep, config: None, agent_id: Set(AgentId("ada")), environment: Some(Live), is_default: None, targets: Some([Target { uri: TargetUri { text: "sip:agent@127.0.0.1:5080", user: Some("agent"), host: "127.0.0.1", port: Some(5080), transport: Udp }, priority: 10, weight: 10, enabled: true }, Target { uri: TargetUri { text: "sip:b@h", user: Some("b"), host: "h", port: None, transport: Udp }, priority: 0, weight: 1, enabled: false }]), source_addresses: Some([AddressRule { network: 192.0.2.0, prefix: 24 }]), allow_transfer: None, manner: MannerPatch { login: Keep, credentials: Keep, media_encryption: None, headers: Keep, to_form: None, ring_seconds: Keep }, bags: {} })
+    → EndpointCreate(EndpointPatch { name: Some("desk"), kind: Some(Sip), status: None, url: Keep, config: None, agent_id: Set(AgentId("ada")), environment: Some(Live), is_default: None, targets: Some([Target { uri: TargetUri { text: "sip:agent@127.0.0.1:5080", user: Some("agent"), host: "127.0.0.1", port: Some(5080), transport: Udp }, priority: 10, weight: 10, enabled: true }, Target { uri: TargetUri { text: "sip:b@h", user: Some("b"), host: "h", port: None, transport: Udp }, priority: 0, weight: 1, enabled: false }]), source_addresses: Some([AddressRule { network: 192.0.2.0, prefix: 24 }]), allow_transfer: None, manner: MannerPatch { login: Keep, credentials: Keep, media_encryption: None, headers: Keep, to_form: None, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, answer_seconds: Keep, health: Keep, fallback: Keep }, bags: {} })
     ← 201
     etag: "1"
     location: /api/v1/endpoints/44444444-4444-4444-4444-444444444444
@@ -191,10 +191,17 @@ fn endpoints() {
     application/json: {
       "agent_id": "ada",
       "allow_transfer": true,
+      "answer_seconds": null,
       "config": {},
       "created_at": "2026-03-01T12:00:00.250000Z",
       "environment": "live",
+      "failover": null,
+      "fallback": null,
       "headers": {},
+      "health": {
+        "enabled": false,
+        "interval_seconds": 30
+      },
       "id": "44444444-4444-4444-4444-444444444444",
       "is_default": false,
       "kind": "sip",
@@ -233,7 +240,7 @@ fn endpoints() {
     application/json: "as above"
 
     PATCH /api/v1/endpoints/44444444-4444-4444-4444-444444444444 {"agent_id":null,"targets":[]}
-    → EndpointUpdate(EndpointId(44444444-4444-4444-4444-444444444444), EndpointPatch { name: None, kind: None, status: None, url: Keep, config: None, agent_id: Clear, environment: None, is_default: None, targets: Some([]), source_addresses: None, allow_transfer: None, manner: MannerPatch { login: Keep, credentials: Keep, media_encryption: None, headers: Keep, to_form: None, ring_seconds: Keep }, bags: {} }, None)
+    → EndpointUpdate(EndpointId(44444444-4444-4444-4444-444444444444), EndpointPatch { name: None, kind: None, status: None, url: Keep, config: None, agent_id: Clear, environment: None, is_default: None, targets: Some([]), source_addresses: None, allow_transfer: None, manner: MannerPatch { login: Keep, credentials: Keep, media_encryption: None, headers: Keep, to_form: None, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, answer_seconds: Keep, health: Keep, fallback: Keep }, bags: {} }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
@@ -250,7 +257,7 @@ fn endpoints() {
 fn providers_never_show_a_password() {
     insta::assert_snapshot!(text(of_providers()), @r#"
     POST /api/v1/providers {"inbound":{"allowed_addresses":["127.0.0.1"],"credentials":{"password":"hush","username":"in"}},"kind":"sip_trunk","label":"carrier","outbound":{"address":"sip.example.com:5061","transport":"tls"}}
-    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }) }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep, number_format: None, prefix: Keep, headers: Keep, from: None, emergency: None, calls_per_second: Keep, priority: None }), account: None })
+    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }) }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep, number_format: None, prefix: Keep, headers: Keep, emergency: None, calls_per_second: Keep, priority: None }), account: None, calls_max: Keep })
     ← 201
     etag: "1"
     location: /api/v1/providers/55555555-5555-5555-5555-555555555555
@@ -270,6 +277,7 @@ fn providers_never_show_a_password() {
       },
       "kind": "sip_trunk",
       "label": "carrier",
+      "max_concurrent_calls": null,
       "organization_id": "11111111-1111-1111-1111-111111111111",
       "outbound": {
         "address": "sip.example.com:5061",
@@ -303,7 +311,7 @@ fn providers_never_show_a_password() {
     application/json: "as above"
 
     PATCH /api/v1/providers/55555555-5555-5555-5555-555555555555 {"inbound":{"allowed_addresses":[],"credentials":null}}
-    → ProviderUpdate(ProviderId(55555555-5555-5555-5555-555555555555), ProviderIn { label: None, inbound: Set(InboundIn { allowed_addresses: Some([]), allowed_numbers: None, media_encryption: None, credentials: Clear }), outbound: Keep, account: None }, None)
+    → ProviderUpdate(ProviderId(55555555-5555-5555-5555-555555555555), ProviderIn { label: None, inbound: Set(InboundIn { allowed_addresses: Some([]), allowed_numbers: None, media_encryption: None, credentials: Clear }), outbound: Keep, account: None, calls_max: Keep }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000

@@ -134,6 +134,7 @@ fn of_numbers() -> Vec<(Ask, View)> {
             RuleName::CallsRoom.is(false).seeing(Seen::Count { now: 3, most: 3 }),
         ],
         targets: Vec::new(),
+        legs: Vec::new(),
     };
     let buy = json!({ "stock_id": STOCK, "agent_id": "ada", "label": null });
     let import = json!({ "provider_id": PROVIDER, "label": "batch", "numbers": ["+14155550100", { "e164": "+14155550101", "label": "own" }] });

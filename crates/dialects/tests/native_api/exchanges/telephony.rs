@@ -95,6 +95,7 @@ fn numbers() {
       "agent_settings": {},
       "allow_inbound": true,
       "allow_outbound": false,
+      "caller_rules": null,
       "capabilities": {
         "fax": false,
         "sms": false,
@@ -105,8 +106,10 @@ fn numbers() {
       "e164": "+14155550100",
       "endpoint_id": null,
       "environment": "live",
+      "fallback": null,
       "id": "77777777-7777-7777-7777-777777777777",
       "label": "front desk",
+      "max_concurrent_calls": null,
       "monthly_cost_cents": 200,
       "network": "public",
       "provider_id": null,
@@ -114,9 +117,11 @@ fn numbers() {
       "quarantined_until": null,
       "released_at": null,
       "rented_until": "2026-04-01T12:00:00.250000Z",
+      "schedule": null,
       "setup_cost_cents": 100,
       "sip_uri": "sip:+14155550100@sip.example.com:5060",
       "sip_username": "u7",
+      "split": null,
       "status": "active",
       "stock_id": "66666666-6666-6666-6666-666666666666",
       "type": "local",
@@ -156,7 +161,7 @@ fn numbers() {
     application/json: "as above"
 
     PATCH /api/v1/numbers/77777777-7777-7777-7777-777777777777 {"endpoint_id":null,"status":"inactive"}
-    → NumberUpdate(Id(NumberId(77777777-7777-7777-7777-777777777777)), NumberPatch { endpoint_id: Clear, agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: None, allow_outbound: None, status: Some(Inactive), psa_settings: None, agent_settings: None }, None)
+    → NumberUpdate(Id(NumberId(77777777-7777-7777-7777-777777777777)), NumberPatch { endpoint_id: Clear, agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: None, allow_outbound: None, rules: NumberRulesPatch { callers: Keep, schedule: Keep, split: Keep, fallback: Keep, calls_max: Keep }, status: Some(Inactive), psa_settings: None, agent_settings: None }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
@@ -202,10 +207,11 @@ fn numbers() {
     }
 
     GET /api/v1/numbers/anything/explain?from=[::1]:5060
-    → NumberExplain("anything", Some(::1), None, None)
+    → NumberExplain("anything", ExplainAbout { from: Some(::1), caller: None, offer: None, at: None })
     ← 200
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {
+      "legs": [],
       "number": "+14155550100",
       "outcome": "refuse",
       "reason": "The number has no endpoint.",

@@ -8,11 +8,12 @@ use domain::ids::{AgentId, NumberId, OrganizationId};
 use domain::number::{Environment, Network, Status};
 use domain::provider::{Credentials, ProviderKind, Sealed};
 use domain::routing::Intake;
+use domain::rules::NumberRules;
 use domain::stock::Capabilities;
 use domain::view::{AgentBrief, ProviderBrief};
 use domain::{Number, What};
 use rusqlite::{Connection, params};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::apply::Tx;
 use super::change_log::Topic;
@@ -21,13 +22,14 @@ use super::search;
 use super::sql::{
     Columns, Failure, Table, all, bag, blob, blob_of, corrupt, e164, int, one, time, time_of, write,
 };
+use super::uses;
 use crate::error::{CommitError, StoreError};
 use crate::feed::{NumberRow, NumberShown};
 
 const COLUMNS: &str = "alias, e164, country, kind, status, held, label, provider_id, stock_id, network, setup_cost, monthly_cost, \
                        voice, sms, fax, endpoint_id, agent_id, environment, allow_inbound, allow_outbound, psa_settings, \
                        agent_settings, sip_username, sip_password, created_at, updated_at, released_at, \
-                       quarantined_until, rented_until, delivered_at, unpaid, version";
+                       quarantined_until, rented_until, delivered_at, unpaid, rules, version";
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new("numbers", COLUMNS, "organization_id, id"));
 
@@ -40,10 +42,17 @@ struct Standing {
     held: bool,
     label: Option<String>,
     agent_id: Option<AgentId>,
+    /// Whether it has rules.
+    ruled: bool,
 }
 
 fn read(mut row: Columns<'_, '_>) -> Result<Number, StoreError> {
     read_from(&mut row)
+}
+
+fn rules_read(text: &str) -> Result<NumberRules, StoreError> {
+    let bag = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    NumberRules::read(&bag).map_err(|_| corrupt("the rules of a number", text))
 }
 
 fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
@@ -63,6 +72,7 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
     let (created_at, updated_at) = (row.time()?, row.time()?);
     let (released_at, quarantined_until) = (row.time_of()?, row.time_of()?);
     let (rented_until, delivered_at, unpaid) = (row.time_of()?, row.time_of()?, row.get()?);
+    let rules = row.get::<Option<String>>()?.map(|text| rules_read(&text)).transpose()?.unwrap_or_default();
     let (version, organization_id, id) = (row.uint()?, row.id()?, row.id()?);
     Ok(Number {
         id,
@@ -84,6 +94,7 @@ fn read_from(row: &mut Columns<'_, '_>) -> Result<Number, StoreError> {
         environment,
         allow_inbound,
         allow_outbound,
+        rules,
         psa_settings,
         agent_settings,
         sip_credentials,
@@ -112,6 +123,11 @@ pub(super) fn put(tx: &mut Tx<'_>, number: &Number) -> Result<(), CommitError> {
         return Err(CommitError::Stale(What::Provider));
     }
     row_put(tx, number, alias)?;
+    if !number.rules.is_empty() || before.as_ref().is_some_and(|b| b.ruled) {
+        // One that was given back keeps no hold on the endpoints that its rules name.
+        let named = number.rules.endpoints().filter(|_| number.status.is_held());
+        uses::put(tx, (number.organization_id, &blob(number.id)), named)?;
+    }
     claim(tx, number, before.as_ref().is_some_and(|b| b.held))?;
     index(tx, number, alias, before.as_ref())?;
     tx.log(Topic::Number, number.organization_id, &blob(number.id))
@@ -119,12 +135,19 @@ pub(super) fn put(tx: &mut Tx<'_>, number: &Number) -> Result<(), CommitError> {
 
 /// The stored row that this version takes the place of.
 fn standing(db: &Connection, number: &Number) -> Result<Option<Standing>, StoreError> {
-    let sql = "SELECT alias, held, label, agent_id FROM numbers WHERE organization_id = $1 AND id = $2";
+    let sql = "SELECT alias, held, label, agent_id, rules IS NOT NULL FROM numbers WHERE organization_id = $1 AND id = $2";
     one(db, sql, params![blob(number.organization_id), blob(number.id)], |mut row| {
-        Ok(Standing { alias: row.uint()?, held: row.get()?, label: row.get()?, agent_id: row.agent_of()? })
+        Ok(Standing {
+            alias: row.uint()?,
+            held: row.get()?,
+            label: row.get()?,
+            agent_id: row.agent_of()?,
+            ruled: row.get()?,
+        })
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one column after the other")]
 fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> {
     let Number {
         id,
@@ -146,6 +169,7 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         environment,
         allow_inbound,
         allow_outbound,
+        rules,
         psa_settings,
         agent_settings,
         sip_credentials,
@@ -158,6 +182,7 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         unpaid,
         version,
     } = number;
+    let said = Some(rules.bag()).filter(|rules| !rules.is_empty());
     let Credentials { username, password: Sealed(password) } = sip_credentials;
     let row = params![
         int(alias),
@@ -191,6 +216,7 @@ fn row_put(tx: &Tx<'_>, number: &Number, alias: u64) -> Result<(), CommitError> 
         time_of(*rented_until),
         time_of(*delivered_at),
         unpaid,
+        said.as_ref().map(bag),
         int(*version),
         blob(*organization_id),
         blob(*id)
@@ -355,7 +381,7 @@ pub(crate) fn held_count(db: &Connection, organization: OrganizationId) -> Resul
 }
 
 const SLIM: &str = "SELECT id, organization_id, e164, status, unpaid, network, allow_inbound, voice, allow_outbound, \
-                    provider_id, endpoint_id \
+                    provider_id, endpoint_id, rules \
                     FROM numbers";
 
 fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
@@ -375,6 +401,7 @@ fn read_slim(mut row: Columns<'_, '_>) -> Result<NumberRow, StoreError> {
         allow_outbound,
         provider_id: row.id_of()?,
         endpoint_id: row.id_of()?,
+        rules: row.get::<Option<String>>()?.map(|text| rules_read(&text).map(Arc::new)).transpose()?,
     })
 }
 
