@@ -57,6 +57,8 @@ pub struct InboundIn {
     pub media_encryption: Option<MediaEncryption>,
     /// Credentials; absent keeps what is there, null clears.
     pub credentials: Patch<CredentialsIn>,
+    /// Names of certificates; absent keeps what is there.
+    pub certificate_names: Option<Vec<String>>,
 }
 
 /// Whether the place that calls go out to may change once it is set.

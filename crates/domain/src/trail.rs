@@ -92,6 +92,8 @@ pub enum RuleName {
     NumberRoom,
     /// The trunk's limit on calls at a time.
     TrunkRoom,
+    /// The caller showed a certificate that the trunk names.
+    CallerCertified,
 }
 
 impl RuleName {
@@ -139,6 +141,7 @@ impl RuleName {
         Self::NoCircle,
         Self::NumberRoom,
         Self::TrunkRoom,
+        Self::CallerCertified,
     ];
 
     /// What it says, as people read it.
@@ -186,6 +189,7 @@ impl RuleName {
             Self::NoCircle => "no fallback leads back",
             Self::NumberRoom => "the number has room for another call",
             Self::TrunkRoom => "the trunk has room for another call",
+            Self::CallerCertified => "the caller shows a certificate of the trunk",
         }
     }
 

@@ -131,6 +131,7 @@ fn inbound(fields: Bag, how: How) -> Result<InboundIn> {
         )?,
         media_encryption: encryption(&mut body)?,
         credentials: credentials(&mut body, how)?,
+        certificate_names: None,
     })
 }
 
@@ -254,7 +255,13 @@ fn username(credentials: Option<Credentials>) -> String {
 
 impl From<Inbound> for InboundOut {
     fn from(inbound: Inbound) -> Self {
-        let Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials } = inbound;
+        let Inbound {
+            allowed_addresses,
+            allowed_numbers,
+            media_encryption,
+            credentials,
+            certificate_names: _,
+        } = inbound;
         Self {
             allowed_addresses: allowed_addresses.iter().map(AddressRule::to_string).collect(),
             allowed_numbers: allowed_numbers.iter().map(E164::to_string).collect(),

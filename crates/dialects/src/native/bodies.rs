@@ -297,6 +297,9 @@ pub(super) struct InboundIn {
     media_encryption: String,
     /// Absent keeps what is there, null clears it.
     credentials: Option<CredentialsIn>,
+    /// Domains whose certificate, shown over TLS, proves a call to be its: `sip.carrier.example` or `sip:carrier.example`. Absent keeps what is there.
+    #[schema(required = false, max_items = 64)]
+    certificate_names: Vec<String>,
 }
 
 /// Where calls out to the phone network go.

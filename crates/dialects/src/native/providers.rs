@@ -73,9 +73,18 @@ fn inbound(fields: Bag) -> Result<InboundIn> {
         allowed_numbers: body.unclearable("allowed_numbers", CALLERS, callers)?,
         media_encryption: encryption(&mut body)?,
         credentials: credentials(&mut body, What::Provider)?,
+        credentials: credentials(&mut body)?,
+        certificate_names: body.unclearable("certificate_names", CERTIFICATES, certificates)?,
     };
     body.close()?;
     Ok(read)
+}
+
+const CERTIFICATES: &str = "a list of domains that certificates name, such as sip.carrier.example";
+
+fn certificates(value: Value) -> Option<Vec<String>> {
+    let Value::Array(items) = value else { return None };
+    items.into_iter().map(|item| text(item).and_then(|name| Inbound::certificate_name(&name))).collect()
 }
 
 fn encryption(body: &mut Body) -> Result<Option<MediaEncryption>> {
@@ -197,6 +206,8 @@ pub(super) struct InboundOut {
     /// The user name of its credentials; the password is never shown.
     #[schema(required = true)]
     username: Option<String>,
+    /// Domains whose certificate, shown over TLS, proves a call to be its, wherever it comes from.
+    certificate_names: Vec<String>,
 }
 
 /// Where calls out to the phone network go.
@@ -284,12 +295,14 @@ fn username(credentials: Option<&Credentials>) -> Option<String> {
 
 impl From<&Inbound> for InboundOut {
     fn from(inbound: &Inbound) -> Self {
-        let Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials } = inbound;
+        let Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials, certificate_names } =
+            inbound;
         Self {
             allowed_addresses: allowed_addresses.iter().map(AddressRule::to_string).collect(),
             allowed_numbers: allowed_numbers.iter().map(E164::to_string).collect(),
             media_encryption: media_encryption.as_str(),
             username: username(credentials.as_ref()),
+            certificate_names: certificate_names.to_vec(),
         }
     }
 }

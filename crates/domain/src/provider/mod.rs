@@ -229,6 +229,22 @@ pub struct Inbound {
     pub media_encryption: MediaEncryption,
     /// With which digest credentials.
     pub credentials: Option<Credentials>,
+    /// From whom: names that a certificate shown over TLS may have, wherever it comes from. Domains in lower case.
+    pub certificate_names: Box<Vec<String>>,
+}
+
+impl Inbound {
+    /// The most names of certificates of one trunk.
+    pub const CERTIFICATE_NAMES_MAX: usize = 64;
+
+    /// The domain of a certificate's name as it is written: `sip.carrier.example` or `sip:carrier.example` (RFC 5922). None for
+    /// anything else.
+    pub fn certificate_name(text: &str) -> Option<String> {
+        let name = text.strip_prefix("sip:").unwrap_or(text);
+        let (host, port) = host_and_port(name)?;
+        let domain = host.len() <= 253 && host.contains('.') && !host.ends_with('.') && !host.contains("..");
+        (domain && port.is_none() && host.parse::<IpAddr>().is_err()).then(|| host.to_ascii_lowercase())
+    }
 }
 
 impl Default for Inbound {
@@ -239,6 +255,7 @@ impl Default for Inbound {
             allowed_numbers,
             media_encryption: MediaEncryption::Allowed,
             credentials: None,
+            certificate_names: Box::default(),
         }
     }
 }
@@ -416,6 +433,11 @@ impl Provider {
         if let Some(inbound) = &mut next.inbound {
             inbound.allowed_addresses =
                 within_limit(std::mem::take(&mut inbound.allowed_addresses), "inbound")?;
+            if inbound.certificate_names.len() > Inbound::CERTIFICATE_NAMES_MAX {
+                let most = Inbound::CERTIFICATE_NAMES_MAX;
+                let words = format!("`certificate_names` may have at most {most} entries.");
+                return Err(Error::invalid(What::Provider, "inbound", words));
+            }
             if inbound.allowed_numbers.len() > CALLERS_MAX {
                 let words = format!("`allowed_numbers` may have at most {CALLERS_MAX} entries.");
                 return Err(Error::invalid(What::Provider, "inbound", words));
@@ -532,6 +554,34 @@ mod tests {
         assert!(closed.admits(one) && !closed.admits(other) && !closed.admits(None));
         let many = (0..=CALLERS_MAX as u64).filter_map(|n| E164::from_u64(12_125_550_000 + n)).collect();
         assert_eq!(trunk(many).unwrap_err().field, Some("inbound"));
+    }
+
+    #[test]
+    fn names_of_certificates_are_domains() {
+        for (text, name) in
+            [("SIP.Carrier.example", "sip.carrier.example"), ("sip:carrier.example", "carrier.example")]
+        {
+            assert_eq!(Inbound::certificate_name(text).as_deref(), Some(name));
+        }
+        for text in [
+            "",
+            "carrier",
+            "*.carrier.example",
+            "192.0.2.1",
+            "[2001:db8::1]",
+            "carrier.example:5061",
+            "sips:c.example",
+            "a..b",
+            "c.example.",
+        ] {
+            assert_eq!(Inbound::certificate_name(text), None, "{text}");
+        }
+        let certificate_names = Box::new(vec!["c.example".to_owned(); Inbound::CERTIFICATE_NAMES_MAX + 1]);
+        let inbound = Patch::Set(Inbound { certificate_names, ..Inbound::default() });
+        let new = ProviderPatch { label: Some("t".into()), inbound, ..ProviderPatch::default() };
+        let id = ProviderId(uuid::Uuid::nil());
+        let made = Provider::create(None, id, ProviderKind::SipTrunk, new, Timestamp::UNIX_EPOCH);
+        assert_eq!(made.unwrap_err().field, Some("inbound"));
     }
 
     #[test]

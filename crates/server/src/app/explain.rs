@@ -26,8 +26,13 @@ impl App {
         };
         // Another tenant's number is explained like one that nobody holds.
         let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
+<<<<<<< HEAD
         let mut proves = None;
         let trunks = match *from {
+=======
+        let (mut proves, mut shows) = (None, None);
+        let trunks = match from {
+>>>>>>> 4075cc9 (providers: a trunk may be known by its callers' certificates)
             Some(address) => {
                 let mut trunks = self.live.trunks_from(address);
                 let own = own.and(dialled);
@@ -37,6 +42,10 @@ impl App {
                 let guard = guard.filter(|guard| trunks.iter().all(|trunk| trunk.id != guard.id));
                 proves = guard.map(|guard| guard.id);
                 trunks.extend(guard);
+                // Or show a certificate that the trunk names.
+                let trunk = own.and_then(|e164| self.certified(e164, &trunks));
+                shows = trunk.map(|trunk| trunk.id);
+                trunks.extend(trunk);
                 trunks
             }
             // No address named: assume the way that the number's calls come.
@@ -70,9 +79,18 @@ impl App {
                 if proves == Some(route.routed.trunk.id) {
                     steps.push(RuleName::CallerProven.is(true));
                 }
+<<<<<<< HEAD
                 let legs = self.legs_shown(&route, dialled);
                 let targets = legs.iter().take(1).flat_map(|leg| &leg.targets);
                 let targets = targets.map(|(uri, _)| uri.clone()).collect();
+=======
+                if shows == Some(route.routed.trunk.id) {
+                    steps.push(RuleName::CallerCertified.is(true));
+                }
+                let order = target::order(&route.endpoint.targets, |_| 0);
+                let user = |i: &usize| route.endpoint.targets[*i].uri.with_user(text_of(dialled));
+                let targets: Vec<_> = order.iter().map(user).collect();
+>>>>>>> 4075cc9 (providers: a trunk may be known by its callers' certificates)
                 let leaves = route.routed.number.status == Status::PortOut;
                 let until =
                     if leaves { ", until the number has gone to another carrier (port_out)" } else { "" };
@@ -120,6 +138,7 @@ impl App {
     }
 }
 
+<<<<<<< HEAD
 /// Only registered agents take the number's calls, and none is there.
 fn nobody_registered(number: Option<E164>, route: &Route, mut steps: Vec<Rule>) -> Explanation {
     steps.push(RuleName::AgentRegistered.is(false));
@@ -130,6 +149,18 @@ fn nobody_registered(number: Option<E164>, route: &Route, mut steps: Vec<Rule>) 
 
 fn explained(number: Option<E164>, refused: &Refused, steps: Vec<Rule>) -> Explanation {
     let (outcome, targets, legs) = (Outcome::Refuse, Vec::new(), Vec::new());
+=======
+impl App {
+    /// The trunk of a number that a caller from elsewhere may prove by a certificate.
+    fn certified(&self, e164: E164, known: &[TrunkRoute]) -> Option<TrunkRoute> {
+        let trunk = self.live.number(e164)?.trunk.filter(|id| self.live.is_certified(*id))?;
+        self.live.trunk(trunk).filter(|trunk| known.iter().all(|other| other.id != trunk.id))
+    }
+}
+
+fn explained(number: Option<E164>, why: Refusal, steps: Vec<Rule>) -> Explanation {
+    let (outcome, targets) = (Outcome::Refuse, Vec::new());
+>>>>>>> 4075cc9 (providers: a trunk may be known by its callers' certificates)
     Explanation {
         number,
         outcome,

@@ -109,11 +109,18 @@ impl App {
     }
 
     fn inbound(&self, id: ProviderId, new: InboundIn, old: Option<&Inbound>) -> Result<Inbound> {
-        let InboundIn { allowed_addresses, allowed_numbers, media_encryption, credentials } = new;
+        let InboundIn {
+            allowed_addresses,
+            allowed_numbers,
+            media_encryption,
+            credentials,
+            certificate_names,
+        } = new;
         let mut next = old.cloned().unwrap_or_default();
         next.allowed_addresses = allowed_addresses.unwrap_or(next.allowed_addresses);
         next.allowed_numbers = allowed_numbers.unwrap_or(next.allowed_numbers);
         next.media_encryption = media_encryption.unwrap_or(next.media_encryption);
+        next.certificate_names = certificate_names.map_or(next.certificate_names, Box::new);
         next.credentials = self.credentials(id, credentials, next.credentials, "inbound")?;
         Ok(next)
     }

@@ -4,7 +4,7 @@
 
 use domain::call::{FactKind, Started};
 use domain::e164::E164;
-use domain::ids::{CallId, OrganizationId};
+use domain::ids::{CallId, OrganizationId, ProviderId};
 use domain::provider::Offer;
 use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
 use domain::trail::{RuleName, Trail};
@@ -23,6 +23,7 @@ use super::proof::{Named, Proofs, Proven, Shown, Who};
 use super::ration::{Bucket, Rates, Rations};
 use super::registrar;
 use super::resolve::Names;
+use super::streams::Streams;
 use super::wire::Work;
 use crate::clock;
 use crate::journal::Journal;
@@ -75,6 +76,7 @@ pub(super) struct Around<'a> {
     pub(super) now: Instant,
     pub(super) gauge: &'a Gauge,
     pub(super) names: &'a Names,
+    pub(super) streams: &'a Streams,
     /// Takes the facts of the decision.
     pub(super) work: &'a mut Work,
 }
@@ -96,7 +98,7 @@ impl Decider {
     }
 
     pub(super) fn decide(&mut self, ask: &Ask, around: &mut Around<'_>) -> Step {
-        let trunks = self.live.trunks_of(ask.flow.remote);
+        let trunks = self.sources(ask, around);
         let known = !trunks.is_empty() || self.live.is_known(ask.flow.remote, around.now);
         let verdict = match ask.kind {
             AskKind::Invite => return self.invite(ask, trunks, None, around),
@@ -126,8 +128,24 @@ impl Decider {
         if ask.register.is_some() {
             return self.register(ask, Some(named), around);
         }
-        let trunks = self.live.trunks_of(ask.flow.remote);
+        let trunks = self.sources(ask, around);
         self.invite(ask, trunks, Some(named), around)
+    }
+
+    /// The trunks that a request may have come through: by where it came from, and by the certificate that was shown there.
+    fn sources(&self, ask: &Ask, around: &Around<'_>) -> Vec<TrunkRoute> {
+        let mut trunks = self.live.trunks_of(ask.flow.remote);
+        let shown = ask.flow.connection.filter(|_| ask.flow.transport.secure());
+        if let Some(names) = shown.and_then(|connection| around.streams.names(connection)) {
+            let certified = self.live.trunks_certified(names.domains());
+            trunks.extend(
+                certified
+                    .into_iter()
+                    .filter(|one| trunks.iter().all(|other| other.id != one.id))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        trunks
     }
 
     fn invite(
@@ -181,6 +199,9 @@ impl Decider {
                 Step::Now(self.challenge(ask, &shown, around))
             }
             Ok(route) => {
+                if self.certified(ask, route.routed.trunk.id, around) {
+                    trail.see(RuleName::CallerCertified.is(true));
+                }
                 if matches!(&shown, Shown::Proven(Proven::Trunks(ids)) if ids.contains(&route.routed.trunk.id))
                 {
                     trail.see(RuleName::CallerProven.is(true));
@@ -212,6 +233,14 @@ impl Decider {
                 Step::Now(refusal(&refused))
             }
         }
+    }
+
+    /// Whether a call came by a trunk for its certificate alone.
+    fn certified(&self, ask: &Ask, trunk: ProviderId, around: &Around<'_>) -> bool {
+        let by_address = || self.live.trunks_of(ask.flow.remote).iter().any(|one| one.id == trunk);
+        ask.flow.transport.secure()
+            && !by_address()
+            && self.sources(ask, around).iter().any(|one| one.id == trunk)
     }
 
     /// Sends a call on its way, once its targets are known.

@@ -308,7 +308,8 @@ impl Wire {
                     edge.handle(now, Input::Login { ask, login });
                 }
                 Output::Ask(ask) => {
-                    let mut around = Around { now, gauge: &self.gauge, names: &self.names, work };
+                    let mut around =
+                        Around { now, gauge: &self.gauge, names: &self.names, streams: &self.streams, work };
                     let decider = self.decider.lock();
                     let step = decider.unwrap_or_else(PoisonError::into_inner).decide(&ask, &mut around);
                     work.step((edge, now), ask, step);
@@ -323,7 +324,8 @@ impl Wire {
         let (mut work, shard) = (Work::default(), ask.id.shard());
         let mut edge = self.lock(shard);
         let now = clock::instant();
-        let mut around = Around { now, gauge: &self.gauge, names: &self.names, work: &mut work };
+        let mut around =
+            Around { now, gauge: &self.gauge, names: &self.names, streams: &self.streams, work: &mut work };
         let decider = self.decider.lock();
         let step = decider.unwrap_or_else(PoisonError::into_inner).named(&ask, named, &mut around);
         work.step((&mut edge, now), ask, step);

@@ -107,6 +107,8 @@ pub(crate) struct Directory {
     trunks: Indexed<ProviderId, Arc<Provider>>,
     /// Trunks by single addresses; ranges are in `ranges`.
     addresses: HashMap<IpAddr, Vec<TrunkRoute>>,
+    /// Trunks by the domains of their callers' certificates.
+    certificates: HashMap<String, Vec<ProviderId>>,
     ranges: Vec<(AddressRule, TrunkRoute)>,
     keys: HashMap<KeyHash, Arc<Key>>,
     /// Trunks whose callers are asked for a password.
@@ -218,6 +220,13 @@ impl Directory {
                 self.ranges.push((*rule, route));
             }
         }
+        self.certificates.retain(|_, trunks| {
+            trunks.retain(|other| *other != id);
+            !trunks.is_empty()
+        });
+        for name in trunk.iter().filter_map(|t| t.inbound.as_ref()).flat_map(|i| i.certificate_names.iter()) {
+            self.certificates.entry(name.clone()).or_default().push(id);
+        }
         self.guards.put(id, guard.filter(|_| trunk.is_some()));
         self.operators.retain(|other| *other != id);
         if trunk.as_ref().is_some_and(|t| t.organization_id.is_none() && t.outbound.is_some()) {
@@ -274,7 +283,16 @@ impl Directory {
         let own = self.endpoints.values().filter(|endpoint| endpoint.organization_id == organization);
         let targets = own.flat_map(|endpoint| &endpoint.targets).map(|target| &target.uri);
         let secure = targets.filter(|uri| uri.transport().secure());
-        secure.map(|uri| uri.host().to_owned()).take(SECURE_HOSTS_MAX).collect()
+        let trunks =
+            self.trunks.values().filter(|t| t.organization_id.is_none_or(|owner| owner == organization));
+        let out = trunks.filter_map(|trunk| trunk.outbound.as_ref()).filter(|out| out.transport.secure());
+        let out = out.filter_map(|out| domain::target::host_and_port(&out.address)).map(|(host, _)| host);
+        secure
+            .map(domain::target::TargetUri::host)
+            .chain(out)
+            .map(str::to_owned)
+            .take(SECURE_HOSTS_MAX)
+            .collect()
     }
 
     /// A trunk.
@@ -301,6 +319,15 @@ impl Directory {
             found.push(Carriers::unnamed());
         }
         found
+    }
+
+    /// The trunks that name one of these domains as that of their callers' certificates.
+    pub(super) fn trunks_certified(&self, domains: &[String]) -> Vec<TrunkRoute> {
+        let mut ids: Vec<_> =
+            domains.iter().filter_map(|name| self.certificates.get(name)).flatten().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().filter_map(|id| Some(TrunkRoute::of(*id, self.trunk(*id)?.organization_id))).collect()
     }
 
     /// The organizations of whose endpoints calls come from an address.

@@ -291,6 +291,18 @@ impl Live {
         self.read().registers()
     }
 
+    /// The trunks that name one of these domains as that of their callers' certificates.
+    pub(crate) fn trunks_certified(&self, domains: &[String]) -> Vec<TrunkRoute> {
+        self.read().trunks_certified(domains)
+    }
+
+    /// Whether a trunk knows its callers by certificates.
+    pub(crate) fn is_certified(&self, trunk: ProviderId) -> bool {
+        let directory = self.read();
+        let inbound = directory.trunk(trunk).and_then(|trunk| trunk.inbound.as_ref());
+        inbound.is_some_and(|inbound| !inbound.certificate_names.is_empty())
+    }
+
     /// From where carriers send calls at which organizations have accounts; in a simulation, its network is one of them.
     pub(crate) fn carriers_from(&self, sources: CarrierSources, simulated: bool) {
         self.write().carriers.from(sources, simulated);

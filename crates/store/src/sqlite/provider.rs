@@ -42,6 +42,8 @@ struct InboundRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     media_encryption: Option<String>,
     credentials: Option<CredentialsRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    certificate_names: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -145,24 +147,28 @@ fn encryption_read(text: Option<&str>, absent: MediaEncryption) -> Result<MediaE
 }
 
 fn inbound_text(inbound: &Inbound) -> String {
-    let Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials } = inbound;
+    let Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials, certificate_names } =
+        inbound;
     json(&InboundRow {
         allowed_addresses: addresses_text(allowed_addresses),
         allowed_numbers: allowed_numbers.iter().map(|number| number.as_u64()).collect(),
         media_encryption: Some(media_encryption.as_str().to_owned()),
         credentials: credentials.as_ref().map(CredentialsRow::of),
+        certificate_names: certificate_names.to_vec(),
     })
 }
 
 fn inbound_read(text: &str) -> Result<Inbound, StoreError> {
     let row: InboundRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-    let InboundRow { allowed_addresses, allowed_numbers, media_encryption, credentials } = row;
+    let InboundRow { allowed_addresses, allowed_numbers, media_encryption, credentials, certificate_names } =
+        row;
     let number = |n: u64| E164::from_u64(n).ok_or_else(|| corrupt("a caller's number", "of a wrong length"));
     Ok(Inbound {
         allowed_addresses: addresses_read(&allowed_addresses)?,
         allowed_numbers: allowed_numbers.into_iter().map(number).collect::<Result<_, _>>()?,
         media_encryption: encryption_read(media_encryption.as_deref(), MediaEncryption::Allowed)?,
         credentials: credentials.map(CredentialsRow::read).transpose()?,
+        certificate_names: Box::new(certificate_names),
     })
 }
 

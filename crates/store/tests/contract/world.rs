@@ -129,8 +129,14 @@ impl World {
         let allowed_addresses = vec![AddressRule::parse("2001:db8::/32").unwrap()];
         let allowed_numbers = vec![E164::from_u64(12_125_550_100).unwrap()];
         let media_encryption = MediaEncryption::Allowed;
-        let inbound =
-            Patch::Set(Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials });
+        let certificate_names = Box::new(vec!["carrier.example".to_owned()]);
+        let inbound = Patch::Set(Inbound {
+            allowed_addresses,
+            allowed_numbers,
+            media_encryption,
+            credentials,
+            certificate_names,
+        });
         let new = ProviderPatch { label: Some("Trunk".to_owned()), inbound, ..ProviderPatch::default() };
         Provider::create(organization, ProviderId(self.uuid()), ProviderKind::SipTrunk, new, self.now())
             .unwrap()

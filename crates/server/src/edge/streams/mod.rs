@@ -55,7 +55,6 @@ struct Live {
     /// Set where we made it.
     key: Option<Key>,
     /// What the other end proved to be, by a certificate.
-    #[expect(dead_code, reason = "proves trunks next")]
     names: Option<Arc<Names>>,
     /// Whether a call was answered on it, or its source is a trunk's: it may be silent for long.
     known: Arc<AtomicBool>,
@@ -134,6 +133,11 @@ impl Streams {
     fn local(&self, listener: u16) -> Option<IpAddr> {
         let bound = self.parts.get()?.locals.get(usize::from(listener))?.ip();
         (!bound.is_unspecified()).then_some(bound)
+    }
+
+    /// What the other end of a connection proved to be, by a certificate.
+    pub(super) fn names(&self, connection: u64) -> Option<Arc<Names>> {
+        self.lock().live.get(&connection)?.names.clone()
     }
 
     /// Queues a message; what found no room comes back with the reason.

@@ -29,6 +29,11 @@ impl Names {
         Self { sip, dns }
     }
 
+    /// The domains that it speaks for.
+    pub(in super::super) fn domains(&self) -> &[String] {
+        if self.sip.is_empty() { &self.dns } else { &self.sip }
+    }
+
     fn covers(&self, host: &str) -> bool {
         if !self.sip.is_empty() {
             return self.sip.iter().any(|one| one.eq_ignore_ascii_case(host));
