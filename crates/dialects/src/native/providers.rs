@@ -73,7 +73,6 @@ fn inbound(fields: Bag) -> Result<InboundIn> {
         allowed_numbers: body.unclearable("allowed_numbers", CALLERS, callers)?,
         media_encryption: encryption(&mut body)?,
         credentials: credentials(&mut body, What::Provider)?,
-        credentials: credentials(&mut body)?,
         certificate_names: body.unclearable("certificate_names", CERTIFICATES, certificates)?,
     };
     body.close()?;

@@ -26,13 +26,8 @@ impl App {
         };
         // Another tenant's number is explained like one that nobody holds.
         let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
-<<<<<<< HEAD
-        let mut proves = None;
-        let trunks = match *from {
-=======
         let (mut proves, mut shows) = (None, None);
-        let trunks = match from {
->>>>>>> 4075cc9 (providers: a trunk may be known by its callers' certificates)
+        let trunks = match *from {
             Some(address) => {
                 let mut trunks = self.live.trunks_from(address);
                 let own = own.and(dialled);
@@ -79,18 +74,12 @@ impl App {
                 if proves == Some(route.routed.trunk.id) {
                     steps.push(RuleName::CallerProven.is(true));
                 }
-<<<<<<< HEAD
-                let legs = self.legs_shown(&route, dialled);
-                let targets = legs.iter().take(1).flat_map(|leg| &leg.targets);
-                let targets = targets.map(|(uri, _)| uri.clone()).collect();
-=======
                 if shows == Some(route.routed.trunk.id) {
                     steps.push(RuleName::CallerCertified.is(true));
                 }
-                let order = target::order(&route.endpoint.targets, |_| 0);
-                let user = |i: &usize| route.endpoint.targets[*i].uri.with_user(text_of(dialled));
-                let targets: Vec<_> = order.iter().map(user).collect();
->>>>>>> 4075cc9 (providers: a trunk may be known by its callers' certificates)
+                let legs = self.legs_shown(&route, dialled);
+                let targets = legs.iter().take(1).flat_map(|leg| &leg.targets);
+                let targets = targets.map(|(uri, _)| uri.clone()).collect();
                 let leaves = route.routed.number.status == Status::PortOut;
                 let until =
                     if leaves { ", until the number has gone to another carrier (port_out)" } else { "" };
@@ -138,7 +127,6 @@ impl App {
     }
 }
 
-<<<<<<< HEAD
 /// Only registered agents take the number's calls, and none is there.
 fn nobody_registered(number: Option<E164>, route: &Route, mut steps: Vec<Rule>) -> Explanation {
     steps.push(RuleName::AgentRegistered.is(false));
@@ -147,9 +135,6 @@ fn nobody_registered(number: Option<E164>, route: &Route, mut steps: Vec<Rule>) 
     Explanation { reason: UNREGISTERED.to_owned(), ..explained(number, &refused, steps) }
 }
 
-fn explained(number: Option<E164>, refused: &Refused, steps: Vec<Rule>) -> Explanation {
-    let (outcome, targets, legs) = (Outcome::Refuse, Vec::new(), Vec::new());
-=======
 impl App {
     /// The trunk of a number that a caller from elsewhere may prove by a certificate.
     fn certified(&self, e164: E164, known: &[TrunkRoute]) -> Option<TrunkRoute> {
@@ -158,9 +143,8 @@ impl App {
     }
 }
 
-fn explained(number: Option<E164>, why: Refusal, steps: Vec<Rule>) -> Explanation {
-    let (outcome, targets) = (Outcome::Refuse, Vec::new());
->>>>>>> 4075cc9 (providers: a trunk may be known by its callers' certificates)
+fn explained(number: Option<E164>, refused: &Refused, steps: Vec<Rule>) -> Explanation {
+    let (outcome, targets, legs) = (Outcome::Refuse, Vec::new(), Vec::new());
     Explanation {
         number,
         outcome,
