@@ -60,6 +60,8 @@ pub struct TargetUri {
     host: String,
     port: Option<u16>,
     transport: Transport,
+    /// Whether the URI says the transport.
+    named: bool,
 }
 
 impl TargetUri {
@@ -87,11 +89,12 @@ impl TargetUri {
         };
         let mut parts = rest.split(';');
         let address = parts.next().unwrap_or("");
-        let mut transport = if secure { Transport::Tls } else { Transport::Udp };
+        let (mut transport, mut named) = (if secure { Transport::Tls } else { Transport::Udp }, secure);
         for parameter in parts {
             if let Some((name, value)) = parameter.split_once('=')
                 && name.eq_ignore_ascii_case("transport")
             {
+                named = true;
                 transport = Transport::parse_any(value)
                     .ok_or_else(|| bad("names a transport other than udp, tcp, tls, ws or wss"))?;
             }
@@ -115,7 +118,7 @@ impl TargetUri {
             None => (None, address),
         };
         let (host, port) = host_and_port(host_port).ok_or_else(|| bad("has no valid host and port"))?;
-        Ok(Self { text: text.to_owned(), user, host: host.to_owned(), port, transport })
+        Ok(Self { text: text.to_owned(), user, host: host.to_owned(), port, transport, named })
     }
 
     /// As it was written.
@@ -146,6 +149,16 @@ impl TargetUri {
             Transport::Ws => 80,
             Transport::Wss => 443,
         })
+    }
+
+    /// The port, where one is written: then the host is one host, not a domain (RFC 3263 section 4.2).
+    pub fn named_port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// How it is reached, where the URI says: by a parameter, or `sips`. Else the domain may list ways (RFC 3263 section 4.1).
+    pub fn named_transport(&self) -> Option<Transport> {
+        self.named.then_some(self.transport)
     }
 
     /// How it is reached.
@@ -203,18 +216,25 @@ pub struct Target {
 
 /// The order in which targets are tried (RFC 2782): by priority, within one priority by a weighted draw.
 /// `draw(n)` gives a number in `0..=n`; the caller seeds it, so that a replay gives the same order.
-pub fn order(targets: &[Target], mut draw: impl FnMut(u32) -> u32) -> Vec<usize> {
-    let mut left: Vec<usize> = (0..targets.len()).filter(|&i| targets[i].enabled).collect();
+pub fn order(targets: &[Target], draw: impl FnMut(u32) -> u32) -> Vec<usize> {
+    let enabled: Vec<_> = (0..targets.len()).filter(|&i| targets[i].enabled).collect();
+    let rows: Vec<_> = enabled.iter().map(|&i| (targets[i].priority, targets[i].weight)).collect();
+    order_of(&rows, draw).into_iter().map(|i| enabled[i]).collect()
+}
+
+/// The same for rows of priority and weight.
+pub fn order_of(rows: &[(u16, u16)], mut draw: impl FnMut(u32) -> u32) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..rows.len()).collect();
     // Weight 0 stands first within its priority, so that only a draw of 0 can choose it (RFC 2782, "Usage rules").
-    left.sort_by_key(|&i| (targets[i].priority, targets[i].weight != 0));
+    left.sort_by_key(|&i| (rows[i].0, rows[i].1 != 0));
     let mut chosen = Vec::with_capacity(left.len());
     while let Some(&first) = left.first() {
-        let same = left.iter().take_while(|&&i| targets[i].priority == targets[first].priority).count();
-        let total: u32 = left[..same].iter().map(|&i| u32::from(targets[i].weight)).sum();
+        let same = left.iter().take_while(|&&i| rows[i].0 == rows[first].0).count();
+        let total: u32 = left[..same].iter().map(|&i| u32::from(rows[i].1)).sum();
         let mark = if same > 1 { draw(total) } else { 0 };
         let mut running = 0;
         let pick = left[..same].iter().position(|&i| {
-            running += u32::from(targets[i].weight);
+            running += u32::from(rows[i].1);
             running >= mark
         });
         chosen.push(left.remove(pick.unwrap_or(0)));

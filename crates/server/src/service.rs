@@ -303,6 +303,7 @@ fn edge_settings(settings: &Settings, vault: &Vault) -> EdgeSettings {
         node: 0,
         key: vault.cookie_key(),
         tls: settings.sip_tls.clone(),
+        dns: settings.sip_dns,
         no_provisional: NO_PROVISIONAL,
         threads: settings.sip_threads,
     }

@@ -54,6 +54,9 @@ pub(crate) struct ServeArgs {
     /// Authorities of targets' certificates, beside those that this machine knows: PEM
     #[arg(long, env = "TRUNKLINE_SIP_TLS_CA", value_name = "FILE")]
     sip_tls_ca: Option<PathBuf>,
+    /// The DNS server that SIP asks for targets [default: as this machine is set]
+    #[arg(long, env = "TRUNKLINE_SIP_DNS", value_name = "ADDRESS[:PORT]")]
+    sip_dns: Option<String>,
     /// A file with the secret key, 32 bytes in base64 [default: beside the SQLite store, made at first start]
     #[arg(long, env = "TRUNKLINE_SECRET_KEY_FILE", value_name = "FILE")]
     secret_key_file: Option<PathBuf>,
@@ -120,6 +123,8 @@ pub(crate) struct Settings {
     pub(crate) sip_threads: NonZero<usize>,
     /// Certificates of SIP.
     pub(crate) sip_tls: TlsSettings,
+    /// Where SIP asks for names, if not where the machine does.
+    pub(crate) sip_dns: Option<SocketAddr>,
     pub(crate) store: String,
     pub(crate) secret_key_file: Option<PathBuf>,
     pub(crate) secret_key: Option<String>,
@@ -188,6 +193,7 @@ impl ServeArgs {
             http,
             issuers: identity::check(issuers)?,
             sip,
+            sip_dns: self.sip_dns.or(file.sip_dns).map(|text| dns_of(&text)).transpose()?,
             sip_tls: TlsSettings { own, client_auth, client_ca, target_ca },
             sim,
             sim_seed: self.sim_seed.or(file.sim_seed).unwrap_or(1),
@@ -231,6 +237,12 @@ fn both(certificate: Option<PathBuf>, key: Option<PathBuf>) -> anyhow::Result<Op
         (Some(_), None) => bail!("--sip-tls-certificate needs --sip-tls-key"),
         (None, Some(_)) => bail!("--sip-tls-key needs --sip-tls-certificate"),
     }
+}
+
+/// An address; port 53 where none is written.
+fn dns_of(text: &str) -> anyhow::Result<SocketAddr> {
+    let address = text.parse::<std::net::IpAddr>().map(|address| SocketAddr::new(address, 53));
+    address.or_else(|_| text.parse()).with_context(|| format!("--sip-dns {text}: not an address"))
 }
 
 fn client_auth(said: Option<&str>, authorities: bool) -> anyhow::Result<ClientAuth> {

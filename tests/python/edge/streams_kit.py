@@ -226,7 +226,7 @@ class Streams:
 
     def _begin(self, transport, context, host, listens=True):
         self.transport, self.context, self.links, self.refused = transport, context, [], []
-        self.address, self.received = (host, free_port(host)), []
+        self.address, self.received = (host, free_port("127.0.0.1" if ":" in host else host)), []
         self.silent = False
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = None
@@ -339,7 +339,7 @@ def edge(folder, authority, *transports, arguments=(), names=("localhost", "127.
     """A server, not yet started, with these further listeners (`at[transport]`) and a certificate that the authority signed."""
     at, more = {}, []
     for transport in transports:
-        at[transport] = (host, free_port(host))
+        at[transport] = (host, free_port("127.0.0.1" if ":" in host else host))
         place = f"[{host}]" if ":" in host else host
         more += ["--sip", f"{transport.lower()}:{place}:{at[transport][1]}"]
     if authority:

@@ -67,6 +67,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) key: [u8; 32],
     /// Certificates.
     pub(crate) tls: TlsSettings,
+    /// Where names are asked for; none: as the machine is set.
+    pub(crate) dns: Option<SocketAddr>,
     /// A target that gives no provisional answer in this time is passed over.
     pub(crate) no_provisional: Duration,
     /// How many threads receive at each UDP socket.
@@ -178,6 +180,7 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
     };
     let locals = config.listeners.iter().map(|one| one.local).collect();
     let wire = Wire::new(&config, udp, parts);
+    wire.names.ask_by(resolve::Dns::open(settings.dns)?);
     wire.streams.prepare(StreamParts { tls: tls.clone(), locals });
     let mut threads = Vec::new();
     for (at, socket) in wire.udp.iter().enumerate() {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::dress::Dress;
 use super::dress::Told;
+use super::resolve::Hops;
 use super::{facts, resolve};
 use crate::clock;
 use crate::live::health::Healths;
@@ -34,6 +35,8 @@ pub(super) struct Plan {
     transfer: Transfer,
     direction: Direction,
     trust: Trust,
+    /// What draws among equals are seeded by: the same for a repeat of the call.
+    seed: String,
 }
 
 /// One target.
@@ -42,7 +45,8 @@ pub(super) struct Place {
     /// Which leg it is of.
     leg: usize,
     request_uri: String,
-    transport: Transport,
+    /// Where the target says.
+    transport: Option<Transport>,
     headers: Vec<String>,
     media: MediaRule,
     manner: Option<Arc<Manner>>,
@@ -57,10 +61,10 @@ pub(super) struct Place {
 /// What is known of where a target is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Its addresses.
-    Found(Vec<SocketAddr>),
+    /// Its hops.
+    Found(Hops),
     /// A name still to be resolved.
-    Named(String, u16),
+    Named(resolve::Place),
     /// Passed over, with the cause that its attempt gets.
     Skipped(&'static str),
 }
@@ -77,7 +81,7 @@ impl Plan {
     ) -> Self {
         let (places, legs, transfer) = (Vec::new(), Vec::new(), Transfer::Allowed);
         let (direction, trust) = (Direction::Inbound, Trust::Trusted);
-        let mut plan = Self { ask, ids, places, legs, transfer, direction, trust };
+        let mut plan = Self { ask, ids, places, legs, transfer, direction, trust, seed: seed.to_owned() };
         let dressed = |endpoint: &Endpoint, manner: &Option<Arc<Manner>>| {
             Dress::of(endpoint, manner.clone(), MediaRule::default(), told)
         };
@@ -126,27 +130,40 @@ impl Plan {
         let allowed = route.endpoint.as_ref().is_none_or(|endpoint| endpoint.allow_transfer);
         let transfer = if allowed { Transfer::Allowed } else { Transfer::Refused };
         let (direction, trust, legs) = (Direction::Outbound, Trust::Untrusted, Vec::new());
-        Self { ask, ids, places, legs, transfer, direction, trust }
+        let seed = ids.call.to_string();
+        Self { ask, ids, places, legs, transfer, direction, trust, seed }
     }
 
-    /// Settles what needs no waiting: transports that no listener speaks, names looked up lately.
+    /// Settles what needs no waiting: transports that no listener speaks, names that are known.
     pub(super) fn settle(&mut self, spoken: &[Transport], names: &resolve::Names) {
-        for place in &mut self.places {
+        for at in 0..self.places.len() {
+            let Some(place) = self.places.get_mut(at) else { return };
             if matches!(place.state, State::Skipped(_)) {
                 continue;
             }
-            if !spoken.contains(&place.transport) {
-                place.state = State::Skipped(match place.transport {
+            let unspoken = place.transport.filter(|transport| !spoken.contains(transport));
+            if let Some(transport) = unspoken {
+                place.state = State::Skipped(match transport {
                     Transport::Tls => "tls_unavailable",
                     Transport::Tcp => "tcp_unavailable",
                     Transport::Udp => "udp_unavailable",
                     Transport::Ws | Transport::Wss => "ws_unavailable",
                 });
-            } else if let State::Named(host, port) = &place.state
-                && let Some(found) = names.recent(host, *port)
+            } else if let State::Named(asked) = &place.state
+                && let Some(found) = names.recent(asked)
             {
-                place.state = State::Found(found);
+                self.resolved(at, Some(&found));
             }
+        }
+    }
+
+    /// A name was looked up: its hops for this call, or none.
+    pub(super) fn resolved(&mut self, at: usize, found: Option<&resolve::Found>) {
+        let seed = format!("{}/{at}", self.seed);
+        let mut draw = draws(&seed);
+        let hops = found.map(|found| found.order(&mut draw)).filter(|hops| !hops.hops.is_empty());
+        if let Some(place) = self.places.get_mut(at) {
+            place.state = hops.map_or(State::Skipped("name_not_found"), State::Found);
         }
     }
 
@@ -167,13 +184,12 @@ impl Plan {
                 leg.targets = begun..begun;
             }
             match place.state {
-                State::Found(found) => {
-                    let hops =
-                        found.into_iter().map(|addr| Hop { transport: place.transport, addr }).collect();
+                State::Found(Hops { hops, large }) => {
                     let Place { leg, request_uri, headers, manner, media, to, from, flow, .. } = place;
                     targets.push(Target {
                         request_uri,
                         hops,
+                        large,
                         headers,
                         manner,
                         media,
@@ -290,8 +306,8 @@ impl Place {
         }
         let reached = agents.iter().map(|agent| Self {
             request_uri: agent.contact.clone(),
-            transport: agent.flow.transport,
-            state: State::Found(vec![agent.flow.remote]),
+            transport: Some(agent.flow.transport),
+            state: State::Found(Hops { hops: vec![agent.flow.hop()], large: Vec::new() }),
             flow: Some(agent.flow),
             ..one()
         });
@@ -299,8 +315,9 @@ impl Place {
     }
 
     fn new(uri: &TargetUri, user: &str, dress: Option<&Dress>) -> Self {
-        let transport = transport(uri.transport());
-        let state = State::of(uri.host(), uri.port());
+        let named = uri.named_transport().map(transport);
+        let state = State::of(uri.host(), uri.named_port(), named);
+        let transport = named;
         let (headers, media, manner) = (Vec::new(), MediaRule::default(), None);
         let request_uri = uri.with_user(user);
         let (to, from) = (None, None);
@@ -321,10 +338,10 @@ impl Place {
     /// A trunk: the number that calls is asserted (RFC 3325), whatever From shows.
     fn out(way: &WayOut, (number, shows): (E164, bool), to: Destination) -> Self {
         let outbound = &way.outbound;
-        let transport = transport(outbound.transport);
+        let transport = Some(transport(outbound.transport));
         // It was checked when it was written.
         let (host, port) = target::host_and_port(&outbound.address).unwrap_or_default();
-        let state = State::of(host, port.unwrap_or_else(|| transport.port()));
+        let state = State::of(host, port, transport);
         let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let mut headers = vec![format!("P-Asserted-Identity: <sip:{number}@{bracketed}>")];
         headers.extend(outbound.dial.headers.iter().map(|(name, value)| format!("{name}: {value}")));
@@ -356,10 +373,14 @@ fn unreached(unregistered: bool) -> (Unanswered, Verdict) {
 }
 
 impl State {
-    fn of(host: &str, port: u16) -> Self {
+    fn of(host: &str, port: Option<u16>, transport: Option<Transport>) -> Self {
         match host.parse::<IpAddr>() {
-            Ok(address) => Self::Found(vec![SocketAddr::new(address, port)]),
-            Err(_) => Self::Named(host.to_owned(), port),
+            Ok(address) => {
+                let transport = transport.unwrap_or(Transport::Udp);
+                let addr = SocketAddr::new(address, port.unwrap_or_else(|| transport.port()));
+                Self::Found(Hops { hops: vec![Hop { transport, addr }], large: Vec::new() })
+            }
+            Err(_) => Self::Named(resolve::Place { host: host.to_ascii_lowercase(), port, transport }),
         }
     }
 }

@@ -80,6 +80,7 @@ impl Stage {
             node: 0,
             key: [7; 32],
             tls: TlsSettings::default(),
+            dns: None,
             no_provisional: Duration::from_millis(200),
             threads: NonZero::new(2).unwrap(),
         };

@@ -47,6 +47,8 @@ pub(super) struct Wire {
     pub(super) streams: Streams,
     pub(super) gauge: Gauge,
     pub(super) names: resolve::Names,
+    /// The transports of the listeners.
+    pub(super) spoken: Vec<Transport>,
     pub(super) stopping: AtomicBool,
     /// Wakes the task that keeps deadlines: set by inputs that no UDP thread sees.
     armed: Notify,
@@ -99,7 +101,8 @@ impl Work {
 
 impl Wire {
     pub(super) fn new(config: &sip::Config, udp: Vec<Option<Arc<UdpSocket>>>, parts: EdgeParts) -> Arc<Self> {
-        let transports = config.listeners.iter().map(|one| one.transport).collect();
+        let transports: Vec<_> = config.listeners.iter().map(|one| one.transport).collect();
+        let spoken = transports.clone();
         let decider = Decider::new(Arc::clone(&parts.live), Arc::clone(&parts.journal), transports);
         Arc::new(Self {
             edges: edges(config),
@@ -113,6 +116,7 @@ impl Wire {
             streams: Streams::default(),
             gauge: Gauge::new(),
             names: resolve::Names::default(),
+            spoken,
             stopping: AtomicBool::new(false),
             armed: Notify::new(),
             runtime: tokio::runtime::Handle::current(),

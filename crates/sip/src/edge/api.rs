@@ -359,6 +359,9 @@ pub struct Target {
     pub request_uri: String,
     /// Resolved addresses, in order.
     pub hops: Vec<Hop>,
+    /// Hops over TCP that the target lists beside UDP: tried first where a request may be too large for a datagram (RFC 3261
+    /// section 18.1.1).
+    pub large: Vec<Hop>,
     /// An agent that registered is reached by the flow it came by, and nothing else: then `hops` has its hop alone.
     pub flow: Option<Flow>,
     /// The shell's own mark, given back in [`Fact::Attempt`].

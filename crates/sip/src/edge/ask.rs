@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::api::{Ask, AskId, AskKind, Cause, Fact, Fault, Input, Output, Verdict};
+use super::api::{Ask, AskId, AskKind, Cause, Fact, Fault, Input, Output, Target, Verdict};
 use super::context::{At, Cancel, Context, Phase, Repeat, Routing, State, Work};
 use super::onward::{Leg, Outcome};
 use super::respond::{self, Reply};
@@ -20,6 +20,23 @@ const SLACK: usize = 64;
 /// A request that was here so often, each time for another user, goes no further: every round may try several targets,
 /// and Max-Forwards alone would let them multiply (RFC 5393).
 const SPIRALS_MAX: usize = 5;
+
+/// A request as long as this, with what is added on its way, may be more than a datagram is for (RFC 3261 section 18.1.1: 1,300
+/// bytes where nothing is known of the path). The rest is for our Via and two Record-Routes.
+const DATAGRAM_MAX: usize = 1_300 - 512;
+
+/// Where a target lists TCP too, that is tried before its datagrams for a large request; a target that does not gets them in
+/// fragments.
+fn prefer_streams(request: Option<&Kept>, targets: &mut [Target]) {
+    if request.is_none_or(|kept| kept.message().bytes.len() <= DATAGRAM_MAX) {
+        return;
+    }
+    for target in targets {
+        let large = std::mem::take(&mut target.large);
+        target.hops.retain(|hop| !large.contains(hop));
+        target.hops.splice(..0, large);
+    }
+}
 
 impl AskId {
     fn new(at: At) -> Self {
@@ -252,7 +269,8 @@ impl Edge {
                     let lines = lines.concat();
                     edge.refuse(context, (status, reason), lines.as_bytes());
                 }
-                Verdict::Route { call, direction, trust, transfer, targets, mut legs } => {
+                Verdict::Route { call, direction, trust, transfer, mut targets, mut legs } => {
+                    prefer_streams(context.request.as_ref(), &mut targets);
                     if legs.is_empty() {
                         legs.push(Leg::of(targets.len()));
                     }
