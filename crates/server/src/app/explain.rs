@@ -8,7 +8,7 @@ use domain::rules::Exit;
 use domain::trail::{Rule, RuleName};
 use domain::view::{Explanation, LegShown, Outcome};
 use domain::{E164, Endpoint, Result, View};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{App, Ask};
 use crate::clock;
@@ -26,23 +26,9 @@ impl App {
         };
         // Another tenant's number is explained like one that nobody holds.
         let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
-        let (mut proves, mut shows) = (None, None);
+        let mut by = Vec::new();
         let trunks = match *from {
-            Some(address) => {
-                let mut trunks = self.live.trunks_from(address);
-                let own = own.and(dialled);
-                trunks.extend(own.and_then(|e164| self.live.account_of(e164, SocketAddr::new(address, 0))));
-                // From elsewhere, a caller of the number's trunk may know its password.
-                let guard = own.and_then(|e164| self.live.guard_of(e164));
-                let guard = guard.filter(|guard| trunks.iter().all(|trunk| trunk.id != guard.id));
-                proves = guard.map(|guard| guard.id);
-                trunks.extend(guard);
-                // Or show a certificate that the trunk names.
-                let trunk = own.and_then(|e164| self.certified(e164, &trunks));
-                shows = trunk.map(|trunk| trunk.id);
-                trunks.extend(trunk);
-                trunks
-            }
+            Some(address) => self.sources(address, own.and(dialled), &mut by),
             // No address named: assume the way that the number's calls come.
             None => vec![match own.and_then(|n| n.trunk).and_then(|id| self.live.trunk(id)) {
                 Some(trunk) => trunk,
@@ -71,12 +57,8 @@ impl App {
                 nobody_registered(dialled, &route, steps)
             }
             Ok(route) => {
-                if proves == Some(route.routed.trunk.id) {
-                    steps.push(RuleName::CallerProven.is(true));
-                }
-                if shows == Some(route.routed.trunk.id) {
-                    steps.push(RuleName::CallerCertified.is(true));
-                }
+                let ways = by.iter().filter(|(trunk, _)| *trunk == route.routed.trunk.id);
+                steps.extend(ways.map(|(_, rule)| rule.is(true)));
                 let legs = self.legs_shown(&route, dialled);
                 let targets = legs.iter().take(1).flat_map(|leg| &leg.targets);
                 let targets = targets.map(|(uri, _)| uri.clone()).collect();
@@ -136,6 +118,28 @@ fn nobody_registered(number: Option<E164>, route: &Route, mut steps: Vec<Rule>) 
 }
 
 impl App {
+    /// The trunks that a call from an address may come through, and what it takes where the address is not enough; `own` is the
+    /// number that is asked about, if it is the asker's.
+    fn sources(
+        &self,
+        address: IpAddr,
+        own: Option<E164>,
+        by: &mut Vec<(ProviderId, RuleName)>,
+    ) -> Vec<TrunkRoute> {
+        let mut trunks = self.live.trunks_from(address);
+        trunks.extend(own.and_then(|e164| self.live.account_of(e164, SocketAddr::new(address, 0))));
+        // From elsewhere, a caller of the number's trunk may know its password.
+        let guard = own.and_then(|e164| self.live.guard_of(e164));
+        let guard = guard.filter(|guard| trunks.iter().all(|trunk| trunk.id != guard.id));
+        by.extend(guard.map(|guard| (guard.id, RuleName::CallerProven)));
+        trunks.extend(guard);
+        // Or show a certificate that the trunk names.
+        let shows = own.and_then(|e164| self.certified(e164, &trunks));
+        by.extend(shows.map(|trunk| (trunk.id, RuleName::CallerCertified)));
+        trunks.extend(shows);
+        trunks
+    }
+
     /// The trunk of a number that a caller from elsewhere may prove by a certificate.
     fn certified(&self, e164: E164, known: &[TrunkRoute]) -> Option<TrunkRoute> {
         let trunk = self.live.number(e164)?.trunk.filter(|id| self.live.is_certified(*id))?;

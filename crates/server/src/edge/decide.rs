@@ -199,13 +199,7 @@ impl Decider {
                 Step::Now(self.challenge(ask, &shown, around))
             }
             Ok(route) => {
-                if self.certified(ask, route.routed.trunk.id, around) {
-                    trail.see(RuleName::CallerCertified.is(true));
-                }
-                if matches!(&shown, Shown::Proven(Proven::Trunks(ids)) if ids.contains(&route.routed.trunk.id))
-                {
-                    trail.see(RuleName::CallerProven.is(true));
-                }
+                self.proven_by(ask, (&shown, route.routed.trunk.id), around, &mut trail);
                 let agents = self.live.registrations.of(route.routed.number.id, around.now);
                 if route.endpoint.targets.iter().any(|target| target.enabled && target.uri.is_registered()) {
                     trail.see(RuleName::AgentRegistered.is(!agents.is_empty()));
@@ -232,6 +226,22 @@ impl Decider {
                 }
                 Step::Now(refusal(&refused))
             }
+        }
+    }
+
+    /// Notes what a call came by its trunk for, beside its address.
+    fn proven_by(
+        &self,
+        ask: &Ask,
+        (shown, trunk): (&Shown, ProviderId),
+        around: &Around<'_>,
+        trail: &mut Trail,
+    ) {
+        if self.certified(ask, trunk, around) {
+            trail.see(RuleName::CallerCertified.is(true));
+        }
+        if matches!(shown, Shown::Proven(Proven::Trunks(ids)) if ids.contains(&trunk)) {
+            trail.see(RuleName::CallerProven.is(true));
         }
     }
 
