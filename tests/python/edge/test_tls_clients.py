@@ -1,6 +1,6 @@
 """Callers over TLS who show certificates: a trunk is known by the names in them, wherever its calls come from."""
 
-import ssl
+import contextlib
 
 import pytest
 import sip
@@ -39,10 +39,17 @@ def carrier(server):
     return tenant
 
 
+# What strangers hear.
+SILENCE = None
+
+
 def call_with(server, authority, pair, number):
     with StreamCaller("TLS", server.at["TLS"], calling(authority, pair)) as caller:
         call = caller.invite(number["e164"])
-        answer = call.final(3)
+        try:
+            answer = call.final(1)
+        except AssertionError:
+            return SILENCE
         if answer.status == 200:
             call.bye()
         return answer.status
@@ -55,12 +62,12 @@ def call_with(server, authority, pair, number):
         (["SIP.CARRIER.EXAMPLE"], 200),
         (["sip:other.example"], 200),
         (["sip:other.example", "sip.carrier.example"], 200),
-        (["elsewhere.example"], 403),
-        (["*.carrier.example"], 403),
+        (["elsewhere.example"], SILENCE),
+        (["*.carrier.example"], SILENCE),
         # Where there is a sip: name, it alone counts (RFC 5922 section 7.1).
-        (["sip:elsewhere.example", "sip.carrier.example"], 403),
-        (["sip:alice@other.example"], 403),
-        (None, 403),
+        (["sip:elsewhere.example", "sip.carrier.example"], SILENCE),
+        (["sip:alice@other.example"], SILENCE),
+        (None, SILENCE),
     ],
 )
 def test_a_trunk_is_known_by_the_names_of_its_certificate(server, carrier, authority, callers, names, status):
@@ -81,15 +88,16 @@ def test_the_same_address_without_the_certificate_is_nobody(server, carrier, cal
     """A certificate proves one connection, not the place it came from."""
     with sip.Agent() as agent, sip.Caller(server.sip) as plain:
         number = carrier.number(trunk=carrier.its_trunk, endpoint_id=carrier.endpoint(agent.uri)["id"])
-        assert plain.invite(number["e164"]).final().status == 403
+        plain.invite(number["e164"])
+        assert plain.receive(1) is None and agent.got("INVITE") == []
 
 
 def test_a_certificate_of_another_authority_is_refused_in_the_handshake(server, carrier, authority, tmp_path):
     stranger = Authority(tmp_path, "stranger").issue("sip.carrier.example")
     with sip.Agent() as agent:
         number = carrier.number(trunk=carrier.its_trunk, endpoint_id=carrier.endpoint(agent.uri)["id"])
-        with pytest.raises((OSError, AssertionError, ssl.SSLError)):
-            call_with(server, authority, stranger, number)
+        with contextlib.suppress(OSError):
+            assert call_with(server, authority, stranger, number) is SILENCE
         assert agent.got("INVITE") == []
 
 
@@ -107,7 +115,7 @@ def test_a_change_of_names_holds_from_the_next_call_on(server, carrier, authorit
         assert kept["inbound"]["certificate_names"] == ["new.example"]
         assert call_with(server, authority, pair, number) == 200
         ok(carrier.admin.patch(path, json={"inbound": inbound | {"certificate_names": []}}), 200)
-        assert call_with(server, authority, pair, number) == 403
+        assert call_with(server, authority, pair, number) is SILENCE
 
 
 def test_explain_knows_of_certificates(carrier):
@@ -135,8 +143,8 @@ def test_where_certificates_are_required_nobody_else_gets_in(tmp_path, authority
         with sip.Agent() as agent:
             number = tenant.number(trunk=tenant.its_trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])
             assert call_with(server, authority, callers.issue("any.example"), number) == 200
-            with pytest.raises((OSError, AssertionError)):
-                call_with(server, authority, None, number)
+            with contextlib.suppress(OSError):
+                assert call_with(server, authority, None, number) is SILENCE
             assert len(agent.got("INVITE")) == 1
     finally:
         server.stop()
