@@ -4,6 +4,7 @@
 #![warn(clippy::indexing_slicing)]
 
 use memchr::memmem;
+use std::net::IpAddr;
 
 use crate::message::{Message, Name};
 use crate::text;
@@ -167,6 +168,16 @@ fn halves(part: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((part.get(..end)?, part.get(begin..)?))
 }
 
+/// The addresses at which a body asks for its sound (RFC 4566 section 5.7), but for those of a call on hold.
+pub(crate) fn addresses(body: &[u8]) -> impl Iterator<Item = IpAddr> {
+    lines(body).filter_map(|line| {
+        let rest = line.strip_prefix(b"c=IN IP4 ").or_else(|| line.strip_prefix(b"c=IN IP6 "))?;
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b' ')).unwrap_or(rest.len());
+        let address: IpAddr = str::from_utf8(rest.get(..end)?).ok()?.parse().ok()?;
+        (!address.is_unspecified()).then_some(address)
+    })
+}
+
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
@@ -290,6 +301,15 @@ mod tests {
 
     fn sdp(streams: &str) -> Media {
         read("Content-Type: application/sdp\r\n", &format!("{HEAD}{streams}"))
+    }
+
+    #[test]
+    fn addresses_of_sound_are_read_but_for_those_of_a_hold() {
+        let body = b"v=0\r\nc=IN IP4 192.168.1.2\r\nm=audio 1 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\nc=IN IP4 224.2.1.1/127\r\n\
+                     c=IN IP6 2001:db8::1\r\nc=IN IP4 host.example\r\nc=ATM x\r\n";
+        let found: Vec<String> = addresses(body).map(|address| address.to_string()).collect();
+        assert_eq!(found, ["192.168.1.2", "224.2.1.1", "2001:db8::1"]);
+        assert_eq!(addresses(b"\xFFc=IN IP4 ").count(), 0);
     }
 
     #[test]

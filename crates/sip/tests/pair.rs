@@ -34,6 +34,28 @@ fn a_plain_call_is_answered_and_ended() {
 }
 
 #[test]
+fn sound_at_an_address_that_the_other_side_cannot_reach_is_told() {
+    let hidden =
+        b"v=0\r\no=- 1 1 IN IP4 10.0.0.7\r\ns=-\r\nc=IN IP4 10.0.0.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+    for (at_caller, at_agent) in [(false, false), (true, false), (false, true)] {
+        let (mut settings, mut one) = (caller(1, Transport::Udp), agent(0, RING));
+        if at_caller {
+            settings.sdp = hidden.to_vec();
+        }
+        if at_agent {
+            one.sdp = hidden.to_vec();
+        }
+        let mut world = World::new(1, settings, vec![one]);
+        world.run();
+        let told = world.facts.iter().find_map(|fact| match fact {
+            Fact::Answered { dialog, .. } => Some(dialog.unreachable),
+            _ => None,
+        });
+        assert_eq!(told, Some(at_caller || at_agent), "{at_caller} {at_agent}");
+    }
+}
+
+#[test]
 fn the_callee_may_hang_up() {
     let mut one = agent(0, RING);
     one.hang_up_after = Some(ms(2000));

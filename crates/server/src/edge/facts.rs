@@ -37,7 +37,11 @@ pub(super) fn place(transport: Transport, address: SocketAddr) -> Place {
 /// What the receipt has to tell of an answer, beside the answer itself.
 pub(super) fn notes(fact: &sip::Fact) -> Vec<Fact> {
     let sip::Fact::Answered { ids, dialog, .. } = fact else { return Vec::new() };
-    let all = [(!dialog.record_routed, Note::RecordRouteDropped), (dialog.crossed, Note::CancelRace)];
+    let all = [
+        (!dialog.record_routed, Note::RecordRouteDropped),
+        (dialog.unreachable, Note::MediaUnreachable),
+        (dialog.crossed, Note::CancelRace),
+    ];
     let told = all.into_iter().filter(|(is, _)| *is);
     told.map(|(_, note)| about(*ids, clock::moment(), FactKind::Note(note))).collect()
 }

@@ -507,6 +507,8 @@ pub struct Dialog {
     pub record_routed: bool,
     /// The caller had sent its CANCEL before the 2xx came.
     pub crossed: bool,
+    /// A side asks for its sound at an address of its own network, and the other side is on the public one.
+    pub unreachable: bool,
 }
 
 /// `CSeq` numbers of up to so many bits need no [`Fact::Step`]: our BYE is numbered above all of them anyway.

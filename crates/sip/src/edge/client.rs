@@ -1,5 +1,6 @@
 //! Answers to what was forwarded with a transaction (RFC 3261 sections 16.7 and 17.1, RFC 6026).
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::api::{Cause, Dialog, Fact, Known, Output, Send, SendId, Side, Transfer};
@@ -206,6 +207,12 @@ impl Edge {
                 let mut dialog = self.dialog_of(message, core);
                 if let Some(request) = context.message() {
                     dialog.caller_contact = contact(&request);
+                    // What each side offers is for the other.
+                    let hidden = |body: &[u8], far: IpAddr| {
+                        !super::private(far) && sdp::addresses(body).any(super::private)
+                    };
+                    dialog.unreachable = hidden(request.body(), to.remote.ip())
+                        || hidden(message.body(), context.source.remote.ip());
                 }
                 if dialog.session_expires.is_none() {
                     dialog.session_expires = interval.map(|seconds| format!("{seconds};refresher=uac"));
@@ -261,6 +268,7 @@ impl Edge {
             login: None,
             record_routed: ours.is_some(),
             crossed: false,
+            unreachable: false,
         }
     }
 
