@@ -25,6 +25,13 @@ pub(super) const TICK: Duration = Duration::from_millis(20);
 /// More facts than this in one drain are written at once.
 const FACTS_MAX: usize = 64;
 
+/// An edge, and the way out of it: held while what it said is written and sent.
+#[derive(Debug)]
+struct Shard {
+    edge: Mutex<Edge>,
+    way_out: Mutex<()>,
+}
+
 /// Edges for each core: with two threads, two calls meet under one lock once in eight times.
 const EDGES_PER_CORE: usize = 4;
 
@@ -32,7 +39,7 @@ const EDGES_PER_CORE: usize = 4;
 #[derive(Debug)]
 pub(super) struct Wire {
     /// A power of two of them.
-    edges: Box<[Mutex<Edge>]>,
+    edges: Box<[Shard]>,
     /// Whoever decides finds what was decided before: limits on calls at a time hold over all edges.
     decider: Mutex<Decider>,
     hasher: foldhash::fast::RandomState,
@@ -126,7 +133,7 @@ impl Wire {
     // A panic inside the edge loses the transaction at hand, not the others: its slab took it out first.
     fn lock(&self, shard: u8) -> MutexGuard<'_, Edge> {
         let shard = usize::from(shard) % self.edges.len();
-        self.edges[shard].lock().unwrap_or_else(PoisonError::into_inner)
+        self.edges[shard].edge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shards(&self) -> std::ops::Range<u8> {
@@ -274,13 +281,17 @@ impl Wire {
         let now = clock::instant();
         let done = act(&mut edge, now);
         let open = self.collect(&mut edge, now, work);
-        drop(edge);
-        (done, now, self.finish(work, shard, open))
+        (done, now, self.finish(work, (shard, edge), open))
     }
 
     /// Performs what came of a turn, and of the faults in doing so. Gives whether something is open afterwards.
-    fn finish(self: &Arc<Self>, work: &mut Work, shard: u8, mut open: bool) -> bool {
-        self.perform(work);
+    fn finish(
+        self: &Arc<Self>,
+        work: &mut Work,
+        (shard, edge): (u8, MutexGuard<'_, Edge>),
+        mut open: bool,
+    ) -> bool {
+        self.perform_after(edge, shard, work);
         while !work.faults.is_empty() {
             let mut edge = self.lock(shard);
             let now = clock::instant();
@@ -288,10 +299,19 @@ impl Wire {
                 edge.handle(now, Input::Fault { send, why });
             }
             open = self.collect(&mut edge, now, work);
-            drop(edge);
-            self.perform(work);
+            self.perform_after(edge, shard, work);
         }
         open
+    }
+
+    /// Gives the edge back and performs what came of it. The way out is taken before the edge is given back: what a call's edge
+    /// said first leaves first, whichever threads they are.
+    fn perform_after(self: &Arc<Self>, edge: MutexGuard<'_, Edge>, shard: u8, work: &mut Work) {
+        let way = &self.edges[usize::from(shard) % self.edges.len()].way_out;
+        let way = way.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(edge);
+        self.perform(work);
+        drop(way);
     }
 
     fn collect(&self, edge: &mut Edge, now: Instant, work: &mut Work) -> bool {
@@ -334,8 +354,7 @@ impl Wire {
         let step = decider.unwrap_or_else(PoisonError::into_inner).named(&ask, named, &mut around);
         work.step((&mut edge, now), ask, step);
         let open = self.collect(&mut edge, now, &mut work);
-        drop(edge);
-        if self.finish(&mut work, shard, open) {
+        if self.finish(&mut work, (shard, edge), open) {
             self.armed.notify_one();
         }
     }
@@ -426,13 +445,14 @@ fn local(listener: &sip::Listener) -> SocketAddr {
 }
 
 /// The edges of this process, which share its bound on transactions.
-fn edges(config: &sip::Config) -> Box<[Mutex<Edge>]> {
+fn edges(config: &sip::Config) -> Box<[Shard]> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = cores.saturating_mul(EDGES_PER_CORE).next_power_of_two();
     let count = u8::try_from(wanted).unwrap_or(sip::SHARDS_MAX).min(sip::SHARDS_MAX);
     let transactions_max = config.limits.transactions_max.div_ceil(usize::from(count));
     let config = sip::Config { limits: sip::Limits { transactions_max }, ..config.clone() };
-    (0..count).map(|shard| Mutex::new(Edge::shard(config.clone(), shard))).collect()
+    let one = |shard| Shard { edge: Mutex::new(Edge::shard(config.clone(), shard)), way_out: Mutex::new(()) };
+    (0..count).map(one).collect()
 }
 
 /// Keeps the deadlines that inputs of streams and late verdicts made; UDP threads keep those of their own.
