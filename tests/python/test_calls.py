@@ -53,7 +53,10 @@ def completed(carrier, number, seconds, attempts=1):
     assert len(call["attempts"]) == attempts, call
     assert call["direction"] == "inbound" and call["endpoint_id"] == carrier.read(number)["endpoint_id"]
     assert call["started_at"] <= call["answered_at"] <= call["ended_at"]
-    assert ok(carrier.admin.get(f"/api/v1/calls/{call['id']}"), 200) == call
+    one = ok(carrier.admin.get(f"/api/v1/calls/{call['id']}"), 200)
+    # What a list leaves out: why it went where it went.
+    receipt = one.pop("receipt")
+    assert one == call and receipt["steps"] and all(step["passed"] for step in receipt["steps"])
     return call
 
 

@@ -490,6 +490,8 @@ def test_a_call_that_rang_when_its_process_died_takes_no_room_and_has_its_price(
             call = caller.invite(number["e164"])
             ringing.wait("INVITE")
             record = tenant.call_with(number["e164"], "ringing")
+            # It keeps its price, and holds the balance; those that come now are free, and only room counts.
+            tenant.settings(rate_cents_per_minute=0)
             assert second.invite(free["e164"]).final().status == 486 and not other.got("INVITE"), "there is room for one"
             server.kill()
             server.start()

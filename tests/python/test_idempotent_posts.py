@@ -20,6 +20,10 @@ READS = {
 }
 
 
+def rate(prefix):
+    return {"direction": "outbound", "prefix": prefix, "rate_per_minute_micros": 10_000}
+
+
 # POSTs of people who sign in, whose tests have an issuer at hand.
 ELSEWHERE = {("neo", "/public-api/api-keys"), ("neo", "/public-api/api-keys/{key_id}/rotate")}  # test_identity.py
 
@@ -101,6 +105,9 @@ class World:
                 t.admin, f"/api/v1/numbers/{t.number(trunk={'id': self.trunk})['id']}/port-out", None, None),
             ("native", "/api/v1/numbers/{number}/simulate-call"): lambda: (
                 self.trial, f"/api/v1/numbers/{self.trial_number()}/simulate-call", {}, {"hold_seconds": 1}),
+            ("native", "/api/v1/numbers/{number}/trace"): lambda: (
+                t.admin, f"/api/v1/numbers/{t.number()['id']}/trace", {"minutes": 5}, {"minutes": 6}),
+            ("native", "/api/v1/rates"): lambda: (s.admin, "/api/v1/rates", rate("44"), rate("49")),
             ("native", "/api/v1/calls/{id}/hangup"): lambda: (t.admin, f"/api/v1/calls/{self.call()}/hangup", None, None),
             ("native", "/api/v1/stock/{id}/hold"): lambda: (t.admin, f"/api/v1/stock/{s.stock()['id']}/hold", None, None),
             ("native", "/api/v1/webhooks"): lambda: (

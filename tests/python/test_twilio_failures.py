@@ -353,8 +353,13 @@ def test_a_number_that_is_not_attached_yet_takes_no_call(twilio, server):
 
 
 def test_where_nobody_has_an_account_the_carrier_is_a_stranger(alone):
+    dialled = new_number()
     with Caller(alone.sip, CARRIER) as carrier:
-        assert carrier.invite(new_number()).final().status == 403
+        carrier.invite(dialled)
+        # A stranger hears nothing; the operator finds it.
+        assert carrier.receive(1) is None
+    rows = lambda: ok(alone.admin.get("/api/v1/calls"), 200)["data"]  # noqa: E731
+    wait_for(lambda: [row["sip_status"] for row in rows() if row["to"] == dialled] == [403], "the operator finds it")
 
 
 def test_the_whole_journey_runs_in_one_binary(tmp_path):
