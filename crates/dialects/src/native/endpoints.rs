@@ -222,9 +222,6 @@ pub(super) struct EndpointOut {
     /// How many seconds a target may ring before the call goes on; null: as long as a call may be set up.
     #[schema(required = true)]
     answer_seconds: Option<u16>,
-    /// Whether its targets are asked whether they are there; what came of it is at `/endpoints/{id}/health`.
-    #[schema(value_type = rules::Health)]
-    health: Value,
     /// Where calls go on that it does not answer, before the number's own fallbacks.
     #[schema(required = true, value_type = Option<Vec<rules::Fallback>>)]
     fallback: Option<Value>,
@@ -260,7 +257,7 @@ impl From<&Endpoint> for EndpointOut {
             source_addresses,
             allow_transfer,
             manner,
-            rules: EndpointRules { failover, answer_seconds, health, fallback },
+            rules: EndpointRules { failover, answer_seconds, health: _, fallback },
             bags: _,
             created_at,
             updated_at,
@@ -287,7 +284,6 @@ impl From<&Endpoint> for EndpointOut {
             ring_seconds: *ring_seconds,
             failover: failover.map(rules_json::failover_value),
             answer_seconds: *answer_seconds,
-            health: rules_json::health_value(*health),
             fallback: rules::some(rules_json::steps_value(fallback)),
             created_at: time(*created_at),
             updated_at: time(*updated_at),

@@ -83,11 +83,8 @@ pub(super) struct LegOut {
     endpoint_id: String,
     /// Its name.
     name: String,
-    /// Its targets in the order of trying; those that are down come last.
+    /// Its targets in the order of trying.
     targets: Vec<String>,
-    /// How each of them is, as far as it is looked at.
-    #[schema(schema_with = words::target_states)]
-    states: Vec<&'static str>,
     /// How long each may ring, in seconds; null: as long as a call may be set up.
     #[schema(required = true)]
     answer_seconds: Option<u16>,
@@ -105,13 +102,11 @@ impl From<LegShown> for LegOut {
             };
             ExitOut { on: exit.on.names(), leg, sip_status }
         };
-        let (targets, states): (Vec<_>, Vec<_>) =
-            targets.into_iter().map(|(uri, state)| (uri, state.as_str())).unzip();
+        let targets = targets.into_iter().map(|(uri, _)| uri).collect();
         Self {
             endpoint_id: endpoint_id.to_string(),
             name,
             targets,
-            states,
             answer_seconds,
             exits: exits.into_iter().map(exit).collect(),
         }

@@ -26,7 +26,8 @@ pub(super) fn of_endpoint(body: &mut Body) -> Result<EndpointRulesPatch> {
     Ok(EndpointRulesPatch {
         failover: body.patch_by("failover", json::failover)?,
         answer_seconds: body.patch_by("answer_seconds", json::answer_seconds)?,
-        health: body.patch_by("health", json::health)?,
+        // Nothing asks targets yet.
+        health: domain::Patch::Keep,
         fallback: body.patch_by("fallback", |value| json::steps(value, What::Endpoint))?,
     })
 }
@@ -151,15 +152,4 @@ pub(super) struct Failover {
     /// The causes; never those that are a word about the call itself.
     #[schema(schema_with = words::failover_causes)]
     on: Vec<String>,
-}
-
-/// Whether and how often targets are asked whether they are there (OPTIONS).
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Health {
-    /// Whether they are.
-    enabled: bool,
-    /// How often.
-    #[schema(required = false, default = 30, minimum = 2, maximum = 3600)]
-    interval_seconds: u16,
 }

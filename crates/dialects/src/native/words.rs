@@ -88,12 +88,6 @@ pub(super) fn failover_causes() -> utoipa::openapi::schema::Array {
     utoipa::openapi::schema::ArrayBuilder::new().items(schema(&words)).build()
 }
 
-/// How targets are.
-pub(super) fn target_states() -> utoipa::openapi::schema::Array {
-    let words = names(&domain::rules::TargetState::NAMES);
-    utoipa::openapi::schema::ArrayBuilder::new().items(schema(&words)).build()
-}
-
 /// Days of the week.
 pub(super) fn days() -> utoipa::openapi::schema::Array {
     some_of(&["mon", "tue", "wed", "thu", "fri", "sat", "sun"])

@@ -57,7 +57,6 @@ fn changes() -> Vec<(&'static str, String, Vec<Field>)> {
                 ("ring_seconds", Clears, json!(300)),
                 ("failover", Clears, json!({ "on": ["busy"] })),
                 ("answer_seconds", Clears, json!(20)),
-                ("health", Clears, json!({ "enabled": true })),
                 ("fallback", Clears, json!([{ "on": ["busy"], "to": { "endpoint_id": id(4) } }])),
             ],
         ),

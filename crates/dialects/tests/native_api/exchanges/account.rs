@@ -198,10 +198,6 @@ fn endpoints() {
       "failover": null,
       "fallback": null,
       "headers": {},
-      "health": {
-        "enabled": false,
-        "interval_seconds": 30
-      },
       "id": "44444444-4444-4444-4444-444444444444",
       "is_default": false,
       "kind": "sip",
@@ -257,7 +253,7 @@ fn endpoints() {
 fn providers_never_show_a_password() {
     insta::assert_snapshot!(text(of_providers()), @r#"
     POST /api/v1/providers {"inbound":{"allowed_addresses":["127.0.0.1"],"credentials":{"password":"hush","username":"in"}},"kind":"sip_trunk","label":"carrier","outbound":{"address":"sip.example.com:5061","transport":"tls"}}
-    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }), certificate_names: None }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep, number_format: None, prefix: Keep, headers: Keep, emergency: None, calls_per_second: Keep, priority: None }), account: None, calls_max: Keep })
+    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }), certificate_names: None }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep, number_format: None, prefix: Keep, headers: Keep, from: None, emergency: None, calls_per_second: Keep, priority: None }), account: None, calls_max: Keep })
     ← 201
     etag: "1"
     location: /api/v1/providers/55555555-5555-5555-5555-555555555555
