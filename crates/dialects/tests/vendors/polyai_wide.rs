@@ -172,7 +172,7 @@ fn connectors_are_asked_for() {
     DELETE /v1/agents/P/telephony/connectors/0190b5b0-0000-7000-8000-000000000003
       Ok(OfAgent(AgentId("P"), EndpointDelete(EndpointId(0190b5b0-0000-7000-8000-000000000003))))
     POST /v1/agents/P/telephony/connectors
-      Ok(EndpointCreate(EndpointPatch { name: Some("desk"), agent_id: Set(AgentId("P")), environment: Some(Live), targets: Some([Target { uri: TargetUri { text: "sip:h", host: "h", transport: Udp }, priority: 1, weight: 1, enabled: true }]), allow_transfer: Some(false), manner: MannerPatch { login: Keep, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, fallback: Keep }, bags: {} }))
+      Ok(EndpointCreate(EndpointPatch { name: Some("desk"), agent_id: Set(AgentId("P")), environment: Some(Live), targets: Some([Target { uri: TargetUri { text: "sip:h", host: "h", transport: Udp, named: false }, priority: 1, weight: 1, enabled: true }]), allow_transfer: Some(false), manner: MannerPatch { login: Keep, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, fallback: Keep }, bags: {} }))
     "#);
 }
 
