@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::onward::Leg;
+use crate::bridge::BridgeLeg;
 use crate::cookie::{CallIds, Direction, Reach};
 use crate::keys::Keys;
 use crate::login::Login;
@@ -509,6 +510,8 @@ pub struct Dialog {
     pub crossed: bool,
     /// A side asks for its sound at an address of its own network, and the other side is on the public one.
     pub unreachable: bool,
+    /// Of a bridged call: the caller's dialog, which is another one than the callee's.
+    pub bridged: Option<Box<BridgeLeg>>,
 }
 
 /// `CSeq` numbers of up to so many bits need no [`Fact::Step`]: our BYE is numbered above all of them anyway.
@@ -570,6 +573,27 @@ pub enum Fact {
     Failed {
         /// The call.
         ids: CallIds,
+        /// The final status.
+        status: u16,
+        /// How it ended.
+        cause: Cause,
+    },
+    /// One leg of a call that we place, before its INVITE goes, and again before its 2xx is acknowledged while the other side is
+    /// still to be called: what ending it needs.
+    Leg {
+        /// The call.
+        ids: CallIds,
+        /// Which side it is.
+        side: Side,
+        /// The leg so far.
+        leg: Box<BridgeLeg>,
+    },
+    /// A call that we place was not set up, before its legs are ended.
+    Unplaced {
+        /// The call.
+        ids: CallIds,
+        /// The side that did not take it, or gave it up.
+        side: Side,
         /// The final status.
         status: u16,
         /// How it ended.

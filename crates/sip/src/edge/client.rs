@@ -269,6 +269,7 @@ impl Edge {
             record_routed: ours.is_some(),
             crossed: false,
             unreachable: false,
+            bridged: None,
         }
     }
 

@@ -360,7 +360,7 @@ impl Edge {
 
 /// The Request-URI to write where it is not `target`, the Route lines to write, and the URI of the next hop. A strict router
 /// ahead gets its own URI in the request line, and the real one as the last Route (RFC 3261 section 16.6 step 6).
-pub(super) fn write_path<'a>(target: &'a [u8], routes: &[&'a [u8]]) -> (Option<&'a [u8]>, Vec<u8>, &'a [u8]) {
+pub(crate) fn write_path<'a>(target: &'a [u8], routes: &[&'a [u8]]) -> (Option<&'a [u8]>, Vec<u8>, &'a [u8]) {
     let first = routes.first().and_then(|value| text::name_addr(value)).map(|read| read.uri);
     let Some(first) = first else { return (None, Vec::new(), target) };
     let loose = Uri::parse(first).is_some_and(|uri| uri.loose());

@@ -20,7 +20,7 @@ use crate::write;
 
 /// A `CSeq` number above every one of as many bits as `last`, and of up to [`STEP_FIRST`] bits: gaps are allowed (RFC 3261
 /// section 12.2.2), and nobody has to remember each number.
-fn beyond(last: u32) -> u32 {
+pub(crate) fn beyond(last: u32) -> u32 {
     const MOST: u32 = (1 << 31) - 1;
     let bits = (u32::BITS - last.leading_zeros()).max(u32::from(STEP_FIRST));
     if bits >= 31 { MOST } else { 1 << bits }

@@ -32,7 +32,11 @@ pub use api::{
     Output, STEP_FIRST, Send, SendId, Side, Target, Timers, Transfer, Trust, Verdict, Whom,
 };
 
+pub(crate) use context::Repeat;
+pub(crate) use dialog::write_path;
+pub(crate) use hang_up::beyond;
 pub use onward::{Exit, Leg, Outcome, Outcomes, STATUSES};
+pub(crate) use respond::{Reply, companion, reply, reply_flow};
 
 pub use shed::Shed;
 
@@ -374,7 +378,7 @@ fn transaction_key(core: &Core<'_>, message: &Message<'_>, key: &mut Vec<u8>) {
 type Got<'m, 'a> = (&'m Message<'a>, &'m Core<'a>);
 
 /// An address that a peer may only name if the dialog already goes there: not on the public network.
-fn private(address: std::net::IpAddr) -> bool {
+pub(crate) fn private(address: std::net::IpAddr) -> bool {
     match address {
         std::net::IpAddr::V4(four) => {
             let [a, b, ..] = four.octets();

@@ -362,13 +362,16 @@ impl<'a> Message<'a> {
 
     /// The value of the first header with this text as name, for names that have no [`Name`].
     pub fn other(&self, name: &str) -> Option<&'a [u8]> {
-        let wanted = name.as_bytes();
-        let found = self.headers().iter().find(|header| {
-            Span { start: header.line.start, end: header.name_end }
-                .of(self.bytes)
-                .eq_ignore_ascii_case(wanted)
+        self.every(name).next()
+    }
+
+    /// The values of all headers with this text as name, each as it is written.
+    pub(crate) fn every(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let (wanted, bytes) = (name.as_bytes(), self.bytes);
+        let found = self.headers().iter().filter(move |header| {
+            Span { start: header.line.start, end: header.name_end }.of(bytes).eq_ignore_ascii_case(wanted)
         });
-        found.map(|header| header.value.of(self.bytes))
+        found.map(move |header| header.value.of(bytes))
     }
 }
 

@@ -584,5 +584,6 @@ fn short(fact: &Fact) -> String {
         Fact::Refreshed { .. } => "refreshed".into(),
         Fact::HungUp { mark, .. } => format!("hung up {mark}"),
         Fact::Step { by, bits, .. } => format!("step {by:?} {bits}"),
+        Fact::Leg { .. } | Fact::Unplaced { .. } => format!("{fact:?}"),
     }
 }

@@ -1,0 +1,472 @@
+//! One bridged call: two legs and what joins them. The flow is that of decision 18: the agent is called first, with an offer on
+//! hold, and is acknowledged at once, so that nothing of it waits while a phone rings; then who is called, with the agent's answer
+//! as the offer; then the agent learns the other's answer by a re-INVITE. Files: `setup` until both are up, `relay` from then on.
+
+use std::time::Instant;
+
+use super::api::{BridgeDialogs, BridgeLeg, Origination, Party};
+use super::asked::{Heard, Why};
+use super::asks::Asked;
+use super::desk::Desk;
+use super::leg::{Leg, Life, What};
+use super::media;
+use super::relay::Relayed;
+use crate::cookie::CallIds;
+use crate::edge::{Cause, Dialog, Fact, Fault, SendId, Side, Transfer};
+use crate::login::Session;
+use crate::message::{Core, Message};
+use crate::text;
+use crate::transport::{Flow, Hop};
+
+/// The most legs that are wound down beside the two.
+const OLD_MAX: usize = 8;
+
+/// How far a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The agent is called.
+    Agent,
+    /// The agent waits; the other side is called.
+    Callee,
+    /// Both are up.
+    Up,
+    /// It is over; its legs may still be ending.
+    Ended,
+}
+
+/// The target that is tried.
+#[derive(Debug)]
+pub(super) struct Trial {
+    pub(super) target: String,
+    pub(super) tag: u64,
+    pub(super) hop: Hop,
+    pub(super) started: Instant,
+    /// Its first provisional answer above 100.
+    pub(super) ringing: Option<Instant>,
+    /// The Reason of its final answer.
+    pub(super) reason: Option<String>,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) ids: CallIds,
+    pub(super) transfer: Transfer,
+    pub(super) stage: Stage,
+    pub(super) agent: Leg,
+    pub(super) callee: Leg,
+    /// Legs that were passed over or lost.
+    pub(super) old: Vec<Leg>,
+    /// Whom to call; gone once both were.
+    pub(super) parties: Option<Box<(Party, Party)>>,
+    /// The next place of the side that is called: target, hop.
+    pub(super) next: (usize, usize),
+    /// Counts attempts.
+    pub(super) n: u16,
+    pub(super) trial: Option<Trial>,
+    /// No provisional answer by then: the next place is tried.
+    pub(super) silence: Option<Instant>,
+    /// The side that is called must have answered by then.
+    pub(super) limit: Option<Instant>,
+    /// What the callee was offered of the agent.
+    pub(super) offer: Vec<u8>,
+    /// What the agent last learned of the callee.
+    pub(super) given: Vec<u8>,
+    /// What it is to learn, as soon as nothing is open on its leg.
+    pub(super) wanted: Option<Vec<u8>>,
+    /// Not before this time.
+    pub(super) sync_at: Option<Instant>,
+    pub(super) relayed: Vec<Relayed>,
+    /// The deadline that stands in the queue.
+    pub(super) queued: Option<Instant>,
+    /// The Call-IDs that stand in the index.
+    pub(super) indexed: Vec<String>,
+}
+
+impl Call {
+    pub(super) fn new(new: Origination) -> Self {
+        let Origination { ids, agent, callee, transfer } = new;
+        let legs = [Side::Caller, Side::Callee].map(|side| Leg::new(ids, side, None));
+        Self::with(ids, transfer, legs, Some(Box::new((agent, callee))))
+    }
+
+    fn with(
+        ids: CallIds,
+        transfer: Transfer,
+        [agent, callee]: [Leg; 2],
+        parties: Option<Box<(Party, Party)>>,
+    ) -> Self {
+        Self {
+            ids,
+            transfer,
+            stage: Stage::Agent,
+            agent,
+            callee,
+            old: Vec::new(),
+            parties,
+            next: (0, 0),
+            n: 0,
+            trial: None,
+            silence: None,
+            limit: None,
+            offer: Vec::new(),
+            given: Vec::new(),
+            wanted: None,
+            sync_at: None,
+            relayed: Vec::new(),
+            queued: None,
+            indexed: Vec::new(),
+        }
+    }
+
+    /// A call that is up and that an earlier process led.
+    pub(super) fn adopted(
+        ids: CallIds,
+        dialogs: BridgeDialogs,
+        transfer: Transfer,
+        desk: &Desk<'_>,
+    ) -> Option<Self> {
+        let BridgeDialogs { agent, callee, logins: [at_agent, at_callee] } = dialogs;
+        let mut agent = Leg::of(ids, Side::Caller, &agent, desk)?;
+        let mut callee = Leg::of(ids, Side::Callee, &callee, desk)?;
+        agent.session = at_agent.map(Session::new);
+        callee.session = at_callee.map(Session::new);
+        let mut call = Self::with(ids, transfer, [agent, callee], None);
+        call.stage = Stage::Up;
+        Some(call)
+    }
+
+    /// What is left of a call whose process ended while it was set up: its legs are ended.
+    pub(super) fn abandoned(ids: CallIds, legs: &[(Side, BridgeLeg)], desk: &mut Desk<'_>) -> Self {
+        let idle = [Side::Caller, Side::Callee].map(|side| Leg::new(ids, side, None));
+        let mut call = Self::with(ids, Transfer::Refused, idle, None);
+        call.stage = Stage::Ended;
+        for (side, dialog) in legs.iter().take(OLD_MAX) {
+            let Some(mut leg) = Leg::of(ids, *side, dialog, desk) else { continue };
+            if leg.life == Life::Up {
+                leg.leave(desk, "SIP;cause=500;text=\"Service restarted\"");
+            } else {
+                leg.cancel_of(desk);
+            }
+            call.old.push(leg);
+        }
+        call
+    }
+
+    pub(super) fn leg(&mut self, side: Side) -> &mut Leg {
+        match side {
+            Side::Caller => &mut self.agent,
+            Side::Callee => &mut self.callee,
+        }
+    }
+
+    /// Keeps a leg until it has ended.
+    pub(super) fn retire(&mut self, leg: Leg) {
+        if !matches!(leg.life, Life::Idle) {
+            if self.old.len() >= OLD_MAX {
+                self.old.remove(0);
+            }
+            self.old.push(leg);
+        }
+    }
+
+    /// Where in the call a dialog is: a side, or one of the old legs.
+    fn place(&self, call_id: &[u8]) -> Option<Result<Side, usize>> {
+        let is = |leg: &Leg| leg.dialog.call_id.as_bytes() == call_id;
+        if is(&self.agent) {
+            return Some(Ok(Side::Caller));
+        }
+        if is(&self.callee) {
+            return Some(Ok(Side::Callee));
+        }
+        self.old.iter().position(is).map(Err)
+    }
+
+    pub(super) fn message(&mut self, desk: &mut Desk<'_>, flow: Flow, got: (&Message<'_>, &Core<'_>)) {
+        let (message, core) = got;
+        match (self.place(core.call_id), message.status()) {
+            (Some(Ok(side)), Some(_)) => {
+                let heard = self.leg(side).response(desk, got);
+                self.heard(desk, side, heard, got);
+            }
+            (Some(Err(index)), Some(_)) => {
+                if let Some(leg) = self.old.get_mut(index) {
+                    let heard = leg.response(desk, got);
+                    wound_down(desk, leg, heard, got);
+                }
+            }
+            (Some(Ok(side)), None) => {
+                let asked = self.leg(side).request(desk, flow, got);
+                self.asked(desk, side, asked, got);
+            }
+            (Some(Err(index)), None) => {
+                if let Some(leg) = self.old.get_mut(index)
+                    && let Asked::New(number) = leg.request(desk, flow, got)
+                {
+                    leg.answer(desk, number, (481, "Call/Transaction Does Not Exist"), &What::default());
+                }
+            }
+            (None, _) => {}
+        }
+        self.sync(desk);
+    }
+
+    fn heard(&mut self, desk: &mut Desk<'_>, side: Side, heard: Heard, got: (&Message<'_>, &Core<'_>)) {
+        if self.leg(side).life == Life::Leaving {
+            return wound_down(desk, self.leg(side), heard, got);
+        }
+        match heard {
+            Heard::Provisional(Why::Dial, _) => self.ringing(desk, side, got),
+            Heard::Provisional(Why::Relay(number), status) => {
+                self.relay_provisional(desk, side, number, status);
+            }
+            Heard::Final(Why::Dial, status, cseq) if status < 300 => self.answered(desk, side, cseq, got),
+            Heard::Final(Why::Dial, status, _) => self.refused(desk, side, (status, reason_of(got.0))),
+            Heard::Final(Why::Sync, status, cseq) => self.synced(desk, side, (status, cseq), got),
+            Heard::Final(Why::Relay(number), status, cseq) => {
+                self.relay_final(desk, (side, number), (status, cseq), got);
+            }
+            Heard::Final(Why::Refresh, status, cseq) => {
+                if status < 300 {
+                    self.leg(side).ack(desk, cseq, What::default());
+                    self.leg(side).timed(desk, got.0);
+                } else if matches!(status, 408 | 481) {
+                    self.lost(desk, side, status);
+                }
+            }
+            Heard::Nothing | Heard::Provisional(..) | Heard::Final(Why::Bye | Why::Aside, ..) => {}
+        }
+    }
+
+    /// One side has gone without a word: the call is over.
+    pub(super) fn lost(&mut self, desk: &mut Desk<'_>, side: Side, status: u16) {
+        let reason = format!("SIP;cause={status};text=\"The other side is gone\"");
+        match self.stage {
+            Stage::Up => self.end(desk, side, Some(reason)),
+            Stage::Agent | Stage::Callee => self.fail(desk, side, (status, Cause::Timeout)),
+            Stage::Ended => {}
+        }
+    }
+
+    /// An answered call is over: its end is told before either side is.
+    pub(super) fn end(&mut self, desk: &mut Desk<'_>, by: Side, reason: Option<String>) {
+        if self.stage != Stage::Up {
+            return;
+        }
+        self.stage = Stage::Ended;
+        let callee_tag = self.callee.tags.1.clone();
+        desk.fact(Fact::Ended { ids: self.ids, by, callee_tag, reason: reason.clone() });
+        self.leave_both(desk, &reason.unwrap_or_default());
+    }
+
+    /// Ends the call, however far it is.
+    pub(super) fn stop(&mut self, desk: &mut Desk<'_>, mark: u64, reason: &str) {
+        match self.stage {
+            Stage::Up => {
+                self.stage = Stage::Ended;
+                desk.fact(Fact::HungUp { ids: self.ids, mark });
+                self.leave_both(desk, reason);
+            }
+            Stage::Agent | Stage::Callee => {
+                let side = if self.stage == Stage::Agent { Side::Caller } else { Side::Callee };
+                self.tried(desk, None, Cause::Stopped);
+                self.fail(desk, side, (487, Cause::Stopped));
+            }
+            Stage::Ended => {}
+        }
+    }
+
+    pub(super) fn leave_both(&mut self, desk: &mut Desk<'_>, reason: &str) {
+        (self.silence, self.limit, self.wanted, self.sync_at, self.parties) = (None, None, None, None, None);
+        self.callee.leave(desk, reason);
+        self.agent.leave(desk, reason);
+    }
+
+    /// Both dialogs as the record needs them. The agent is the caller: it is who the call is for.
+    pub(super) fn dialog(&self, session_expires: Option<String>) -> Dialog {
+        let (agent, callee) = (&self.agent.dialog, &self.callee.dialog);
+        Dialog {
+            call_id: callee.call_id.clone(),
+            from_tag: self.callee.tags.0.clone(),
+            to_tag: self.callee.tags.1.clone(),
+            from: callee.ours.clone(),
+            to: callee.theirs.clone(),
+            caller_contact: Some(agent.target.clone()),
+            callee_contact: Some(callee.target.clone()),
+            caller_routes: agent.routes.clone(),
+            callee_routes: callee.routes.clone(),
+            caller_hop: agent.hop,
+            callee_hop: callee.hop,
+            caller_listener: Some(agent.listener.clone()),
+            callee_listener: Some(callee.listener.clone()),
+            cseq: callee.cseq,
+            callee_cseq: agent.cseq,
+            session_expires,
+            record_routed: true,
+            bridged: Some(Box::new(agent.clone())),
+            ..Dialog::default()
+        }
+    }
+
+    /// Tells the agent what it is to know of the other side, when nothing stands in the way.
+    pub(super) fn sync(&mut self, desk: &mut Desk<'_>) {
+        let ready = self.agent.life == Life::Up && !self.agent.busy() && self.sync_at.is_none();
+        if !ready || !matches!(self.stage, Stage::Callee | Stage::Up) {
+            return;
+        }
+        let Some(sdp) = self.wanted.take() else { return };
+        if sdp != self.given {
+            self.given.clone_from(&sdp);
+            self.agent.ask(desk, What::sdp("INVITE", sdp), Why::Sync);
+        }
+    }
+
+    /// The answer to a re-INVITE of ours.
+    fn synced(
+        &mut self,
+        desk: &mut Desk<'_>,
+        side: Side,
+        (status, cseq): (u16, u32),
+        (message, _): (&Message<'_>, &Core<'_>),
+    ) {
+        let answer = media::sdp(message).map(<[u8]>::to_vec);
+        match status {
+            0..300 => {
+                let leg = self.leg(side);
+                leg.moved(message);
+                leg.ack(desk, cseq, What::default());
+                if let (Side::Caller, Some(answer)) = (side, answer) {
+                    self.agent_moved(desk, answer);
+                }
+            }
+            // both asked at once: we own the Call-ID, so we wait for longer (RFC 3261 section 14.1)
+            491 if side == Side::Caller => {
+                self.wanted = Some(std::mem::take(&mut self.given));
+                self.sync_at = Some(desk.now + std::time::Duration::from_millis(2_100 + desk.draw(1_900)));
+            }
+            491 => {}
+            408 | 481 => self.lost(desk, side, status),
+            _ if self.stage == Stage::Up => {
+                let reason = format!("SIP;cause={status};text=\"The media of the other side was refused\"");
+                self.end(desk, side, Some(reason));
+            }
+            // before the answer sound is a courtesy
+            _ => {}
+        }
+    }
+
+    /// The agent's media after it learned of the callee: where it is elsewhere now, the callee has to know.
+    fn agent_moved(&mut self, desk: &mut Desk<'_>, answer: Vec<u8>) {
+        let moved = !media::alike(&answer, &self.offer);
+        if moved && self.stage == Stage::Up && self.callee.life == Life::Up && !self.callee.busy() {
+            self.offer.clone_from(&answer);
+            self.callee.ask(desk, What::sdp("INVITE", answer), Why::Sync);
+        }
+    }
+
+    pub(super) fn fault(&mut self, desk: &mut Desk<'_>, id: SendId, fault: Fault) -> bool {
+        for side in [Side::Caller, Side::Callee] {
+            if let Some(why) = self.leg(side).fault(id) {
+                self.gave_up(desk, side, why, Cause::Fault(fault));
+                return true;
+            }
+        }
+        for leg in &mut self.old {
+            if leg.fault(id).is_some() {
+                leg.over(desk);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// An answer is no longer awaited.
+    fn gave_up(&mut self, desk: &mut Desk<'_>, side: Side, why: Why, cause: Cause) {
+        let leaving = self.leg(side).life == Life::Leaving;
+        match why {
+            Why::Bye => self.leg(side).over(desk),
+            Why::Dial if leaving => self.leg(side).over(desk),
+            _ if leaving => {}
+            Why::Dial => self.unreached(desk, side, cause),
+            Why::Sync | Why::Refresh => self.lost(desk, side, 408),
+            Why::Relay(number) => {
+                self.relay_lost(desk, side, number);
+                self.lost(desk, side, 408);
+            }
+            Why::Aside => {}
+        }
+    }
+
+    pub(super) fn due(&mut self, desk: &mut Desk<'_>) {
+        let now = desk.now;
+        for side in [Side::Caller, Side::Callee] {
+            for why in self.leg(side).due(desk) {
+                self.gave_up(desk, side, why, Cause::Timeout);
+            }
+            self.leg(side).fade(now);
+            if self.leg(side).unheard(desk) || self.leg(side).expired(desk) {
+                self.lost(desk, side, 408);
+            }
+        }
+        for leg in &mut self.old {
+            let ended = !leg.due(desk).is_empty();
+            leg.unheard(desk);
+            leg.fade(now);
+            if ended && leg.sent.is_empty() {
+                leg.over(desk);
+            }
+        }
+        if self.silence.take_if(|at| *at <= now).is_some() {
+            self.silent(desk);
+        }
+        if self.limit.take_if(|at| *at <= now).is_some() {
+            self.too_late(desk);
+        }
+        self.sync_at.take_if(|at| *at <= now);
+        self.sync(desk);
+        self.old.retain(|leg| !leg.gone());
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let legs = [&self.agent, &self.callee].into_iter().chain(&self.old).filter_map(Leg::deadline);
+        legs.chain([self.silence, self.limit, self.sync_at].into_iter().flatten()).min()
+    }
+
+    pub(super) fn gone(&self) -> bool {
+        let legs = [&self.agent, &self.callee].into_iter().chain(&self.old);
+        self.stage == Stage::Ended && legs.into_iter().all(Leg::gone)
+    }
+
+    /// True while an answer is awaited that decides something.
+    pub(super) fn awaits(&self) -> bool {
+        matches!(self.stage, Stage::Agent | Stage::Callee)
+    }
+
+    pub(super) fn call_ids(&self) -> impl Iterator<Item = &str> {
+        let legs = [&self.agent, &self.callee].into_iter().chain(&self.old);
+        legs.map(|leg| leg.dialog.call_id.as_str()).filter(|id| !id.is_empty())
+    }
+}
+
+/// The answer to something on a leg that ends.
+fn wound_down(desk: &mut Desk<'_>, leg: &mut Leg, heard: Heard, (message, core): (&Message<'_>, &Core<'_>)) {
+    match heard {
+        // it was answered after all
+        Heard::Final(Why::Dial, status, cseq) if status < 300 => {
+            leg.established(message, core);
+            leg.ack(desk, cseq, What::default());
+            let reason = std::mem::take(&mut leg.reason);
+            leg.leave(desk, &reason);
+        }
+        Heard::Final(Why::Dial | Why::Bye | Why::Aside, ..) => leg.over(desk),
+        Heard::Final(_, status, cseq) if status < 300 && core.method == crate::message::Method::Invite => {
+            leg.ack(desk, cseq, What::default());
+        }
+        Heard::Final(..) | Heard::Provisional(..) | Heard::Nothing => {}
+    }
+}
+
+/// The value of a Reason header.
+pub(super) fn reason_of(message: &Message<'_>) -> Option<String> {
+    message.value(crate::message::Name::Reason).map(text::owned)
+}
