@@ -15,7 +15,7 @@ OPERATORS = {
     "rate_set", "rate_remove", "ban_list", "ban_delete",
 }  # fmt: skip
 #: Things that a walk cannot own: what nobody has stands in for another tenant's.
-NOBODYS = {"calls", "stock", "deliveries", "ledger", "events", "rates", "bans"}
+NOBODYS = {"calls", "outbound-calls", "stock", "deliveries", "ledger", "events", "rates", "bans"}
 #: What cannot be had is one to the buyer, whoever has it.
 NOT_TO_BE_HAD = {"stock_hold": 409}
 #: Neo's keys are made by people: its keys are refused before anything is looked up.
@@ -24,6 +24,8 @@ PEOPLE = {("neo", "key_create"), ("neo", "key_rotate")}
 BODIES = {
     ("native", "number_create"): {"stock_id": NOBODY},
     ("krosai", "number_buy"): {"inventory_id": NOBODY},
+    ("native", "call_create"): {"from": NOBODY, "to": "+12125550147"},
+    ("krosai", "call_create"): {"from_number": "+14155550199", "to_number": "+12125550147"},
     ("native", "key_create"): {"name": "k", "dialect": "native", "role": "viewer", "mode": "live"},
 }
 

@@ -12,6 +12,8 @@ from harness import DIALECTS, Server, credential, new_number, ok, wait_for
 from receiver import Receiver
 
 CREATE = {"name": "Ada", "responseSettings": {"greeting": "Hello"}}
+# Whom to call in a simulation: numbers that its plan keeps for fiction.
+ONE, OTHER = "+12125550147", "+12125550148"
 # POSTs that only read.
 READS = {
     ("polyai", "/v1/agents/{agentId}/telephony/connectors/batch"),
@@ -51,6 +53,16 @@ class World:
         """A call that is up."""
         ok(self.server.admin.post("/sim/calls", json={"to": self.line["e164"], "hold_seconds": 60}), 202)
         return self.tenant.call_with(self.line["e164"], "answered")["id"]
+
+    def out(self):
+        """A number that calls out."""
+        t = self.tenant
+        number = ok(t.admin.get(f"/api/v1/numbers/{self.line['e164']}"), 200)
+        return t.patch(number, allow_outbound=True)["e164"]
+
+    def several(self, to):
+        number = ok(self.tenant.admin.get(f"/api/v1/numbers/{self.out()}"), 200)
+        return {"from_number_id": f"pn_{number['id']}", "agent_id": self.agent, "outbound_calls": [{"to_number": to}]}
 
     def delivery(self, client, hooks):
         """(webhook, event) of a delivery that was made."""
@@ -109,6 +121,14 @@ class World:
                 t.admin, f"/api/v1/numbers/{t.number()['id']}/trace", {"minutes": 5}, {"minutes": 6}),
             ("native", "/api/v1/rates"): lambda: (s.admin, "/api/v1/rates", rate("44"), rate("49")),
             ("native", "/api/v1/calls/{id}/hangup"): lambda: (t.admin, f"/api/v1/calls/{self.call()}/hangup", None, None),
+            ("native", "/api/v1/calls"): lambda: (t.admin, "/api/v1/calls", {"from": self.out(), "to": ONE}, {"from": self.out(), "to": OTHER}),
+            ("krosai", "/v1/outbound-calls"): lambda: (
+                t.krosai, "/v1/outbound-calls", {"from_number": self.out(), "to_number": ONE}, {"from_number": self.out(), "to_number": OTHER}),
+            ("cartesia", "/agents/calls"): lambda: (t.cartesia, "/agents/calls", self.several(ONE), self.several(OTHER)),
+            ("polyai", "/v1/agents/{agentId}/telephony/outbound-calls"): lambda: (
+                self.out() and t.polyai, f"{polyai}/telephony/outbound-calls",
+                {"toNumber": ONE, "environment": "live"}, {"toNumber": OTHER, "environment": "live"},
+            ),
             ("native", "/api/v1/stock/{id}/hold"): lambda: (t.admin, f"/api/v1/stock/{s.stock()['id']}/hold", None, None),
             ("native", "/api/v1/webhooks"): lambda: (
                 t.native, "/api/v1/webhooks", {"url": self.receiver.url, "events": ["*"]},

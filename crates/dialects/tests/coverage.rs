@@ -17,11 +17,7 @@ const CONTRACTS: &[(&str, &str, &str)] = &[
 ];
 
 /// Operations of the contracts that a dialect leaves out; PARITY.md says why.
-const LEFT_OUT: &[(&str, &str)] = &[
-    ("polyai", "POST /v1/agents/{agentId}/telephony/outbound-calls"),
-    ("polyai", "GET /v1/agents/{agentId}/telephony/outbound-calls/{callSid}/status"),
-    ("cartesia", "POST /agents/calls"),
-];
+const LEFT_OUT: &[(&str, &str)] = &[];
 
 /// Operations of a dialect that stand in no contract here: ours, or an older spelling.
 const BEYOND: &[(&str, &str)] = &[
@@ -31,6 +27,7 @@ const BEYOND: &[(&str, &str)] = &[
     ("krosai", "GET /v1/endpoints/{endpoint_id}"),
     ("krosai", "PATCH /v1/endpoints/{endpoint_id}"),
     ("krosai", "DELETE /v1/endpoints/{endpoint_id}"),
+    ("krosai", "POST /v1/outbound-calls"),
     ("krosai", "GET /v1/calls"),
     ("krosai", "GET /v1/calls/{call_id}"),
     ("krosai", "DELETE /v1/calls/{call_id}"),

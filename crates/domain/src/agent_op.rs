@@ -5,8 +5,9 @@ use crate::agent::AgentPatch;
 use crate::e164::E164;
 use crate::endpoint::EndpointPatch;
 use crate::error::Result;
-use crate::ids::{AgentId, EndpointId};
+use crate::ids::{AgentId, CallId, EndpointId};
 use crate::number::Environment;
+use crate::originate::Originate;
 
 /// One of many endpoints to be changed: its id as written, and what it stands for.
 pub type EndpointChange = (String, Result<(EndpointId, EndpointPatch)>);
@@ -55,6 +56,11 @@ pub enum AgentOp {
     NumberMove(E164, EndpointId),
     /// Gives many numbers back, each for itself: a result for each.
     NumberRelease(Vec<(String, Result<E164>)>),
+
+    /// Begins a call from one of its numbers.
+    CallOriginate(Box<Originate>),
+    /// Reads a call that was begun for it in an environment.
+    CallOriginated(CallId, Environment),
 }
 
 impl AgentOp {
@@ -66,7 +72,8 @@ impl AgentOp {
             | Self::EndpointGetMany(_)
             | Self::EndpointOfNumber(_)
             | Self::NumberList(_)
-            | Self::NumberGetMany(_) => true,
+            | Self::NumberGetMany(_)
+            | Self::CallOriginated(..) => true,
             Self::Duplicate(..)
             | Self::Delete
             | Self::EndpointUpdate(..)
@@ -74,7 +81,8 @@ impl AgentOp {
             | Self::EndpointDelete(_)
             | Self::NumberImport(_)
             | Self::NumberMove(..)
-            | Self::NumberRelease(_) => false,
+            | Self::NumberRelease(_)
+            | Self::CallOriginate(_) => false,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::change::Generation;
 use crate::e164::E164;
 use crate::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
 use crate::money::Micros;
+use crate::originate::{LegParts, Origin};
 use crate::price::Price;
 use crate::target::Transport;
 use crate::trail::Trail;
@@ -345,6 +346,8 @@ pub struct DialogParts {
     pub session_expires: Option<u32>,
     /// Whose login answers the callee's challenges: an endpoint's or a trunk's id.
     pub login: Option<uuid::Uuid>,
+    /// Of a call that we placed: the caller's dialog, which is another one than the callee's.
+    pub bridged: Option<Box<LegParts>>,
 }
 
 impl DialogParts {
@@ -397,6 +400,10 @@ pub enum FactKind {
     Step(Side, u8),
     /// Its session was renewed for so many seconds (RFC 4028); without them it has no end of its own any more. The last one counts.
     Refreshed(Option<u32>),
+    /// An API began it.
+    Origin(Box<Origin>),
+    /// One leg of a call that we place: before its INVITE leaves, and when it has answered while the other side is to be called.
+    Leg(Box<LegParts>),
     /// It ended after an answer.
     Ended(Ended),
     /// It ended without one.
@@ -427,6 +434,12 @@ impl Fact {
             FactKind::Answered(_) => "answered".to_owned(),
             FactKind::Step(side, bits) => format!("step.{}.{bits}", side.as_str()),
             FactKind::Refreshed(_) => "refreshed".to_owned(),
+            FactKind::Origin(_) => "origin".to_owned(),
+            // Each try of each leg: which side, in which dialog, by which request, and whether it was answered.
+            FactKind::Leg(leg) => {
+                let LegParts { side, call_id, cseq, branch, .. } = leg.as_ref();
+                format!("leg.{}.{call_id}.{cseq}.{}", side.as_str(), branch.is_empty())
+            }
             // A guess of the reaper's never stands in the way of the end that somebody saw.
             FactKind::Ended(Ended { by: EndedBy::Reaper, .. }) => "reaped".to_owned(),
             FactKind::Ended(_) => "ended".to_owned(),
@@ -455,6 +468,11 @@ impl Fact {
             }
             FactKind::Answered(dialog) => *dialog = None,
             FactKind::Step(..) | FactKind::Refreshed(_) | FactKind::Note(_) => {}
+            FactKind::Origin(origin) => origin.metadata.clear(),
+            FactKind::Leg(leg) => {
+                (leg.ours, leg.theirs, leg.target, leg.hop) = Default::default();
+                leg.routes.clear();
+            }
             FactKind::Ended(ended) => ended.reason = None,
             FactKind::Unanswered(unanswered) => unanswered.reason.clear(),
         }
@@ -517,6 +535,10 @@ pub struct Call {
     pub source: Option<Place>,
     /// What its receipt has to tell beside, each once, in order.
     pub notes: Vec<Note>,
+    /// What an API asked for, where one began it.
+    pub origin: Option<Box<Origin>>,
+    /// Its legs as far as they came, where we place it: the last try of each side.
+    pub legs: Vec<LegParts>,
 }
 
 /// A call whose answer crossed the caller's CANCEL is not billed if it ends in this time (64·T1, RFC 3261 section 13.3.1.4): by
@@ -533,6 +555,8 @@ struct Gathered<'a> {
     unanswered: Option<(Moment, &'a Unanswered)>,
     attempts: Vec<Attempt>,
     remarks: Vec<Note>,
+    origin: Option<&'a Origin>,
+    legs: Vec<(Timestamp, &'a LegParts)>,
     /// The highest `CSeq` number of each side that its facts allow.
     steps: [u32; 2],
 }
@@ -553,6 +577,8 @@ impl<'a> Gathered<'a> {
                     };
                     *of_side = highest.max(*of_side);
                 }
+                FactKind::Origin(asked) => all.origin = Some(asked),
+                FactKind::Leg(leg) => all.legs.push((fact.at.wall, leg)),
                 FactKind::Ended(e) if e.by == EndedBy::Reaper => reaped = Some((fact.at, e)),
                 // Both sides may hang up at once, and the service with them: the first end stands.
                 FactKind::Ended(e) => {
@@ -577,11 +603,15 @@ impl Call {
     /// Folds the facts of one call, given in any order. `None` for no facts.
     pub fn fold(facts: &[Fact]) -> Option<Self> {
         let first = facts.iter().min_by_key(|fact| fact.at.wall)?;
-        let Gathered { started, answered, ended, unanswered, attempts, remarks, steps } = Gathered::of(facts);
+        let gathered = Gathered::of(facts);
+        let Gathered { started, answered, ended, unanswered, attempts, remarks, origin, legs, steps } =
+            gathered;
         let noted = |note| remarks.contains(&note);
         let (raced, unproven) = (noted(Note::CancelRace), noted(Note::Unproven));
         let mut call = Self::begun(first, started);
         (call.attempts, call.notes) = (attempts, remarks);
+        call.origin = origin.cloned().map(Box::new);
+        call.legs = last_of_each(legs);
         if let Some((at, dialog)) = answered {
             call.status = CallStatus::Answered;
             call.answered_at = Some(at.wall);
@@ -655,6 +685,8 @@ impl Call {
             trail: Trail::default(),
             source: None,
             notes: Vec::new(),
+            origin: None,
+            legs: Vec::new(),
         };
         if let Some((at, started)) = started {
             let Started {
@@ -684,6 +716,13 @@ impl Call {
         }
         call
     }
+}
+
+/// The last try of each side; of one try, its answer.
+fn last_of_each(mut legs: Vec<(Timestamp, &LegParts)>) -> Vec<LegParts> {
+    legs.sort_by_key(|(at, leg)| (*at, leg.cseq, leg.branch.is_empty()));
+    let last = |side| legs.iter().rev().find(|(_, leg)| leg.side == side).map(|(_, leg)| (*leg).clone());
+    [Side::Caller, Side::Callee].into_iter().filter_map(last).collect()
 }
 
 /// Whole minutes as counted for a month: every begun minute of each call counts.

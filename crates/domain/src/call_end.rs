@@ -44,7 +44,9 @@ impl CallEnd {
     pub fn words(self) -> &'static str {
         match self {
             Self::Api => "The call was ended through the API.",
-            Self::MaxDuration => "The call lasted as long as `settings.max_call_seconds` allows.",
+            Self::MaxDuration => {
+                "The call lasted as long as `settings.max_call_seconds`, or whoever began it, allows."
+            }
             Self::Balance => "The organization's balance is used up.",
         }
     }
@@ -66,6 +68,8 @@ pub struct InProgress {
     pub answered_at: Timestamp,
     /// What it costs.
     pub price: Price,
+    /// How long it may last, in seconds, where whoever began it said so.
+    pub max_seconds: Option<u32>,
 }
 
 /// So much earlier than a call enters a second that is not paid it is ended: its duration is rounded to the nearest second, and
@@ -94,7 +98,8 @@ impl InProgress {
         (balance, spent): (Micros, Micros),
         now: Timestamp,
     ) -> Option<CallEnd> {
-        if self.is_over(max_call_seconds, now) {
+        let most = self.max_seconds.map_or(max_call_seconds, |most| most.min(max_call_seconds));
+        if self.is_over(most, now) {
             return Some(CallEnd::MaxDuration);
         }
         (!self.price.is_free() && spent > balance).then_some(CallEnd::Balance)
@@ -110,7 +115,7 @@ mod tests {
     }
 
     fn call(rate: i64) -> InProgress {
-        InProgress { answered_at: at(0), price: Price::by_minute(Micros(rate)) }
+        InProgress { answered_at: at(0), price: Price::by_minute(Micros(rate)), max_seconds: None }
     }
 
     const RICH: (Micros, Micros) = (Micros(1_000_000), Micros(0));
@@ -121,6 +126,16 @@ mod tests {
         assert_eq!(call(0).end(60, RICH, at(60)), Some(CallEnd::MaxDuration));
         assert_eq!(call(0).end(60, RICH, at(100_000)), Some(CallEnd::MaxDuration));
         assert_eq!(call(0).end(60, RICH, at(-5)), None, "a clock that was set back ends nothing");
+        let own = |most| InProgress { max_seconds: Some(most), ..call(0) };
+        assert_eq!(
+            (own(10).end(60, RICH, at(9)), own(10).end(60, RICH, at(10))),
+            (None, Some(CallEnd::MaxDuration))
+        );
+        assert_eq!(
+            own(100).end(60, RICH, at(60)),
+            Some(CallEnd::MaxDuration),
+            "nobody may talk longer than the organization"
+        );
     }
 
     #[test]
@@ -140,7 +155,7 @@ mod tests {
             assert_eq!(call(60).cost(later(millis)), Micros(cost), "{millis}");
         }
         let price = Price { minimum_seconds: 60, increment_seconds: 60, ..Price::by_minute(Micros(60)) };
-        let stepped = InProgress { answered_at: at(0), price };
+        let stepped = InProgress { answered_at: at(0), price, max_seconds: None };
         assert_eq!(stepped.cost(at(-9)), Micros(60), "the minimum is owed from the answer");
         assert_eq!((stepped.cost(later(60_249)), stepped.cost(later(60_250))), (Micros(60), Micros(120)));
     }

@@ -30,6 +30,7 @@ pub mod money;
 pub mod number;
 pub mod op;
 pub mod organization;
+pub mod originate;
 pub mod outbound;
 pub mod page;
 pub mod patch;

@@ -15,6 +15,7 @@ use crate::ids::{
 use crate::key::{DialectName, KeyNew};
 use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
 use crate::organization::{Kyc, OrganizationPatch};
+use crate::originate::Originate;
 use crate::page::Page;
 use crate::provider::{AddressRule, FromForm, MediaEncryption, NumberFormat, Offer, ProviderKind};
 use crate::rate::RateNew;
@@ -377,6 +378,8 @@ pub enum Op {
     CallTrends(CallQuery),
     /// Removes the record of a call that has ended.
     CallDelete(CallId),
+    /// Begins calls: the agent first, then who is called.
+    CallOriginate(Box<Originate>),
     /// Hang up a call in progress, on both sides, or end one that rings.
     CallHangup(CallId),
     /// The same for a call of an agent.

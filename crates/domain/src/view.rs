@@ -295,6 +295,8 @@ pub enum View {
     Bans(Vec<Ban>),
     /// A call.
     Call(Box<Call>),
+    /// Calls that were begun, each with whom it was to be to, in the order of asking.
+    Originated(Vec<(String, Result<Box<Call>, Error>)>),
     /// Calls.
     Calls(Paged<Call>),
     /// A call of an agent.

@@ -9,7 +9,9 @@ use domain::call::{
     Started, Unanswered,
 };
 use domain::e164::E164;
-use domain::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
+use domain::ids::{AgentId, CallId, EndpointId, NumberId, OrganizationId, ProviderId};
+use domain::number::Environment;
+use domain::originate::{LegParts, Origin};
 use domain::trail::Trail;
 use domain::{Fact, Generation, Micros, Price, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,8 @@ enum KindRow {
     Step(String, u8),
     /// For how many seconds; 0 for a session without an end of its own.
     Refreshed(u32),
+    Origin(Box<OriginRow>),
+    Leg(Box<LegRow>),
     Ended(EndedRow),
     Unanswered(UnansweredRow),
     Note(String),
@@ -108,6 +112,35 @@ struct DialogRow {
     session_expires: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     login: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bridged: Option<Box<LegRow>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OriginRow {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    metadata: serde_json::Map<String, serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_seconds: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LegRow {
+    side: String,
+    call_id: String,
+    ours: String,
+    theirs: String,
+    target: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    routes: Vec<String>,
+    hop: String,
+    cseq: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    branch: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -169,6 +202,8 @@ impl Row {
             }
             FactKind::Step(side, bits) => KindRow::Step(side.as_str().to_owned(), *bits),
             FactKind::Refreshed(seconds) => KindRow::Refreshed(seconds.unwrap_or(0)),
+            FactKind::Origin(origin) => KindRow::Origin(Box::new(OriginRow::of(origin))),
+            FactKind::Leg(leg) => KindRow::Leg(Box::new(LegRow::of(leg))),
             FactKind::Ended(Ended { by, reason }) => {
                 KindRow::Ended(EndedRow { by: by.as_str().to_owned(), reason: reason.clone() })
             }
@@ -190,9 +225,12 @@ impl Row {
         let kind = match is {
             KindRow::Started(row) => FactKind::Started(Box::new(row.read()?)),
             KindRow::Attempt(row) => FactKind::Attempt(row.read()?),
-            KindRow::Answered(row) => FactKind::Answered(row.map(|row| Box::new(row.read()))),
+            KindRow::Answered(None) => FactKind::Answered(None),
+            KindRow::Answered(Some(row)) => FactKind::Answered(Some(Box::new(row.read()?))),
             KindRow::Step(side, bits) => FactKind::Step(Side::parse(&side)?, bits),
             KindRow::Refreshed(seconds) => FactKind::Refreshed((seconds > 0).then_some(seconds)),
+            KindRow::Origin(row) => FactKind::Origin(Box::new(row.read())),
+            KindRow::Leg(row) => FactKind::Leg(Box::new(row.read()?)),
             KindRow::Ended(EndedRow { by, reason }) => {
                 FactKind::Ended(Ended { by: EndedBy::parse(&by)?, reason })
             }
@@ -351,6 +389,7 @@ impl DialogRow {
             callee_cseq,
             session_expires,
             login,
+            bridged,
         } = parts.clone();
         Self {
             call_id,
@@ -366,10 +405,11 @@ impl DialogRow {
             callee_cseq,
             session_expires,
             login: login.map(|id| id.to_string()),
+            bridged: bridged.map(|leg| Box::new(LegRow::of(&leg))),
         }
     }
 
-    fn read(self) -> DialogParts {
+    fn read(self) -> Option<DialogParts> {
         let Self {
             call_id,
             from,
@@ -384,8 +424,13 @@ impl DialogRow {
             callee_cseq,
             session_expires,
             login,
+            bridged,
         } = self;
-        DialogParts {
+        let bridged = match bridged {
+            Some(leg) => Some(Box::new(leg.read()?)),
+            None => None,
+        };
+        Some(DialogParts {
             call_id,
             from,
             to,
@@ -399,7 +444,43 @@ impl DialogRow {
             callee_cseq,
             session_expires,
             login: login.and_then(|text| text.parse().ok()),
+            bridged,
+        })
+    }
+}
+
+impl OriginRow {
+    fn of(origin: &Origin) -> Self {
+        let Origin { agent_id, environment, metadata, max_seconds } = origin;
+        Self {
+            agent_id: agent_id.as_ref().map(|id| id.as_str().to_owned()),
+            environment: environment.map(|environment| environment.as_str().to_owned()),
+            metadata: metadata.clone().into_iter().collect(),
+            max_seconds: *max_seconds,
         }
+    }
+
+    fn read(self) -> Origin {
+        let Self { agent_id, environment, metadata, max_seconds } = self;
+        Origin {
+            agent_id: agent_id.as_deref().and_then(AgentId::parse),
+            environment: environment.as_deref().and_then(Environment::parse),
+            metadata: metadata.into_iter().collect(),
+            max_seconds,
+        }
+    }
+}
+
+impl LegRow {
+    fn of(leg: &LegParts) -> Self {
+        let LegParts { side, call_id, ours, theirs, target, routes, hop, cseq, branch } = leg.clone();
+        Self { side: side.as_str().to_owned(), call_id, ours, theirs, target, routes, hop, cseq, branch }
+    }
+
+    fn read(self) -> Option<LegParts> {
+        let Self { side, call_id, ours, theirs, target, routes, hop, cseq, branch } = self;
+        let side = Side::parse(&side)?;
+        Some(LegParts { side, call_id, ours, theirs, target, routes, hop, cseq, branch })
     }
 }
 
@@ -408,6 +489,20 @@ mod tests {
     use super::*;
     use domain::trail::RuleName;
     use uuid::Uuid;
+
+    fn leg(branch: &str) -> LegParts {
+        LegParts {
+            side: Side::Caller,
+            call_id: "c".into(),
+            ours: "<sip:a>;tag=1".into(),
+            theirs: "<sip:b>;tag=2".into(),
+            target: "sip:b@192.0.2.1".into(),
+            routes: vec!["<sip:r;lr>".into()],
+            hop: "udp:192.0.2.1:5060 by 203.0.113.1:5060".into(),
+            cseq: 2,
+            branch: branch.into(),
+        }
+    }
 
     fn fact(kind: FactKind) -> Fact {
         let wall = Timestamp::from_second(1_700_000_000).unwrap();
@@ -424,7 +519,14 @@ mod tests {
             cseq: 7,
             callee_cseq: 32_767,
             login: Some(Uuid::from_u128(9)),
+            bridged: Some(Box::new(leg(""))),
             ..DialogParts::default()
+        };
+        let origin = Origin {
+            agent_id: AgentId::parse("ada"),
+            environment: Some(Environment::Sandbox),
+            metadata: [("a".to_owned(), 1.into())].into_iter().collect(),
+            max_seconds: Some(60),
         };
         let status = CallStatus::Cancelled;
         let by = Some(EndedBy::Api);
@@ -433,6 +535,9 @@ mod tests {
             FactKind::Step(Side::Callee, 15),
             FactKind::Refreshed(Some(1800)),
             FactKind::Refreshed(None),
+            FactKind::Origin(Box::new(origin)),
+            FactKind::Origin(Box::default()),
+            FactKind::Leg(Box::new(leg("z9hG4bKb.1"))),
             FactKind::Ended(Ended { by: EndedBy::MaxDuration, reason: None }),
             FactKind::Unanswered(Unanswered { sip_status: 487, status, reason: String::new(), by }),
             FactKind::Note(Note::CancelRace),

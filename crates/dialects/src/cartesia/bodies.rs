@@ -54,6 +54,30 @@ pub(super) fn provider_update() -> Shape {
     Shape::one_of([account(false, &["type", "api_key_sid", "api_key_secret"]), trunk_update()])
 }
 
+pub(super) fn outbound_calls() -> Shape {
+    let plain = json!({ "anyOf": [{ "type": "string" }, { "type": "number" }, { "type": "boolean" }] });
+    let item = json!({
+        "type": "object",
+        "properties": {
+            "to_number": { "type": "string" },
+            "metadata": { "type": "object", "additionalProperties": true },
+            "dynamic_variables": { "type": "object", "additionalProperties": plain },
+        },
+        "required": ["to_number"],
+    });
+    Shape::inline(json!({
+        "type": "object",
+        "properties": {
+            "from_number_id": { "type": "string" },
+            "agent_id": { "type": "string" },
+            "outbound_calls": { "type": "array", "minItems": 1, "maxItems": 100, "items": item },
+            "ringing_timeout_seconds": { "type": "integer", "minimum": 5, "maximum": 80 },
+            "max_call_duration_minutes": { "type": "integer", "minimum": 1, "maximum": 1440 },
+        },
+        "required": ["from_number_id", "agent_id", "outbound_calls"],
+    }))
+}
+
 pub(super) fn import() -> Shape {
     Shape::inline(json!({
         "type": "object",

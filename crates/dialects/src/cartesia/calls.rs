@@ -3,16 +3,20 @@
 use domain::call::{AgentCallQuery, CallStatus, Direction, EndedBy};
 use domain::error::{Error, Result, What};
 use domain::ids::{AgentId, CallId};
+use domain::number::NumberRef;
+use domain::originate::{CALLS_MAX, CallTo, CallingNumber, DURATION_MAX, Originate, RING};
 use domain::provider::ProviderKind;
 use domain::view::AgentCall;
-use domain::{Call, Op, Page, Paged, Start, Timestamp};
+use domain::{Bag, Call, Op, Page, Paged, Start, Timestamp};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Object;
 
 use super::read::{filled, page};
+use super::wire;
 use crate::Request;
-use crate::json::time;
+use crate::json::{self, object, text, time, whole};
 use crate::openapi::one_of_words;
 
 fn id(request: &Request<'_>) -> Result<CallId> {
@@ -45,6 +49,95 @@ pub(super) fn delete(request: &Request<'_>) -> Result<Op> {
 
 pub(super) fn cancel(request: &Request<'_>) -> Result<Op> {
     Ok(Op::AgentCallHangup(id(request)?))
+}
+
+/// Begins calls.
+pub(super) fn originate(request: &Request<'_>) -> Result<Op> {
+    let mut body = json::body(request.body, What::Call)?;
+    let from = body.required("from_number_id", "the id of a phone number", text)?;
+    let from = wire::id(&from).map(NumberRef::Held);
+    let from = from.ok_or_else(|| Error::not_found(What::Number).at("from"))?;
+    let agent = body.required("agent_id", "the id of an agent", text)?;
+    let agent = AgentId::parse(&agent).ok_or_else(|| Error::not_found(What::Agent).at("agent_id"))?;
+    let must = format!("a list of 1 to {CALLS_MAX} objects with `to_number`");
+    let items = body.required("outbound_calls", &must, |value| {
+        let Value::Array(items) = value else { return None };
+        (1..=CALLS_MAX).contains(&items.len()).then_some(items)
+    })?;
+    let bad = || body.invalid("outbound_calls", &must);
+    let calls = items.into_iter().map(|item| item_of(item).ok_or_else(bad)).collect::<Result<_>>()?;
+    let rings = format!("a whole number of seconds from {} to {}", RING.start(), RING.end());
+    let ring = |value: Value| whole(value).and_then(|s| u32::try_from(s).ok()).filter(|s| RING.contains(s));
+    let ring_seconds = body.optional("ringing_timeout_seconds", &rings, ring)?;
+    let minutes_max = DURATION_MAX / 60;
+    let lasts = format!("a whole number of minutes from 1 to {minutes_max}");
+    let minutes = |value: Value| {
+        whole(value).and_then(|m| u32::try_from(m).ok()).filter(|m| (1..=minutes_max).contains(m))
+    };
+    let max_minutes = body.optional("max_call_duration_minutes", &lasts, minutes)?;
+    Ok(Op::CallOriginate(Box::new(Originate {
+        from: CallingNumber::Named(from),
+        agent_id: Some(agent),
+        endpoint_id: None,
+        calls,
+        each: true,
+        ring_seconds,
+        max_seconds: max_minutes.map(|minutes| minutes * 60),
+    })))
+}
+
+/// One call: whom to, and the client's own words by the names of either version.
+fn item_of(item: Value) -> Option<CallTo> {
+    let mut fields = object(item)?;
+    let number = fields.remove("to_number").and_then(text)?;
+    let mut metadata = Bag::new();
+    for name in ["metadata", "dynamic_variables"] {
+        match fields.remove(name) {
+            None | Some(Value::Null) => {}
+            Some(value) => metadata.extend(object(value)?),
+        }
+    }
+    Some(CallTo { number, country: None, metadata })
+}
+
+/// What became of each call of a request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AgentOutboundCallResponse)]
+pub(super) struct OriginatedOut {
+    calls: Vec<OriginatedItemOut>,
+}
+
+/// One of them: begun, or not and why.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AgentOutboundCallItemResponse)]
+pub(super) struct OriginatedItemOut {
+    number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    agent_call_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    error: Option<Value>,
+}
+
+impl From<Vec<(String, Result<Box<Call>>)>> for OriginatedOut {
+    fn from(rows: Vec<(String, Result<Box<Call>>)>) -> Self {
+        let item = |(number, result): (String, Result<Box<Call>>)| {
+            let (agent_call_id, error) = match result {
+                Ok(call) => (Some(call.id.to_string()), None),
+                Err(error) => (None, Some(error)),
+            };
+            let error = error.map(|error| {
+                let mut told = json!({"message": error.public});
+                if let Some(seconds) = crate::retry_seconds(&error) {
+                    told["retry_after_seconds"] = seconds.into();
+                }
+                told
+            });
+            OriginatedItemOut { number, agent_call_id, error }
+        };
+        Self { calls: rows.into_iter().map(item).collect() }
+    }
 }
 
 fn moment(request: &Request<'_>, name: &'static str) -> Result<Option<Timestamp>> {
@@ -98,6 +191,10 @@ pub(super) struct CallOut {
     error_message: Option<String>,
     #[schema(required = true, schema_with = end_words)]
     end_reason: Option<&'static str>,
+    /// What whoever began the call said of it.
+    #[serde(skip_serializing_if = "Bag::is_empty")]
+    #[schema(value_type = Object, required = false)]
+    dynamic_variables: Bag,
 }
 
 /// Who spoke with whom. As the vendor has it, `from` is the agent's number and `to` the other side's, whoever called.
@@ -184,6 +281,14 @@ fn end_reason(call: &Call) -> Option<&'static str> {
     }
 }
 
+/// The contract has plain values only.
+fn variables(call: &Call) -> Bag {
+    let Some(origin) = &call.origin else { return Bag::new() };
+    let plain = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
+    let all = origin.metadata.iter().filter(|(_, value)| plain(value));
+    all.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 impl From<AgentCall> for CallOut {
     fn from(row: AgentCall) -> Self {
         let AgentCall { call, agent_id, agent_name, provider, redacted_at } = row;
@@ -213,6 +318,7 @@ impl From<AgentCall> for CallOut {
             }),
             status: status(call.status),
             end_reason: end_reason(&call),
+            dynamic_variables: variables(&call),
             error_message: call.reason.filter(|words| failed && !words.is_empty()),
         }
     }

@@ -48,6 +48,8 @@ pub(super) fn reply(context: &Context, error: &Error) -> Reply {
 fn status_and_title(error: &Error) -> (StatusCode, &'static str) {
     match error.kind {
         Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+        // A number that may not call out.
+        Kind::Forbidden if error.field == Some("allow_outbound") => (StatusCode::BAD_REQUEST, "Bad request"),
         Kind::Forbidden => (StatusCode::FORBIDDEN, "Forbidden"),
         Kind::NotFound if error.field == Some(VERSION_HEADER) => {
             (StatusCode::NOT_FOUND, "API version not found")
@@ -57,7 +59,10 @@ fn status_and_title(error: &Error) -> (StatusCode, &'static str) {
         Kind::Exists => (StatusCode::CONFLICT, "Already exists"),
         // What a thing's state does not allow is 400 where the vendor says so: a number that has an agent, a call that has not
         // ended, addresses that are an endpoint's.
-        Kind::Conflict if error.what == What::Call || matches!(error.field, Some("agent_id" | "inbound")) => {
+        Kind::Conflict
+            if error.what == What::Call
+                || matches!(error.field, Some("agent_id" | "inbound" | "from" | "endpoint_id")) =>
+        {
             (StatusCode::BAD_REQUEST, "Bad request")
         }
         Kind::Stale | Kind::Conflict => (StatusCode::CONFLICT, "Conflict"),

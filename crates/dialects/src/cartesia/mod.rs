@@ -46,7 +46,7 @@ const AGENT: &str = "/agents/{agent_id}";
 const CALL: &str = "/agents/calls/{call_id}";
 const CALL_CANCEL: &str = "/agents/calls/{call_id}/cancel";
 
-static ENDPOINTS: [Endpoint; 20] = [
+static ENDPOINTS: [Endpoint; 21] = [
     reads(NUMBERS, "number_list", Area::Numbers),
     reads("/agents/{agent_id}/phone-numbers", "number_list_of_agent", Area::Numbers),
     writes(Method::POST, NUMBERS, "number_import", Area::Numbers),
@@ -64,6 +64,7 @@ static ENDPOINTS: [Endpoint; 20] = [
     writes(Method::PATCH, AGENT, "agent_update", Area::Agents),
     writes(Method::DELETE, AGENT, "agent_delete", Area::Agents),
     reads("/agents/calls", "call_list", Area::Calls),
+    writes(Method::POST, "/agents/calls", "call_create", Area::Calls),
     reads(CALL, "call_get", Area::Calls),
     writes(Method::DELETE, CALL, "call_delete", Area::Calls),
     writes(Method::POST, CALL_CANCEL, "call_cancel", Area::Calls),
@@ -94,7 +95,7 @@ impl Dialect for Cartesia {
     fn deviations(&self) -> &'static [&'static str] {
         &[
             "A test key provisions numbers for tests and no others: they cost nothing and take no slot, and only the simulated network calls them. A number that its carrier has not delivered yet has all its fields here and takes no calls; one that the carrier refuses is 400.",
-            "Operations: phone numbers, SIP trunks, accounts at Twilio, agents, calls. Not served: outbound calls, batches, audio, webhooks, templates, and `/v1/agents`, which is PolyAI's path here.",
+            "Operations: phone numbers, SIP trunks, accounts at Twilio, agents, calls. Not served: batches of calls, audio, webhooks, templates, and `/v1/agents`, which is PolyAI's path here.",
             "`Cartesia-Version`: 2026-03-01 and 2026-08-14; absent reads as 2026-03-01; any other is 404 (decision 4).",
             "A number on a SIP trunk shows `{type: \"sip_trunk\", id, label}` as provider in both versions; the older contract has no such form.",
             "Order: newest first, the same in both directions. A cursor that is no id is 400; both cursors at once are 400; a limit outside 1 to 100 is 400.",
@@ -116,6 +117,7 @@ impl Dialect for Cartesia {
             "Deleting an agent takes it from its numbers and endpoints; the numbers stay, without an endpoint.",
             "Agents: `tts_voice` (empty) and `tts_language` (`en`) are kept and given back; `deployment_count` is 0, `has_text_to_agent_run` false; at most 10,000 are listed, each with at most 1,000 numbers. A null `name` changes nothing.",
             "Calls: `agent_id` is required; the agent is who had the number when the call came. `status` is of the newer version in both. No transcript, summary or variables; `expand` has no effect. Calls of numbers without an agent are not shown.",
+            "Outbound calls: at most 100 in a request, each with its own result; what is wrong with the number or the agent refuses the whole request. The agent is called first, then who is called through the number's trunk. `metadata` (2026-03-01) and `dynamic_variables` (2026-08-14) are taken in both versions, kept with the call, shown as `dynamic_variables` where their values are texts, numbers or booleans, and sent to the agent as `X-Call-Metadata` (base64url of JSON, at most 8 KB). A number that may not call out, or whose trunk takes no calls, is 400. `error` of an item has `message` and, where it says when to try again, `retry_after_seconds`. No queue: pacing is the trunk's `calls_per_second`, and beyond it an item has an error.",
             "Cancelling ends a call that rings or is answered, on both sides, and answers once its record has the end: `status` `failed` (it rang) or `completed`, `end_reason` `api_cancelled`. A call whose process died while it rang, or whose record tells neither side's place, is 502 until it ends by itself.",
             "Deleting a call takes callers, targets and reasons out of its record, in every API; times, minutes and cost stay.",
         ]
@@ -142,6 +144,7 @@ impl Dialect for Cartesia {
             "agent_update" => agents::update(request),
             "agent_delete" => agents::delete(request),
             "call_list" => calls::list(request),
+            "call_create" => calls::originate(request),
             "call_get" => calls::get(request),
             "call_delete" => calls::delete(request),
             "call_cancel" => calls::cancel(request),
@@ -188,6 +191,9 @@ impl Dialect for Cartesia {
             }
             ("call_list", View::AgentCalls(page)) => {
                 Reply::json(StatusCode::OK, &CallsOut::of(page, &CallsOut::start(request)))
+            }
+            ("call_create", View::Originated(rows)) => {
+                Reply::json(StatusCode::OK, &calls::OriginatedOut::from(rows))
             }
             ("call_get" | "call_delete", View::AgentCall(call)) => {
                 Reply::json(StatusCode::OK, &CallOut::from(*call))

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::agents::{AgentSummaryOut, AgentsOut};
 use super::bodies;
-use super::calls::{CallOut, CallsOut, CancelledOut};
+use super::calls::{CallOut, CallsOut, CancelledOut, OriginatedOut};
 use super::providers::ProviderAccountOut;
 use super::wire::{AgentNumberOut, ErrorOut, NumberBaseOut, NumberOut, PageOut};
 use crate::Endpoint;
@@ -131,6 +131,10 @@ fn agent_or_call(verb: &str) -> Operation {
             .query("start_time_lte", "Begun at this time or earlier.", moment())
             .query("expand", "Has no effect.", Shape::text())
             .answer(200, "A page; empty at the end.", Shape::of::<CallsOut>()),
+        "call_create" => Operation::new("Begins calls of an agent from a phone number.")
+            .body(bodies::outbound_calls())
+            .answer(200, "What became of each, in the order of asking.", Shape::of::<OriginatedOut>())
+            .refuses(&[402]),
         "call_get" => call(Operation::new("Reads a call.")),
         "call_cancel" => Operation::new("Ends a call that rings or is answered, on both sides.")
             .answer(200, "It is over.", Shape::of::<CancelledOut>())

@@ -3,9 +3,11 @@
 
 use domain::call::{Attempt, Call, CallCount, CallDay, CallQuery, CallStatus, Direction, EndedBy};
 use domain::error::{Error, Result, What};
-use domain::ids::{CallId, NumberId};
+use domain::ids::{CallId, EndpointId, NumberId};
 use domain::key::{Area, Scope};
-use domain::{Op, Page, Paged, Start, Timestamp};
+use domain::number::NumberRef;
+use domain::originate::{CallTo, CallingNumber, DURATION_MAX, Originate};
+use domain::{E164, Op, Page, Paged, Start, Timestamp};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
@@ -14,9 +16,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-use super::read::{UUID, invalid};
+use super::read::{UUID, either, invalid, set};
 use crate::Request;
-use crate::json::time;
+use crate::json::{self, object, text, time, whole};
 
 /// How many rows a page has where the request does not say.
 const LIMIT_DEFAULT: u32 = 20;
@@ -129,6 +131,84 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
             Ok(Op::CallTrends(query))
         }
         Some(_) => Err(invalid("action", "`stats` or `trends`, or absent for the list")),
+    }
+}
+
+/// Begins a call. Fields of the guide that have no meaning here, such as `webhook_url`, are passed over.
+pub(super) fn originate(request: &Request<'_>) -> Result<Op> {
+    let mut body = json::body(request.body, What::Call)?;
+    let must = "a phone number in E.164 form, such as +14155550100";
+    let number = |value: Value| E164::dialled(value.as_str()?, None);
+    let from = set(either(&mut body, ["from_number", "fromNumber"], must, number)?);
+    let to = set(either(&mut body, ["to_number", "toNumber"], must, text)?);
+    let from = from.ok_or_else(|| Error::missing(What::Call, "from_number"))?;
+    let to = to.ok_or_else(|| Error::missing(What::Call, "to_number"))?;
+    let endpoint = |value: Value| EndpointId::parse(value.as_str()?);
+    let endpoint_id = set(either(&mut body, ["endpointId", "endpoint_id"], UUID, endpoint)?);
+    let metadata = body.optional("metadata", "an object", object)?.unwrap_or_default();
+    let lasts = format!("a whole number of seconds from 1 to {DURATION_MAX}");
+    let seconds = |value: Value| {
+        let seconds = whole(value).and_then(|seconds| u32::try_from(seconds).ok())?;
+        (1..=DURATION_MAX).contains(&seconds).then_some(seconds)
+    };
+    let max_seconds = set(either(&mut body, ["max_duration", "maxDuration"], &lasts, seconds)?);
+    Ok(Op::CallOriginate(Box::new(Originate {
+        from: CallingNumber::Named(NumberRef::E164(from)),
+        agent_id: None,
+        endpoint_id,
+        calls: vec![CallTo { number: to, country: None, metadata }],
+        each: false,
+        ring_seconds: None,
+        max_seconds,
+    })))
+}
+
+/// A call to be begun.
+#[derive(ToSchema)]
+#[schema(as = OutboundCallRequest)]
+#[expect(dead_code, reason = "only described")]
+pub(super) struct OriginateIn {
+    /// A number of the organization that calls out, in E.164.
+    from_number: String,
+    /// Who is called, in E.164.
+    to_number: String,
+    /// The endpoint that takes the call; without it the number's.
+    #[schema(format = "uuid")]
+    endpoint_id: Option<String>,
+    /// Kept with the call, told to webhooks, and sent to the agent; at most 8 KB.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<domain::Bag>,
+    /// Seconds that the call may last.
+    #[schema(minimum = 1, maximum = 86400)]
+    max_duration: Option<u32>,
+}
+
+/// A call that was begun.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutboundCall)]
+pub(super) struct InitiatedOut {
+    #[schema(format = "uuid")]
+    call_id: String,
+    /// Always `initiated`: see the call for what becomes of it.
+    status: &'static str,
+    from_number: String,
+    to_number: String,
+    #[schema(required = true, format = "uuid")]
+    endpoint_id: Option<String>,
+    #[schema(format = "date-time")]
+    created_at: String,
+}
+
+impl From<&Call> for InitiatedOut {
+    fn from(call: &Call) -> Self {
+        Self {
+            call_id: call.id.to_string(),
+            status: "initiated",
+            from_number: call.from.clone(),
+            to_number: call.to.clone(),
+            endpoint_id: call.endpoint_id.map(|id| id.to_string()),
+            created_at: time(call.started_at),
+        }
     }
 }
 

@@ -46,6 +46,18 @@ fn status_and_code(context: &Context, error: &Error) -> (StatusCode, &'static st
         Kind::Forbidden if error.field == Some("allowed_addresses") => {
             (StatusCode::FORBIDDEN, "IP_NOT_ALLOWED")
         }
+        // The number that is to call.
+        Kind::Forbidden if error.field == Some("allow_outbound") => {
+            (StatusCode::FORBIDDEN, "OUTBOUND_DISABLED")
+        }
+        Kind::Forbidden if error.what == What::Call => (StatusCode::FORBIDDEN, "DESTINATION_NOT_ALLOWED"),
+        Kind::NotFound | Kind::Forbidden if error.what == What::Number && error.field == Some("from") => {
+            (StatusCode::FORBIDDEN, "NUMBER_NOT_OWNED")
+        }
+        // A number that calls, and nobody who answers for it.
+        Kind::NotFound if error.what == What::Endpoint && error.field == Some("number_endpoint") => {
+            (StatusCode::BAD_REQUEST, "NO_ENDPOINT")
+        }
         Kind::Forbidden => (StatusCode::FORBIDDEN, "INSUFFICIENT_SCOPE"),
         // An endpoint that a body names: the purchase's contract has no 404.
         Kind::NotFound if error.what == What::Endpoint && error.field.is_some() => {
@@ -59,6 +71,7 @@ fn status_and_code(context: &Context, error: &Error) -> (StatusCode, &'static st
         Kind::Malformed => (StatusCode::BAD_REQUEST, "INVALID_REQUEST"),
         Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "REQUEST_TOO_LARGE"),
         Kind::Missing => (StatusCode::BAD_REQUEST, "MISSING_FIELDS"),
+        Kind::Invalid if error.field == Some("to") => (StatusCode::BAD_REQUEST, "INVALID_PHONE_NUMBERS"),
         Kind::Invalid if error.field == Some("e164") => (StatusCode::BAD_REQUEST, "INVALID_PHONE_NUMBERS"),
         Kind::Invalid => (StatusCode::BAD_REQUEST, "INVALID_PARAMETER"),
         Kind::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED"),
@@ -69,6 +82,9 @@ fn status_and_code(context: &Context, error: &Error) -> (StatusCode, &'static st
         Kind::KycDeclined => (StatusCode::BAD_REQUEST, "KYC_DECLINED"),
         Kind::Balance => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_BALANCE"),
         Kind::Slots => (StatusCode::PAYMENT_REQUIRED, "NUMBER_LIMIT_REACHED"),
+        Kind::Limit if error.what == What::Call => {
+            (StatusCode::TOO_MANY_REQUESTS, "CONCURRENT_LIMIT_EXCEEDED")
+        }
         Kind::Limit => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED"),
         Kind::CarrierRefused => (StatusCode::BAD_REQUEST, "CARRIER_REFUSED"),
         Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
@@ -106,6 +122,9 @@ fn sent_a_key(context: &Context) -> bool {
 fn field(name: &'static str) -> &'static str {
     match name {
         "stock_id" => "inventory_id",
+        "from" => "from_number",
+        "to" => "to_number",
+        "max_seconds" => "max_duration",
         "kind" => "type",
         "config" => "provider_config",
         "allowed_addresses" => "allowed_ips",

@@ -50,7 +50,7 @@ const HOOK: &str = "/v1/webhooks/{webhook_id}";
 const SENT: &str = "/v1/webhooks/{webhook_id}/deliveries";
 const AGAIN: &str = "/v1/webhooks/{webhook_id}/deliveries/{event_id}/retry";
 
-static ENDPOINTS: [Endpoint; 24] = [
+static ENDPOINTS: [Endpoint; 25] = [
     Endpoint { method: Method::GET, path: NUMBERS, verb: "number_list", scope: READ },
     Endpoint { method: Method::POST, path: NUMBERS, verb: "number_buy", scope: WRITE },
     Endpoint { method: Method::GET, path: NUMBER, verb: "number_get", scope: READ },
@@ -61,6 +61,7 @@ static ENDPOINTS: [Endpoint; 24] = [
     Endpoint { method: Method::GET, path: ENDPOINT, verb: "endpoint_get", scope: ENDPOINT_READ },
     Endpoint { method: Method::PATCH, path: ENDPOINT, verb: "endpoint_update", scope: ENDPOINT_WRITE },
     Endpoint { method: Method::DELETE, path: ENDPOINT, verb: "endpoint_delete", scope: ENDPOINT_WRITE },
+    Endpoint { method: Method::POST, path: "/v1/outbound-calls", verb: "call_create", scope: CALL_WRITE },
     Endpoint { method: Method::GET, path: "/v1/calls", verb: "call_list", scope: CALL_READ },
     Endpoint { method: Method::GET, path: CALL, verb: "call_get", scope: CALL_READ },
     Endpoint { method: Method::DELETE, path: CALL, verb: "call_delete", scope: CALL_WRITE },
@@ -132,6 +133,7 @@ impl Dialect for KrosAi {
             "endpoint_get" => endpoints::get(request),
             "endpoint_update" => endpoints::update(request),
             "endpoint_delete" => endpoints::delete(request),
+            "call_create" => calls::originate(request),
             "call_list" => calls::list(request),
             "call_get" => calls::get(request),
             "call_delete" => calls::delete(request),
@@ -211,6 +213,11 @@ impl KrosAi {
             ("endpoint_get" | "endpoint_update", View::Endpoint(e)) => {
                 Reply::json(StatusCode::OK, &EndpointOut::from(&e))
             }
+            ("call_create", View::Originated(rows)) => match rows.into_iter().next() {
+                Some((_, Ok(call))) => Reply::json(StatusCode::OK, &calls::InitiatedOut::from(call.as_ref())),
+                Some((_, Err(error))) => self.refuse(request.context, &error),
+                None => self.refuse(request.context, &Error::internal("a call that was begun is not shown")),
+            },
             ("call_list", View::CallPage(calls, total)) => {
                 Reply::json(StatusCode::OK, &CallPageOut::new(request, &calls, total))
             }

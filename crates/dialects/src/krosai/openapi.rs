@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::calls::{CallDetailOut, CallPageOut, CallStatsOut, CallTrendOut};
+use super::calls::{CallDetailOut, CallPageOut, CallStatsOut, CallTrendOut, InitiatedOut, OriginateIn};
 use super::endpoints::{EndpointIn, EndpointOut, EndpointPatchIn};
 use super::error::ORGANIZATION_HEADER;
 use super::keys::{KeyCreatedOut, KeyIn, KeyOut};
@@ -77,6 +77,10 @@ fn wider(verb: &str) -> Operation {
         "endpoint_delete" => Operation::new("Removes an endpoint; its numbers lose their target.")
             .answer_empty(204, "Removed.")
             .refuses(&WRITE_ONE),
+        "call_create" => Operation::new("Begins a call: the endpoint first, then who is called.")
+            .body(Shape::of::<OriginateIn>())
+            .answer(200, "It is on its way.", Shape::of::<InitiatedOut>())
+            .refuses(&[400, 401, 402, 403, 404, 429, 500, 503]),
         "call_list" => call_list(),
         "webhook_list" => listed(Operation::new("Lists webhooks.").answer(
             200,

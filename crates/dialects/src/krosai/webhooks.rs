@@ -6,7 +6,7 @@ use domain::ids::{EventId, WebhookId};
 use domain::key::DialectName;
 use domain::op::Secret;
 use domain::webhook::{About, Answer, Delivery, DeliveryState, Happening, NumberBrief, Wanted, WebhookPatch};
-use domain::{Bag, Op, Timestamp, Webhook};
+use domain::{Op, Timestamp, Webhook};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -300,7 +300,7 @@ fn call_data(call: &domain::Call) -> Value {
         "hangup_cause": cause(call),
         "recording_url": null,
         "transcript": null,
-        "metadata": Bag::new(),
+        "metadata": call.origin.as_ref().map(|origin| origin.metadata.clone()).unwrap_or_default(),
     })
 }
 

@@ -13,7 +13,7 @@ use domain::call::{Attempt, Call, CallQuery, CallStatus, Direction, EndedBy};
 use domain::e164::E164;
 use domain::error::{Result, What};
 use domain::ids::{CallId, OrganizationId};
-use domain::{Op, Price};
+use domain::{Bag, Op, Price};
 
 pub(super) fn list(request: &Request<'_>) -> Result<Op> {
     let query = CallQuery {
@@ -220,6 +220,9 @@ pub(super) struct CallOut {
     attempts: Vec<AttemptOut>,
     /// What it cost, in millionths of the currency.
     cost_micros: i64,
+    /// What whoever began it through an API said of it.
+    #[schema(value_type = Object)]
+    metadata: Bag,
     /// Why it went where it went: in the answer about one call.
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<ReceiptOut>,
@@ -279,7 +282,10 @@ impl From<Call> for CallOut {
             trail: _,
             source: _,
             notes: _,
+            origin,
+            legs: _,
         } = call;
+        let metadata = origin.map(|origin| origin.metadata).unwrap_or_default();
         Self {
             id: id.to_string(),
             organization_id: id_or_null(Some(organization_id).filter(|id| *id != OrganizationId::NONE)),
@@ -300,6 +306,7 @@ impl From<Call> for CallOut {
             provider_id: id_or_null(provider_id),
             attempts: attempts.into_iter().map(AttemptOut::from).collect(),
             cost_micros: cost.0,
+            metadata,
             receipt: None,
         }
     }

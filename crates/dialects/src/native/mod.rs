@@ -22,6 +22,7 @@ mod explain;
 mod numbers;
 mod openapi;
 mod organizations;
+mod originate;
 mod page;
 mod providers;
 mod rates;
@@ -125,6 +126,7 @@ impl Dialect for Native {
             "ban_delete" => access::lift(request),
             "call_list" => calls::list(request),
             "call_get" => calls::get(request),
+            "call_create" => originate::originate(request),
             "call_hangup" => calls::hang_up(request),
             "webhook_create" => webhooks::create(request),
             "webhook_list" => webhooks::list(request),

@@ -9,8 +9,8 @@ use super::error::ProblemOut;
 use super::page::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::words::names;
 use super::{
-    access, agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, providers,
-    rates, ring, stock, table, traces, webhooks,
+    access, agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, originate,
+    providers, rates, ring, stock, table, traces, webhooks,
 };
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
@@ -327,6 +327,10 @@ fn of_webhooks(verb: &str) -> Operation {
 fn of_records(verb: &str) -> Operation {
     match verb {
         "call_list" => listed::<calls::CallOut>("List calls"),
+        "call_create" => created::<calls::CallOut>(
+            "Begin a call: the agent first, then who is called",
+            Shape::of::<originate::OriginateBody>(),
+        ),
         "call_get" => shown::<calls::CallOut>("Read a call"),
         "call_hangup" => shown::<calls::CallOut>("End a call that rings or is answered, on both sides")
             .body(Shape::of::<bodies::Nothing>())

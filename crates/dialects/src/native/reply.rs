@@ -11,7 +11,7 @@ use super::{
     ring, stock, traces, webhooks,
 };
 use crate::{Reply, Request};
-use domain::{Error, View};
+use domain::{Call, Error, View};
 
 /// Writes an answer.
 pub(super) fn encode(request: &Request<'_>, view: View) -> Reply {
@@ -76,6 +76,7 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Explanation(told) => Reply::json(StatusCode::OK, &explain::ExplanationOut::from(told)),
         View::Rung(rung) => Reply::json(StatusCode::OK, &ring::RungOut::from(*rung)),
         View::Call(call) => Reply::json(StatusCode::OK, &calls::CallOut::whole(*call)),
+        View::Originated(rows) => begun(request, rows),
         View::Calls(page) => list(&ListOut::of(page, |c| c.id.to_string(), calls::CallOut::from)),
         View::Events(page) => list(&ListOut::of(page, |e| e.id.to_string(), events::EventOut::from)),
         View::Webhook(w, secret) => webhooks::reply(request, &w, secret),
@@ -116,6 +117,18 @@ pub(super) fn one(
             .with("location", &format!("/api/v1/{collection}/{id}"))
     } else {
         etag(Reply::json(StatusCode::OK, out), version)
+    }
+}
+
+/// A call that was begun here: there is one.
+fn begun(request: &Request<'_>, rows: Vec<(String, Result<Box<Call>, Error>)>) -> Reply {
+    match rows.into_iter().next() {
+        Some((_, Ok(call))) => {
+            let location = format!("/api/v1/calls/{}", call.id);
+            Reply::json(StatusCode::CREATED, &calls::CallOut::whole(*call)).with("location", &location)
+        }
+        Some((_, Err(error))) => error::refuse(request.context, &error),
+        None => error::refuse(request.context, &Error::internal("a call that was begun is not shown")),
     }
 }
 

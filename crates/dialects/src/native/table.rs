@@ -70,6 +70,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/api/v1/numbers/{number}/explain", "number_explain", Area::Numbers),
     get("/api/v1/numbers/{number}/registrations", "number_registrations", Area::Numbers),
     post("/api/v1/numbers/{number}/simulate-call", "number_ring", Area::Numbers),
+    post("/api/v1/calls", "call_create", Area::Calls),
     get("/api/v1/calls", "call_list", Area::Calls),
     get("/api/v1/calls/{id}", "call_get", Area::Calls),
     post("/api/v1/calls/{id}/hangup", "call_hangup", Area::Calls),

@@ -43,6 +43,14 @@ fn status_and_code(context: &Context, error: &Error) -> (StatusCode, &'static st
             (StatusCode::UNAUTHORIZED, "AUTH_USER_INVALID_TOKEN")
         }
         Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "AUTH_USER_UNAUTHORISED"),
+        // Outbound is not set up: the agent's number, or its trunk.
+        Kind::Forbidden | Kind::Conflict
+            if matches!(error.field, Some("allow_outbound" | "from" | "endpoint_id"))
+                && matches!(error.what, What::Number | What::Endpoint) =>
+        {
+            (StatusCode::BAD_REQUEST, "OUTBOUND_NOT_CONFIGURED")
+        }
+        Kind::Unavailable if error.what == What::Call => (StatusCode::BAD_GATEWAY, "BAD_GATEWAY"),
         Kind::Forbidden => (StatusCode::FORBIDDEN, "USER_ACCESS_FORBIDDEN"),
         Kind::NotFound => (StatusCode::NOT_FOUND, not_found(error)),
         Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::table::ENDPOINTS;
-use super::{bodies, wire};
+use super::{bodies, calls, wire};
 use crate::openapi::{Document, Operation, Shape};
 
 const HEADER: &str = "X-PolyAI-Correlation-Id";
@@ -22,6 +22,7 @@ pub(super) fn document() -> Value {
         let (tag, operation) = match endpoint.verb {
             verb if verb.starts_with("number") => ("Phone Numbers", number(verb)),
             verb if verb.starts_with("connector") => ("Connectors", connector(verb)),
+            verb if verb.starts_with("call") => ("Outbound Calls", call(verb)),
             verb => ("Agents", agent(verb)),
         };
         let operation = operation
@@ -97,6 +98,23 @@ fn connector(verb: &str) -> Operation {
             Shape::of::<wire::ConnectorDeletedOut>(),
         ),
         _ => Operation::new("Reads a connector.").answer(200, "The connector.", one()),
+    }
+}
+
+fn call(verb: &str) -> Operation {
+    match verb {
+        "call_create" => Operation::new("Begins a call from one of the agent's phone numbers.")
+            .body(Shape::of::<calls::OriginateIn>())
+            .answer(200, "It is on its way.", Shape::of::<calls::TriggeredOut>())
+            .refuses(&[502]),
+        _ => Operation::new("Says what became of a call.")
+            .query(
+                "environment",
+                "The one that it was begun in; required.",
+                Shape::words(&["sandbox", "pre-release", "live"]),
+            )
+            .answer(200, "Its state.", Shape::of::<calls::StatusOut>())
+            .refuses(&[502]),
     }
 }
 

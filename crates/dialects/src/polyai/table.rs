@@ -12,6 +12,8 @@ const CONNECTORS: &str = "/v1/agents/{agentId}/telephony/connectors";
 const CONNECTORS_BATCH: &str = "/v1/agents/{agentId}/telephony/connectors/batch";
 const CONNECTORS_LOOKUP: &str = "/v1/agents/{agentId}/telephony/connectors/lookup";
 const CONNECTOR: &str = "/v1/agents/{agentId}/telephony/connectors/{connectorId}";
+const CALLS: &str = "/v1/agents/{agentId}/telephony/outbound-calls";
+const CALL_STATUS: &str = "/v1/agents/{agentId}/telephony/outbound-calls/{callSid}/status";
 const ACCOUNT_AGENTS: &str = "/v1/accounts/{accountId}/agents";
 const AGENTS: &str = "/v1/agents";
 const AGENT: &str = "/v1/agents/{agentId}";
@@ -26,7 +28,7 @@ const fn write(method: Method, path: &'static str, verb: &'static str, area: Are
     Endpoint { method, path, verb, scope: Some(Scope::write(area)) }
 }
 
-pub(super) static ENDPOINTS: [Endpoint; 23] = [
+pub(super) static ENDPOINTS: [Endpoint; 25] = [
     read(Method::GET, NUMBER, "number_get", Area::Numbers),
     read(Method::GET, NUMBERS, "number_list", Area::Numbers),
     write(Method::POST, NUMBERS, "number_import_many", Area::Numbers),
@@ -49,5 +51,7 @@ pub(super) static ENDPOINTS: [Endpoint; 23] = [
     write(Method::POST, AGENTS, "agent_create_older", Area::Agents),
     write(Method::POST, DUPLICATE, "agent_duplicate", Area::Agents),
     write(Method::DELETE, AGENT, "agent_delete", Area::Agents),
+    write(Method::POST, CALLS, "call_create", Area::Calls),
+    read(Method::GET, CALL_STATUS, "call_status", Area::Calls),
     read(Method::GET, ACTIVE, "deployment_active", Area::Agents),
 ];

@@ -178,6 +178,8 @@ pub(crate) fn call() -> Call {
         trail,
         source: Place::parse("udp:192.0.2.7:5060"),
         notes: vec![Note::RecordRouteDropped],
+        origin: None,
+        legs: Vec::new(),
     }
 }
 

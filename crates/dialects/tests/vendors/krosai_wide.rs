@@ -82,6 +82,8 @@ fn call(status: CallStatus) -> Call {
         trail: domain::trail::Trail::default(),
         source: None,
         notes: Vec::new(),
+        origin: None,
+        legs: Vec::new(),
     }
 }
 

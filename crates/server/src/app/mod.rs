@@ -25,6 +25,7 @@ mod number_ends;
 mod numbers;
 mod of_agent;
 mod organizations;
+mod originate;
 mod providers;
 mod purchase;
 mod rates;
@@ -242,6 +243,7 @@ impl App {
             Op::CallStats(query) => return self.call_stats(ask, &query),
             Op::CallTrends(query) => return self.call_trends(ask, &query),
             Op::CallDelete(id) => Box::pin(self.call_delete(ask, id)),
+            Op::CallOriginate(asked) => Box::pin(self.call_originate(ask, *asked)),
             Op::CallHangup(id) => Box::pin(self.call_hangup(ask, id)),
             Op::AgentCallHangup(id) => Box::pin(self.agent_call_hangup(ask, id)),
             Op::WebhookCreate(dialect, new) => Box::pin(self.webhook_create(ask, dialect, new)),

@@ -61,6 +61,10 @@ impl App {
             AgentOp::NumberImport(import) => self.numbers_import(ask, &agent.id, &import).await,
             AgentOp::NumberMove(e164, endpoint) => self.number_move(ask, agent.id, e164, endpoint).await,
             AgentOp::NumberRelease(rows) => Ok(self.numbers_release(ask, &agent.id, rows).await),
+            AgentOp::CallOriginate(asked) => self.call_originate(ask, *asked).await,
+            AgentOp::CallOriginated(id, environment) => {
+                self.call_originated(ask, &agent.id, id, environment).map(|call| View::Call(Box::new(call)))
+            }
         }
     }
 

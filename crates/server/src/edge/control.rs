@@ -11,7 +11,7 @@ use super::wire::Wire;
 /// A handle on the running edge.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
-    wire: Arc<Wire>,
+    pub(super) wire: Arc<Wire>,
 }
 
 impl Control {
@@ -21,12 +21,16 @@ impl Control {
 
     /// Ends a call that this process is setting up. False when it is not: it was answered, or is over, or its process is gone.
     pub(crate) fn stop(&self, call: CallId) -> bool {
-        self.wire.act_on_any(|edge, now| edge.stop(now, call.0))
+        self.wire.bridges.stop(&self.wire, call.0, CallEnd::Api)
+            || self.wire.act_on_any(|edge, now| edge.stop(now, call.0))
     }
 
     /// Ends an answered call, whichever process carried its INVITE: its end is in the journal, then a BYE leaves for each
     /// side. False when its record tells neither side's place.
     pub(crate) fn hang_up(&self, call: &Call, why: CallEnd) -> bool {
+        if call.dialog.as_ref().is_some_and(|parts| parts.bridged.is_some()) {
+            return self.adopt(call) && self.wire.bridges.stop(&self.wire, call.id.0, why);
+        }
         let Some(mut dialog) = call.dialog.as_ref().map(dialog) else { return false };
         // What was seen within the moment is on its way to the record.
         let steps = self.wire.parts.tally.steps(call.id).map(highest);
@@ -37,14 +41,19 @@ impl Control {
             organization: call.organization_id.0,
             number: call.number_id.map_or(uuid::Uuid::nil(), |id| id.0),
         };
-        let mark = CallEnd::ALL.iter().position(|one| *one == why).unwrap_or_default() as u64;
+        let mark = mark(why);
         let end = |edge: &mut sip::Edge, now| edge.hang_up(now, (ids, mark), &dialog, why.reason_header());
         self.wire.act(&dialog.call_id, end) > 0
     }
 }
 
+/// What [`super::facts`] reads back.
+pub(super) fn mark(why: CallEnd) -> u64 {
+    CallEnd::ALL.iter().position(|one| *one == why).unwrap_or_default() as u64
+}
+
 /// The highest number of so many bits.
-fn highest(bits: u8) -> u32 {
+pub(super) fn highest(bits: u8) -> u32 {
     u32::MAX.checked_shr(u32::BITS - u32::from(bits.min(31))).unwrap_or(0)
 }
 
@@ -64,6 +73,7 @@ fn dialog(parts: &DialogParts) -> Dialog {
         callee_cseq,
         session_expires: _,
         login,
+        bridged: _,
     } = parts.clone();
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     Dialog {
@@ -113,7 +123,7 @@ fn reach(text: &str) -> Reach {
     if text.ends_with(FLOW) { Reach::Flow } else { Reach::Open }
 }
 
-fn hop(text: &str) -> Option<Hop> {
+pub(super) fn hop(text: &str) -> Option<Hop> {
     let text = text.strip_suffix(FLOW).unwrap_or(text);
     let (place, _) = text.split_once(BY).unwrap_or((text, ""));
     let (transport, addr) = place.split_once(':')?;
@@ -121,7 +131,7 @@ fn hop(text: &str) -> Option<Hop> {
 }
 
 /// Records of earlier versions do not name it.
-fn listener(text: &str) -> Option<String> {
+pub(super) fn listener(text: &str) -> Option<String> {
     let text = text.strip_suffix(FLOW).unwrap_or(text);
     text.split_once(BY).map(|(_, name)| name.to_owned())
 }

@@ -3,6 +3,7 @@
 use domain::CallEnd;
 use domain::call::{self, CallStatus, DialogParts, EndedBy, FactKind, Moment, Note, Place, Unanswered};
 use domain::ids::{CallId, OrganizationId};
+use domain::originate::LegParts;
 use domain::routing::Refused;
 use domain::{Fact, Timestamp, target};
 use sip::{CallIds, Cause, Side, Transport};
@@ -86,10 +87,7 @@ pub(super) fn read(fact: sip::Fact, now: Instant, gauge: &Gauge, tally: &Tally) 
             (ids, FactKind::Ended(call::Ended { by: why.ended_by(), reason }))
         }
         sip::Fact::Step { ids, by, bits } => {
-            let side = match by {
-                Side::Caller => call::Side::Caller,
-                Side::Callee => call::Side::Callee,
-            };
+            let side = side_of(by);
             if !tally.is_step(CallId(ids.call), side, bits) {
                 return None;
             }
@@ -100,6 +98,10 @@ pub(super) fn read(fact: sip::Fact, now: Instant, gauge: &Gauge, tally: &Tally) 
                 return None;
             }
             (ids, FactKind::Refreshed(seconds))
+        }
+        sip::Fact::Leg { ids, side, leg } => (ids, FactKind::Leg(Box::new(leg_parts(side_of(side), *leg)))),
+        sip::Fact::Unplaced { ids, side, status, cause } => {
+            (ids, FactKind::Unanswered(unplaced(side_of(side), status, cause)))
         }
     };
     Some(about(ids, at, kind))
@@ -190,6 +192,64 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
     Unanswered { sip_status, status, reason: reason.to_owned(), by }
 }
 
+/// Why a call that we place was not set up: the agent is the caller's side.
+fn unplaced(side: call::Side, sip_status: u16, cause: Cause) -> Unanswered {
+    let (status, reason) = match (side, cause, sip_status) {
+        (_, Cause::Stopped, _) => (CallStatus::Cancelled, CallEnd::Api.words()),
+        (call::Side::Caller, Cause::Cancelled, _) => {
+            (CallStatus::Cancelled, "The agent hung up before an answer.")
+        }
+        (call::Side::Caller, Cause::Timeout | Cause::Silent, _) => {
+            (CallStatus::Failed, "The agent did not answer in time, so nobody was called.")
+        }
+        (call::Side::Caller, Cause::Fault(_), _) => {
+            (CallStatus::Failed, "The agent could not be reached, so nobody was called.")
+        }
+        (call::Side::Caller, ..) => {
+            (CallStatus::Failed, "The agent did not take the call, so nobody was called.")
+        }
+        (call::Side::Callee, _, 486 | 600) => (CallStatus::Busy, "The number that was called was busy."),
+        (call::Side::Callee, _, 603) => (CallStatus::Busy, "Whoever was called declined."),
+        (call::Side::Callee, Cause::Timeout | Cause::Silent, _)
+        | (call::Side::Callee, _, 408 | 480 | 487) => (CallStatus::NoAnswer, "Nobody answered in time."),
+        (call::Side::Callee, Cause::Fault(_), _) => (CallStatus::Failed, "The trunk could not be reached."),
+        (call::Side::Callee, _, 404 | 410 | 484 | 604) => {
+            (CallStatus::Failed, "The trunk does not know the number that was called.")
+        }
+        (call::Side::Callee, _, 401 | 403 | 407) => {
+            (CallStatus::Failed, "The trunk did not let the call out.")
+        }
+        (call::Side::Callee, _, 488 | 606) => {
+            (CallStatus::Failed, "The trunk did not accept the media that the agent offered.")
+        }
+        (call::Side::Callee, ..) => (CallStatus::Failed, "The trunk refused the call."),
+    };
+    let by = (cause == Cause::Stopped).then_some(EndedBy::Api);
+    Unanswered { sip_status, status, reason: reason.to_owned(), by }
+}
+
+fn side_of(side: Side) -> call::Side {
+    match side {
+        Side::Caller => call::Side::Caller,
+        Side::Callee => call::Side::Callee,
+    }
+}
+
+fn leg_parts(side: call::Side, leg: sip::BridgeLeg) -> LegParts {
+    let sip::BridgeLeg { call_id, ours, theirs, target, routes, hop, listener, cseq, branch } = leg;
+    LegParts {
+        side,
+        call_id,
+        ours,
+        theirs,
+        target,
+        routes,
+        hop: hop_text(hop, Some(listener).filter(|name| !name.is_empty())),
+        cseq,
+        branch,
+    }
+}
+
 /// A call that we refuse.
 pub(super) fn refused(refused: &Refused) -> FactKind {
     refused_with(refused.sip_status(), refused.why.words())
@@ -220,6 +280,7 @@ fn parts(dialog: sip::Dialog) -> DialogParts {
         callee_cseq: dialog.callee_cseq,
         session_expires,
         login: dialog.login,
+        bridged: dialog.bridged.map(|leg| Box::new(leg_parts(call::Side::Caller, *leg))),
     }
 }
 

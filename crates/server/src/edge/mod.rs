@@ -4,9 +4,11 @@
 //! locks the call's edge, hands the message in, drains what comes out (deciding new calls from the live table on the way),
 //! unlocks, and then performs the outputs **in their order**: facts to the journal by a plain write before the sends that stand
 //! behind them. Nothing is handed to another thread, since a wake-up costs more than the work. Nothing here waits for the store.
-//! Files: `wire` the locks and the order, `decide` questions, `out` those of calls out, `control` ends of calls from outside, `facts` call
-//! records, `udp` and `streams` sockets, `tls` certificates, `resolve` names of targets.
+//! Files: `wire` the locks and the order, `decide` questions, `out` those of calls out, `bridge` and `place` calls that we place,
+//! `control` ends of calls from outside, `facts` call records, `udp` and `streams` sockets, `tls` certificates, `resolve` names of
+//! targets.
 
+mod bridge;
 mod control;
 mod decide;
 mod dress;
@@ -15,6 +17,7 @@ mod flows;
 mod gate;
 mod gauge;
 mod out;
+mod place;
 pub(crate) mod plan;
 mod proof;
 mod ration;
@@ -38,7 +41,9 @@ use crate::clock;
 use crate::journal::Journal;
 use crate::live::Live;
 use crate::meter::Tally;
+pub(crate) use bridge::Stranded;
 pub(crate) use control::Control;
+pub(crate) use place::Placement;
 pub(crate) use plan::UNREGISTERED;
 use streams::StreamParts;
 use tls::Tls;
@@ -195,6 +200,7 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
     for (at, socket, transport) in streams {
         tasks.push(tokio::spawn(streams::listen(Arc::clone(&wire), socket, at, transport)));
     }
+    tasks.push(tokio::spawn(bridge::follow(Arc::clone(&wire))));
     tasks.extend(tls.map(|tls| tokio::spawn(tls::follow(tls))));
     Ok(EdgeHandle { wire, bound, per_socket: settings.threads.get(), threads, tasks })
 }

@@ -44,18 +44,18 @@ pub(super) struct Plan {
 pub(super) struct Place {
     /// Which leg it is of.
     leg: usize,
-    request_uri: String,
-    /// Where the target says.
-    transport: Option<Transport>,
-    headers: Vec<String>,
-    media: MediaRule,
-    manner: Option<Arc<Manner>>,
     /// Stands in To.
-    to: Option<String>,
-    from: Option<String>,
+    pub(super) to: Option<String>,
+    pub(super) from: Option<String>,
+    pub(super) request_uri: String,
+    /// Where the target says.
+    pub(super) transport: Option<Transport>,
+    pub(super) headers: Vec<String>,
+    pub(super) media: MediaRule,
+    pub(super) manner: Option<Arc<Manner>>,
     pub(super) state: State,
     /// The way of a registered agent.
-    flow: Option<Flow>,
+    pub(super) flow: Option<Flow>,
 }
 
 /// What is known of where a target is.
@@ -296,7 +296,7 @@ const UNREACHED: &str = "No target could be reached: see the causes of its attem
 
 impl Place {
     /// A target, or each of the agents that it stands for.
-    fn all(uri: &TargetUri, user: &str, dress: Option<&Dress>, agents: &[Binding]) -> Vec<Self> {
+    pub(super) fn all(uri: &TargetUri, user: &str, dress: Option<&Dress>, agents: &[Binding]) -> Vec<Self> {
         let one = || Self::new(uri, user, dress);
         if !uri.is_registered() {
             return vec![one()];
@@ -322,7 +322,7 @@ impl Place {
         let request_uri = uri.with_user(user);
         let (to, from) = (None, None);
         let place =
-            Self { leg: 0, request_uri, transport, headers, media, manner, to, from, state, flow: None };
+            Self { leg: 0, to, from, request_uri, transport, headers, media, manner, state, flow: None };
         match dress {
             None => place,
             Some(dress) => Self {
@@ -336,7 +336,7 @@ impl Place {
     }
 
     /// A trunk: the number that calls is asserted (RFC 3325), whatever From shows.
-    fn out(way: &WayOut, (number, shows): (E164, bool), to: Destination) -> Self {
+    pub(super) fn out(way: &WayOut, (number, shows): (E164, bool), to: Destination) -> Self {
         let outbound = &way.outbound;
         let transport = Some(transport(outbound.transport));
         // It was checked when it was written.
@@ -355,7 +355,7 @@ impl Place {
         let login = way.login.clone();
         let manner = login.map(|login| Arc::new(Manner { login: Some(login), ..Manner::default() }));
         let (request_uri, to) = (outbound.request_uri(to), None);
-        Self { leg: 0, request_uri, transport, headers, media, manner, to, from, state, flow: None }
+        Self { leg: 0, to, from, request_uri, transport, headers, media, manner, state, flow: None }
     }
 }
 
@@ -396,7 +396,7 @@ fn transport(named: target::Transport) -> Transport {
 }
 
 /// Draws in `0..=n`, the same for the same seed in any process (`SplitMix64`).
-fn draws(seed: &str) -> impl FnMut(u32) -> u32 {
+pub(super) fn draws(seed: &str) -> impl FnMut(u32) -> u32 {
     let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
     hasher.write(seed.as_bytes());
     let mut state = hasher.finish();

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
+use super::bridge::BridgeDesk;
 use super::decide::{Around, Decider, RETRY_AFTER, Step};
 use super::gauge::Gauge;
 use super::plan::Plan;
@@ -56,6 +57,8 @@ pub(super) struct Wire {
     pub(super) names: resolve::Names,
     /// The transports of the listeners.
     pub(super) spoken: Vec<Transport>,
+    pub(super) bridges: BridgeDesk,
+    host: String,
     pub(super) stopping: AtomicBool,
     /// Wakes the task that keeps deadlines: set by inputs that no UDP thread sees.
     armed: Notify,
@@ -67,7 +70,7 @@ pub(super) struct Wire {
 pub(super) struct Work {
     actions: Vec<Action>,
     facts: Vec<domain::Fact>,
-    faults: Vec<(SendId, Fault)>,
+    pub(super) faults: Vec<(SendId, Fault)>,
     plans: Vec<Plan>,
     /// Questions that wait for a name to be looked up.
     look_ups: Vec<(Box<Ask>, String)>,
@@ -104,6 +107,11 @@ impl Work {
             Step::LookUp(name) => self.look_ups.push((ask, name)),
         }
     }
+
+    /// Bytes to be sent in their turn.
+    pub(super) fn send(&mut self, send: sip::Send) {
+        self.actions.push(Action::Send(send));
+    }
 }
 
 impl Wire {
@@ -124,6 +132,8 @@ impl Wire {
             gauge: Gauge::new(),
             names: resolve::Names::default(),
             spoken,
+            bridges: BridgeDesk::new(config.clone()),
+            host: config.listeners.first().map(|one| one.public_host.clone()).unwrap_or_default(),
             stopping: AtomicBool::new(false),
             armed: Notify::new(),
             runtime: tokio::runtime::Handle::current(),
@@ -147,11 +157,12 @@ impl Wire {
     }
 
     pub(super) fn drain(&self) {
+        self.bridges.drain();
         self.shards().for_each(|shard| self.lock(shard).drain());
     }
 
     pub(super) fn idle(&self) -> bool {
-        self.shards().all(|shard| self.lock(shard).settled())
+        self.bridges.settled() && self.shards().all(|shard| self.lock(shard).settled())
     }
 
     /// True while an edge has a deadline to keep.
@@ -173,6 +184,10 @@ impl Wire {
         work: &mut Work,
     ) -> bool {
         self.gauge.received(flow.transport);
+        if BridgeDesk::owns(bytes) {
+            self.bridges.message(self, flow, bytes);
+            return false;
+        }
         if !gate::admits(&self.parts.live, &self.gauge, &flow, bytes, clock::instant()) {
             return false;
         }
@@ -233,6 +248,11 @@ impl Wire {
 
     /// A verdict or a fault: an input that no UDP thread will keep the deadlines of.
     pub(super) fn aside(self: &Arc<Self>, input: Input<'_>) {
+        if let Input::Fault { send, why } = input
+            && sip::Bridges::sent(send)
+        {
+            return self.bridges.fault(self, send, why);
+        }
         let shard = match &input {
             Input::Verdict { ask, .. } | Input::Trying { ask } => ask.shard(),
             Input::Fault { send, .. } => send.shard(),
@@ -359,7 +379,7 @@ impl Wire {
         }
     }
 
-    fn perform(self: &Arc<Self>, work: &mut Work) {
+    pub(super) fn perform(self: &Arc<Self>, work: &mut Work) {
         let mut actions = std::mem::take(&mut work.actions);
         for action in actions.drain(..) {
             match action {
@@ -423,6 +443,16 @@ impl Wire {
                 }
             }
         }
+    }
+
+    /// The host of our first listener, as others know it.
+    pub(super) fn public_host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether a listener speaks a transport: others cannot be sent by.
+    pub(super) fn speaks(&self, transport: Transport) -> bool {
+        self.spoken.contains(&transport)
     }
 
     /// Runs a future beside the caller, who may be a thread of no runtime.

@@ -132,7 +132,12 @@ impl Calls {
                     counted.earlier = false;
                 }
             }
-            FactKind::Answered(_) | FactKind::Started(_) | FactKind::Attempt(_) | FactKind::Note(_) => {}
+            FactKind::Answered(_)
+            | FactKind::Started(_)
+            | FactKind::Attempt(_)
+            | FactKind::Note(_)
+            | FactKind::Origin(_)
+            | FactKind::Leg(_) => {}
         }
     }
 

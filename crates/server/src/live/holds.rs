@@ -126,6 +126,8 @@ impl Holds {
             | FactKind::Attempt(_)
             | FactKind::Step(..)
             | FactKind::Refreshed(_)
+            | FactKind::Origin(_)
+            | FactKind::Leg(_)
             | FactKind::Note(_) => {}
         }
     }

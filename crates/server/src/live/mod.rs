@@ -354,6 +354,16 @@ impl Live {
         self.read().guards.named(username, dialled)
     }
 
+    /// What the targets of an endpoint need.
+    pub(crate) fn manner_of(&self, id: EndpointId) -> Option<Arc<sip::Manner>> {
+        self.read().manner(id)
+    }
+
+    /// An endpoint as calls know it.
+    pub(crate) fn endpoint_of(&self, id: EndpointId) -> Option<Arc<Endpoint>> {
+        self.read().endpoint(id).cloned()
+    }
+
     /// What answers challenges of a trunk's carrier or an endpoint's targets.
     pub(crate) fn login(&self, owner: Uuid) -> Option<Arc<Login>> {
         self.read().login(owner)

@@ -4,7 +4,7 @@
 //! Looks each second and whenever the clock is moved, by the wall clock: a process that was started during the call finds the
 //! same. What a call costs until then is counted against the balance without being posted: the ledger has it at its end.
 
-use domain::call::{EndedBy, FactKind};
+use domain::call::{CallStatus, EndedBy, FactKind};
 use domain::ids::{CallId, OrganizationId};
 use domain::{CallEnd, Fact, Micros, Timestamp};
 use hashbrown::HashMap;
@@ -16,7 +16,7 @@ use store::Store;
 use super::Tally;
 use super::tally::Running;
 use crate::clock;
-use crate::edge::Control;
+use crate::edge::{Control, Stranded};
 use crate::live::{Bounds, Live};
 
 /// How long a BYE is repeated (64·T1, RFC 3261 section 17.1.2.2): what an earlier process began longer ago is done with.
@@ -46,6 +46,12 @@ impl Unheard {
     }
 }
 
+/// Open calls looked at when a process begins.
+const OPEN_MAX: u32 = 10_000;
+/// How often, and how long between, the record of a call is looked for whose message came.
+const STRAND_TRIES: u32 = 40;
+const STRAND_LOOK: Duration = Duration::from_millis(50);
+
 /// How often calls in progress are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The same while one is about to be over: well within the half second by which a duration is rounded.
@@ -61,6 +67,17 @@ pub(super) struct Ends {
     pub(super) unheard: Vec<Unheard>,
     /// Calls that were ended, by cause.
     pub(super) stopped: [Counter; CallEnd::ALL.len()],
+    /// When this process began: calls that began before are an earlier one's.
+    pub(super) begun: Timestamp,
+}
+
+/// Ends a task with its owner.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Ends {
@@ -68,7 +85,13 @@ impl Ends {
         let unheard = std::mem::take(&mut self.unheard);
         let this = Arc::new(self);
         let again = Arc::clone(&this);
-        if let Err(error) = tokio::task::spawn_blocking(move || again.end_again(unheard)).await {
+        let ended = move || {
+            again.end_again(unheard);
+            again.abandon();
+        };
+        let strands = Arc::clone(&this).strands();
+        let _strands = AbortOnDrop(tokio::spawn(strands));
+        if let Err(error) = tokio::task::spawn_blocking(ended).await {
             tracing::error!(error = %error, "calls that were ended are not ended again");
         }
         loop {
@@ -99,11 +122,57 @@ impl Ends {
         }
     }
 
+    /// Calls that an earlier process was placing: nobody else knows of them. What they left is ended.
+    fn abandon(&self) {
+        let open = match self.store.calls_open(OPEN_MAX) {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::warn!(error = %error, "calls that were being placed cannot be read");
+                return;
+            }
+        };
+        for call in open.iter().map(|open| &open.call) {
+            let rings = call.status == CallStatus::Ringing && call.ended_at.is_none();
+            if rings && call.origin.is_some() && call.started_at < self.begun {
+                self.control.abandon(call);
+                tracing::info!(call.id = %call.id, "a call that an earlier process was placing is given up");
+            }
+        }
+    }
+
+    /// Messages of calls that an earlier process placed: their calls come back from their records.
+    async fn strands(self: Arc<Self>) {
+        let Some(mut stranded) = self.control.stranded() else { return };
+        while let Some(message) = stranded.recv().await {
+            let this = Arc::clone(&self);
+            tokio::task::spawn(async move { this.strand(message).await });
+        }
+    }
+
+    async fn strand(&self, message: Stranded) {
+        for _ in 0..STRAND_TRIES {
+            match self.store.call_get(message.organization, message.call) {
+                Ok(Some(call)) if call.status == CallStatus::Answered => {
+                    if self.control.adopt(&call) {
+                        return self.control.again(&message);
+                    }
+                    break;
+                }
+                Ok(Some(call)) if call.status.is_final() => break,
+                // what was seen within the moment is on its way to the store
+                Ok(_) => {}
+                Err(error) => tracing::debug!(error = %error, "a call's record cannot be read"),
+            }
+            clock::sleep(STRAND_LOOK).await;
+        }
+        self.control.refuse(&message);
+    }
+
     fn end(&self, due: Vec<(Running, CallEnd)>) {
         for (Running { id, organization, .. }, why) in due {
             let call = match self.store.call_get(organization, id) {
                 // Its answer is on its way to the store, or its end is: the next look tells.
-                Ok(call) => call.filter(|call| call.status == domain::call::CallStatus::Answered),
+                Ok(call) => call.filter(|call| call.status == CallStatus::Answered),
                 Err(error) => {
                     tracing::warn!(error = %error, "a call that is over cannot be ended: its record cannot be read");
                     return;
@@ -178,7 +247,11 @@ mod tests {
         let running = |id: u128, organization: u128, rate| Running {
             id: CallId(Uuid::from_u128(id)),
             organization: OrganizationId(Uuid::from_u128(organization)),
-            call: InProgress { answered_at: at(0), price: domain::Price::by_minute(Micros(rate)) },
+            call: InProgress {
+                answered_at: at(0),
+                price: domain::Price::by_minute(Micros(rate)),
+                max_seconds: None,
+            },
         };
         let calls = [running(1, 1, 60), running(2, 1, 60), running(3, 1, 0), running(4, 2, 60)];
         let ended = |seconds, max| {

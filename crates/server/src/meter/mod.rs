@@ -109,7 +109,8 @@ impl Meter {
         );
         let stopped = CallEnd::ALL
             .map(|why| counter!("trunkline_calls_stopped_total", "cause" => why.ended_by().as_str()));
-        let ends = ends::Ends { store, live, tally, control, unheard, stopped };
+        let begun = clock::now();
+        let ends = ends::Ends { store, live, tally, control, unheard, stopped, begun };
         self.ends = Some(tokio::spawn(ends.run()));
     }
 

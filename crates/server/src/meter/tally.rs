@@ -40,6 +40,8 @@ struct State {
     up: HashMap<CallId, Up>,
     /// The price of calls that ring, of those that cost something.
     ringing: HashMap<CallId, (Price, Instant)>,
+    /// How long a call that rings may last, in seconds, where whoever began it said so.
+    limits: HashMap<CallId, u32>,
     /// Calls whose end is written, the last ones.
     over: Over,
 }
@@ -120,11 +122,12 @@ impl Tally {
         let (since, answered_at) = (clock::instant(), clock::now());
         let mut state = self.lock();
         let price = state.ringing.remove(&call).map_or(Price::FREE, |(price, _)| price);
+        let max_seconds = state.limits.remove(&call);
         state.up.entry(call).or_insert(Up {
             tag,
             since,
             organization,
-            call: InProgress { answered_at, price },
+            call: InProgress { answered_at, price, max_seconds },
             steps: [bits(cseq), 0],
             renewed: None,
             stuck: false,
@@ -192,6 +195,11 @@ impl Tally {
                 let price = (started.price, clock::instant());
                 self.lock().ringing.insert(fact.call_id, price);
             }
+            FactKind::Origin(origin) => {
+                if let Some(most) = origin.max_seconds {
+                    self.lock().limits.insert(fact.call_id, most);
+                }
+            }
             FactKind::Ended(ended) => {
                 let mut state = self.lock();
                 let known = state.up.remove(&fact.call_id).is_some();
@@ -205,7 +213,10 @@ impl Tally {
                 }
             }
             FactKind::Unanswered(unanswered) => {
-                self.lock().ringing.remove(&fact.call_id);
+                let mut state = self.lock();
+                state.ringing.remove(&fact.call_id);
+                state.limits.remove(&fact.call_id);
+                drop(state);
                 self.over(unanswered.status);
             }
             FactKind::Started(_)
@@ -213,6 +224,7 @@ impl Tally {
             | FactKind::Answered(_)
             | FactKind::Step(..)
             | FactKind::Refreshed(_)
+            | FactKind::Leg(_)
             | FactKind::Note(_) => {}
         }
     }
@@ -254,6 +266,7 @@ impl Tally {
                 }
                 continue;
             };
+            let max_seconds = call.origin.as_ref().and_then(|origin| origin.max_seconds);
             let dialog = call.dialog.as_ref();
             let tag = dialog.and_then(|dialog| dialog.to.split_once(";tag="));
             let tag = tag.map(|(_, tag)| self.hasher.hash_one(tag.split(';').next().unwrap_or(tag)));
@@ -261,6 +274,7 @@ impl Tally {
                 // The record knows when it was answered, and its price though nobody here saw it ring. Facts come in any
                 // order: a price that is not there yet changes nothing.
                 up.call.answered_at = answered_at;
+                up.call.max_seconds = up.call.max_seconds.or(max_seconds);
                 if !call.price.is_free() {
                     up.call.price = call.price;
                 }
@@ -272,7 +286,7 @@ impl Tally {
                     tag,
                     since: now,
                     organization: call.organization_id,
-                    call: InProgress { answered_at, price: call.price },
+                    call: InProgress { answered_at, price: call.price, max_seconds },
                     steps: dialog.map_or([0; 2], |d| [bits(d.cseq), bits(d.callee_cseq)]),
                     renewed: None,
                     stuck: false,

@@ -205,6 +205,13 @@ fn of_records() -> Vec<(Ask, View)> {
             ask("GET /api/v1/calls?status=no_answer&direction=inbound&number= 14155550100"),
             View::Calls(page(call())),
         ),
+        (
+            ask("POST /api/v1/calls").json(&json!({
+                "from": "+14155550100", "to": "(212) 555-0123", "agent_id": "ada", "endpoint_id": ENDPOINT,
+                "metadata": { "order": 7 }, "ring_seconds": 30, "max_seconds": 600,
+            })),
+            View::Originated(vec![("+12125550123".to_owned(), Ok(Box::new(call())))]),
+        ),
         (ask(&format!("GET /api/v1/calls/{CALL}")), View::Call(Box::new(call()))),
         (ask(&format!("POST /api/v1/calls/{CALL}/hangup")), View::Call(Box::new(call()))),
         (ask("GET /api/v1/events?limit=7"), View::Events(page(event()))),

@@ -264,6 +264,7 @@ fn calls_and_events() {
           "endpoint_id": "44444444-4444-4444-4444-444444444444",
           "from": "sip:+12125550100@192.0.2.7",
           "id": "88888888-8888-8888-8888-888888888888",
+          "metadata": {},
           "number": "+14155550100",
           "number_id": "77777777-7777-7777-7777-777777777777",
           "organization_id": "11111111-1111-1111-1111-111111111111",
@@ -278,9 +279,10 @@ fn calls_and_events() {
       "next_cursor": "ODg4ODg4ODgtODg4OC04ODg4LTg4ODgtODg4ODg4ODg4ODg4"
     }
 
-    GET /api/v1/calls/88888888-8888-8888-8888-888888888888
-    → CallGet(CallId(88888888-8888-8888-8888-888888888888))
-    ← 200
+    POST /api/v1/calls {"agent_id":"ada","endpoint_id":"44444444-4444-4444-4444-444444444444","from":"+14155550100","max_seconds":600,"metadata":{"order":7},"ring_seconds":30,"to":"(212) 555-0123"}
+    → CallOriginate(Originate { from: Named(E164(E164(+1••••••••00))), agent_id: Some(AgentId("ada")), endpoint_id: Some(EndpointId(44444444-4444-4444-4444-444444444444)), calls: [CallTo { number: "(212) 555-0123", country: None, metadata: {"order": Number(7)} }], each: false, ring_seconds: Some(30), max_seconds: Some(600) })
+    ← 201
+    location: /api/v1/calls/88888888-8888-8888-8888-888888888888
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: {
       "answered_at": "2026-03-01T12:00:00.250000Z",
@@ -305,6 +307,7 @@ fn calls_and_events() {
       "endpoint_id": "44444444-4444-4444-4444-444444444444",
       "from": "sip:+12125550100@192.0.2.7",
       "id": "88888888-8888-8888-8888-888888888888",
+      "metadata": {},
       "number": "+14155550100",
       "number_id": "77777777-7777-7777-7777-777777777777",
       "organization_id": "11111111-1111-1111-1111-111111111111",
@@ -350,6 +353,12 @@ fn calls_and_events() {
       "status": "completed",
       "to": "+14155550100"
     }
+
+    GET /api/v1/calls/88888888-8888-8888-8888-888888888888
+    → CallGet(CallId(88888888-8888-8888-8888-888888888888))
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
 
     POST /api/v1/calls/88888888-8888-8888-8888-888888888888/hangup
     → CallHangup(CallId(88888888-8888-8888-8888-888888888888))

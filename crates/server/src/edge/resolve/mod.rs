@@ -123,7 +123,7 @@ impl Names {
         known.get(place).filter(|known| clock::instant() <= known.fresh).map(|known| Arc::clone(&known.found))
     }
 
-    async fn look_up(&self, place: &Place, spoken: &[Transport]) -> Option<Arc<Found>> {
+    pub(super) async fn look_up(&self, place: &Place, spoken: &[Transport]) -> Option<Arc<Found>> {
         if let Some(found) = self.recent(place) {
             return Some(found);
         }

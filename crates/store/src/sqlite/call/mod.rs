@@ -168,6 +168,10 @@ pub(super) fn delete(tx: &mut Tx<'_>, organization: OrganizationId, id: CallId) 
 
 /// Who has the call's number at this moment: written with the call, it stays when the number goes to somebody else.
 fn agent_of(db: &Connection, call: &Call) -> Result<Option<AgentId>, StoreError> {
+    // A call that an API began names its agent itself.
+    if let Some(agent) = call.origin.as_ref().and_then(|origin| origin.agent_id.clone()) {
+        return Ok(Some(agent));
+    }
     let Some(number) = call.number_id else { return Ok(None) };
     let sql = "SELECT agent_id FROM numbers WHERE organization_id = $1 AND id = $2";
     let found = one(db, sql, params![blob(call.organization_id), blob(number)], |mut row| row.agent_of())?;
@@ -202,6 +206,8 @@ fn row_put(db: &Connection, call: &Call, kept: &Kept, facts: &str) -> Result<(),
         trail: _,
         source: _,
         notes: _,
+        origin: _,
+        legs: _,
     } = call;
     let Kept { settled: Settled { ended, minutes, charged }, agent_id, redacted_at, told } = kept;
     let sql = "INSERT INTO calls (organization_id, id, number_id, number, direction, status, open, started_at, answered_at, \

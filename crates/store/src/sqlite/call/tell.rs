@@ -37,8 +37,11 @@ pub(super) fn tell(tx: &mut Tx<'_>, call: &Call, facts: &[Fact], told: &mut Told
     }
     let whose = (call.organization_id, call.id);
     if told.first(STARTED) {
-        let begun: Vec<Fact> =
-            facts.iter().filter(|fact| matches!(fact.kind, FactKind::Started(_))).cloned().collect();
+        let begun: Vec<Fact> = facts
+            .iter()
+            .filter(|fact| matches!(fact.kind, FactKind::Started(_) | FactKind::Origin(_)))
+            .cloned()
+            .collect();
         // Another last bit than that of the end, which has the call's own id: they may be of one moment.
         let id = EventId(stamped(Uuid::from_u128(call.id.0.as_u128() ^ 1), call.started_at));
         announce_call(tx, (id, domain::call::STARTED_EVENT, call.started_at), whose, &begun)?;

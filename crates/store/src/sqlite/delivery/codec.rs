@@ -60,8 +60,9 @@ impl AboutRow {
             | FactKind::Answered(_)
             | FactKind::Ended(_)
             | FactKind::Unanswered(_)
+            | FactKind::Origin(_)
             | FactKind::Note(_) => true,
-            FactKind::Attempt(_) | FactKind::Step(..) | FactKind::Refreshed(_) => false,
+            FactKind::Attempt(_) | FactKind::Step(..) | FactKind::Refreshed(_) | FactKind::Leg(_) => false,
         };
         let told = facts.iter().filter(is_told).map(|fact| {
             let mut fact = fact.clone();
@@ -71,6 +72,8 @@ impl AboutRow {
                 FactKind::Attempt(_)
                 | FactKind::Step(..)
                 | FactKind::Refreshed(_)
+                | FactKind::Origin(_)
+                | FactKind::Leg(_)
                 | FactKind::Ended(_)
                 | FactKind::Unanswered(_)
                 | FactKind::Note(_) => {}

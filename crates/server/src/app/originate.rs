@@ -1,0 +1,273 @@
+//! Calls that an API begins. Each is decided by the rules of calls out, goes on record, and is answered for before anything is
+//! sent: a repeat under the same idempotency key finds that answer, also over a crash, and calls nobody again.
+
+use domain::ids::{AgentId, CallId, OrganizationId};
+use domain::number::{Environment, NumberQuery, Status};
+use domain::originate::{CallTo, CallingNumber, METADATA_MAX, Origin, Originate};
+use domain::outbound::{CallOut, Party, Refusal, Refused, Shown};
+use domain::provider::Offer;
+use domain::trail::Trail;
+use domain::{Call, Commit, E164, Endpoint, Error, Kind, Number, Page, Result, Timestamp, View, What};
+use jiff::SignedDuration;
+use sip::CallIds;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failure::of_read;
+use super::{App, Ask};
+use crate::clock;
+use crate::edge::Placement;
+
+/// How long the state of a call is told to who began it for an agent, after its end.
+const TOLD_FOR: SignedDuration = SignedDuration::from_hours(2);
+/// Numbers of one agent that are looked at for one that may call out.
+const LOOK_MAX: u32 = 1_000;
+
+impl App {
+    pub(super) async fn call_originate(&self, ask: Ask<'_>, asked: Originate) -> Result<View> {
+        asked.check()?;
+        let organization = ask.organization()?;
+        let number = self.calling(ask, &asked)?;
+        let endpoint = self.answering(ask, &asked, &number)?;
+        let mut rows: Vec<(String, Result<Box<Call>>)> = Vec::new();
+        let (mut placements, mut told) = (Vec::new(), Vec::new());
+        for to in &asked.calls {
+            match self.placement(&asked, (&number, &endpoint), to) {
+                Ok(placement) => match self.control.record(&placement) {
+                    Some((call, facts)) => {
+                        told.extend(facts);
+                        rows.push((to.number.clone(), Ok(Box::new(call))));
+                        placements.push(placement);
+                    }
+                    None => rows.push((to.number.clone(), Err(unkept()))),
+                },
+                // What is wrong with the number is wrong with all of its calls.
+                Err(error) if asked.each && (error.what == What::Call || !placements.is_empty()) => {
+                    rows.push((to.number.clone(), Err(error)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !asked.each
+            && let [(_, Err(_))] = &rows[..]
+        {
+            return Err(unkept());
+        }
+        let events =
+            placements.iter().map(|one| ask.event(organization, "call.originated", CallId(one.ids.call)));
+        let commit = Commit { changes: events.collect(), ..Commit::default() };
+        // The journal has them; who asks for the call with the next breath finds it in the store.
+        let kept = self.store.facts_append(told).await.map_err(of_read);
+        let committed = match kept {
+            Ok(_) => self.commit(ask, commit, View::Originated(rows)).await,
+            Err(error) => Err(error),
+        };
+        match committed {
+            Ok(view) => {
+                for placement in placements {
+                    self.control.place(placement);
+                }
+                Ok(view)
+            }
+            Err(error) => {
+                for placement in placements {
+                    self.control.withdraw(placement.ids, "The call was not begun: its request failed.");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The state of a call that was begun for an agent; for a while after its end.
+    pub(super) fn call_originated(
+        &self,
+        ask: Ask<'_>,
+        agent: &AgentId,
+        id: CallId,
+        environment: Environment,
+    ) -> Result<Call> {
+        let organization = ask.organization()?;
+        let call = self.store.call_get(organization, id).map_err(of_read)?;
+        let call = call.ok_or_else(|| Error::not_found(What::Call))?;
+        self.call_seen(ask, &call)?;
+        let told = |end: Timestamp| ask.now.duration_since(end) < TOLD_FOR;
+        let fits = call.origin.as_ref().is_some_and(|origin| {
+            origin.agent_id.as_ref() == Some(agent) && origin.environment == Some(environment)
+        });
+        let shown = fits && call.ended_at.is_none_or(told);
+        if shown { Ok(call) } else { Err(Error::not_found(What::Call)) }
+    }
+
+    /// The number that calls.
+    fn calling(&self, ask: Ask<'_>, asked: &Originate) -> Result<Number> {
+        let (agent, environment) = match (&asked.from, &asked.agent_id) {
+            (CallingNumber::Named(number), _) => {
+                let found = self.number_find(ask, number);
+                return found
+                    .map_err(|error| if error.kind == Kind::NotFound { error.at("from") } else { error });
+            }
+            (CallingNumber::OfAgent(environment), Some(agent)) => (agent, *environment),
+            (CallingNumber::OfAgent(_), None) => return Err(Error::missing(What::Call, "from")),
+        };
+        let query = NumberQuery {
+            agent_id: Some(agent.clone()),
+            environment: Some(environment),
+            status: Some(Status::Active),
+            ..NumberQuery::default()
+        };
+        let found = self.store.number_list(ask.organization()?, &query, &Page::first(LOOK_MAX));
+        let mut numbers = found.map_err(of_read)?.items;
+        numbers.retain(|number| number.allow_outbound && number.is_for(ask.caller.mode));
+        let oldest = numbers.into_iter().min_by_key(|number| number.id);
+        oldest.ok_or_else(|| {
+            let words = format!(
+                "The agent has no number in {} that calls out. Give it one, and set its `allow_outbound` to true.",
+                environment.as_str()
+            );
+            Error::new(Kind::Conflict, What::Number, words).at("allow_outbound")
+        })
+    }
+
+    /// Who answers for the number: the endpoint that is named, or the agent's default, or the number's.
+    fn answering(&self, ask: Ask<'_>, asked: &Originate, number: &Number) -> Result<Arc<Endpoint>> {
+        let organization = number.organization_id;
+        let environment = match asked.from {
+            CallingNumber::OfAgent(environment) => environment,
+            CallingNumber::Named(_) => number.environment,
+        };
+        let found = match (asked.endpoint_id, &asked.agent_id) {
+            (Some(id), _) => {
+                let found = self.store.endpoint_get(organization, id).map_err(of_read)?;
+                Some(found.ok_or_else(|| Error::not_found(What::Endpoint).at("endpoint_id"))?)
+            }
+            (None, Some(agent)) => {
+                let known = self.store.agent_get(organization, agent).map_err(of_read)?;
+                known.ok_or_else(|| Error::not_found(What::Agent).at("agent_id"))?;
+                self.store.endpoint_default(organization, agent, environment).map_err(of_read)?
+            }
+            (None, None) => match number.endpoint_id {
+                Some(id) => self.store.endpoint_get(organization, id).map_err(of_read)?,
+                None => None,
+            },
+        };
+        let endpoint = found.ok_or_else(|| {
+            let words = "Nobody answers for the number: it has no endpoint, or its agent has no default endpoint in this environment.";
+            Error::new(Kind::NotFound, What::Endpoint, words).at("number_endpoint")
+        })?;
+        if ask.caller.mode == domain::key::Mode::Test && endpoint.environment != Environment::Sandbox {
+            return Err(Error::not_found(What::Endpoint).at("endpoint_id"));
+        }
+        let route = domain::routing::EndpointRoute::from(&endpoint);
+        let why = if route.status != domain::endpoint::EndpointStatus::Active {
+            "The endpoint is inactive. Set its status to active."
+        } else if route.kind == domain::endpoint::EndpointKind::Webhook {
+            "The endpoint is a webhook, which takes no calls by SIP. Use another endpoint."
+        } else if route.targets_on == 0 {
+            "The endpoint has no target that is switched on."
+        } else {
+            return Ok(Arc::new(endpoint));
+        };
+        Err(Error::new(Kind::Conflict, What::Endpoint, why).at("endpoint_id"))
+    }
+
+    /// One call, decided.
+    fn placement(
+        &self,
+        asked: &Originate,
+        (number, endpoint): (&Number, &Arc<Endpoint>),
+        to: &CallTo,
+    ) -> Result<Placement> {
+        let metadata = serde_json::to_string(&to.metadata).unwrap_or_default();
+        if metadata.len() > METADATA_MAX {
+            let words = format!("`metadata` must have at most {METADATA_MAX} bytes as JSON.");
+            return Err(Error::invalid(What::Call, "metadata", words));
+        }
+        let owners: [OrganizationId; 1] = [number.organization_id];
+        let dialled = match to.country {
+            Some(country) => {
+                let read = E164::national(&to.number, country).map(|(e164, _)| e164.to_string());
+                read.ok_or_else(|| no_number("to"))?
+            }
+            None => to.number.clone(),
+        };
+        let call = CallOut {
+            party: Party::Organizations(&owners),
+            shown: Shown::Number(number.e164),
+            to: &dialled,
+            // what the agent is asked for, and so what it answers with
+            offer: Some(Offer::Plain),
+        };
+        let mut trail = Trail::default();
+        let route = self.live.place(call, |rule| trail.see(rule)).map_err(|refused| of_refusal(&refused))?;
+        let ids = CallIds { call: clock::id(), organization: number.organization_id.0, number: number.id.0 };
+        let mut headers = vec![format!("X-Call-ID: {}", ids.call)];
+        if !to.metadata.is_empty() {
+            headers.push(format!("X-Call-Metadata: {}", in_header(metadata.as_bytes())));
+        }
+        let environment = match asked.from {
+            CallingNumber::OfAgent(environment) => environment,
+            CallingNumber::Named(_) => number.environment,
+        };
+        let agent_id = asked.agent_id.clone().or_else(|| endpoint.agent_id.clone());
+        let origin = Origin {
+            agent_id: agent_id.or_else(|| number.agent_id.clone()),
+            environment: Some(environment),
+            metadata: to.metadata.clone(),
+            max_seconds: asked.max_seconds,
+        };
+        let (endpoint, ring) = (Arc::clone(endpoint), asked.ring());
+        Ok(Placement { ids, route, endpoint, origin, trail, ring, headers })
+    }
+}
+
+/// Text of any kind as a header has it: base64url without padding.
+fn in_header(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn unkept() -> Error {
+    let words = "The call was not begun: its record could not be kept now, or the service is about to stop. Try again.";
+    let mut error = Error::new(Kind::Unavailable, What::Call, words);
+    error.retry_after = Some(Duration::from_secs(5));
+    error
+}
+
+fn no_number(field: &'static str) -> Error {
+    let words = format!("`{field}` must be a phone number in E.164 form, such as +14155550100.");
+    Error::invalid(What::Call, field, words)
+}
+
+/// What a rule that refuses a call out is to who asked for it.
+fn of_refusal(refused: &Refused) -> Error {
+    let why = refused.why;
+    let (kind, what, field) = match why {
+        Refusal::NotANumber => (Kind::Invalid, What::Call, Some("to")),
+        Refusal::Emergency | Refusal::CountryClosed | Refusal::TrunkCountry => {
+            (Kind::Forbidden, What::Call, Some("to"))
+        }
+        Refusal::Balance | Refusal::Unpaid => (Kind::Balance, What::Call, None),
+        Refusal::OutboundOff => (Kind::Forbidden, What::Number, Some("allow_outbound")),
+        Refusal::UnknownSource | Refusal::NotProven | Refusal::CallerNotHeld | Refusal::CallerNotProven => {
+            (Kind::Forbidden, What::Number, Some("from"))
+        }
+        Refusal::Pending
+        | Refusal::Inactive
+        | Refusal::NoVoice
+        | Refusal::TrunkOneWay
+        | Refusal::AccountOneWay
+        | Refusal::NoTrunk
+        | Refusal::MediaPlain
+        | Refusal::MediaSecure => (Kind::Conflict, What::Number, Some("from")),
+        Refusal::TooManyCalls
+        | Refusal::NumberMinute
+        | Refusal::NumberDay
+        | Refusal::OrganizationMinute
+        | Refusal::OrganizationDay
+        | Refusal::TrunkPace => (Kind::Limit, What::Call, None),
+    };
+    let mut error = Error::new(kind, what, why.words());
+    error.field = field;
+    error.retry_after = refused.retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    error
+}

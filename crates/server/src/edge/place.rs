@@ -1,0 +1,258 @@
+//! Calls that an API begins, from the decision to the bridge: on record first, then on their way. And calls that an earlier
+//! process placed, from their record back into the bridge.
+
+use domain::call::{CallStatus, FactKind, Started, Unanswered};
+use domain::ids::CallId;
+use domain::originate::{LegParts, Origin};
+use domain::outbound::Destination;
+use domain::trail::Trail;
+use domain::{Call, Endpoint, Fact};
+use sip::{BridgeDialogs, BridgeLeg, CallIds, MediaRule, Origination, Party, Target, Transfer};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+use super::bridge::Stranded;
+use super::control::{self, Control};
+use super::dress::{Dress, Told};
+use super::facts;
+use super::plan::{self, Place, State};
+use super::resolve::Hops;
+use crate::clock;
+use crate::live::RouteOut;
+
+/// How long an agent may take to answer before anybody is called.
+const AGENT_ANSWER: Duration = Duration::from_mins(1);
+
+/// A call to be placed, as it was decided.
+#[derive(Debug)]
+pub(crate) struct Placement {
+    pub(crate) ids: CallIds,
+    pub(crate) route: RouteOut,
+    /// Who answers for the number.
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) origin: Origin,
+    /// The rules of its decision.
+    pub(crate) trail: Trail,
+    /// How long it may ring.
+    pub(crate) ring: Duration,
+    /// Header lines for the agent.
+    pub(crate) headers: Vec<String>,
+}
+
+impl Placement {
+    fn called(&self) -> String {
+        match self.route.placed.to {
+            Destination::Number(e164, _) => e164.to_string(),
+            Destination::Emergency(digits) => digits.to_string(),
+        }
+    }
+
+    /// The facts of a call that is to be placed.
+    fn facts(&self) -> Vec<Fact> {
+        let placed = &self.route.placed;
+        let started = Started {
+            direction: domain::call::Direction::Outbound,
+            number_id: Some(placed.number.id),
+            number: Some(placed.number.e164),
+            from: placed.number.e164.to_string(),
+            to: self.called(),
+            provider_id: placed.trunks.first().copied(),
+            endpoint_id: Some(self.endpoint.id),
+            generation: self.route.generation,
+            price: placed.price,
+            sip_call_id: String::new(),
+            trail: self.trail,
+            source: None,
+        };
+        let at = clock::moment();
+        vec![
+            facts::about(self.ids, at, FactKind::Started(Box::new(started))),
+            facts::about(self.ids, at, FactKind::Origin(Box::new(self.origin.clone()))),
+        ]
+    }
+}
+
+impl Control {
+    /// Puts a call that is to be placed on record, and counts it: before anybody is told of it, and before anything is sent.
+    /// None where its record could not be kept.
+    pub(crate) fn record(&self, placement: &Placement) -> Option<(Call, Vec<Fact>)> {
+        let wire = &self.wire;
+        if wire.parts.journal.full() || wire.bridges.draining.load(Ordering::Acquire) {
+            return None;
+        }
+        wire.parts.live.call_placed(CallId(placement.ids.call), &placement.route.placed);
+        let facts = placement.facts();
+        let call = Call::fold(&facts)?;
+        self.tell(facts.clone());
+        Some((call, facts))
+    }
+
+    /// A call that is on record and will not be placed after all.
+    pub(crate) fn withdraw(&self, ids: CallIds, reason: &str) {
+        let (status, reason) = (CallStatus::Failed, reason.to_owned());
+        let unanswered = Unanswered { sip_status: 503, status, reason, by: None };
+        self.tell(vec![facts::about(ids, clock::moment(), FactKind::Unanswered(unanswered))]);
+    }
+
+    fn tell(&self, mut facts: Vec<Fact>) {
+        let parts = &self.wire.parts;
+        for fact in &facts {
+            parts.tally.saw(fact);
+            parts.live.saw(fact);
+        }
+        parts.journal.append(&mut facts);
+    }
+
+    /// Places a call that is on record. Names of targets are looked up beside the caller.
+    pub(crate) fn place(&self, placement: Placement) {
+        let control = self.clone();
+        self.wire.spawn(async move { control.placed(placement).await });
+    }
+
+    async fn placed(&self, placement: Placement) {
+        let (user, dialled) = (placement.route.placed.number.e164, placement.called());
+        let Placement { ids, route, endpoint, ring, headers, origin: _, trail: _ } = placement;
+        let number = user.to_string();
+        let told = Told { call: ids.call, caller: &dialled, number: &number };
+        let manner = self.wire.parts.live.manner_of(endpoint.id);
+        let dress = Dress::of(&endpoint, manner, MediaRule::default(), told);
+        let live = &self.wire.parts.live;
+        let order = plan::order(&endpoint, &live.health, &ids.call.to_string());
+        let order = order.into_iter().filter_map(|at| endpoint.targets.get(at));
+        let bound = live.registrations.of(route.placed.number.id, clock::instant());
+        let agents =
+            order.flat_map(|target| Place::all(&target.uri, &number, dress.as_ref(), &bound)).collect();
+        let to = route.placed.to;
+        let trunks = route.ways.iter().map(|way| Place::out(way, (user, true), to)).collect();
+        let seed = ids.call.to_string();
+        let (mut agents, trunks) = (self.targets(agents, &seed).await, self.targets(trunks, &seed).await);
+        for target in &mut agents {
+            target.headers.extend(headers.iter().cloned());
+        }
+        if agents.is_empty() || trunks.is_empty() {
+            let side = if agents.is_empty() { "the agent" } else { "the trunk" };
+            let words =
+                format!("No address of {side} was found, or none by a transport that is spoken here.");
+            return self.withdraw(ids, &words);
+        }
+        let host = self.wire.public_host();
+        let transfer = if endpoint.allow_transfer { Transfer::Allowed } else { Transfer::Refused };
+        let party = |targets, user: String, answer| Party {
+            targets,
+            from: format!("sip:{user}@{host}"),
+            to: String::new(),
+            answer,
+        };
+        // to its agent a call seems to come from whom it is about to talk to
+        let agent = party(agents, dialled, AGENT_ANSWER);
+        let phone = party(trunks, user.to_string(), ring);
+        let new = Origination { ids, agent, callee: phone, transfer };
+        if !self.wire.bridges.act(&self.wire, |bridges, now| bridges.originate(now, new)) {
+            self.withdraw(ids, "Too many calls are placed at once.");
+        }
+    }
+
+    async fn targets(&self, places: Vec<Place>, seed: &str) -> Vec<Target> {
+        let wire = &self.wire;
+        let mut draw = plan::draws(seed);
+        let mut targets = Vec::new();
+        for place in places {
+            if place.transport.is_some_and(|transport| !wire.speaks(transport)) {
+                continue;
+            }
+            let Place { to, from, request_uri, headers, media, manner, state, flow, .. } = place;
+            let Hops { hops, large } = match state {
+                State::Found(hops) => hops,
+                State::Named(asked) => {
+                    let found = wire.names.look_up(&asked, &wire.spoken).await;
+                    found.map(|found| found.order(&mut draw)).unwrap_or_default()
+                }
+                State::Skipped(_) => continue,
+            };
+            if !hops.is_empty() {
+                let target = Target { request_uri, hops, large, flow, headers, ..Target::default() };
+                targets.push(Target { media, manner, to, from, ..target });
+            }
+        }
+        targets
+    }
+
+    /// Takes a call that an earlier process placed over, from its record; true when it is here now.
+    pub(crate) fn adopt(&self, call: &Call) -> bool {
+        let Some(mut dialogs) = dialogs(call) else { return false };
+        // What was seen within the moment is on its way to the record.
+        let steps = self.wire.parts.tally.steps(call.id).map(control::highest);
+        dialogs.callee.cseq = dialogs.callee.cseq.max(steps[0]);
+        dialogs.agent.cseq = dialogs.agent.cseq.max(steps[1]);
+        let login = |id: Option<uuid::Uuid>| id.and_then(|id| self.wire.parts.live.login(id));
+        dialogs.logins = [login(call.endpoint_id.map(|id| id.0)), login(call.provider_id.map(|id| id.0))];
+        let allowed = call.endpoint_id.and_then(|id| self.wire.parts.live.endpoint_of(id));
+        let allowed = allowed.is_some_and(|endpoint| endpoint.allow_transfer);
+        let transfer = if allowed { Transfer::Allowed } else { Transfer::Refused };
+        self.wire.bridges.act(&self.wire, |bridges, now| bridges.adopt(now, ids(call), dialogs, transfer))
+    }
+
+    /// Ends what an earlier process left of a call that it was placing.
+    pub(crate) fn abandon(&self, call: &Call) {
+        self.withdraw(ids(call), "The service was restarted while the call was being set up.");
+        let legs: Vec<_> = call.legs.iter().map(|parts| (side(parts.side), leg(parts))).collect();
+        self.wire.bridges.act(&self.wire, |bridges, now| bridges.abandon(now, ids(call), &legs));
+    }
+
+    /// Messages of calls that are not in memory; whoever asks first has them.
+    pub(crate) fn stranded(&self) -> Option<mpsc::Receiver<Stranded>> {
+        self.wire.bridges.stranded()
+    }
+
+    /// Gives a message again, whose call is here now.
+    pub(crate) fn again(&self, stranded: &Stranded) {
+        self.wire.bridges.message(&self.wire, stranded.flow, &stranded.bytes);
+    }
+
+    /// Refuses a message whose call is over, or was never heard of.
+    pub(crate) fn refuse(&self, stranded: &Stranded) {
+        self.wire.bridges.act(&self.wire, |bridges, _| bridges.refuse(stranded.flow, &stranded.bytes));
+    }
+}
+
+fn ids(call: &Call) -> CallIds {
+    CallIds {
+        call: call.id.0,
+        organization: call.organization_id.0,
+        number: call.number_id.map_or(uuid::Uuid::nil(), |id| id.0),
+    }
+}
+
+fn side(side: domain::call::Side) -> sip::Side {
+    match side {
+        domain::call::Side::Caller => sip::Side::Caller,
+        domain::call::Side::Callee => sip::Side::Callee,
+    }
+}
+
+fn leg(parts: &LegParts) -> BridgeLeg {
+    let LegParts { side: _, call_id, ours, theirs, target, routes, hop, cseq, branch } = parts.clone();
+    let (place, listener) = (control::hop(&hop), control::listener(&hop).unwrap_or_default());
+    BridgeLeg { call_id, ours, theirs, target, routes, hop: place, listener, cseq, branch }
+}
+
+/// Both dialogs of a call that is up, as its record has them.
+fn dialogs(call: &Call) -> Option<BridgeDialogs> {
+    let parts = call.dialog.as_ref()?;
+    let mut agent = leg(parts.bridged.as_deref()?);
+    agent.cseq = agent.cseq.max(parts.callee_cseq);
+    let callee = BridgeLeg {
+        call_id: parts.call_id.clone(),
+        ours: parts.from.clone(),
+        theirs: parts.to.clone(),
+        target: parts.callee_contact.clone(),
+        routes: parts.callee_routes.clone(),
+        hop: control::hop(&parts.callee_hop),
+        listener: control::listener(&parts.callee_hop).unwrap_or_default(),
+        cseq: parts.cseq,
+        branch: String::new(),
+    };
+    Some(BridgeDialogs { agent, callee, logins: [None, None] })
+}
