@@ -11,6 +11,7 @@ use crate::price::Price;
 use crate::provider::{MediaEncryption, Offer};
 use crate::rules::order::{self, Pick};
 use crate::rules::{Cause, Chain, Entry, NumberRules, Schedule, Step, resolve, stands};
+use crate::target::Transport;
 use crate::trail::{List, RuleName, Seen};
 use std::sync::Arc;
 
@@ -41,6 +42,14 @@ pub enum Refusal {
     MediaPlain,
     /// The trunk takes no encrypted sound, and the offer allows nothing else.
     MediaSecure,
+    /// The endpoint takes encrypted sound only, and the offer may end up plain.
+    EndpointMediaPlain,
+    /// The endpoint takes no encrypted sound, and the offer allows nothing else.
+    EndpointMediaSecure,
+    /// The endpoint takes no keys agreed by DTLS, and the offer allows nothing else.
+    EndpointMediaDtls,
+    /// Sound has to be encrypted, its keys stand in the offer, and the offer does not travel encrypted on both sides.
+    MediaKeysOpen,
     /// The number takes no calls.
     InboundOff,
     /// The number is not made for calls.
@@ -81,6 +90,10 @@ impl Refusal {
         Self::CallerNotAllowed,
         Self::MediaPlain,
         Self::MediaSecure,
+        Self::EndpointMediaPlain,
+        Self::EndpointMediaSecure,
+        Self::EndpointMediaDtls,
+        Self::MediaKeysOpen,
         Self::InboundOff,
         Self::NoVoice,
         Self::Balance,
@@ -101,7 +114,12 @@ impl Refusal {
             Self::UnknownSource | Self::CallerNotAllowed | Self::InboundOff => 403,
             Self::NotANumber | Self::UnknownNumber => 404,
             Self::NotProven => 407,
-            Self::MediaPlain | Self::MediaSecure => 488,
+            Self::MediaPlain
+            | Self::MediaSecure
+            | Self::EndpointMediaPlain
+            | Self::EndpointMediaSecure
+            | Self::EndpointMediaDtls
+            | Self::MediaKeysOpen => 488,
             Self::Pending
             | Self::PortIn
             | Self::Inactive
@@ -134,6 +152,10 @@ impl Refusal {
             Self::CallerNotAllowed => "caller_not_allowed",
             Self::MediaPlain => "media_not_encrypted",
             Self::MediaSecure => "media_encrypted",
+            Self::EndpointMediaPlain => "endpoint_media_not_encrypted",
+            Self::EndpointMediaSecure => "endpoint_media_encrypted",
+            Self::EndpointMediaDtls => "endpoint_media_dtls",
+            Self::MediaKeysOpen => "media_keys_open",
             Self::InboundOff => "inbound_off",
             Self::NoVoice => "no_voice",
             Self::Balance => "balance",
@@ -178,6 +200,18 @@ impl Refusal {
             }
             Self::MediaSecure => {
                 "The call offered encrypted sound only, which the trunk has disabled. Set its `inbound.media_encryption` to allowed, or have the carrier offer plain RTP."
+            }
+            Self::EndpointMediaPlain => {
+                "The endpoint requires encrypted sound and the call did not offer it. Turn on secure trunking (SRTP) at the carrier, or set the endpoint's `media_encryption` to allowed if its platform takes plain RTP."
+            }
+            Self::EndpointMediaSecure => {
+                "The call offered encrypted sound only, which the endpoint has disabled. Turn secure trunking (SRTP) off at the carrier, or set the endpoint's `media_encryption` to allowed if its platform takes SRTP."
+            }
+            Self::EndpointMediaDtls => {
+                "The call offered sound that is encrypted with keys agreed by DTLS, which the endpoint's platform does not take. Have the carrier offer SRTP with keys in its offer (SDES), or plain RTP."
+            }
+            Self::MediaKeysOpen => {
+                "Encrypted sound is required, its keys stand in the offer, and the offer does not travel by TLS on both sides. Have the carrier call by TLS and give the endpoint targets with `transport=tls`, or set `media_encryption` of the trunk and the endpoint to allowed."
             }
             Self::InboundOff => "The number does not accept calls. Set `allow_inbound` to true.",
             Self::NoVoice => "The number carries no calls: `capabilities.voice` is false. Buy one that does.",
@@ -297,13 +331,61 @@ pub struct EndpointRoute {
     pub all_down: bool,
     /// Whether it has fallbacks of its own: [`Table::fallback`].
     pub has_fallback: bool,
+    /// What its sound may be.
+    pub media: EndpointMedia,
+}
+
+/// What the sound of calls to an endpoint may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointMedia {
+    /// Whether it is encrypted.
+    pub encryption: MediaEncryption,
+    /// Whether its keys may be agreed by DTLS.
+    pub dtls: bool,
+    /// Whether all its targets are reached by TLS.
+    pub tls: bool,
+}
+
+impl EndpointMedia {
+    /// Of an endpoint.
+    pub fn of(endpoint: &Endpoint) -> Self {
+        let mut on = endpoint.targets.iter().filter(|target| target.enabled);
+        Self {
+            encryption: endpoint.manner.media_encryption,
+            dtls: crate::platform::preset_of(endpoint.kind, &endpoint.config).dtls,
+            tls: on.all(|target| matches!(target.uri.transport(), Transport::Tls | Transport::Wss)),
+        }
+    }
+
+    /// Why an offer that came through a trunk cannot go there. `tls` says whether the call came encrypted, where that is known.
+    pub fn refuses(&self, offer: Offer, trunk: MediaEncryption, tls: Option<bool>) -> Option<Refusal> {
+        let required = [self.encryption, trunk].contains(&MediaEncryption::Required);
+        if self.encryption.refuses(offer) {
+            let plain = self.encryption == MediaEncryption::Required;
+            return Some(if plain { Refusal::EndpointMediaPlain } else { Refusal::EndpointMediaSecure });
+        }
+        if offer == Offer::Dtls && !self.dtls {
+            return Some(Refusal::EndpointMediaDtls);
+        }
+        // who reads the offer reads the keys
+        let open = required && offer == Offer::Secure && (tls == Some(false) || !self.tls);
+        open.then_some(Refusal::MediaKeysOpen)
+    }
 }
 
 impl From<&Endpoint> for EndpointRoute {
     fn from(endpoint: &Endpoint) -> Self {
         let targets_on = endpoint.targets.iter().filter(|target| target.enabled).count();
         let has_fallback = !endpoint.rules.fallback.is_empty();
-        Self { kind: endpoint.kind, status: endpoint.status, targets_on, all_down: false, has_fallback }
+        let media = EndpointMedia::of(endpoint);
+        Self {
+            kind: endpoint.kind,
+            status: endpoint.status,
+            targets_on,
+            all_down: false,
+            has_fallback,
+            media,
+        }
     }
 }
 
@@ -357,6 +439,8 @@ pub struct CallIn<'a> {
     pub at: Timestamp,
     /// The call's own name (Call-ID): stands for a caller that shows none where callers are shared among endpoints.
     pub name: &'a str,
+    /// Whether the call came by TLS; none: the question is not about that.
+    pub tls: Option<bool>,
 }
 
 /// Who calls, as far as it is known.
@@ -445,6 +529,9 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, see: impl FnMut(Rule)) -> Re
     look.look(RuleName::funds(&price, || balance - table.held(owner)), Refusal::Balance)?;
     let rules = if number.ruled { table.rules(number.id) } else { None };
     let (endpoint_id, chain) = place(table, (&call, &number), rules.as_deref(), &mut look)?;
+    let there = table.endpoint(endpoint_id).map(|endpoint| endpoint.media);
+    let unfit = call.offer.and_then(|offer| there?.refuses(offer, table.media(trunk.id), call.tls));
+    look.check(RuleName::EndpointMedia, unfit.is_none(), unfit.unwrap_or(Refusal::EndpointMediaPlain))?;
     look.look(RuleName::room(calls_max.map(|most| (table.calls(owner), most))), Refusal::TooManyCalls)?;
     if let Some(most) = rules.as_ref().and_then(|rules| rules.calls_max) {
         let now = table.number_calls(number.id);
@@ -603,5 +690,45 @@ pub fn carries(trunk: &TrunkRoute, number: &NumberRoute) -> bool {
         (Some(_), own) => own == Some(trunk.id),
         (None, Some(own)) => own == trunk.id,
         (None, None) => number.network.is_reached(trunk.network),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_of_the_table_of_media_has_its_answer() {
+        use MediaEncryption::{Allowed, Disabled, Required};
+        use Offer::{Absent, Dtls, Mixed, Plain, Secure, Unreadable};
+        use Refusal as R;
+        for (offer, endpoint, (dtls, tls), trunk, wanted) in [
+            // what the carrier offers, what the endpoint takes, whether with DTLS and by TLS, what the trunk takes
+            (Plain, Disabled, (false, true), Allowed, None),
+            (Plain, Allowed, (false, true), Allowed, None),
+            (Plain, Required, (false, true), Allowed, Some(R::EndpointMediaPlain)),
+            (Mixed, Required, (false, true), Allowed, Some(R::EndpointMediaPlain)),
+            (Unreadable, Required, (false, true), Allowed, Some(R::EndpointMediaPlain)),
+            (Secure, Required, (false, true), Allowed, None),
+            (Secure, Allowed, (false, true), Allowed, None),
+            (Secure, Allowed, (false, false), Allowed, None),
+            (Secure, Required, (false, false), Allowed, Some(R::MediaKeysOpen)),
+            (Secure, Allowed, (false, false), Required, Some(R::MediaKeysOpen)),
+            (Secure, Disabled, (false, true), Allowed, Some(R::EndpointMediaSecure)),
+            (Dtls, Disabled, (true, true), Allowed, Some(R::EndpointMediaSecure)),
+            (Dtls, Allowed, (false, true), Allowed, Some(R::EndpointMediaDtls)),
+            (Dtls, Required, (false, true), Allowed, Some(R::EndpointMediaDtls)),
+            (Dtls, Required, (true, false), Required, None),
+            (Mixed, Disabled, (false, true), Allowed, None),
+            (Absent, Disabled, (false, false), Allowed, None),
+            (Absent, Required, (false, true), Required, None),
+        ] {
+            let media = EndpointMedia { encryption: endpoint, dtls, tls };
+            let row = format!("{offer:?} to {endpoint:?} {dtls} {tls} from {trunk:?}");
+            assert_eq!(media.refuses(offer, trunk, Some(true)), wanted, "{row}");
+            assert_eq!(media.refuses(offer, trunk, None), wanted, "{row}");
+        }
+        let media = EndpointMedia { encryption: Required, dtls: false, tls: true };
+        assert_eq!(media.refuses(Secure, Allowed, Some(false)), Some(R::MediaKeysOpen));
     }
 }

@@ -94,11 +94,13 @@ pub enum RuleName {
     TrunkRoom,
     /// The caller showed a certificate that the trunk names.
     CallerCertified,
+    /// The endpoint's rule for encrypted sound.
+    EndpointMedia,
 }
 
 impl RuleName {
     /// Every rule. Adding one, 1 of 2: at the end of this list. 2 of 2: its words.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::SourceIsTrunk,
         Self::NumberDialled,
         Self::NumberOnTrunk,
@@ -142,6 +144,7 @@ impl RuleName {
         Self::NumberRoom,
         Self::TrunkRoom,
         Self::CallerCertified,
+        Self::EndpointMedia,
     ];
 
     /// What it says, as people read it.
@@ -190,6 +193,7 @@ impl RuleName {
             Self::NumberRoom => "the number has room for another call",
             Self::TrunkRoom => "the trunk has room for another call",
             Self::CallerCertified => "the caller shows a certificate of the trunk",
+            Self::EndpointMedia => "the endpoint takes what was offered",
         }
     }
 

@@ -174,16 +174,23 @@ pub enum Offer {
     Unreadable,
     /// Every stream may be plain.
     Plain,
-    /// Every stream is encrypted.
+    /// Every stream is encrypted, with keys that stand in the offer.
     Secure,
+    /// Every stream is encrypted, with keys that the two ends agree on (DTLS).
+    Dtls,
     /// Some streams are encrypted, others may be plain.
     Mixed,
 }
 
 impl Offer {
     /// The offers that can be asked about, with their names.
-    pub const NAMES: [(Self, &'static str); 4] =
-        [(Self::Plain, "plain"), (Self::Secure, "encrypted"), (Self::Mixed, "mixed"), (Self::Absent, "none")];
+    pub const NAMES: [(Self, &'static str); 5] = [
+        (Self::Plain, "plain"),
+        (Self::Secure, "encrypted"),
+        (Self::Dtls, "dtls"),
+        (Self::Mixed, "mixed"),
+        (Self::Absent, "none"),
+    ];
 
     /// By name.
     pub fn parse(text: &str) -> Option<Self> {
@@ -206,13 +213,13 @@ impl MediaEncryption {
         crate::event::by_name(&Self::NAMES, text)
     }
 
-    /// Whether an offer cannot be taken. `required` takes only what is encrypted whatever the other side answers, so it
-    /// refuses an offer that is not there or cannot be read: what would be agreed is seen by nobody in time. `disabled`
-    /// refuses only what cannot be answered plain.
+    /// Whether an offer cannot be taken. `required` takes only what is encrypted whatever the other side answers, so it refuses
+    /// one that cannot be read; `disabled` refuses only what cannot be answered plain. Where there is none, the answer makes it,
+    /// and that is judged then.
     pub fn refuses(self, offer: Offer) -> bool {
         match self {
-            Self::Required => offer != Offer::Secure,
-            Self::Disabled => offer == Offer::Secure,
+            Self::Required => matches!(offer, Offer::Unreadable | Offer::Plain | Offer::Mixed),
+            Self::Disabled => matches!(offer, Offer::Secure | Offer::Dtls),
             Self::Allowed => false,
         }
     }

@@ -50,7 +50,7 @@ impl App {
             .as_deref()
             .map_or(CallerShown::Anyone, |text| CallerShown::Number(E164::dialled(text, None)));
         let at = at.unwrap_or(ask.now);
-        let call = CallIn { trunks: &trunks, dialled: asked, caller, offer: *offer, at, name: "" };
+        let call = CallIn { trunks: &trunks, dialled: asked, caller, offer: *offer, at, name: "", tls: None };
         let decided = self.live.decide(call, |rule| steps.push(rule));
         let explanation = match decided {
             Ok(route) if route.legs.is_empty() && self.unregistered(&route) => {

@@ -186,9 +186,10 @@ impl Decider {
         }
         let caller = CallerShown::Number(E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()));
         let offer = Some(offer(ask.media));
+        let tls = ask.flow.transport.secure();
         let mut trail = Trail::default();
         let (at, name) = (clock::now(), ask.call_id.as_str());
-        let call = CallIn { trunks: &trunks, dialled, caller, offer, at, name };
+        let call = CallIn { trunks: &trunks, dialled, caller, offer, at, name, tls: Some(tls) };
         match self.live.decide(call, |rule| trail.see(rule)) {
             // The number may be on a trunk whose callers can prove themselves, and the caller came from another's address. Where
             // that would be another tenant's trunk, a number that nobody holds gets the same answer.
@@ -216,7 +217,7 @@ impl Decider {
                 self.live.traces.begin(CallId(ids.call), traced, &ask.call_id);
                 around.work.fact(started(ids, ask, dialled, (&route, trail)));
                 let user = dialled.map_or_else(String::new, |e164| e164.to_string());
-                let told = Told { call: ids.call, caller: &ask.from.user, number: &user };
+                let told = Told { call: ids.call, caller: &ask.from.user, number: &user, tls };
                 let seed = (user.as_str(), ask.call_id.as_str());
                 self.go(Plan::new((ask.id, ids), &route, (&self.live.health, told, &agents), seed), around)
             }
@@ -431,7 +432,8 @@ pub(super) fn offer(media: Media) -> Offer {
         Media::Absent => Offer::Absent,
         Media::Unreadable => Offer::Unreadable,
         Media::Plain => Offer::Plain,
-        Media::Secure | Media::Dtls => Offer::Secure,
+        Media::Secure => Offer::Secure,
+        Media::Dtls => Offer::Dtls,
         Media::Mixed => Offer::Mixed,
     }
 }

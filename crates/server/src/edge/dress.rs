@@ -3,6 +3,8 @@
 
 use domain::Endpoint;
 use domain::manner::{Header, ToForm};
+use domain::provider::{MediaEncryption, Offer};
+use domain::routing::EndpointMedia;
 use sip::MediaRule;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -28,6 +30,8 @@ pub(super) struct Told<'a> {
     pub(super) caller: &'a str,
     /// The dialled number.
     pub(super) number: &'a str,
+    /// Whether it came by TLS.
+    pub(super) tls: bool,
 }
 
 impl Dress {
@@ -35,10 +39,11 @@ impl Dress {
     pub(super) fn of(
         endpoint: &Endpoint,
         manner: Option<Arc<sip::Manner>>,
-        media: MediaRule,
+        trunk: MediaEncryption,
         told: Told<'_>,
     ) -> Option<Self> {
         let wants = &endpoint.manner;
+        let media = rule(trunk, endpoint, told.tls);
         if manner.is_none() && wants.headers.is_empty() && wants.to_form == ToForm::AsReceived && !media.any()
         {
             return None;
@@ -52,6 +57,16 @@ impl Dress {
         let wanted = self.to_form == ToForm::E164 && number.starts_with('+');
         host(request_uri).filter(|_| wanted).map(|host| format!("sip:{number}@{host}"))
     }
+}
+
+/// Which later offers within the call are refused: as the first one was judged.
+fn rule(trunk: MediaEncryption, endpoint: &Endpoint, tls: bool) -> MediaRule {
+    let there = EndpointMedia::of(endpoint);
+    let refuses = |offer| trunk.refuses(offer) || there.refuses(offer, trunk, Some(tls)).is_some();
+    let bits =
+        [(Offer::Plain, MediaRule::PLAIN), (Offer::Secure, MediaRule::SDES), (Offer::Dtls, MediaRule::DTLS)];
+    let all = bits.into_iter().filter(|(offer, _)| refuses(*offer));
+    all.fold(MediaRule::default(), |rule, (_, bit)| rule.and(bit))
 }
 
 /// The host of a SIP URI, with its brackets.
@@ -94,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_the_call_and_stays_one_line() {
-        let told = Told { call: Uuid::nil(), caller: "+12015550123\r\nVia: x", number: "+1" };
+        let told = Told { call: Uuid::nil(), caller: "+12015550123\r\nVia: x", number: "+1", tls: false };
         let header = |value: &str| Header { name: "X-A".into(), value: value.into() };
         assert_eq!(line(&header("{caller}/{number}"), told), "X-A: +12015550123Via:x/+1");
         assert_eq!(line(&header("{call_id}"), told), format!("X-A: {}", Uuid::nil()));

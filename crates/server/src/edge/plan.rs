@@ -83,7 +83,7 @@ impl Plan {
         let (direction, trust) = (Direction::Inbound, Trust::Trusted);
         let mut plan = Self { ask, ids, places, legs, transfer, direction, trust, seed: seed.to_owned() };
         let dressed = |endpoint: &Endpoint, manner: &Option<Arc<Manner>>| {
-            Dress::of(endpoint, manner.clone(), MediaRule::default(), told)
+            Dress::of(endpoint, manner.clone(), route.trunk_media, told)
         };
         if route.legs.is_empty() {
             let dress = dressed(&route.endpoint, &route.manner);

@@ -115,6 +115,8 @@ pub(crate) struct Route {
     pub(crate) manner: Option<Arc<sip::Manner>>,
     /// The places that the call can come to, that endpoint first; empty: to no other.
     pub(crate) legs: Vec<RouteLeg>,
+    /// Whether sound is encrypted on the trunk's side.
+    pub(crate) trunk_media: MediaEncryption,
     /// The tables it was decided on.
     pub(crate) generation: Generation,
 }
@@ -398,7 +400,8 @@ impl Live {
             })
         });
         let legs = legs.collect();
-        Ok(Route { routed, endpoint, manner, legs, generation })
+        let trunk_media = routing::Table::media(&table, routed.trunk.id);
+        Ok(Route { routed, endpoint, manner, trunk_media, legs, generation })
     }
 
     fn reading<'a>(&'a self, directory: &'a Directory) -> Reading<'a> {

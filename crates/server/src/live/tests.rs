@@ -177,6 +177,7 @@ fn answers(live: &Live) -> Vec<String> {
                         offer: None,
                         at: Timestamp::UNIX_EPOCH,
                         name: "",
+                        tls: None,
                     },
                     |_| {},
                 );
