@@ -78,7 +78,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::UnknownSource,
         Self::NotProven,
         Self::NotANumber,

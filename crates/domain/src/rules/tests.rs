@@ -8,6 +8,7 @@ use crate::money::Micros;
 use crate::number::{Network, Status};
 use crate::price::Price;
 use crate::provider::MediaEncryption;
+use crate::routing::EndpointMedia;
 use crate::routing::{
     CallIn, CallerShown, EndpointRoute, Intake, NumberRoute, OrganizationRoute, Refusal, Table, TrunkRoute,
     decide,
@@ -44,6 +45,7 @@ impl Memory {
     /// Endpoints 0 to 4, all of which can be called; the number's is 0.
     fn new() -> Self {
         let route = EndpointRoute {
+            media: EndpointMedia { encryption: MediaEncryption::Allowed, dtls: true, tls: false },
             kind: EndpointKind::Sip,
             status: EndpointStatus::Active,
             targets_on: 1,
@@ -155,6 +157,7 @@ type Found = Result<Vec<String>, (Refusal, u16)>;
 fn told(table: &Memory, caller: &str, at: &str) -> (Found, Vec<Rule>) {
     let trunks = [TrunkRoute::of(TRUNK, Some(OWNER))];
     let call = CallIn {
+        tls: None,
         trunks: &trunks,
         dialled: E164::from_u64(DIALLED),
         caller: CallerShown::Number(E164::from_digits(caller)),
@@ -403,6 +406,7 @@ proptest! {
         table.rules = Some(Arc::new(NumberRules { fallback: number, ..NumberRules::default() }));
         let trunks = [TrunkRoute::of(TRUNK, Some(OWNER))];
         let call = CallIn {
+            tls: None,
             trunks: &trunks, dialled: E164::from_u64(DIALLED), caller: CallerShown::Number(None), offer: None,
             at: crate::Timestamp::UNIX_EPOCH, name: "",
         };
