@@ -168,12 +168,13 @@ def test_livekit_repeats_its_refusals_so_it_is_asked_once(carrier, caller, autho
         )
         agent.trunks = other.trunks = {number["e164"]: None}
         agent.refuses = other.refuses = 503
-        assert caller.invite(number["e164"]).final().status == 503
+        # A 503 of a target says nothing of us: its caller hears 500 (RFC 3261 section 16.7).
+        assert caller.invite(number["e164"]).final().status == 500
         assert len(agent.got("INVITE")) == 1 and getattr(agent, "cached", 0) == 0
         # Plain SIP has no such rule: both are asked.
         plain = carrier.number(trunk=carrier.its_trunk, endpoint_id=made["id"])
         agent.trunks = other.trunks = {plain["e164"]: None}
-        assert caller.invite(plain["e164"]).final().status in (404, 503)
+        assert caller.invite(plain["e164"]).final().status in (404, 500)
         assert len(agent.got("INVITE")) + len(other.got("INVITE")) == 3
 
 
