@@ -186,9 +186,8 @@ impl Decider {
         }
         let caller = CallerShown::Number(E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()));
         let offer = Some(offer(ask.media));
-        let tls = ask.flow.transport.secure();
         let mut trail = Trail::default();
-        let (at, name) = (clock::now(), ask.call_id.as_str());
+        let (at, name, tls) = (clock::now(), ask.call_id.as_str(), ask.flow.transport.secure());
         let call = CallIn { trunks: &trunks, dialled, caller, offer, at, name, tls: Some(tls) };
         match self.live.decide(call, |rule| trail.see(rule)) {
             // The number may be on a trunk whose callers can prove themselves, and the caller came from another's address. Where

@@ -401,7 +401,7 @@ impl Live {
         });
         let legs = legs.collect();
         let trunk_media = routing::Table::media(&table, routed.trunk.id);
-        Ok(Route { routed, endpoint, manner, trunk_media, legs, generation })
+        Ok(Route { routed, endpoint, manner, legs, trunk_media, generation })
     }
 
     fn reading<'a>(&'a self, directory: &'a Directory) -> Reading<'a> {
