@@ -17,7 +17,7 @@ use crate::number::{NumberPatch, NumberQuery, NumberRef, NumberSetup};
 use crate::organization::{Kyc, OrganizationPatch};
 use crate::originate::Originate;
 use crate::page::Page;
-use crate::provider::{AddressRule, FromForm, MediaEncryption, NumberFormat, Offer, ProviderKind};
+use crate::provider::{AddressRule, FromForm, HostName, MediaEncryption, NumberFormat, Offer, ProviderKind};
 use crate::rate::RateNew;
 use crate::stock::{StockNew, StockPatch, StockQuery, StockRef};
 use crate::target::Transport;
@@ -54,6 +54,8 @@ pub struct InboundIn {
     pub allowed_addresses: Option<Vec<AddressRule>>,
     /// The only callers; absent keeps what is there.
     pub allowed_numbers: Option<Vec<E164>>,
+    /// Hosts; absent keeps what is there.
+    pub allowed_hosts: Option<Vec<HostName>>,
     /// Whether sound may be encrypted; absent keeps what is there.
     pub media_encryption: Option<MediaEncryption>,
     /// Credentials; absent keeps what is there, null clears.

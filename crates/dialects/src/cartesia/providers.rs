@@ -129,6 +129,7 @@ fn inbound(fields: Bag, how: How) -> Result<InboundIn> {
             "a list of phone numbers in E.164 form, such as +12125550100",
             |value| each(value, |text| E164::parse(text).ok().map(|(number, _)| number)),
         )?,
+        allowed_hosts: None,
         media_encryption: encryption(&mut body)?,
         credentials: credentials(&mut body, how)?,
         certificate_names: None,
@@ -257,6 +258,7 @@ impl From<Inbound> for InboundOut {
     fn from(inbound: Inbound) -> Self {
         let Inbound {
             allowed_addresses,
+            allowed_hosts: _,
             allowed_numbers,
             media_encryption,
             credentials,

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::endpoints::{ADDRESSES, addresses};
 use super::page::page;
 use super::read::{self, expect, path_id};
 use super::reply::{id_or_null, time};
@@ -19,8 +18,8 @@ use domain::error::{Error, Result, What};
 use domain::ids::ProviderId;
 use domain::op::{CredentialsIn, InboundIn, OutboundIn, Place, ProviderIn, Secret};
 use domain::provider::{
-    AddressRule, Credentials, DialForm, FromForm, Inbound, MediaEncryption, NumberFormat, Outbound, Provider,
-    ProviderKind,
+    AddressRule, Credentials, DialForm, FromForm, HostName, Inbound, MediaEncryption, NumberFormat, Outbound,
+    Provider, ProviderKind,
 };
 use domain::rules::json as rules_json;
 use domain::target::Transport;
@@ -58,6 +57,21 @@ pub(super) fn credentials(outer: &mut Body, what: What) -> Result<Patch<Credenti
     })
 }
 
+const SOURCES: &str = "a list of IP addresses, ranges or host names, such as `192.0.2.7`, `192.0.2.0/24` or `sip.carrier.example`";
+
+/// Addresses and ranges, and hosts.
+fn sources(value: Value) -> Option<(Vec<AddressRule>, Vec<HostName>)> {
+    let (mut rules, mut hosts) = (Vec::new(), Vec::new());
+    for entry in read::array(value)? {
+        let text = entry.as_str()?;
+        match AddressRule::parse(text) {
+            Some(rule) => rules.push(rule),
+            None => hosts.push(HostName::parse(text)?),
+        }
+    }
+    Some((rules, hosts))
+}
+
 const CALLERS: &str = "a list of phone numbers in E.164 form, such as +12125550100";
 
 fn callers(value: Value) -> Option<Vec<E164>> {
@@ -68,9 +82,11 @@ fn callers(value: Value) -> Option<Vec<E164>> {
 
 fn inbound(fields: Bag) -> Result<InboundIn> {
     let mut body = Body::of(fields, What::Provider);
+    let sources = body.required("allowed_addresses", SOURCES, sources)?;
     let read = InboundIn {
-        allowed_addresses: Some(body.required("allowed_addresses", ADDRESSES, addresses)?),
+        allowed_addresses: Some(sources.0),
         allowed_numbers: body.unclearable("allowed_numbers", CALLERS, callers)?,
+        allowed_hosts: Some(sources.1),
         media_encryption: encryption(&mut body)?,
         credentials: credentials(&mut body, What::Provider)?,
         certificate_names: body.unclearable("certificate_names", CERTIFICATES, certificates)?,
@@ -195,7 +211,7 @@ pub(super) fn delete(request: &Request<'_>) -> Result<Op> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Inbound)]
 pub(super) struct InboundOut {
-    /// Addresses and ranges it may send from.
+    /// Addresses, ranges and hosts it may send from; of a host, whatever its name resolves to.
     allowed_addresses: Vec<String>,
     /// The only callers it may bring; empty: all.
     allowed_numbers: Vec<String>,
@@ -294,10 +310,17 @@ fn username(credentials: Option<&Credentials>) -> Option<String> {
 
 impl From<&Inbound> for InboundOut {
     fn from(inbound: &Inbound) -> Self {
-        let Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials, certificate_names } =
-            inbound;
+        let Inbound {
+            allowed_addresses,
+            allowed_hosts,
+            allowed_numbers,
+            media_encryption,
+            credentials,
+            certificate_names,
+        } = inbound;
+        let hosts = allowed_hosts.iter().map(|host| host.as_str().to_owned());
         Self {
-            allowed_addresses: allowed_addresses.iter().map(AddressRule::to_string).collect(),
+            allowed_addresses: allowed_addresses.iter().map(AddressRule::to_string).chain(hosts).collect(),
             allowed_numbers: allowed_numbers.iter().map(E164::to_string).collect(),
             media_encryption: media_encryption.as_str(),
             username: username(credentials.as_ref()),

@@ -133,6 +133,33 @@ impl fmt::Display for AddressRule {
     }
 }
 
+/// A host by name, in lower case: from whatever it resolves to, SIP is accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostName(String);
+
+impl HostName {
+    /// Reads one (RFC 1123 section 2.1). An address is none; that one was mistyped shows by its last label, which is never a
+    /// number.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        let last = text.rsplit('.').next().unwrap_or_default();
+        let named =
+            text.len() <= 253 && text.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit());
+        named.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A secret, encrypted by the server. Opaque here.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sealed(pub Vec<u8>);
@@ -230,6 +257,8 @@ impl MediaEncryption {
 pub struct Inbound {
     /// From where.
     pub allowed_addresses: Vec<AddressRule>,
+    /// From where, by name: from whatever these resolve to.
+    pub allowed_hosts: Vec<HostName>,
     /// From which callers; empty: from all.
     pub allowed_numbers: Vec<E164>,
     /// Whether sound may be encrypted.
@@ -259,6 +288,7 @@ impl Default for Inbound {
         let (allowed_addresses, allowed_numbers) = (Vec::new(), Vec::new());
         Self {
             allowed_addresses,
+            allowed_hosts: Vec::new(),
             allowed_numbers,
             media_encryption: MediaEncryption::Allowed,
             credentials: None,
@@ -368,6 +398,8 @@ pub struct ProviderPatch {
 
 /// The most addresses of one trunk or endpoint.
 pub const ADDRESSES_MAX: usize = 256;
+/// The most hosts of one trunk.
+pub const HOSTS_MAX: usize = 16;
 /// The most callers that one trunk names.
 pub const CALLERS_MAX: usize = 1_000;
 
@@ -443,6 +475,10 @@ impl Provider {
             if inbound.certificate_names.len() > Inbound::CERTIFICATE_NAMES_MAX {
                 let most = Inbound::CERTIFICATE_NAMES_MAX;
                 let words = format!("`certificate_names` may have at most {most} entries.");
+                return Err(Error::invalid(What::Provider, "inbound", words));
+            }
+            if inbound.allowed_hosts.len() > HOSTS_MAX {
+                let words = format!("`allowed_addresses` may name at most {HOSTS_MAX} hosts.");
                 return Err(Error::invalid(What::Provider, "inbound", words));
             }
             if inbound.allowed_numbers.len() > CALLERS_MAX {
@@ -532,6 +568,18 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_are_told_from_mistyped_addresses() {
+        for name in ["sip.carrier.example", "A-1.example.", "1.2.example", "localhost"] {
+            assert_eq!(HostName::parse(name).unwrap().as_str(), name.trim_end_matches('.').to_lowercase());
+        }
+        for name in
+            ["", ".", "192.0.2.256", "192.0.2", "a..b", "-a.b", "a-.b", "a_b.c", "a b.c", "*.b.c", "sip:a.b"]
+        {
+            assert_eq!(HostName::parse(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn ranges_hold_their_addresses_and_no_others() {

@@ -112,12 +112,14 @@ impl App {
         let InboundIn {
             allowed_addresses,
             allowed_numbers,
+            allowed_hosts,
             media_encryption,
             credentials,
             certificate_names,
         } = new;
         let mut next = old.cloned().unwrap_or_default();
         next.allowed_addresses = allowed_addresses.unwrap_or(next.allowed_addresses);
+        next.allowed_hosts = allowed_hosts.unwrap_or(next.allowed_hosts);
         next.allowed_numbers = allowed_numbers.unwrap_or(next.allowed_numbers);
         next.media_encryption = media_encryption.unwrap_or(next.media_encryption);
         next.certificate_names = certificate_names.map_or(next.certificate_names, Box::new);

@@ -196,6 +196,7 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
     let mut tasks = vec![
         tokio::spawn(wire::follow_deadlines(Arc::clone(&wire))),
         tokio::spawn(flows::follow(Arc::clone(&wire))),
+        tokio::spawn(crate::live::hosts::follow(Arc::clone(&wire.parts.live))),
     ];
     for (at, socket, transport) in streams {
         tasks.push(tokio::spawn(streams::listen(Arc::clone(&wire), socket, at, transport)));

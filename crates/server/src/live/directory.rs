@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::carriers::Carriers;
 use super::guards::{Guard, Guards};
+use super::hosts::Hosts;
 use super::numbers::NONE;
 use super::rates::Rates;
 use super::sources::Sources;
@@ -110,6 +111,8 @@ pub(crate) struct Directory {
     /// Trunks by the domains of their callers' certificates.
     certificates: HashMap<String, Vec<ProviderId>>,
     ranges: Vec<(AddressRule, TrunkRoute)>,
+    /// Trunks by what the hosts that they name resolve to.
+    hosts: Hosts,
     keys: HashMap<KeyHash, Arc<Key>>,
     /// Trunks whose callers are asked for a password.
     pub(super) guards: Guards,
@@ -227,6 +230,9 @@ impl Directory {
         for name in trunk.iter().filter_map(|t| t.inbound.as_ref()).flat_map(|i| i.certificate_names.iter()) {
             self.certificates.entry(name.clone()).or_default().push(id);
         }
+        let hosts = trunk.as_ref().and_then(|t| t.inbound.as_ref()).map(|i| i.allowed_hosts.as_slice());
+        let owner = trunk.as_ref().and_then(|t| t.organization_id);
+        self.hosts.put(TrunkRoute::of(id, owner), hosts.unwrap_or_default());
         self.guards.put(id, guard.filter(|_| trunk.is_some()));
         self.operators.retain(|other| *other != id);
         if trunk.as_ref().is_some_and(|t| t.organization_id.is_none() && t.outbound.is_some()) {
@@ -305,6 +311,11 @@ impl Directory {
         let source = source.to_canonical();
         let mut found = self.addresses.get(&source).cloned().unwrap_or_default();
         found.extend(self.ranges.iter().filter(|(rule, _)| rule.contains(source)).map(|(_, trunk)| *trunk));
+        // What an endpoint calls from stays so, whatever a name of somebody else's is made to resolve to.
+        let named = self.hosts.trunks_from(source);
+        if !named.is_empty() && self.organizations_from(source).is_empty() {
+            found.extend(named.iter().filter(|trunk| !found.contains(trunk)).copied().collect::<Vec<_>>());
+        }
         found
     }
 
@@ -354,11 +365,23 @@ impl Directory {
         }
     }
 
+    /// The hosts that trunks name, for who looks them up.
+    pub(super) fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// What a host resolved to.
+    pub(super) fn put_host(&mut self, host: &str, addresses: Vec<IpAddr>) {
+        self.hosts.resolved(host, addresses);
+    }
+
     /// Whether an address range shares an address with a trunk's.
     pub(crate) fn is_trunk_address(&self, rule: &AddressRule) -> bool {
         let rules =
             self.trunks.values().filter_map(|t| t.inbound.as_ref()).flat_map(|i| &i.allowed_addresses);
-        rules.into_iter().any(|other| other.overlaps(rule)) || self.carriers.overlaps(rule)
+        rules.into_iter().any(|other| other.overlaps(rule))
+            || self.carriers.overlaps(rule)
+            || self.hosts.addresses().any(|address| rule.contains(address))
     }
 
     /// Whether an address range shares an address with an endpoint's source addresses.

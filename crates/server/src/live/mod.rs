@@ -13,6 +13,7 @@ mod guards;
 #[expect(dead_code, reason = "the edge's checks are to fill it")]
 pub(crate) mod health;
 mod holds;
+pub(crate) mod hosts;
 pub(crate) mod lines;
 mod numbers;
 mod out;
@@ -275,6 +276,16 @@ impl Live {
     /// Every trunk that a call from a socket may have come through.
     pub(crate) fn trunks_of(&self, source: SocketAddr) -> Vec<TrunkRoute> {
         self.read().trunks_of(source)
+    }
+
+    /// The hosts that trunks name.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        self.read().hosts().names()
+    }
+
+    /// What a host that trunks name resolved to; calls from there are those trunks' from now on.
+    pub(crate) fn put_host(&self, host: &str, addresses: Vec<IpAddr>) {
+        self.write().put_host(host, addresses);
     }
 
     /// Whether somebody who belongs here sends from a socket: a trunk, an endpoint, a registered agent, or whoever proved

@@ -5,7 +5,8 @@ use domain::e164::{Country, E164};
 use domain::ids::{OrganizationId, ProviderId};
 use domain::op::TrunkQuery;
 use domain::provider::{
-    Credentials, DialForm, FromForm, Inbound, MediaEncryption, NumberFormat, Outbound, ProviderKind, Sealed,
+    Credentials, DialForm, FromForm, HostName, Inbound, MediaEncryption, NumberFormat, Outbound,
+    ProviderKind, Sealed,
 };
 use domain::target::Transport;
 use domain::{CarrierAccount, Page, Paged, Provider, What};
@@ -36,6 +37,8 @@ struct CredentialsRow {
 #[derive(Serialize, Deserialize)]
 struct InboundRow {
     allowed_addresses: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    allowed_hosts: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     allowed_numbers: Vec<u64>,
     /// Absent: allowed.
@@ -147,10 +150,17 @@ fn encryption_read(text: Option<&str>, absent: MediaEncryption) -> Result<MediaE
 }
 
 fn inbound_text(inbound: &Inbound) -> String {
-    let Inbound { allowed_addresses, allowed_numbers, media_encryption, credentials, certificate_names } =
-        inbound;
+    let Inbound {
+        allowed_addresses,
+        allowed_hosts,
+        allowed_numbers,
+        media_encryption,
+        credentials,
+        certificate_names,
+    } = inbound;
     json(&InboundRow {
         allowed_addresses: addresses_text(allowed_addresses),
+        allowed_hosts: allowed_hosts.iter().map(|host| host.as_str().to_owned()).collect(),
         allowed_numbers: allowed_numbers.iter().map(|number| number.as_u64()).collect(),
         media_encryption: Some(media_encryption.as_str().to_owned()),
         credentials: credentials.as_ref().map(CredentialsRow::of),
@@ -160,11 +170,19 @@ fn inbound_text(inbound: &Inbound) -> String {
 
 fn inbound_read(text: &str) -> Result<Inbound, StoreError> {
     let row: InboundRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-    let InboundRow { allowed_addresses, allowed_numbers, media_encryption, credentials, certificate_names } =
-        row;
+    let InboundRow {
+        allowed_addresses,
+        allowed_hosts,
+        allowed_numbers,
+        media_encryption,
+        credentials,
+        certificate_names,
+    } = row;
+    let host = |text: String| HostName::parse(&text).ok_or_else(|| corrupt("a host", &text));
     let number = |n: u64| E164::from_u64(n).ok_or_else(|| corrupt("a caller's number", "of a wrong length"));
     Ok(Inbound {
         allowed_addresses: addresses_read(&allowed_addresses)?,
+        allowed_hosts: allowed_hosts.into_iter().map(host).collect::<Result<_, _>>()?,
         allowed_numbers: allowed_numbers.into_iter().map(number).collect::<Result<_, _>>()?,
         media_encryption: encryption_read(media_encryption.as_deref(), MediaEncryption::Allowed)?,
         credentials: credentials.map(CredentialsRow::read).transpose()?,
