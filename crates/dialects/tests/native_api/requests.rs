@@ -85,7 +85,7 @@ fn bodies_that_do_not_fit_are_refused_with_their_field() {
     422 invalid region: `region` must be left out: only an account at Twilio has it.
     422 invalid kind: `kind` must be one of `managed`, `sip_trunk`, `twilio`.
     422 missing label: `label` is required.
-    422 invalid inbound: `inbound.allowed_addresses` must be a list of IP addresses or ranges, such as `192.0.2.7` or `192.0.2.0/24`.
+    422 invalid inbound: `inbound.allowed_addresses` must be a list of IP addresses, ranges or host names, such as `192.0.2.7`, `192.0.2.0/24` or `sip.carrier.example`.
     422 missing inbound: `inbound.allowed_addresses` is required.
     422 missing inbound: `inbound.credentials.password` is required.
     422 invalid inbound: `inbound.password` is not a field of this request.
