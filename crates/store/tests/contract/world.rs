@@ -130,8 +130,10 @@ impl World {
         let allowed_numbers = vec![E164::from_u64(12_125_550_100).unwrap()];
         let media_encryption = MediaEncryption::Allowed;
         let certificate_names = Box::new(vec!["carrier.example".to_owned()]);
+        let allowed_hosts = vec![domain::provider::HostName::parse("sip.carrier.example").unwrap()];
         let inbound = Patch::Set(Inbound {
             allowed_addresses,
+            allowed_hosts,
             allowed_numbers,
             media_encryption,
             credentials,
