@@ -5,9 +5,10 @@ use domain::call::{CallStatus, FactKind, Started, Unanswered};
 use domain::ids::CallId;
 use domain::originate::{LegParts, Origin};
 use domain::outbound::Destination;
+use domain::provider::MediaEncryption;
 use domain::trail::Trail;
 use domain::{Call, Endpoint, Fact};
-use sip::{BridgeDialogs, BridgeLeg, CallIds, MediaRule, Origination, Party, Target, Transfer};
+use sip::{BridgeDialogs, BridgeLeg, CallIds, Origination, Party, Target, Transfer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -115,9 +116,10 @@ impl Control {
         let (user, dialled) = (placement.route.placed.number.e164, placement.called());
         let Placement { ids, route, endpoint, ring, headers, origin: _, trail: _ } = placement;
         let number = user.to_string();
-        let told = Told { call: ids.call, caller: &dialled, number: &number };
+        // Offers between the two sides are theirs: a bridge judges none.
+        let told = Told { call: ids.call, caller: &dialled, number: &number, tls: false };
         let manner = self.wire.parts.live.manner_of(endpoint.id);
-        let dress = Dress::of(&endpoint, manner, MediaRule::default(), told);
+        let dress = Dress::of(&endpoint, manner, MediaEncryption::Allowed, told);
         let live = &self.wire.parts.live;
         let order = plan::order(&endpoint, &live.health, &ids.call.to_string());
         let order = order.into_iter().filter_map(|at| endpoint.targets.get(at));
