@@ -25,7 +25,7 @@ pub struct Event {
 
 /// The names of all events of an organization, and of the start of a call, which is sent and not logged. What can be wanted of a
 /// webhook; a test of the server holds them against what is written.
-pub const NAMES: [&str; 48] = [
+pub const NAMES: [&str; 49] = [
     "agent.created",
     "agent.deleted",
     "agent.updated",
@@ -37,6 +37,7 @@ pub const NAMES: [&str; 48] = [
     "call.failed",
     "call.hung_up",
     "call.no_answer",
+    "call.originated",
     "call.redacted",
     "call.refused",
     "call.started",

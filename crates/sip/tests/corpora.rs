@@ -121,7 +121,10 @@ fn the_edge_bears_its_corpus_and_sends_to_nobody_that_was_not_named() {
 
 fn put(target: &str, name: &str, bytes: &[u8]) {
     std::fs::create_dir_all(folder(target)).unwrap();
-    std::fs::write(folder(target).join(name), bytes).unwrap();
+    let path = folder(target).join(name);
+    if std::fs::read(&path).ok().as_deref() != Some(bytes) {
+        std::fs::write(path, bytes).unwrap();
+    }
 }
 
 /// The answer of the agent to a request.
@@ -202,9 +205,9 @@ fn call(end: &str) -> Vec<u8> {
     input
 }
 
+/// Writes what is outdated of the first inputs: they are kept, and the gate fails where that changes one.
 #[test]
-#[ignore = "writes the first inputs of the corpora anew: cargo test -p sip --test corpora -- --ignored"]
-fn first_inputs() {
+fn the_first_inputs_are_current() {
     let torture = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/torture");
     let mut messages: Vec<_> =
         std::fs::read_dir(torture).unwrap().map(|entry| entry.unwrap().path()).collect();
