@@ -14,6 +14,8 @@ OPERATORS = {
     "organization_create", "ledger_post", "stock_create", "stock_update", "stock_delete",
     "rate_set", "rate_remove", "ban_list", "ban_delete",
 }  # fmt: skip
+#: What a path needs beside its ids.
+QUERIES = {("polyai", "call_status"): "?environment=live"}
 #: Things that a walk cannot own: what nobody has stands in for another tenant's.
 NOBODYS = {"calls", "outbound-calls", "stock", "deliveries", "ledger", "events", "rates", "bans"}
 #: What cannot be had is one to the buyer, whoever has it.
@@ -87,7 +89,7 @@ def filled(operation, owner=None):
             assert value, f"{operation}: say in `Owner` or `NOBODYS` what a tenant has of {kind}"
         prefix = "pn_" if (operation.dialect, kind, parameter) == ("cartesia", "phone-numbers", "id") else ""
         path = path.replace(f"{{{parameter}}}", prefix + value)
-    return path
+    return path + QUERIES.get((operation.dialect, operation.name), "")
 
 
 class Walk:

@@ -580,7 +580,7 @@ def test_what_is_not_served_is_not_found(holder, path):
     send(holder.api, "get", path, 404)
 
 
-@pytest.mark.parametrize(("method", "path"), [("post", CALLS), ("put", NUMBER), ("post", AGENTS)])
+@pytest.mark.parametrize(("method", "path"), [("put", CALLS), ("put", NUMBER), ("post", AGENTS)])
 def test_methods_that_are_not_served_are_refused(holder, method, path):
     send(holder.api, method, path, 405, {}, id=NOBODY)
 

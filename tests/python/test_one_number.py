@@ -158,6 +158,17 @@ def rows(world):
     yield "native", {"psa_settings": {"missing": {"customer": ["create", 1, None]}}}, {"psa_settings": {"missing": {"customer": ["create", 1, None]}}}
     yield "native", {"agent_settings": {"voice": "ann", "é": {}}}, {"agent_settings": {"voice": "ann", "é": {}}}
     yield "native", {"psa_settings": {}, "agent_settings": {}}, {"psa_settings": {}, "agent_settings": {}}
+    # Where calls go is the native API's alone; through the others it stays as it is.
+    hours = {"time_zone": "UTC", "windows": [{"days": ["mon"], "from": "09:00", "to": "17:00", "endpoint_id": None}], "dates": []}
+    for rules in (
+        {"max_concurrent_calls": 7},
+        {"caller_rules": [{"from": "anonymous", "action": "refuse", "status": 486}]},
+        {"split": [{"endpoint_id": e["nobody's"], "percent": 100}]},
+        {"fallback": [{"on": ["busy"], "to": {"refuse": 486}}]},
+        {"schedule": hours},
+        {"split": None, "schedule": None, "fallback": None, "caller_rules": None, "max_concurrent_calls": None},
+    ):
+        yield "native", rules, rules
     yield "cartesia", {"provider": {"id": second}}, {"provider_id": second}
     yield "cartesia", {"provider": {"id": first}, "label": "home"}, {"provider_id": first, "label": "home"}
 

@@ -90,8 +90,8 @@ pub(super) struct ScheduleDate {
     #[schema(format = Date)]
     date: String,
     /// When calls are taken, in place of the week's windows; empty or absent: not at all.
-    #[schema(required = false, max_items = 64)]
-    windows: Vec<Hours>,
+    #[schema(max_items = 64)]
+    windows: Option<Vec<Hours>>,
 }
 
 /// When calls are taken.
@@ -102,11 +102,11 @@ pub(super) struct ScheduleShape {
     /// The name of an IANA time zone, such as `America/New_York`.
     time_zone: String,
     /// The week.
-    #[schema(required = false, max_items = 64)]
-    windows: Vec<Window>,
+    #[schema(max_items = 64)]
+    windows: Option<Vec<Window>>,
     /// Single dates.
-    #[schema(required = false, max_items = 366)]
-    dates: Vec<ScheduleDate>,
+    #[schema(max_items = 366)]
+    dates: Option<Vec<ScheduleDate>>,
 }
 
 /// A place's part of a number's calls.
