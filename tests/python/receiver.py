@@ -32,6 +32,8 @@ class Receiver:
 
         class Listener(http.server.ThreadingHTTPServer):
             daemon_threads = True
+            # Who hangs here has taken the request: with the usual five in line the system itself would leave callers at the door.
+            request_queue_size = 128
 
             def handle_error(self, *_):
                 pass
