@@ -306,6 +306,7 @@ fn edge_settings(settings: &Settings, vault: &Vault) -> EdgeSettings {
         dns: settings.sip_dns,
         no_provisional: NO_PROVISIONAL,
         threads: settings.sip_threads,
+        patience: edge::Patience::default(),
     }
 }
 

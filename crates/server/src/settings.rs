@@ -23,7 +23,7 @@ pub(crate) struct ServeArgs {
     /// Where HTTP listens [default: 127.0.0.1:8080]
     #[arg(long, env = "TRUNKLINE_HTTP", value_name = "ADDRESS:PORT")]
     http: Option<String>,
-    /// Where SIP listens: udp:, tcp:, tls: (repeat for several) [default: udp:127.0.0.1:5060]
+    /// Where SIP listens: udp:, tcp:, tls:, ws:, wss: (repeat for several) [default: udp:127.0.0.1:5060]
     #[arg(long, env = "TRUNKLINE_SIP", value_delimiter = ',', value_name = "TRANSPORT:ADDRESS:PORT")]
     sip: Option<Vec<String>>,
     /// How many threads receive at each UDP socket, 1 to 64 [default: as many as there are cores]
@@ -297,7 +297,7 @@ fn listeners(binds: &[String], public: &[String]) -> anyhow::Result<Vec<SipListe
     let mut listeners = Vec::with_capacity(binds.len());
     for (index, bind) in binds.iter().enumerate() {
         let (transport, address) = transport_and_rest(bind)
-            .with_context(|| format!("--sip {bind}: begin with udp:, tcp: or tls:"))?;
+            .with_context(|| format!("--sip {bind}: begin with udp:, tcp:, tls:, ws: or wss:"))?;
         let bind: SocketAddr =
             address.parse().with_context(|| format!("--sip {bind}: not an address and port"))?;
         let public = match public.get(index) {
@@ -315,15 +315,10 @@ fn listeners(binds: &[String], public: &[String]) -> anyhow::Result<Vec<SipListe
     Ok(listeners)
 }
 
-/// `udp:rest`, `tcp:rest`, `tls:rest`.
+/// `udp:rest`, and so on.
 pub(crate) fn transport_and_rest(text: &str) -> Option<(sip::Transport, &str)> {
     let (name, rest) = text.split_once(':')?;
-    match name {
-        "udp" => Some((sip::Transport::Udp, rest)),
-        "tcp" => Some((sip::Transport::Tcp, rest)),
-        "tls" => Some((sip::Transport::Tls, rest)),
-        _ => None,
-    }
+    sip::Transport::ALL.into_iter().find(|one| one.name() == name).map(|one| (one, rest))
 }
 
 fn public_of(text: &str, transport: sip::Transport) -> anyhow::Result<(String, u16)> {
@@ -357,6 +352,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(both[1].public, ("sip.example.com".to_owned(), 5062));
+        let web = args(&["ws:127.0.0.1:80", "wss:127.0.0.1:443"], &["a.example:80", "wss:a.example:443"]).unwrap();
+        assert_eq!([web[0].transport, web[1].transport], [sip::Transport::Ws, sip::Transport::Wss]);
     }
 
     #[test]

@@ -96,11 +96,12 @@ def calling(authority, pair=None):
 
 
 class Link:
-    """One connection: whole messages in, whole messages out. `pings` counts double line breaks, each answered by one."""
+    """One connection: whole messages in, whole messages out. `pings` counts double line breaks, each answered by one, and the pings
+    of a WebSocket; `said` is the code and the reason that one was closed with."""
 
     def __init__(self, connection, transport, *, server, silent=False):
         self.socket, self.transport, self.server, self.silent = connection, transport, server, silent
-        self.buffer, self.messages, self.pings, self.pongs, self.open = b"", [], 0, 0, True
+        self.buffer, self.messages, self.pings, self.pongs, self.open, self.said = b"", [], 0, 0, True, None
         if transport in WEB:
             (self._welcome if server else self._ask)()
 
@@ -189,7 +190,8 @@ class Link:
         mask = b"" if self.server else os.urandom(4)
         size = len(data)
         bit = 0 if self.server else 0x80
-        length = bytes([bit | size]) if size < 126 else bytes([bit | 126]) + struct.pack(">H", size)
+        kind, form = (size, "") if size < 126 else (126, ">H") if size < 1 << 16 else (127, ">Q")
+        length = bytes([bit | kind]) + (struct.pack(form, size) if form else b"")
         body = data if self.server else bytes(b ^ mask[i % 4] for i, b in enumerate(data))
         return bytes([0x80 | opcode]) + length + mask + body
 
@@ -214,6 +216,7 @@ class Link:
             elif opcode == 10:
                 self.pongs += 1
             elif opcode == 8:
+                self.said = (struct.unpack(">H", body[:2])[0], body[2:].decode()) if body else None
                 self.close()
                 return
             elif body.strip():

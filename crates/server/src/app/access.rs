@@ -17,7 +17,7 @@ impl App {
             expires_at: ask.now.checked_add(one.left(now)).unwrap_or(ask.now),
             contact: one.contact,
             source: one.flow.remote,
-            transport: one.flow.transport.param(),
+            transport: one.flow.transport.name(),
             instance: one.instance,
             registered_at: one.registered_at,
         });

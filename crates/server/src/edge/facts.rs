@@ -156,6 +156,7 @@ pub(super) fn fault(why: sip::Fault) -> &'static str {
         sip::Fault::TlsExpired => "tls_expired",
         sip::Fault::TlsUntrusted => "tls_untrusted",
         sip::Fault::Handshake => "tls_handshake",
+        sip::Fault::Upgrade => "ws_handshake",
         sip::Fault::Full => "transport_full",
     }
 }

@@ -45,6 +45,7 @@ pub(crate) use bridge::Stranded;
 pub(crate) use control::Control;
 pub(crate) use place::Placement;
 pub(crate) use plan::UNREGISTERED;
+pub(crate) use streams::Patience;
 use streams::StreamParts;
 use tls::Tls;
 pub(crate) use tls::{ClientAuth, TlsSettings};
@@ -78,6 +79,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) no_provisional: Duration,
     /// How many threads receive at each UDP socket.
     pub(crate) threads: NonZero<usize>,
+    /// How long the other end of a stream may be silent.
+    pub(crate) patience: Patience,
 }
 
 /// What the edge works with.
@@ -186,7 +189,7 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
     let locals = config.listeners.iter().map(|one| one.local).collect();
     let wire = Wire::new(&config, udp, parts);
     wire.names.ask_by(resolve::Dns::open(settings.dns)?);
-    wire.streams.prepare(StreamParts { tls: tls.clone(), locals });
+    wire.streams.prepare(StreamParts { tls: tls.clone(), locals, patience: settings.patience });
     let mut threads = Vec::new();
     for (at, socket) in wire.udp.iter().enumerate() {
         if let Some(socket) = socket {

@@ -147,7 +147,8 @@ impl Plan {
                     Transport::Tls => "tls_unavailable",
                     Transport::Tcp => "tcp_unavailable",
                     Transport::Udp => "udp_unavailable",
-                    Transport::Ws | Transport::Wss => "ws_unavailable",
+                    Transport::Ws => "ws_unavailable",
+                    Transport::Wss => "wss_unavailable",
                 });
             } else if let State::Named(asked) = &place.state
                 && let Some(found) = names.recent(asked)

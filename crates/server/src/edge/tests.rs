@@ -83,6 +83,7 @@ impl Stage {
             dns: None,
             no_provisional: Duration::from_millis(200),
             threads: NonZero::new(2).unwrap(),
+            patience: Patience::default(),
         };
         let live = Arc::new(table(targets));
         let parts = EdgeParts { live, journal: Arc::clone(&journal), tally: Arc::new(Tally::new()) };

@@ -32,7 +32,7 @@ pub(super) fn name(listeners: &[Listener], index: u16) -> String {
 pub(super) fn named(listeners: &[Listener], wanted: &str, transport: Transport) -> Option<u16> {
     (0..u16::try_from(listeners.len()).unwrap_or(u16::MAX)).find(|index| {
         let one = listeners.get(usize::from(*index));
-        one.is_some_and(|one| one.transport == transport) && name(listeners, *index) == wanted
+        one.is_some_and(|one| one.transport == transport || one.transport.web() && transport.web()) && name(listeners, *index) == wanted
     })
 }
 
@@ -63,6 +63,10 @@ pub(super) fn path(
 }
 
 fn place(uri: &[u8], peer: Hop) -> Option<Hop> {
+    if peer.transport.web() {
+        // its connection is the only way to it (RFC 7118 section 5)
+        return None;
+    }
     let uri = Uri::parse(uri)?;
     let named = uri.param(b"transport").and_then(Transport::read);
     let transport = match (uri.scheme, named) {

@@ -405,8 +405,10 @@ pub enum Fault {
     TlsExpired,
     /// Its certificate is of no authority that is known here.
     TlsUntrusted,
-    /// TLS or WebSocket could not be agreed.
+    /// TLS could not be agreed.
     Handshake,
+    /// It does not take WebSocket, or not SIP in it.
+    Upgrade,
     /// More waits for it than may.
     Full,
 }

@@ -327,12 +327,12 @@ impl Edge {
         String::from_utf8(name).ok()
     }
 
-    /// The listener of a transport that is called so.
+    /// The listener of a transport that is called so. Those of WebSocket have one word for both ([`Transport::param`]).
     fn listener_named(&self, name: &str, transport: Transport) -> Option<u16> {
         let count = u16::try_from(self.config.listeners.len()).unwrap_or(u16::MAX);
         let fits = |index: &u16| {
             let one = self.config.listeners.get(usize::from(*index));
-            one.is_some_and(|one| one.transport == transport)
+            one.is_some_and(|one| one.transport == transport || one.transport.web() && transport.web())
                 && self.listener_name(*index).as_deref() == Some(name)
         };
         (0..count).find(fits)

@@ -138,7 +138,9 @@ impl Wire {
                 stream.set_nodelay(true)?;
                 Ok(Self::Tcp(Box::new(stream), Framer::new()))
             }
-            Transport::Tls | Transport::Ws | Transport::Wss => bail!("calls over TLS are not available yet"),
+            Transport::Tls | Transport::Ws | Transport::Wss => {
+                bail!("calls over {} are not available yet", order.transport.name())
+            }
         }
     }
 

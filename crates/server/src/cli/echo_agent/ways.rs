@@ -41,7 +41,9 @@ impl Ways {
                 let (sender, came) = mpsc::channel(QUEUE);
                 Ok(Self::Tcp { listener, came, sender, writers: HashMap::new() })
             }
-            Transport::Tls | Transport::Ws | Transport::Wss => bail!("calls over TLS are not available yet"),
+            Transport::Tls | Transport::Ws | Transport::Wss => {
+                bail!("calls over {} are not available yet", transport.name())
+            }
         }
     }
 

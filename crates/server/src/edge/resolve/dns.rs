@@ -159,6 +159,9 @@ impl Asking<'_> {
             b"SIP+D2U" => Some(Transport::Udp),
             b"SIP+D2T" => Some(Transport::Tcp),
             b"SIPS+D2T" => Some(Transport::Tls),
+            // RFC 7118 section 9
+            b"SIP+D2W" => Some(Transport::Ws),
+            b"SIPS+D2W" => Some(Transport::Wss),
             _ => None,
         };
         let named = |name: String| name.trim_end_matches('.').to_owned();

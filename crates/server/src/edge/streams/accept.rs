@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::connection::Stream;
-use super::{Names, Origin};
+use super::{Names, Origin, web};
 use crate::clock;
 use crate::edge::wire::Wire;
 use sip::Transport;
@@ -67,11 +67,15 @@ fn taken(wire: &Arc<Wire>, stream: TcpStream, (transport, listener): (Transport,
 /// What the transport agrees on before the first message, with the names that the other end has proved.
 async fn agree(wire: &Wire, stream: TcpStream, transport: Transport) -> Option<(Stream, Option<Arc<Names>>)> {
     if !transport.secure() {
-        return None;
+        return Some((Stream::Web(Box::new(web::accept(stream).await?)), None));
     }
     let config = wire.streams.tls()?.server()?;
     let stream = TlsAcceptor::from(config).accept(stream).await.ok()?;
     let shown = stream.get_ref().1.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
     let names = shown.map(|certificate| Arc::new(Names::of(certificate)));
-    Some((Stream::Tls(Box::new(stream.into())), names))
+    let stream = TlsStream::from(stream);
+    if transport.web() {
+        return Some((Stream::WebTls(Box::new(web::accept(stream).await?)), names));
+    }
+    Some((Stream::Tls(Box::new(stream)), names))
 }

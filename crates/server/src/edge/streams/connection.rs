@@ -1,18 +1,21 @@
-//! One connection: a task that reads and a task that writes.
+//! One connection: a task that reads and a task that writes. What arrives and leaves is the same for all streams; how it looks
+//! on the wire is of two kinds ([`Take`], [`Put`]): bytes, which are framed by Content-Length, and WebSocket's frames.
 
 use sip::{Fault, Flow, Frame, Framer, Input, SendId};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsStream;
+use tokio_tungstenite::WebSocketStream;
 
 use super::super::wire::{Wire, Work};
-use super::{Piece, Seat};
+use super::{Piece, Seat, What, web};
 use crate::clock;
 
 /// Messages that wait to be written.
@@ -21,15 +24,31 @@ const QUEUE: usize = 256;
 const AT_ONCE: usize = 16;
 /// The longest that one message may take to arrive whole, or to be written.
 const MESSAGE_MAX: Duration = Duration::from_secs(3);
-/// A connection of a trunk, or one that we made, may be silent so long: a call's length and more.
-const IDLE_KNOWN: Duration = Duration::from_hours(5);
-/// One of a stranger may not.
-const IDLE_STRANGER: Duration = Duration::from_secs(30);
-/// A connection in use that was silent so long is asked whether it is alive (RFC 5626 section 4.4.1: under 30 s keeps what
-/// stands between open).
-const PING_AFTER: Duration = Duration::from_secs(28);
-/// Who has answered such a question before has so long to answer the next (RFC 5626 section 4.4.1).
-const PONG_MAX: Duration = Duration::from_secs(10);
+/// How long the other end may be silent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// A trunk, whoever was answered, or whom we made the connection to: a call's length and more.
+    pub(crate) known: Duration,
+    /// A stranger.
+    pub(crate) stranger: Duration,
+    /// A connection in use that was silent so long is asked whether it is alive (RFC 5626 section 4.4.1: under 30 s keeps what
+    /// stands between open).
+    pub(crate) ping: Duration,
+    /// Who has answered such a question before has so long to answer the next (RFC 5626 section 4.4.1).
+    pub(crate) pong: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            known: Duration::from_hours(5),
+            stranger: Duration::from_secs(30),
+            ping: Duration::from_secs(28),
+            pong: Duration::from_secs(10),
+        }
+    }
+}
+
 /// What was sent and is not acknowledged in this time shows that nobody is there.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 /// Sends that are reported as lost when the connection breaks.
@@ -40,7 +59,55 @@ pub(super) enum Stream {
     /// The bytes themselves.
     Plain(TcpStream),
     /// Under TLS.
-    Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// WebSocket.
+    Web(Box<WebSocketStream<TcpStream>>),
+    /// WebSocket under TLS.
+    WebTls(Box<WebSocketStream<TlsStream<TcpStream>>>),
+}
+
+/// What arrives.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// A whole message.
+    Message(Vec<u8>),
+    /// The question whether we are alive, to be answered.
+    Ping,
+    /// The answer to ours.
+    Pong,
+    /// Something that is none of these, or not whole yet.
+    Part,
+}
+
+/// Why a connection ends. Over WebSocket the other end is told (RFC 6455 section 7.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Close {
+    /// The other end closed it, or it broke.
+    Gone,
+    /// We stop.
+    Leaving,
+    /// Nothing was heard, or a message did not become whole.
+    Silent,
+    /// A message was too long.
+    TooLong,
+    /// Its framing is lost.
+    Malformed,
+}
+
+/// The side that reads.
+pub(super) trait Take: Send + 'static {
+    /// The next of what arrives. To be dropped and asked again loses nothing.
+    fn take(&mut self) -> impl Future<Output = Result<Came, Close>> + Send;
+    /// Whether a message has begun and is not whole.
+    fn partial(&self) -> bool;
+}
+
+/// The side that writes.
+pub(super) trait Put: Send + 'static {
+    /// Writes what it takes out of `pieces`, in their order.
+    fn put(&mut self, pieces: &mut Vec<Piece>) -> impl Future<Output = std::io::Result<()>> + Send;
+    /// Says good-bye, where the other end still listens.
+    fn end(&mut self, why: Close) -> impl Future<Output = ()> + Send;
 }
 
 /// What its tasks know of it.
@@ -70,11 +137,20 @@ pub(super) fn open(wire: &Arc<Wire>, stream: Stream, name: Name) -> Opened {
         Stream::Plain(stream) => {
             tune(&stream);
             let (read, write) = stream.into_split();
-            halves(wire, (read, write), name)
+            halves(wire, (Reader::new(read), Writer(write)), name)
         }
         Stream::Tls(stream) => {
             tune(stream.get_ref().0);
-            halves(wire, tokio::io::split(*stream), name)
+            let (read, write) = tokio::io::split(*stream);
+            halves(wire, (Reader::new(read), Writer(write)), name)
+        }
+        Stream::Web(stream) => {
+            tune(stream.get_ref());
+            halves(wire, web::split(*stream), name)
+        }
+        Stream::WebTls(stream) => {
+            tune(stream.get_ref().get_ref().0);
+            halves(wire, web::split(*stream), name)
         }
     }
 }
@@ -94,37 +170,29 @@ fn tune(stream: &TcpStream) {
     }
 }
 
-fn halves<R, W>(wire: &Arc<Wire>, (read, write): (R, W), name: Name) -> Opened
-where
-    R: AsyncRead + Unpin + Send + 'static,
-    W: AsyncWrite + Unpin + Send + 'static,
-{
+fn halves(wire: &Arc<Wire>, (read, write): (impl Take, impl Put), name: Name) -> Opened {
     let (writer, queue) = mpsc::channel(QUEUE);
-    let (recent, go) = (Recent::default(), Arc::new(Notify::new()));
-    tokio::spawn(write_all(Arc::clone(wire), write, (name.id, queue), Arc::clone(&recent)));
-    let reading = read_all(Arc::clone(wire), read, name, (writer.downgrade(), recent, Arc::clone(&go)));
+    let (recent, go, why) = (Recent::default(), Arc::new(Notify::new()), Farewell::default());
+    let leaving = (Arc::clone(&recent), Arc::clone(&why));
+    tokio::spawn(write_all(Arc::clone(wire), write, (name.id, queue), leaving));
+    let ends = Ends { writer: writer.downgrade(), recent, go: Arc::clone(&go), why };
+    let reading = read_all(Arc::clone(wire), read, name, ends);
     Opened { writer, reader: tokio::spawn(reading).abort_handle(), go }
 }
 
+/// Why the reader ended, for the writer to tell; nothing where it was ended.
+type Farewell = Arc<OnceLock<Close>>;
+
 async fn write_all(
     wire: Arc<Wire>,
-    mut half: impl AsyncWrite + Unpin,
+    mut half: impl Put,
     (id, mut queue): (u64, Receiver<Piece>),
-    recent: Recent,
+    (recent, why): (Recent, Farewell),
 ) {
     let mut pieces = Vec::with_capacity(AT_ONCE);
     while queue.recv_many(&mut pieces, AT_ONCE).await > 0 {
         remember(&recent, &pieces);
-        let bytes = match &mut pieces[..] {
-            [one] => std::mem::take(&mut one.bytes),
-            several => several.iter().flat_map(|piece| &piece.bytes).copied().collect(),
-        };
-        pieces.clear();
-        let written = async {
-            half.write_all(&bytes).await?;
-            half.flush().await
-        };
-        if !matches!(tokio::time::timeout(MESSAGE_MAX, written).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(MESSAGE_MAX, half.put(&mut pieces)).await, Ok(Ok(()))) {
             // Half a message may be out: the stream is lost, and with it what waits.
             wire.streams.remove(id);
             wire.parts.live.registrations.gone(id);
@@ -134,9 +202,10 @@ async fn write_all(
             }
             return;
         }
+        pieces.clear();
     }
-    // Says good-bye, where the other end still listens.
-    drop(tokio::time::timeout(MESSAGE_MAX, half.shutdown()).await);
+    let why = why.get().copied().unwrap_or(Close::Leaving);
+    drop(tokio::time::timeout(MESSAGE_MAX, half.end(why)).await);
 }
 
 fn remember(recent: &Recent, pieces: &[Piece]) {
@@ -149,25 +218,32 @@ fn remember(recent: &Recent, pieces: &[Piece]) {
     }
 }
 
-type Ends = (mpsc::WeakSender<Piece>, Recent, Arc<Notify>);
+/// What the reader shares with the writer and the table.
+struct Ends {
+    writer: mpsc::WeakSender<Piece>,
+    recent: Recent,
+    go: Arc<Notify>,
+    why: Farewell,
+}
 
-async fn read_all(wire: Arc<Wire>, half: impl AsyncRead + Unpin, name: Name, (writer, recent, go): Ends) {
-    go.notified().await;
+async fn read_all(wire: Arc<Wire>, half: impl Take, name: Name, ends: Ends) {
+    ends.go.notified().await;
     wire.gauge.connected(name.flow.transport, 1);
     let pulse = Pulse {
-        known: Arc::clone(&name.known),
-        writer,
+        patience: wire.streams.patience(),
         heard: clock::instant(),
         asked: None,
-        answers: false,
+        // Whoever speaks WebSocket answers pings (RFC 6455 section 5.5.2).
+        answers: name.flow.transport.web(),
     };
-    messages(&wire, half, name.flow, pulse).await;
+    let why = messages(&wire, half, &name, (pulse, &ends.writer)).await;
+    ends.why.get_or_init(|| why);
     wire.gauge.connected(name.flow.transport, -1);
     wire.streams.remove(name.id);
     // A registered agent is not to be reached by it any more.
     wire.parts.live.registrations.gone(name.id);
     drop(name.seat);
-    let recent = std::mem::take(&mut *recent.lock().unwrap_or_else(PoisonError::into_inner));
+    let recent = std::mem::take(&mut *ends.recent.lock().unwrap_or_else(PoisonError::into_inner));
     for send in recent {
         wire.aside(Input::Fault { send, why: Fault::Broken });
     }
@@ -176,92 +252,235 @@ async fn read_all(wire: Arc<Wire>, half: impl AsyncRead + Unpin, name: Name, (wr
 /// Whether the other end is alive (RFC 5626 section 3.5.1). Not everybody answers a ping: silence after one only means
 /// something of who has answered before. What is gone without a word is found by TCP, which the ping makes look.
 struct Pulse {
-    known: Arc<AtomicBool>,
-    writer: mpsc::WeakSender<Piece>,
+    patience: Patience,
     heard: Instant,
     /// When it was asked, if it has not been heard since.
     asked: Option<Instant>,
     answers: bool,
 }
 
+/// What is to be done about silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// To wait so long for what arrives.
+    For(Duration),
+    /// To ask, and then wait so long.
+    Ask(Duration),
+    /// To wait no longer.
+    Over,
+}
+
 impl Pulse {
-    fn heard(&mut self, pong: bool) {
-        self.heard = clock::instant();
+    fn heard(&mut self, pong: bool, now: Instant) {
+        self.heard = now;
         self.answers |= pong && self.asked.is_some();
         self.asked = None;
     }
 
-    /// How long to wait for bytes; none: no longer.
-    fn wait(&mut self, begun: Option<Instant>) -> Option<Duration> {
-        let now = clock::instant();
-        let left = |since: Instant, most: Duration| most.checked_sub(now.duration_since(since));
+    /// How long to wait; `known` is whether the other end is no stranger.
+    fn wait(&mut self, begun: Option<Instant>, known: bool, now: Instant) -> Wait {
+        let Patience { known: idle, stranger, ping, pong } = self.patience;
+        let left = |since: Instant, most: Duration| most.checked_sub(now.saturating_duration_since(since));
+        let bounded = |left: Option<Duration>| left.map_or(Wait::Over, Wait::For);
         if let Some(begun) = begun {
-            return left(begun, MESSAGE_MAX);
+            return bounded(left(begun, MESSAGE_MAX));
         }
-        if !self.known.load(Ordering::Relaxed) {
-            return left(self.heard, IDLE_STRANGER);
+        if !known {
+            return bounded(left(self.heard, stranger));
         }
-        let idle = left(self.heard, IDLE_KNOWN)?;
-        if let Some(asked) = self.asked {
-            if self.answers {
-                return left(asked, PONG_MAX).map(|left| left.min(idle));
-            }
-            if let Some(left) = left(asked, PING_AFTER) {
-                return Some(left.min(idle));
-            }
+        let Some(idle) = left(self.heard, idle) else { return Wait::Over };
+        if let Some(asked) = self.asked.filter(|_| self.answers) {
+            return bounded(left(asked, pong).map(|left| left.min(idle)));
         }
-        let last = self.asked.unwrap_or(self.heard);
-        match left(last, PING_AFTER) {
-            Some(left) if !left.is_zero() => Some(left.min(idle)),
+        match left(self.asked.unwrap_or(self.heard), ping) {
+            Some(left) if !left.is_zero() => Wait::For(left.min(idle)),
             Some(_) | None => {
-                self.say(Framer::PING);
                 self.asked = Some(now);
-                Some(if self.answers { PONG_MAX } else { PING_AFTER })
+                Wait::Ask(if self.answers { pong } else { ping })
             }
-        }
-    }
-
-    /// A full queue means that more than this is on its way.
-    fn say(&self, bytes: &[u8]) {
-        if let Some(writer) = self.writer.upgrade() {
-            drop(writer.try_send(Piece { id: SendId::NONE, bytes: bytes.to_vec() }));
         }
     }
 }
 
+/// A full queue means that more than this is on its way.
+fn say(writer: &mpsc::WeakSender<Piece>, what: What) {
+    if let Some(writer) = writer.upgrade() {
+        drop(writer.try_send(Piece { id: SendId::NONE, what }));
+    }
+}
+
 /// Reads until the stream ends, loses its framing, or is too slow.
-async fn messages(wire: &Arc<Wire>, mut half: impl AsyncRead + Unpin, flow: Flow, mut pulse: Pulse) {
-    let mut framer = Framer::new();
-    let mut buffer = vec![0_u8; 8_192];
+async fn messages(
+    wire: &Arc<Wire>,
+    mut half: impl Take,
+    name: &Name,
+    (mut pulse, writer): (Pulse, &mpsc::WeakSender<Piece>),
+) -> Close {
     let mut work = Work::default();
     let mut begun = None;
     loop {
-        let Some(left) = pulse.wait(begun) else { return };
-        let length = match tokio::time::timeout(left, half.read(&mut buffer)).await {
-            Ok(Ok(length)) if length > 0 => length,
-            Ok(_) => return,
+        let left = match pulse.wait(begun, name.known.load(Ordering::Relaxed), clock::instant()) {
+            Wait::For(left) => left,
+            Wait::Ask(left) => {
+                say(writer, What::Ping);
+                left
+            }
+            Wait::Over => return Close::Silent,
+        };
+        let came = match tokio::time::timeout(left, half.take()).await {
+            Ok(Ok(came)) => came,
+            Ok(Err(why)) => {
+                if matches!(why, Close::Malformed | Close::TooLong) {
+                    wire.gauge.malformed.increment(1);
+                }
+                return why;
+            }
             // What is due then is for the pulse to say.
             Err(_) => continue,
         };
-        let bytes = &buffer[..length];
-        pulse.heard(bytes == Framer::PONG);
-        framer.push(bytes);
-        loop {
-            match framer.next_frame() {
-                Ok(Some(Frame::Message(bytes))) => {
-                    begun = None;
-                    if wire.message(flow, &bytes, &mut work) {
-                        wire.arm();
-                    }
-                }
-                Ok(Some(Frame::Ping)) => pulse.say(Framer::PONG),
-                Ok(None) => break,
-                Err(_) => {
-                    wire.gauge.malformed.increment(1);
-                    return;
+        let now = clock::instant();
+        pulse.heard(matches!(came, Came::Pong), now);
+        match came {
+            Came::Message(bytes) => {
+                begun = None;
+                if wire.message(name.flow, &bytes, &mut work) {
+                    wire.arm();
                 }
             }
+            Came::Ping => say(writer, What::Pong),
+            Came::Pong | Came::Part => {}
         }
-        begun = if framer.partial() { begun.or_else(|| Some(clock::instant())) } else { None };
+        begun = half.partial().then(|| begun.unwrap_or(now));
+    }
+}
+
+/// Bytes, cut into messages by their Content-Length.
+struct Reader<R> {
+    half: R,
+    framer: Framer,
+    buffer: Vec<u8>,
+}
+
+impl<R> Reader<R> {
+    fn new(half: R) -> Self {
+        Self { half, framer: Framer::new(), buffer: vec![0; 8_192] }
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Came>, Close> {
+        Ok(self.framer.next_frame().map_err(|_| Close::Malformed)?.map(|frame| match frame {
+            Frame::Message(bytes) => Came::Message(bytes),
+            Frame::Ping => Came::Ping,
+        }))
+    }
+}
+
+impl<R: AsyncRead + Unpin + Send + 'static> Take for Reader<R> {
+    async fn take(&mut self) -> Result<Came, Close> {
+        if let Some(came) = self.next_frame()? {
+            return Ok(came);
+        }
+        let length = match self.half.read(&mut self.buffer).await {
+            Ok(length) if length > 0 => length,
+            Ok(_) | Err(_) => return Err(Close::Gone),
+        };
+        let bytes = self.buffer.get(..length).unwrap_or_default();
+        let answer = if bytes == Framer::PONG { Came::Pong } else { Came::Part };
+        self.framer.push(bytes);
+        Ok(self.next_frame()?.unwrap_or(answer))
+    }
+
+    fn partial(&self) -> bool {
+        self.framer.partial()
+    }
+}
+
+struct Writer<W>(W);
+
+impl<W: AsyncWrite + Unpin + Send + 'static> Put for Writer<W> {
+    async fn put(&mut self, pieces: &mut Vec<Piece>) -> std::io::Result<()> {
+        let bytes = match &mut pieces[..] {
+            [one] => std::mem::take(&mut one.what).bytes(),
+            several => several.iter_mut().flat_map(|piece| std::mem::take(&mut piece.what).bytes()).collect(),
+        };
+        self.0.write_all(&bytes).await?;
+        self.0.flush().await
+    }
+
+    async fn end(&mut self, _why: Close) {
+        drop(self.0.shutdown().await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Silence {
+        pulse: Pulse,
+        now: Instant,
+    }
+
+    impl Silence {
+        fn of(answers: bool) -> Self {
+            let now = clock::instant();
+            Self { pulse: Pulse { patience: Patience::default(), heard: now, asked: None, answers }, now }
+        }
+
+        /// What is to be done after so many seconds more.
+        fn after(&mut self, seconds: u64, known: bool) -> Wait {
+            self.now += Duration::from_secs(seconds);
+            self.pulse.wait(None, known, self.now)
+        }
+    }
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn who_answered_one_ping_and_not_the_next_is_gone_after_ten_seconds() {
+        let mut silence = Silence::of(false);
+        assert_eq!(silence.after(0, true), Wait::For(secs(28)));
+        assert_eq!(silence.after(28, true), Wait::Ask(secs(28)));
+        silence.now += secs(1);
+        silence.pulse.heard(true, silence.now);
+        assert_eq!(silence.after(0, true), Wait::For(secs(28)));
+        assert_eq!(silence.after(28, true), Wait::Ask(secs(10)), "it is known to answer");
+        assert_eq!(silence.after(4, true), Wait::For(secs(6)));
+        assert_eq!(silence.after(7, true), Wait::Over);
+    }
+
+    #[test]
+    fn who_never_answers_a_ping_is_asked_again_and_kept_for_five_hours() {
+        let mut silence = Silence::of(false);
+        for _ in 0..642 {
+            assert_eq!(silence.after(28, true), Wait::Ask(secs(28)));
+        }
+        assert_eq!(silence.after(25, true), Wait::Over, "{:?}", silence.now - silence.pulse.heard);
+    }
+
+    #[test]
+    fn over_web_socket_the_first_ping_has_to_be_answered() {
+        let mut silence = Silence::of(true);
+        assert_eq!(silence.after(28, true), Wait::Ask(secs(10)));
+        assert_eq!(silence.after(11, true), Wait::Over);
+    }
+
+    #[test]
+    fn what_is_heard_but_no_pong_shows_life_and_no_habit_of_answering() {
+        let mut silence = Silence::of(false);
+        assert_eq!(silence.after(28, true), Wait::Ask(secs(28)));
+        silence.pulse.heard(false, silence.now);
+        assert_eq!(silence.after(28, true), Wait::Ask(secs(28)));
+    }
+
+    #[test]
+    fn strangers_have_half_a_minute_and_a_message_three_seconds() {
+        let mut silence = Silence::of(false);
+        assert_eq!(silence.after(29, false), Wait::For(secs(1)));
+        assert_eq!(silence.after(2, false), Wait::Over);
+        let begun = Some(silence.now);
+        assert_eq!(silence.pulse.wait(begun, true, silence.now + secs(1)), Wait::For(secs(2)));
+        assert_eq!(silence.pulse.wait(begun, true, silence.now + secs(4)), Wait::Over);
     }
 }

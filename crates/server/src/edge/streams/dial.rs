@@ -7,15 +7,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::connection::Stream;
-use super::{Key, Names, Origin};
+use super::{Key, Names, Origin, web};
 use crate::edge::gauge::connect_failed;
 use crate::edge::wire::Wire;
 
 /// The longest a connection may take to be made, what it agrees on included.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
+
+/// A browser's host (RFC 7118 section 5.1): its connection is gone, and nobody can make it but the browser.
+const NOBODYS: &str = ".invalid";
 
 /// Makes a connection, and sends what waits for it; or tells the edge why not.
 pub(super) async fn connect(wire: Arc<Wire>, key: Key, listener: u16) {
@@ -38,14 +41,30 @@ pub(super) async fn connect(wire: Arc<Wire>, key: Key, listener: u16) {
 }
 
 async fn made(wire: &Wire, key: &Key, listener: u16) -> Result<Stream, Fault> {
-    if key.transport.web() {
-        // A browser's connection is gone, and nobody can make it but the browser.
+    let named = match &key.whom {
+        Whom::Domain(host) => Some(&**host),
+        Whom::Address | Whom::Of(_) => None,
+    };
+    if key.transport.web() && named.is_some_and(|host| host.ends_with(NOBODYS)) {
         return Err(Fault::Unreachable);
     }
     let stream = reached(wire, key.remote, listener).await.map_err(|_| Fault::Unreachable)?;
-    if !key.transport.secure() {
+    let (secure, web) = (key.transport.secure(), key.transport.web());
+    if !secure && !web {
         return Ok(Stream::Plain(stream));
     }
+    if !secure {
+        return Ok(Stream::Web(Box::new(web::ask(stream, (named, key.remote)).await?)));
+    }
+    let stream = secured(wire, key, stream).await?;
+    if web {
+        return Ok(Stream::WebTls(Box::new(web::ask(stream, (named, key.remote)).await?)));
+    }
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// Begins TLS, with whom it is meant for only.
+async fn secured(wire: &Wire, key: &Key, stream: TcpStream) -> Result<TlsStream<TcpStream>, Fault> {
     let config = wire.streams.tls().ok_or(Fault::Unspoken)?.client();
     let name = match &key.whom {
         Whom::Domain(host) => ServerName::try_from(host.to_string()).map_err(|_| Fault::TlsName)?,
@@ -56,7 +75,7 @@ async fn made(wire: &Wire, key: &Key, listener: u16) -> Result<Stream, Fault> {
     let shown = stream.get_ref().1.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
     let hosts = |organization| wire.parts.live.secure_hosts(organization);
     let right = shown.is_some_and(|shown| Names::reach(shown, (&key.whom, key.remote.ip()), hosts));
-    if right { Ok(Stream::Tls(Box::new(stream.into()))) } else { Err(Fault::TlsName) }
+    if right { Ok(stream.into()) } else { Err(Fault::TlsName) }
 }
 
 async fn reached(wire: &Wire, remote: SocketAddr, listener: u16) -> std::io::Result<TcpStream> {

@@ -4,15 +4,16 @@
 //! A message goes on the connection it names, else on a live one to the hop of the dialog's cookie, else on one that we made to
 //! its remote end for whom it is meant, else on a new one. A connection that a peer made is used for requests to that very hop
 //! only: an address alone proves nobody. Every queue is bounded; what does not fit is reported as a fault, never kept. Files:
-//! `accept` and `dial` begin connections, `connection` reads and writes one, `seats` counts them by source.
+//! `accept` and `dial` begin connections, `web` agrees on WebSocket, `connection` reads and writes one, `seats` counts them by source.
 
 mod accept;
 mod connection;
 mod dial;
 mod seats;
+mod web;
 
 use hashbrown::HashMap;
-use sip::{Fault, Input, SendId, Transport, Whom};
+use sip::{Fault, Framer, Input, SendId, Transport, Whom};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -24,6 +25,7 @@ use tokio::task::AbortHandle;
 use super::tls::{Names, Tls};
 use super::wire::Wire;
 pub(super) use accept::listen;
+pub(crate) use connection::Patience;
 use connection::{Name, Stream};
 use seats::{Seat, Seats};
 
@@ -34,11 +36,38 @@ const CONNECTING_MAX: usize = 1_024;
 /// Handshakes with sources that are no trunk's, at once; with those that are, four times as many.
 const HANDSHAKES_MAX: usize = 512;
 
-/// A message on its way to a connection.
+/// Something on its way to a connection.
 #[derive(Debug)]
 struct Piece {
     id: SendId,
-    bytes: Vec<u8>,
+    what: What,
+}
+
+/// What it is.
+#[derive(Debug)]
+enum What {
+    Message(Vec<u8>),
+    /// The question whether the other end is alive.
+    Ping,
+    /// The answer to such a question.
+    Pong,
+}
+
+impl Default for What {
+    fn default() -> Self {
+        Self::Message(Vec::new())
+    }
+}
+
+impl What {
+    /// As it stands among the bytes of a stream.
+    fn bytes(self) -> Vec<u8> {
+        match self {
+            Self::Message(bytes) => bytes,
+            Self::Ping => Framer::PING.to_vec(),
+            Self::Pong => Framer::PONG.to_vec(),
+        }
+    }
 }
 
 /// What a connection is made for: another name at the same address gets another one.
@@ -79,6 +108,8 @@ pub(super) struct StreamParts {
     pub(super) tls: Option<Arc<Tls>>,
     /// The addresses of the listeners, in their order: what we send comes from there.
     pub(super) locals: Vec<SocketAddr>,
+    /// How long others may be silent.
+    pub(super) patience: Patience,
 }
 
 /// See the module's head.
@@ -129,6 +160,10 @@ impl Streams {
         self.parts.get()?.tls.as_ref()
     }
 
+    fn patience(&self) -> Patience {
+        self.parts.get().map(|parts| parts.patience).unwrap_or_default()
+    }
+
     /// The address that messages of a listener come from, where it is bound to one.
     fn local(&self, listener: u16) -> Option<IpAddr> {
         let bound = self.parts.get()?.locals.get(usize::from(listener))?.ip();
@@ -151,11 +186,15 @@ impl Streams {
             if send.bytes.starts_with(b"SIP/2.0 2") {
                 live.known.store(true, Ordering::Relaxed);
             }
-            return live.writer.try_send(Piece { id, bytes: send.bytes }).map_err(|error| {
+            return live.writer.try_send(Piece { id, what: What::Message(send.bytes) }).map_err(|error| {
                 (id, if matches!(error, TrySendError::Full(_)) { Fault::Full } else { Fault::Broken })
             });
         }
-        let piece = Piece { id, bytes: send.bytes };
+        if key.transport.web() && send.to.connection.is_some() {
+            // Who made it alone can make it again (RFC 7118 section 5).
+            return Err((id, Fault::Unreachable));
+        }
+        let piece = Piece { id, what: What::Message(send.bytes) };
         if let Some(waiting) = table.connecting.get_mut(&key) {
             if waiting.len() >= WAITING_MAX {
                 return Err((id, Fault::Full));
