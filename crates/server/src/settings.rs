@@ -352,7 +352,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(both[1].public, ("sip.example.com".to_owned(), 5062));
-        let web = args(&["ws:127.0.0.1:80", "wss:127.0.0.1:443"], &["a.example:80", "wss:a.example:443"]).unwrap();
+        let web =
+            args(&["ws:127.0.0.1:80", "wss:127.0.0.1:443"], &["a.example:80", "wss:a.example:443"]).unwrap();
         assert_eq!([web[0].transport, web[1].transport], [sip::Transport::Ws, sip::Transport::Wss]);
     }
 

@@ -32,7 +32,8 @@ pub(super) fn name(listeners: &[Listener], index: u16) -> String {
 pub(super) fn named(listeners: &[Listener], wanted: &str, transport: Transport) -> Option<u16> {
     (0..u16::try_from(listeners.len()).unwrap_or(u16::MAX)).find(|index| {
         let one = listeners.get(usize::from(*index));
-        one.is_some_and(|one| one.transport == transport || one.transport.web() && transport.web()) && name(listeners, *index) == wanted
+        one.is_some_and(|one| one.transport == transport || one.transport.web() && transport.web())
+            && name(listeners, *index) == wanted
     })
 }
 

@@ -28,8 +28,10 @@ const READ_BYTES: usize = 4_096;
 const WRITE_MORE: usize = 4_096;
 
 /// What is told to who asks for something else.
-const NOT_ASKED: &str = "This port speaks SIP over WebSocket (RFC 7118): ask with GET and `Upgrade: websocket`, version 13.\n";
-const NOT_SIP: &str = "This port speaks SIP over WebSocket (RFC 7118): offer `Sec-WebSocket-Protocol: sip`.\n";
+const NOT_ASKED: &str =
+    "This port speaks SIP over WebSocket (RFC 7118): ask with GET and `Upgrade: websocket`, version 13.\n";
+const NOT_SIP: &str =
+    "This port speaks SIP over WebSocket (RFC 7118): offer `Sec-WebSocket-Protocol: sip`.\n";
 
 fn config() -> WebSocketConfig {
     WebSocketConfig::default()
@@ -132,10 +134,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Take for Reader<S> {
             // The library answers it when it reads on.
             Some(Ok(Message::Ping(_) | Message::Frame(_))) => Ok(Came::Part),
             Some(Ok(Message::Pong(_))) => Ok(Came::Pong),
-            Some(Ok(Message::Close(_))) | None => Err(Close::Gone),
             Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => Err(Close::TooLong),
             Some(Err(Error::Protocol(_) | Error::Utf8(_))) => Err(Close::Malformed),
-            Some(Err(_)) => Err(Close::Gone),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Close::Gone),
         }
     }
 
