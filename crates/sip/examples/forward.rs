@@ -112,7 +112,7 @@ fn give(edge: &mut Edge, now: Instant, from: Flow, bytes: &[u8]) -> Vec<u8> {
             }
             Output::Send(send) => last = send.bytes,
             Output::Fact(fact) => drop(black_box(fact)),
-            Output::Login(_) => {}
+            Output::Login(_) | Output::Probed(_) => {}
         }
     }
     last

@@ -162,7 +162,7 @@ impl World {
                 match output {
                     Output::Send(send) => self.post(addr(EDGE), send.to.remote, &send.bytes),
                     Output::Fact(fact) => self.facts.push(*fact),
-                    Output::Ask(_) | Output::Login(_) => panic!("a question"),
+                    Output::Ask(_) | Output::Login(_) | Output::Probed(_) => panic!("a question"),
                 }
             }
             while let Some(unknown) = self.bridges.poll_unknown() {

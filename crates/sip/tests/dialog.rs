@@ -67,7 +67,7 @@ impl Bench {
             match output {
                 Output::Send(send) => out.push((send.to, String::from_utf8(send.bytes).unwrap())),
                 Output::Fact(fact) => self.facts.push(*fact),
-                Output::Login(_) => panic!("no target here has a login"),
+                Output::Login(_) | Output::Probed(_) => panic!("nothing of the kind is asked here"),
                 Output::Ask(ask) => {
                     self.asks.push(ask.kind.clone());
                     self.media.push(ask.media);

@@ -293,6 +293,7 @@ impl Line {
         while let Some(output) = self.edge.poll() {
             match output {
                 Output::Fact(fact) => self.facts.push(*fact),
+                Output::Probed(_) => panic!("nobody is asked here"),
                 Output::Login(ask) => {
                     assert_eq!((ask.call, ask.owner), (CALL, OWNER));
                     self.logins += 1;
@@ -585,7 +586,7 @@ fn a_challenged_call_may_be_cancelled() {
                 invites.push(text);
                 line.give(AGENT, &answer);
             }
-            Output::Send(_) | Output::Fact(_) | Output::Login(_) => {}
+            Output::Send(_) | Output::Fact(_) | Output::Login(_) | Output::Probed(_) => {}
         }
     }
     line.agent.cseq = 8;
@@ -658,7 +659,7 @@ fn a_host_that_repeats_its_refusals_is_asked_once() {
                     let text = String::from_utf8(send.bytes).unwrap();
                     line.give(&send.to.remote.to_string(), &reply(&text, 503, "", ""));
                 }
-                Output::Send(_) | Output::Fact(_) | Output::Login(_) => {}
+                Output::Send(_) | Output::Fact(_) | Output::Login(_) | Output::Probed(_) => {}
             }
         }
         assert_eq!(invites, asked);
@@ -685,7 +686,7 @@ fn a_target_may_ring_for_long() {
                 bytes = String::from_utf8(send.bytes).unwrap();
                 line.give("192.0.2.99:5060", &reply(&bytes, 180, "", ""));
             }
-            Output::Send(_) | Output::Fact(_) | Output::Login(_) => {}
+            Output::Send(_) | Output::Fact(_) | Output::Login(_) | Output::Probed(_) => {}
         }
     }
     line.agent.cseq = 7;

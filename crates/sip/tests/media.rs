@@ -78,7 +78,7 @@ impl Line {
                     };
                     self.edge.handle(self.now, Input::Verdict { ask: ask.id, verdict });
                 }
-                Output::Login(_) => panic!("no target here has a login"),
+                Output::Login(_) | Output::Probed(_) => panic!("nothing of the kind is asked here"),
             }
         }
     }

@@ -168,7 +168,7 @@ fn throw(edge: &mut Edge, now: std::time::Instant, bytes: &[u8]) -> usize {
             Output::Send(send) => {
                 assert!(Message::parse(&send.bytes).is_ok(), "{}", String::from_utf8_lossy(&send.bytes));
             }
-            Output::Fact(_) | Output::Login(_) => {}
+            Output::Fact(_) | Output::Login(_) | Output::Probed(_) => {}
         }
     }
     count

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::onward::Leg;
+use super::probe::Probed;
 use crate::bridge::BridgeLeg;
 use crate::cookie::{CallIds, Direction, Reach};
 use crate::keys::Keys;
@@ -170,6 +171,8 @@ pub enum Output {
     Fact(Box<Fact>),
     /// The login that answers a target's challenges is needed for a call that this process did not set up.
     Login(LoginAsk),
+    /// What came of a question of the shell's ([`crate::Edge::probe`]).
+    Probed(Probed),
 }
 
 /// Asks for a login.

@@ -317,6 +317,9 @@ impl Edge {
     pub(super) fn attempt_lost(&mut self, context: &mut Context, index: usize, cause: Cause) {
         let Some(client) = context.clients.get_mut(index) else { return };
         client.state = State::Dead;
+        if let Work::Probe { mark } = context.work {
+            return self.probed(mark, Err(cause));
+        }
         let role = client.role;
         self.attempt_told(context, index, None, cause);
         if role == Role::Abandoned || !context.open() {
@@ -350,7 +353,7 @@ impl Edge {
         }
         let (best, cause) = match &mut context.work {
             Work::Call(routing) => (routing.best.take(), routing.cause),
-            Work::Local | Work::Dialog { .. } | Work::Own => (None, cause),
+            Work::Local | Work::Dialog { .. } | Work::Own | Work::Probe { .. } => (None, cause),
         };
         match (best, cause) {
             _ if context.cancelled => self.fail(context, (487, "Request Terminated"), Cause::Cancelled, b""),
@@ -421,7 +424,8 @@ impl Edge {
                 let (whom, bytes) = (client.whom.clone(), client.sent.clone());
                 return edge.out.push_back(Output::Send(Send { id, to, prefer, whom, bytes }));
             }
-            if context.method == Method::Invite || matches!(context.phase, Phase::Proceeding) {
+            let told = context.method == Method::Invite || matches!(context.work, Work::Probe { .. });
+            if told || matches!(context.phase, Phase::Proceeding) {
                 edge.attempt_lost(context, index, Cause::Fault(why));
             } else if let Some(client) = context.clients.get_mut(index) {
                 client.state = State::Dead;

@@ -78,7 +78,8 @@ impl Edge {
                 return;
             }
             // RFC 3261 section 17.1.3: the method of CSeq counts too; without a second Via the answer has nowhere to go
-            let lost = !matches!(context.work, Work::Own) && message.values(Name::Via).nth(1).is_none();
+            let ours = matches!(context.work, Work::Own | Work::Probe { .. });
+            let lost = !ours && message.values(Name::Via).nth(1).is_none();
             if core.method != context.method || lost {
                 return;
             }
@@ -234,7 +235,7 @@ impl Edge {
                 let seconds = session::interval(message).or(interval);
                 self.fact(Fact::Refreshed { ids: *ids, seconds });
             }
-            Work::Dialog { refresh: None } | Work::Local | Work::Own => {}
+            Work::Dialog { refresh: None } | Work::Local | Work::Own | Work::Probe { .. } => {}
         }
     }
 
@@ -465,6 +466,12 @@ impl Edge {
             client.state = if udp { State::Completed } else { State::Dead };
             client.repeat = None;
             client.until = Some(now + timers.t4);
+        }
+        if let Work::Probe { mark } = context.work {
+            if status >= 200 {
+                self.probed(mark, Ok(status));
+            }
+            return;
         }
         if status == 100 {
             return;

@@ -209,6 +209,8 @@ pub(crate) enum Work {
     Dialog { refresh: Option<CallIds> },
     /// A request of ours: nobody waits for the answer.
     Own,
+    /// A question of ours: the shell hears the answer.
+    Probe { mark: u64 },
 }
 
 /// A request and all that came of it.

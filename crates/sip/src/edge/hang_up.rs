@@ -137,6 +137,17 @@ impl Edge {
 
     /// Sends a request of ours, for whose answer nobody waits.
     pub(super) fn launch_own(&mut self, now: Instant, own: Own) {
+        self.launch_as(now, own, (Method::Bye, Work::Own), None);
+    }
+
+    /// The same for any request of ours but INVITE. `until` ends the wait for its final answer, in place of timer F.
+    pub(super) fn launch_as(
+        &mut self,
+        now: Instant,
+        own: Own,
+        (method, work): (Method, Work),
+        until: Option<Instant>,
+    ) {
         let Own { at, to, prefer, whom, token, bytes, extra } = own;
         let mut context = Context {
             at,
@@ -144,19 +155,20 @@ impl Edge {
             key: Box::default(),
             source: to,
             back: to,
-            method: Method::Bye,
+            method,
             request: None,
             phase: Phase::Done,
             last: Vec::new(),
             cancelled: false,
             cancel_answer: None,
-            work: Work::Own,
+            work,
             clients: Vec::with_capacity(1),
             bound: None,
             queued: None,
         };
         let mut client = self.client(now, to, token, bytes);
         client.extra = extra;
+        client.until = until.or(client.until);
         client.whom = whom;
         self.launch(at, &mut context, client, prefer);
         self.insert(now, at, context);

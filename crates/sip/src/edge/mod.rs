@@ -1,8 +1,8 @@
 //! The proxy as a state machine (RFC 3261 section 16): [`Edge::handle`] takes one input, [`Edge::poll`] gives what came
 //! of it. Not a policy: who may call and where a call goes is asked of the shell. Files: `ask` new requests and
 //! verdicts, `attempt` targets and branches, `client` answers to them, `dialog` in-dialog requests by cookie,
-//! `hang_up` ends of ours, `login` challenges of targets, `onward` what comes after an attempt, `stray` answers without a
-//! transaction, `timer` deadlines.
+//! `hang_up` ends of ours, `login` challenges of targets, `onward` what comes after an attempt, `probe` questions of ours, `stray`
+//! answers without a transaction, `timer` deadlines.
 
 mod api;
 mod ask;
@@ -13,6 +13,7 @@ mod dialog;
 mod hang_up;
 mod login;
 mod onward;
+mod probe;
 mod respond;
 mod session;
 mod shed;
@@ -36,6 +37,7 @@ pub(crate) use context::Repeat;
 pub(crate) use dialog::write_path;
 pub(crate) use hang_up::beyond;
 pub use onward::{Exit, Leg, Outcome, Outcomes, STATUSES};
+pub use probe::{Probe, Probed};
 pub(crate) use respond::{Reply, companion, reply, reply_flow};
 
 pub use shed::Shed;

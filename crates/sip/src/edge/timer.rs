@@ -45,7 +45,9 @@ impl Edge {
                 let (status, reason) = match (&context.work, context.cancelled) {
                     (_, true) => (487, "Request Terminated"),
                     (Work::Call(_), false) => (480, "No Answer in Time"),
-                    (Work::Local | Work::Dialog { .. } | Work::Own, false) => (408, "Request Timeout"),
+                    (Work::Local | Work::Dialog { .. } | Work::Own | Work::Probe { .. }, false) => {
+                        (408, "Request Timeout")
+                    }
                 };
                 for index in 0..context.clients.len() {
                     self.attempt_told(context, index, None, cause);

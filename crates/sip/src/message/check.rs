@@ -45,6 +45,11 @@ impl<'a> Via<'a> {
         if params.first() == Some(&b';') {
             return None;
         }
+        // No bracket stands in a Via. An open one would hide a comma in a parameter that is ours to replace: then what it hid
+        // would be another Via.
+        if text::find(value, b'<').is_some() && text::find_outside(value, b'<').is_some() {
+            return None;
+        }
         let rest = match head.strip_prefix(b"SIP/2.0/") {
             Some(rest) => text::trim(rest),
             None => spaced(head)?,

@@ -92,6 +92,7 @@ pub(crate) struct Bench {
     pub(crate) now: Instant,
     pub(crate) asks: Vec<Ask>,
     pub(crate) facts: Vec<Fact>,
+    pub(crate) probed: Vec<Probed>,
     /// Where calls go.
     pub(crate) targets: Vec<Target>,
     pub(crate) transfer: Transfer,
@@ -126,6 +127,7 @@ impl Bench {
             now,
             asks: Vec::new(),
             facts: Vec::new(),
+            probed: Vec::new(),
             targets: vec![target(AGENT, Transport::Udp)],
             transfer: Transfer::Allowed,
             verdict: None,
@@ -186,6 +188,7 @@ impl Bench {
                 }
                 Output::Fact(fact) => self.facts.push(*fact),
                 Output::Login(_) => panic!("no target here has a login"),
+                Output::Probed(probed) => self.probed.push(probed),
                 Output::Ask(ask) => {
                     let verdict = match (&self.verdict, &ask.kind) {
                         (Some(verdict), _) => verdict.clone(),

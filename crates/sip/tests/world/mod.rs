@@ -127,6 +127,7 @@ pub(crate) struct World {
     pub(crate) refuse: Option<u16>,
     pub(crate) asks: usize,
     pub(crate) facts: Vec<Fact>,
+    pub(crate) probed: Vec<Probed>,
     pub(crate) events: Vec<AgentEvent>,
     pub(crate) agent_events: Vec<(usize, AgentEvent)>,
     pub(crate) trace: Vec<String>,
@@ -184,6 +185,7 @@ impl World {
             refuse: None,
             asks: 0,
             facts: Vec::new(),
+            probed: Vec::new(),
             events: Vec::new(),
             agent_events: Vec::new(),
             trace: Vec::new(),
@@ -307,6 +309,7 @@ impl World {
                     self.edge.handle(self.now, Input::Verdict { ask: ask.id, verdict });
                 }
                 Output::Login(_) => panic!("no target here has a login"),
+                Output::Probed(probed) => self.probed.push(probed),
                 Output::Fact(fact) => {
                     self.trace.push(format!("        fact {}", short(&fact)));
                     self.facts.push(*fact);
