@@ -78,6 +78,7 @@ def fields_of(world):
             "media_encryption": ("required", "allowed"), "headers": ({"X-A": "b"}, {"X-A": "c", "X-B": "{call_id}"}),
             "to_form": ("e164", "as_received"), "ring_seconds": (5, 900),
             "failover": ({"on": ["busy"]}, {"on": ["failed", "too_late"]}), "answer_seconds": (20, 25),
+            "health": ({"enabled": True, "interval_seconds": 60}, {"enabled": False, "interval_seconds": 3600}),
             "fallback": ([{"on": ["busy"], "to": {"refuse": 486}}], [{"on": ["failed"], "to": {"endpoint_id": w.second}}]),
             # Plain SIP has neither of these.
             "url": ("sip:own@example.com", "sip:other@example.com", f"/api/v1/endpoints/{w.platform}"),

@@ -273,6 +273,8 @@ pub enum Op {
     EndpointList(Page<EndpointId>),
     /// Reads an endpoint.
     EndpointGet(EndpointId),
+    /// How the targets of one are.
+    EndpointHealth(EndpointId),
     /// Changes an endpoint; its numbers follow.
     EndpointUpdate(EndpointId, EndpointPatch, Expect),
     /// Removes an endpoint; its numbers lose their target.
@@ -457,6 +459,7 @@ impl Op {
                 | Self::AgentProfileGet(_)
                 | Self::EndpointList(_)
                 | Self::EndpointGet(_)
+                | Self::EndpointHealth(_)
                 | Self::ProviderList(_)
                 | Self::ProviderGet(_)
                 | Self::TrunkList(..)

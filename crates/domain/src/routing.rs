@@ -327,8 +327,8 @@ pub struct EndpointRoute {
     pub status: EndpointStatus,
     /// How many of its targets are switched on.
     pub targets_on: usize,
-    /// Whether all of those are known to be down.
-    pub all_down: bool,
+    /// How many of those are known to be down; none: they are not asked.
+    pub down: Option<usize>,
     /// Whether it has fallbacks of its own: [`Table::fallback`].
     pub has_fallback: bool,
     /// What its sound may be.
@@ -373,19 +373,31 @@ impl EndpointMedia {
     }
 }
 
+impl EndpointRoute {
+    /// Whether all its targets are known to be down.
+    pub fn all_down(&self) -> bool {
+        self.targets_on > 0 && self.down == Some(self.targets_on)
+    }
+
+    /// What is told of its targets, where they are asked and one is down.
+    fn health(&self) -> Option<Rule> {
+        let down = self.down?;
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let seen = Seen::Down { down: count(down), of: count(self.targets_on) };
+        Some(if down == 0 {
+            RuleName::TargetsUp.is(true)
+        } else {
+            RuleName::TargetsUp.is(false).seeing(seen)
+        })
+    }
+}
+
 impl From<&Endpoint> for EndpointRoute {
     fn from(endpoint: &Endpoint) -> Self {
         let targets_on = endpoint.targets.iter().filter(|target| target.enabled).count();
         let has_fallback = !endpoint.rules.fallback.is_empty();
         let media = EndpointMedia::of(endpoint);
-        Self {
-            kind: endpoint.kind,
-            status: endpoint.status,
-            targets_on,
-            all_down: false,
-            has_fallback,
-            media,
-        }
+        Self { kind: endpoint.kind, status: endpoint.status, targets_on, down: None, has_fallback, media }
     }
 }
 
@@ -605,6 +617,7 @@ fn place(
         Pick::Place(picked) => picked,
     };
     let first = picked.and_then(|endpoint| can_be_called(table, endpoint, &mut look.see));
+    told_of_targets(table, first.ok(), &mut look.see);
     let steps = rules.map(|rules| rules.fallback.as_slice()).unwrap_or_default();
     let own = |id| table.endpoint(id).is_some_and(|endpoint| endpoint.has_fallback);
     let named = picked.ok().flatten();
@@ -625,6 +638,7 @@ fn place(
             let to = chain.legs[0].endpoint_id;
             if first != Ok(to) {
                 (look.see)(RuleName::Fallback.is(true));
+                told_of_targets(table, Some(to), &mut look.see);
             }
             Ok((to, Some(chain).filter(|chain| chain.legs.len() > 1 || !chain.legs[0].exits.is_empty())))
         }
@@ -636,6 +650,13 @@ fn place(
             (look.see)(RuleName::Fallback.is(false));
             look.refuse(of_cause(cause), None)
         }
+    }
+}
+
+/// What is known of the targets of a place, where they are asked.
+fn told_of_targets(table: &impl Table, place: Option<EndpointId>, see: &mut impl FnMut(Rule)) {
+    if let Some(rule) = place.and_then(|id| table.endpoint(id)).and_then(|endpoint| endpoint.health()) {
+        see(rule);
     }
 }
 

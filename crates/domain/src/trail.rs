@@ -96,11 +96,13 @@ pub enum RuleName {
     CallerCertified,
     /// The endpoint's rule for encrypted sound.
     EndpointMedia,
+    /// None of the endpoint's targets, which are asked, is known to be down. Those that are come last; it refuses nobody.
+    TargetsUp,
 }
 
 impl RuleName {
     /// Every rule. Adding one, 1 of 2: at the end of this list. 2 of 2: its words.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::SourceIsTrunk,
         Self::NumberDialled,
         Self::NumberOnTrunk,
@@ -145,6 +147,7 @@ impl RuleName {
         Self::TrunkRoom,
         Self::CallerCertified,
         Self::EndpointMedia,
+        Self::TargetsUp,
     ];
 
     /// What it says, as people read it.
@@ -194,6 +197,7 @@ impl RuleName {
             Self::TrunkRoom => "the trunk has room for another call",
             Self::CallerCertified => "the caller shows a certificate of the trunk",
             Self::EndpointMedia => "the endpoint takes what was offered",
+            Self::TargetsUp => "no target is known to be down",
         }
     }
 
@@ -243,6 +247,13 @@ pub enum Seen {
         free: i64,
         /// What the call may cost at first.
         needed: i64,
+    },
+    /// So many targets are down of so many.
+    Down {
+        /// How many are down.
+        down: u32,
+        /// How many are switched on.
+        of: u32,
     },
     /// An entry of a list that was written by the number's holder.
     Entry {
@@ -321,6 +332,8 @@ impl Rule {
             Seen::Money { free, needed } => {
                 Some(format!("{} free, {} needed", main_units(free), main_units(needed)))
             }
+            Seen::Down { down, of } if down == of => Some(format!("all {of} down")),
+            Seen::Down { down, of } => Some(format!("{down} of {of} down, tried last")),
             Seen::Entry { list, at, sip_status } => {
                 let at = at.map(|at| format!("[{at}]")).unwrap_or_default();
                 let answer = sip_status.map(|status| format!(": refused with {status}")).unwrap_or_default();
@@ -350,6 +363,7 @@ const CODE: u8 = 0x3f;
 const COUNT: u8 = 1;
 const MONEY: u8 = 2;
 const ENTRY: u8 = 3;
+const DOWN: u8 = 4;
 
 /// The rules of one decision, in order. Without allocation; a step without values is one byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -388,6 +402,12 @@ impl Trail {
                     && self.push(MONEY)
                     && self.push_number(zigzag(free))
                     && self.push_number(zigzag(needed))
+            }
+            Seen::Down { down, of } => {
+                self.push(rule.name.code() | mark | VALUES)
+                    && self.push(DOWN)
+                    && self.push_number(u64::from(down))
+                    && self.push_number(u64::from(of))
             }
             Seen::Entry { list, at, sip_status } => {
                 // 0 stands for none.
@@ -469,6 +489,7 @@ fn step(bytes: &[u8]) -> Option<(Rule, &[u8])> {
         rule.seen = match kind {
             COUNT => Seen::Count { now: u32::try_from(one).ok()?, most: u32::try_from(two).ok()? },
             MONEY => Seen::Money { free: unzigzag(one), needed: unzigzag(two) },
+            DOWN => Seen::Down { down: u32::try_from(one).ok()?, of: u32::try_from(two).ok()? },
             ENTRY => Seen::Entry {
                 list: List::NAMES.get(usize::from(one.to_le_bytes()[0] & 3))?.0,
                 at: (one >> 2).checked_sub(1).and_then(|at| u16::try_from(at).ok()),
@@ -547,7 +568,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_trail_is_read_as_it_was_seen(
-            seen in prop::collection::vec((0..RuleName::ALL.len(), any::<bool>(), 0_u8..4, any::<i64>(), any::<i64>()), 0..4),
+            seen in prop::collection::vec((0..RuleName::ALL.len(), any::<bool>(), 0_u8..5, any::<i64>(), any::<i64>()), 0..4),
         ) {
             let rules: Vec<_> = seen.into_iter().map(|(name, passed, kind, a, b)| {
                 let seen = match kind {
@@ -557,6 +578,7 @@ mod tests {
                         at: Some(u16::from(a.to_le_bytes()[1])).filter(|at| *at != 7),
                         sip_status: Some(u16::from(b.to_le_bytes()[0])).filter(|status| *status != 0),
                     },
+                    4 => Seen::Down { down: u32::from(a.to_le_bytes()[0]), of: u32::MAX },
                     1 => Seen::Count { now: u32::from(a.to_le_bytes()[0]), most: u32::MAX },
                     _ => Seen::Money { free: a, needed: b },
                 };

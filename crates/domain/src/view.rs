@@ -17,7 +17,7 @@ use crate::organization::Organization;
 use crate::page::Paged;
 use crate::provider::{Provider, ProviderKind};
 use crate::rate::Rate;
-use crate::rules::{Exit, TargetState};
+use crate::rules::{Exit, Health, TargetState};
 use crate::stock::Stock;
 use crate::trace::{Trace, TraceFormat, TraceWindow};
 use crate::trail::Rule;
@@ -263,6 +263,8 @@ pub enum View {
     AgentProfiles(Paged<AgentProfile>),
     /// An endpoint.
     Endpoint(Endpoint),
+    /// An endpoint, and how its targets are, in their order.
+    EndpointHealth(Endpoint, Vec<Health>),
     /// Endpoints.
     Endpoints(Paged<Endpoint>),
     /// What became of each endpoint of many.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use domain::Bag;
 use utoipa::ToSchema;
 
-use super::rules::{CallerRule, Failover, Fallback, ScheduleShape, Share};
+use super::rules::{CallerRule, Failover, Fallback, HealthCheck, ScheduleShape, Share};
 use super::words;
 
 /// A new organization.
@@ -202,6 +202,8 @@ pub(super) struct EndpointCreate {
     /// How many seconds a target may ring before the call goes on; null: as long as a call may be set up.
     #[schema(minimum = 1, maximum = 110)]
     answer_seconds: Option<u16>,
+    /// Whether its targets are asked whether they are there, so that calls try those last that are not. Null: they are not asked.
+    health: Option<HealthCheck>,
     /// Where calls go on that it does not answer, before the number's own fallbacks. Null: nowhere.
     #[schema(max_items = 8)]
     fallback: Option<Vec<Fallback>>,
@@ -261,6 +263,8 @@ pub(super) struct EndpointUpdate {
     /// How many seconds a target may ring before the call goes on; null: as long as a call may be set up.
     #[schema(minimum = 1, maximum = 110)]
     answer_seconds: Option<u16>,
+    /// Whether its targets are asked whether they are there, so that calls try those last that are not. Null: they are not asked.
+    health: Option<HealthCheck>,
     /// Where calls go on that it does not answer, before the number's own fallbacks. Null: nowhere.
     #[schema(max_items = 8)]
     fallback: Option<Vec<Fallback>>,

@@ -19,7 +19,7 @@ use domain::ids::{AgentId, EndpointId};
 use domain::manner::{Header, Manner, MannerPatch, ToForm};
 use domain::number::Environment;
 use domain::provider::{AddressRule, MediaEncryption};
-use domain::rules::{EndpointRules, json as rules_json};
+use domain::rules::{EndpointRules, Health, HealthCheck, Heard, json as rules_json};
 use domain::target::{Target, TargetUri};
 use domain::{Bag, Op};
 
@@ -141,6 +141,10 @@ pub(super) fn get(request: &Request<'_>) -> Result<Op> {
     Ok(Op::EndpointGet(id(request)?))
 }
 
+pub(super) fn health(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::EndpointHealth(id(request)?))
+}
+
 pub(super) fn update(request: &Request<'_>) -> Result<Op> {
     let id = id(request)?;
     let mut body = json::body(request.body, What::Endpoint)?;
@@ -222,6 +226,9 @@ pub(super) struct EndpointOut {
     /// How many seconds a target may ring before the call goes on; null: as long as a call may be set up.
     #[schema(required = true)]
     answer_seconds: Option<u16>,
+    /// Whether, and how often, its targets are asked whether they are there; how they are: `/health`.
+    #[schema(value_type = rules::HealthCheck)]
+    health: Value,
     /// Where calls go on that it does not answer, before the number's own fallbacks.
     #[schema(required = true, value_type = Option<Vec<rules::Fallback>>)]
     fallback: Option<Value>,
@@ -257,7 +264,7 @@ impl From<&Endpoint> for EndpointOut {
             source_addresses,
             allow_transfer,
             manner,
-            rules: EndpointRules { failover, answer_seconds, health: _, fallback },
+            rules: EndpointRules { failover, answer_seconds, health, fallback },
             bags: _,
             created_at,
             updated_at,
@@ -284,9 +291,61 @@ impl From<&Endpoint> for EndpointOut {
             ring_seconds: *ring_seconds,
             failover: failover.map(rules_json::failover_value),
             answer_seconds: *answer_seconds,
+            health: rules_json::health_value(*health),
             fallback: rules::some(rules_json::steps_value(fallback)),
             created_at: time(*created_at),
             updated_at: time(*updated_at),
         }
+    }
+}
+
+/// How a target is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TargetHealth)]
+pub(super) struct TargetHealthOut {
+    /// The target, as its endpoint has it.
+    uri: String,
+    /// Down: calls try it last. Unknown: it is not asked, or too little was heard of it.
+    #[schema(schema_with = words::target_state)]
+    state: &'static str,
+    /// Since when it is so.
+    #[schema(required = true, format = DateTime)]
+    since: Option<String>,
+    /// When something was heard of it last, be it that no answer came.
+    #[schema(required = true, format = DateTime)]
+    checked_at: Option<String>,
+    /// What was heard last: `answered`, `unavailable` (408, 503 and 504 say that nobody is there), `no_response`, or why it could not
+    /// be asked, in the words of calls' attempts.
+    #[schema(required = true)]
+    cause: Option<&'static str>,
+    /// The status of the last answer, if it was one.
+    #[schema(required = true)]
+    sip_status: Option<u16>,
+}
+
+/// How the targets of an endpoint are, as the process that answers knows it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EndpointHealth)]
+pub(super) struct HealthOut {
+    /// Whether they are asked.
+    enabled: bool,
+    /// How often, in seconds.
+    interval_seconds: u16,
+    /// Each of them, in the endpoint's order.
+    targets: Vec<TargetHealthOut>,
+}
+
+impl HealthOut {
+    pub(super) fn new(endpoint: &Endpoint, health: Vec<Health>) -> Self {
+        let HealthCheck { enabled, interval_seconds } = endpoint.rules.health;
+        let one = |(target, health): (&Target, Health)| TargetHealthOut {
+            uri: target.uri.as_str().to_owned(),
+            state: health.state.as_str(),
+            since: health.since.map(time),
+            checked_at: health.checked_at.map(time),
+            cause: health.heard.map(Heard::cause),
+            sip_status: health.heard.and_then(Heard::sip_status),
+        };
+        Self { enabled, interval_seconds, targets: endpoint.targets.iter().zip(health).map(one).collect() }
     }
 }

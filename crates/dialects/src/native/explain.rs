@@ -85,6 +85,9 @@ pub(super) struct LegOut {
     name: String,
     /// Its targets in the order of trying.
     targets: Vec<String>,
+    /// How each of them is, in the same order: `up`, `down`, or `unknown`.
+    #[schema(schema_with = words::target_states)]
+    health: Vec<&'static str>,
     /// How long each may ring, in seconds; null: as long as a call may be set up.
     #[schema(required = true)]
     answer_seconds: Option<u16>,
@@ -102,11 +105,12 @@ impl From<LegShown> for LegOut {
             };
             ExitOut { on: exit.on.names(), leg, sip_status }
         };
-        let targets = targets.into_iter().map(|(uri, _)| uri).collect();
+        let (targets, health) = targets.into_iter().map(|(uri, state)| (uri, state.as_str())).unzip();
         Self {
             endpoint_id: endpoint_id.to_string(),
             name,
             targets,
+            health,
             answer_seconds,
             exits: exits.into_iter().map(exit).collect(),
         }

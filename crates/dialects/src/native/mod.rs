@@ -96,6 +96,7 @@ impl Dialect for Native {
             "agent_delete" => agents::delete(request),
             "endpoint_create" => endpoints::create(request),
             "endpoint_list" => endpoints::list(request),
+            "endpoint_health" => endpoints::health(request),
             "endpoint_get" => endpoints::get(request),
             "endpoint_update" => endpoints::update(request),
             "endpoint_delete" => endpoints::delete(request),

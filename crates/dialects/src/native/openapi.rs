@@ -216,6 +216,7 @@ fn of_wiring(verb: &str) -> Operation {
         }
         "endpoint_list" => listed::<EndpointOut>("List endpoints"),
         "endpoint_get" => shown::<EndpointOut>("Read an endpoint"),
+        "endpoint_health" => shown::<endpoints::HealthOut>("Say how an endpoint's targets are"),
         "endpoint_update" => shown::<EndpointOut>("Change an endpoint; its numbers follow")
             .body(Shape::of::<bodies::EndpointUpdate>()),
         "endpoint_delete" => removed("Remove an endpoint"),

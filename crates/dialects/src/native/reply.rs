@@ -45,6 +45,9 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Agent(a) => one(request, ("agents", &a.id), a.version, &agents::AgentOut::from(&a)),
         View::Agents(page) => list(&ListOut::of(page, |a| a.id.to_string(), |a| agents::AgentOut::from(&a))),
         View::Endpoint(e) => one(request, ("endpoints", &e.id), e.version, &endpoints::EndpointOut::from(&e)),
+        View::EndpointHealth(endpoint, health) => {
+            Reply::json(StatusCode::OK, &endpoints::HealthOut::new(&endpoint, health))
+        }
         View::Endpoints(page) => {
             list(&ListOut::of(page, |e| e.id.to_string(), |e| endpoints::EndpointOut::from(&e)))
         }

@@ -26,8 +26,7 @@ pub(super) fn of_endpoint(body: &mut Body) -> Result<EndpointRulesPatch> {
     Ok(EndpointRulesPatch {
         failover: body.patch_by("failover", json::failover)?,
         answer_seconds: body.patch_by("answer_seconds", json::answer_seconds)?,
-        // Nothing asks targets yet.
-        health: domain::Patch::Keep,
+        health: body.patch_by("health", json::health)?,
         fallback: body.patch_by("fallback", |value| json::steps(value, What::Endpoint))?,
     })
 }
@@ -35,6 +34,17 @@ pub(super) fn of_endpoint(body: &mut Body) -> Result<EndpointRulesPatch> {
 /// A list that is null where it is empty.
 pub(super) fn some(list: Value) -> Option<Value> {
     Some(list).filter(|list| list.as_array().is_none_or(|items| !items.is_empty()))
+}
+
+/// Whether a target is asked whether it is there (OPTIONS), and how often.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HealthCheck {
+    /// Whether it is.
+    enabled: bool,
+    /// How often, in seconds; absent: 30.
+    #[schema(minimum = 2, maximum = 3600)]
+    interval_seconds: Option<u16>,
 }
 
 /// What becomes of the calls of some callers.

@@ -45,6 +45,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     post("/api/v1/endpoints", "endpoint_create", Area::Endpoints),
     get("/api/v1/endpoints", "endpoint_list", Area::Endpoints),
     get("/api/v1/endpoints/{id}", "endpoint_get", Area::Endpoints),
+    get("/api/v1/endpoints/{id}/health", "endpoint_health", Area::Endpoints),
     patch("/api/v1/endpoints/{id}", "endpoint_update", Area::Endpoints),
     delete("/api/v1/endpoints/{id}", "endpoint_delete", Area::Endpoints),
     post("/api/v1/providers", "provider_create", Area::Providers),

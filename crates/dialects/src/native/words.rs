@@ -12,7 +12,7 @@ use domain::ledger::Account;
 use domain::number::{Environment, Network, Status};
 use domain::organization::Kyc;
 use domain::provider::ProviderKind;
-use domain::rules::{Cause, Rank};
+use domain::rules::{Cause, Rank, TargetState};
 use domain::target::Transport;
 
 /// "one of `a`, `b`", for the sentence "`field` must be …".
@@ -63,6 +63,7 @@ schemas! {
     status: names(&Status::NAMES);
     stock_status: STOCK_STATES;
     switch: SWITCH;
+    target_state: names(&TargetState::NAMES);
     to_form: names(&domain::manner::ToForm::NAMES);
     transport: names(&Transport::NAMES);
     media_encryption: names(&domain::provider::MediaEncryption::NAMES);
@@ -86,6 +87,11 @@ pub(super) fn causes() -> utoipa::openapi::schema::Array {
 pub(super) fn failover_causes() -> utoipa::openapi::schema::Array {
     let words = Cause::names(|rank| matches!(rank, Rank::MovesOn | Rank::MayMoveOn));
     utoipa::openapi::schema::ArrayBuilder::new().items(schema(&words)).build()
+}
+
+/// How each of several targets is.
+pub(super) fn target_states() -> utoipa::openapi::schema::Array {
+    utoipa::openapi::schema::ArrayBuilder::new().items(target_state()).build()
 }
 
 /// Days of the week.

@@ -57,6 +57,7 @@ fn changes() -> Vec<(&'static str, String, Vec<Field>)> {
                 ("ring_seconds", Clears, json!(300)),
                 ("failover", Clears, json!({ "on": ["busy"] })),
                 ("answer_seconds", Clears, json!(20)),
+                ("health", Clears, json!({ "enabled": true, "interval_seconds": 5 })),
                 ("fallback", Clears, json!([{ "on": ["busy"], "to": { "endpoint_id": id(4) } }])),
             ],
         ),

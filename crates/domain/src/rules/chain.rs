@@ -146,7 +146,7 @@ impl<T: Table> List<'_, T> {
     fn usable(&self, at: usize) -> Result<(), Cause> {
         let id = self.links[at].goal?;
         stands(self.table, id)?;
-        let down = self.table.endpoint(id).is_some_and(|endpoint| endpoint.all_down);
+        let down = self.table.endpoint(id).is_some_and(|endpoint| endpoint.all_down());
         if down && self.follow(at, Cause::AllDown).is_some() { Err(Cause::AllDown) } else { Ok(()) }
     }
 }

@@ -33,32 +33,42 @@ impl TargetState {
 /// What came of asking a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// A final answer, whatever it says: somebody is there.
+    /// A final answer.
     Answer(u16),
     /// None in time.
     NoResponse,
-    /// The transport failed.
-    Transport,
-    /// Its name has no address.
-    NameNotFound,
-    /// No listener here speaks its transport.
-    NoListener,
+    /// It could not be asked: the cause that an attempt of a call would get, such as `transport` or `name_not_found`.
+    Failed(&'static str),
 }
+
+/// Answers that somebody else gives for a target that is not there, or the target for its being of no use now: a proxy before it
+/// that heard nothing (RFC 3261 sections 16.8 and 21.4.9, 21.5.5), and one that says itself to be overloaded or under maintenance
+/// (section 21.5.4). Everything else, a refusal or a challenge too, says that somebody is there: OPTIONS is answered as an INVITE
+/// would be (section 11.2), and 486 is the answer of a busy agent.
+pub const ABSENT: [u16; 3] = [408, 503, 504];
 
 impl Heard {
     /// A name for it.
-    pub fn reason(self) -> &'static str {
+    pub fn cause(self) -> &'static str {
         match self {
-            Self::Answer(_) => "answered",
+            Self::Answer(_) if self.is_alive() => "answered",
+            Self::Answer(_) => "unavailable",
             Self::NoResponse => "no_response",
-            Self::Transport => "transport",
-            Self::NameNotFound => "name_not_found",
-            Self::NoListener => "no_listener",
+            Self::Failed(cause) => cause,
         }
     }
 
-    fn is_alive(self) -> bool {
-        matches!(self, Self::Answer(_))
+    /// Its status, where it is an answer.
+    pub fn sip_status(self) -> Option<u16> {
+        match self {
+            Self::Answer(status) => Some(status),
+            Self::NoResponse | Self::Failed(_) => None,
+        }
+    }
+
+    /// Whether it says that somebody is there.
+    pub fn is_alive(self) -> bool {
+        matches!(self, Self::Answer(status) if !ABSENT.contains(&status))
     }
 }
 
@@ -105,14 +115,14 @@ mod tests {
 
     #[test]
     fn a_target_goes_down_and_comes_back_after_two_in_a_row() {
-        let (ok, no) = (Heard::Answer(503), Heard::NoResponse);
+        let (ok, no) = (Heard::Answer(486), Heard::NoResponse);
         let rows: [(&[Heard], TargetState); 8] = [
             (&[], TargetState::Unknown),
             (&[ok], TargetState::Up),
             (&[no], TargetState::Unknown),
             (&[no, no], TargetState::Down),
             (&[ok, no, ok, no], TargetState::Up),
-            (&[ok, no, Heard::Transport], TargetState::Down),
+            (&[ok, no, Heard::Failed("transport")], TargetState::Down),
             (&[no, no, ok, no, ok], TargetState::Down),
             (&[no, no, ok, ok], TargetState::Up),
         ];
@@ -121,6 +131,26 @@ mod tests {
             let health = heard.iter().fold(Health::default(), |health, heard| health.after(*heard, now));
             assert_eq!(health.state, wanted, "{heard:?}");
             assert_eq!(health.heard, heard.last().copied());
+        }
+    }
+
+    #[test]
+    fn any_answer_is_a_sign_of_life_but_one_for_somebody_absent() {
+        for (heard, alive, cause) in [
+            (Heard::Answer(200), true, "answered"),
+            (Heard::Answer(302), true, "answered"),
+            (Heard::Answer(401), true, "answered"),
+            (Heard::Answer(404), true, "answered"),
+            (Heard::Answer(486), true, "answered"),
+            (Heard::Answer(500), true, "answered"),
+            (Heard::Answer(603), true, "answered"),
+            (Heard::Answer(408), false, "unavailable"),
+            (Heard::Answer(503), false, "unavailable"),
+            (Heard::Answer(504), false, "unavailable"),
+            (Heard::NoResponse, false, "no_response"),
+            (Heard::Failed("tls_name"), false, "tls_name"),
+        ] {
+            assert_eq!((heard.is_alive(), heard.cause()), (alive, cause), "{heard:?}");
         }
     }
 }

@@ -19,7 +19,7 @@ pub use caller::{CallerIs, CallerRule, Then};
 pub use cause::{Cause, Causes, Rank};
 pub use chain::{Chain, Exit, LEGS_MAX, Leg, Onward, loops};
 pub(crate) use chain::{Entry, resolve, stands};
-pub use health::{DOWN_AFTER, Health, Heard, TargetState, UP_AFTER};
+pub use health::{ABSENT, DOWN_AFTER, Health, Heard, TargetState, UP_AFTER};
 pub use schedule::{Day, Hours, Schedule, Window};
 pub use split::{Share, branch};
 

@@ -49,7 +49,7 @@ impl Memory {
             kind: EndpointKind::Sip,
             status: EndpointStatus::Active,
             targets_on: 1,
-            all_down: false,
+            down: None,
             has_fallback: false,
         };
         let endpoints = (0..5).map(|n| (id(n), route)).collect();
@@ -293,12 +293,41 @@ fn what_is_written_must_not_lead_back() {
 
 #[test]
 fn all_down_is_tried_anyway_unless_a_step_says_where_else() {
-    let down = |e: &mut EndpointRoute| e.all_down = true;
+    let down = |e: &mut EndpointRoute| e.down = Some(e.targets_on);
     assert_eq!(legs(&Memory::new().with(0, down)), ["0"]);
     let table = Memory::new().rules(json!({"fallback": [{"on": ["all_down"], "to": to(1)}]})).with(0, down);
     assert_eq!(legs(&table), ["1"]);
     // The place of the step is down too: there is no step behind it, so it is tried.
     assert_eq!(legs(&table.with(1, down)), ["1"]);
+}
+
+#[test]
+fn a_decision_tells_of_targets_that_are_asked_and_down() {
+    let two = |down: Option<usize>| move |e: &mut EndpointRoute| (e.targets_on, e.down) = (2, down);
+    let told = |table: &Memory| {
+        let mut told = Vec::new();
+        let trunks = [TrunkRoute::of(TRUNK, Some(OWNER))];
+        let call = CallIn {
+            tls: None,
+            trunks: &trunks,
+            dialled: E164::from_u64(DIALLED),
+            caller: CallerShown::Anyone,
+            offer: None,
+            at: crate::Timestamp::UNIX_EPOCH,
+            name: "",
+        };
+        decide(table, call, |rule| told.push(rule)).unwrap();
+        let of_targets = |rule: &Rule| rule.name == RuleName::TargetsUp;
+        told.into_iter().filter(of_targets).map(|rule| (rule.passed, rule.detail())).collect::<Vec<_>>()
+    };
+    let words = |text: &str| Some(text.to_owned());
+    assert_eq!(told(&Memory::new().with(0, two(None))), [], "nobody asks");
+    assert_eq!(told(&Memory::new().with(0, two(Some(0)))), [(true, None)]);
+    assert_eq!(told(&Memory::new().with(0, two(Some(1)))), [(false, words("1 of 2 down, tried last"))]);
+    assert_eq!(told(&Memory::new().with(0, two(Some(2)))), [(false, words("all 2 down"))]);
+    let steps = json!({"fallback": [{"on": ["all_down"], "to": to(1)}]});
+    let table = Memory::new().rules(steps).with(0, two(Some(2))).with(1, two(Some(0)));
+    assert_eq!(told(&table), [(false, words("all 2 down")), (true, None)], "and of the place gone on to");
 }
 
 #[test]
@@ -398,7 +427,7 @@ proptest! {
             match state {
                 0 => endpoint.status = EndpointStatus::Inactive,
                 1 => endpoint.targets_on = 0,
-                2 => endpoint.all_down = true,
+                2 => endpoint.down = Some(endpoint.targets_on),
                 _ => {}
             }
             table.fallbacks.insert(id(n), steps);

@@ -61,6 +61,13 @@ impl App {
         found.ok_or_else(|| Error::not_found(What::Endpoint))
     }
 
+    /// How its targets are, as calls of this process know it.
+    pub(super) fn endpoint_health(&self, ask: Ask<'_>, id: EndpointId) -> Result<View> {
+        let endpoint = self.endpoint_get(ask, id)?;
+        let health = self.live.health.of(&endpoint);
+        Ok(View::EndpointHealth(endpoint, health))
+    }
+
     pub(super) async fn endpoint_update(
         &self,
         ask: Ask<'_>,

@@ -186,6 +186,7 @@ impl App {
             Op::EndpointCreateFor(new, number) => Box::pin(self.endpoint_create_for(ask, new, number)),
             Op::EndpointList(page) => return self.endpoint_list(ask, &page),
             Op::EndpointGet(id) => return self.endpoint_get(ask, id).map(View::Endpoint),
+            Op::EndpointHealth(id) => return self.endpoint_health(ask, id),
             Op::EndpointUpdate(id, patch, expect) => Box::pin(self.endpoint_update(ask, id, patch, expect)),
             Op::EndpointDelete(id, expect) => Box::pin(self.endpoint_delete(ask, id, expect)),
             Op::ProviderCreate(kind, new) => Box::pin(self.provider_create(ask, kind, new)),

@@ -38,6 +38,15 @@ struct Answer {
     reason: String,
     steps: Vec<StepOut>,
     targets: Vec<String>,
+    #[serde(default)]
+    legs: Vec<Leg>,
+}
+
+/// A place that the call can come to; the first is that of `targets`.
+#[derive(Deserialize)]
+struct Leg {
+    #[serde(default)]
+    health: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -114,8 +123,12 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     for step in &answer.steps {
         println!("{step}");
     }
-    for target in &answer.targets {
-        println!("  → {target}");
+    let health = answer.legs.first().map(|leg| leg.health.as_slice()).unwrap_or_default();
+    for (at, target) in answer.targets.iter().enumerate() {
+        match health.get(at).filter(|state| *state != "unknown") {
+            Some(state) => println!("  → {target} ({state})"),
+            None => println!("  → {target}"),
+        }
     }
     println!("{}: {} ({})", answer.outcome, answer.reason, answer.sip_status);
     Ok(ExitCode::from(if answer.outcome == "route" { 0 } else { 8 }))

@@ -117,7 +117,7 @@ impl BridgeDesk {
                     }
                 }
                 // they ask nothing
-                Output::Ask(_) | Output::Login(_) => {}
+                Output::Ask(_) | Output::Login(_) | Output::Probed(_) => {}
             }
         }
         while let Some((unknown, flow, bytes)) = bridges.poll_unknown() {

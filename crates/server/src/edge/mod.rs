@@ -6,7 +6,7 @@
 //! behind them. Nothing is handed to another thread, since a wake-up costs more than the work. Nothing here waits for the store.
 //! Files: `wire` the locks and the order, `decide` questions, `out` those of calls out, `bridge` and `place` calls that we place,
 //! `control` ends of calls from outside, `facts` call records, `udp` and `streams` sockets, `tls` certificates, `resolve` names of
-//! targets.
+//! targets, `health` whether those are there.
 
 mod bridge;
 mod control;
@@ -16,6 +16,7 @@ mod facts;
 mod flows;
 mod gate;
 mod gauge;
+mod health;
 mod out;
 mod place;
 pub(crate) mod plan;
@@ -199,6 +200,7 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
     let mut tasks = vec![
         tokio::spawn(wire::follow_deadlines(Arc::clone(&wire))),
         tokio::spawn(flows::follow(Arc::clone(&wire))),
+        tokio::spawn(health::follow(Arc::clone(&wire))),
         tokio::spawn(crate::live::hosts::follow(Arc::clone(&wire.parts.live))),
     ];
     for (at, socket, transport) in streams {

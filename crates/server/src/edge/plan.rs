@@ -143,13 +143,7 @@ impl Plan {
             }
             let unspoken = place.transport.filter(|transport| !spoken.contains(transport));
             if let Some(transport) = unspoken {
-                place.state = State::Skipped(match transport {
-                    Transport::Tls => "tls_unavailable",
-                    Transport::Tcp => "tcp_unavailable",
-                    Transport::Udp => "udp_unavailable",
-                    Transport::Ws => "ws_unavailable",
-                    Transport::Wss => "wss_unavailable",
-                });
+                place.state = State::Skipped(self::unspoken(transport));
             } else if let State::Named(asked) = &place.state
                 && let Some(found) = names.recent(asked)
             {
@@ -373,8 +367,19 @@ fn unreached(unregistered: bool) -> (Unanswered, Verdict) {
     (Unanswered { sip_status, status, reason: words.to_owned(), by: None }, verdict)
 }
 
+/// The cause of a target whose transport no listener speaks.
+pub(super) fn unspoken(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tls => "tls_unavailable",
+        Transport::Tcp => "tcp_unavailable",
+        Transport::Udp => "udp_unavailable",
+        Transport::Ws => "ws_unavailable",
+        Transport::Wss => "wss_unavailable",
+    }
+}
+
 impl State {
-    fn of(host: &str, port: Option<u16>, transport: Option<Transport>) -> Self {
+    pub(super) fn of(host: &str, port: Option<u16>, transport: Option<Transport>) -> Self {
         match host.parse::<IpAddr>() {
             Ok(address) => {
                 let transport = transport.unwrap_or(Transport::Udp);
@@ -386,7 +391,7 @@ impl State {
     }
 }
 
-fn transport(named: target::Transport) -> Transport {
+pub(super) fn transport(named: target::Transport) -> Transport {
     match named {
         target::Transport::Udp => Transport::Udp,
         target::Transport::Tcp => Transport::Tcp,

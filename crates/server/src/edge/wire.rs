@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::proof::Named;
 use super::rush::Load;
 use super::streams::Streams;
-use super::{EdgeParts, facts, gate, resolve};
+use super::{EdgeParts, facts, gate, health, resolve};
 use crate::clock;
 
 /// How exact deadlines are kept while something is open.
@@ -58,6 +58,8 @@ pub(super) struct Wire {
     /// The transports of the listeners.
     pub(super) spoken: Vec<Transport>,
     pub(super) bridges: BridgeDesk,
+    /// Questions to targets.
+    pub(super) open: health::Open,
     host: String,
     pub(super) stopping: AtomicBool,
     /// Wakes the task that keeps deadlines: set by inputs that no UDP thread sees.
@@ -133,6 +135,7 @@ impl Wire {
             names: resolve::Names::default(),
             spoken,
             bridges: BridgeDesk::new(config.clone()),
+            open: health::Open::default(),
             host: config.listeners.first().map(|one| one.public_host.clone()).unwrap_or_default(),
             stopping: AtomicBool::new(false),
             armed: Notify::new(),
@@ -347,6 +350,7 @@ impl Wire {
                         }
                     }
                 }
+                Output::Probed(probed) => self.open.heard(probed),
                 Output::Login(ask) => {
                     let login = self.parts.live.login(ask.owner);
                     edge.handle(now, Input::Login { ask, login });

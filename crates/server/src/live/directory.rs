@@ -128,6 +128,8 @@ pub(crate) struct Directory {
     sources: Sources,
     /// Endpoints with a target for registered agents.
     registering: usize,
+    /// Endpoints whose targets are asked.
+    asked: hashbrown::HashSet<EndpointId>,
     /// The operator's trunks that take calls out.
     operators: Vec<ProviderId>,
     /// What calls cost by prefix.
@@ -184,7 +186,17 @@ impl Directory {
         let former = self.endpoints.get(id).map(Arc::as_ref).is_some_and(registers);
         self.registering += usize::from(endpoint.as_ref().is_some_and(registers));
         self.registering -= usize::from(former);
+        if endpoint.as_ref().is_some_and(super::health::asked) {
+            self.asked.insert(id);
+        } else {
+            self.asked.remove(&id);
+        }
         self.endpoints.put(id, endpoint.map(Arc::new));
+    }
+
+    /// The endpoints whose targets are asked whether they are there.
+    pub(super) fn asked(&self) -> Vec<Arc<Endpoint>> {
+        self.asked.iter().filter_map(|id| self.endpoints.get(*id).cloned()).collect()
     }
 
     fn manner_of(&self, endpoint: &Endpoint) -> Manner {

@@ -10,7 +10,6 @@ mod calls;
 mod carriers;
 mod directory;
 mod guards;
-#[expect(dead_code, reason = "the edge's checks are to fill it")]
 pub(crate) mod health;
 mod holds;
 pub(crate) mod hosts;
@@ -299,6 +298,11 @@ impl Live {
         listed || self.registrations.knows(address) || self.bans.trusts(address, now)
     }
 
+    /// The endpoints whose targets are asked whether they are there.
+    pub(crate) fn asked(&self) -> Vec<Arc<Endpoint>> {
+        self.read().asked()
+    }
+
     /// Whether agents may register: some endpoint has a target for them.
     pub(crate) fn registers(&self) -> bool {
         self.read().registers()
@@ -565,7 +569,7 @@ impl routing::Table for Reading<'_> {
     fn endpoint(&self, id: EndpointId) -> Option<routing::EndpointRoute> {
         let endpoint = self.directory.endpoint(id)?;
         let route = routing::EndpointRoute::from(endpoint.as_ref());
-        Some(routing::EndpointRoute { all_down: self.health.all_down(endpoint), ..route })
+        Some(routing::EndpointRoute { down: self.health.down(endpoint), ..route })
     }
 
     fn rules(&self, number: NumberId) -> Option<Arc<NumberRules>> {

@@ -198,6 +198,10 @@ fn endpoints() {
       "failover": null,
       "fallback": null,
       "headers": {},
+      "health": {
+        "enabled": false,
+        "interval_seconds": 30
+      },
       "id": "44444444-4444-4444-4444-444444444444",
       "is_default": false,
       "kind": "sip",
@@ -234,6 +238,25 @@ fn endpoints() {
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: "as above"
+
+    GET /api/v1/endpoints/44444444-4444-4444-4444-444444444444/health
+    → EndpointHealth(EndpointId(44444444-4444-4444-4444-444444444444))
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "enabled": true,
+      "interval_seconds": 30,
+      "targets": [
+        {
+          "cause": "answered",
+          "checked_at": "1970-01-01T00:00:00.000000Z",
+          "since": "1970-01-01T00:00:00.000000Z",
+          "sip_status": 200,
+          "state": "up",
+          "uri": "sip:agent@127.0.0.1:5080"
+        }
+      ]
+    }
 
     PATCH /api/v1/endpoints/44444444-4444-4444-4444-444444444444 {"agent_id":null,"targets":[]}
     → EndpointUpdate(EndpointId(44444444-4444-4444-4444-444444444444), EndpointPatch { name: None, kind: None, status: None, url: Keep, config: None, agent_id: Clear, environment: None, is_default: None, targets: Some([]), source_addresses: None, allow_transfer: None, manner: MannerPatch { login: Keep, credentials: Keep, media_encryption: None, headers: Keep, to_form: None, ring_seconds: Keep }, rules: EndpointRulesPatch { failover: Keep, answer_seconds: Keep, health: Keep, fallback: Keep }, bags: {} }, None)

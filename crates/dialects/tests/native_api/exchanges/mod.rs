@@ -9,6 +9,7 @@ use dialects::Dialect as _;
 use dialects::native::Native;
 use domain::call::Place;
 use domain::op::Secret;
+use domain::rules::{Health, Heard};
 use domain::trace::{Trace, TraceFormat, TraceWindow, TracedMessage};
 use domain::trail::{RuleName, Seen};
 use domain::view::{Ban, Explanation, Outcome, Registration, Rung};
@@ -80,9 +81,20 @@ fn of_endpoints() -> Vec<(Ask, View)> {
         (ask("POST /api/v1/endpoints").json(&body), View::Endpoint(endpoint())),
         (ask("GET /api/v1/endpoints"), View::Endpoints(page(endpoint()))),
         (at("GET"), View::Endpoint(endpoint())),
+        (ask(&format!("GET /api/v1/endpoints/{ENDPOINT}/health")), health()),
         (at("PATCH").json(&json!({ "agent_id": null, "targets": [] })), View::Endpoint(endpoint())),
         (at("DELETE"), View::Done),
     ]
+}
+
+/// One target that answered, one that is not asked.
+fn health() -> View {
+    let mut checked = endpoint();
+    checked.rules.health.enabled = true;
+    let told = Health::default().after(Heard::Answer(200), Timestamp::UNIX_EPOCH);
+    let rest = checked.targets.iter().skip(1).map(|_| Health::default());
+    let health = std::iter::once(told).chain(rest).collect();
+    View::EndpointHealth(checked, health)
 }
 
 fn of_providers() -> Vec<(Ask, View)> {
