@@ -95,6 +95,25 @@ def test_the_simulated_answers_are_of_the_contract(twilio):
     assert client.get(listed, params={"PhoneNumber": numbers[0]}).json()["incoming_phone_numbers"][0]["trunk_sid"] == trunk["sid"]
     ask("numbers.detach", f"{trunks}/PhoneNumbers/{found[0]['sid']}")
     assert len(ask("trunks.list", "/v1/Trunks")["trunks"]) == 1
+    read = ask("trunks.get", trunks)
+    assert (read["domain_name"], read["auth_type_set"]) == (None, [])
+    assert client.post(trunks, data={"DomainName": "elsewhere.example"}).status_code == 400
+    named = ask("trunks.update", trunks, data={"DomainName": "one.pstn.twilio.com"})
+    assert named["domain_name"] == "one.pstn.twilio.com"
+    lists = f"/2010-04-01/Accounts/{account['account_sid']}/SIP/CredentialLists"
+    made = ask("credential_lists.create", f"{lists}.json", data={"FriendlyName": "ours"})
+    assert [row["sid"] for row in ask("credential_lists.list", f"{lists}.json")["credential_lists"]] == [made["sid"]]
+    names = f"{lists}/{made['sid']}/Credentials"
+    assert client.post(f"{names}.json", data={"Username": "u", "Password": "weak"}).status_code == 400
+    one = ask("credentials.create", f"{names}.json", data={"Username": "u", "Password": "Long3nough-for-them"})
+    assert "password" not in one and client.post(f"{names}.json", data={"Username": "u", "Password": "Long3nough-for"}).status_code == 400
+    ask("credentials.update", f"{names}/{one['sid']}.json", data={"Password": "Another-l0ng-one"})
+    assert [row["username"] for row in ask("credentials.list", f"{names}.json")["credentials"]] == ["u"]
+    ask("trunk_credential_lists.create", f"{trunks}/CredentialLists", data={"CredentialListSid": made["sid"]})
+    assert ask("trunk_credential_lists.list", f"{trunks}/CredentialLists")["credential_lists"][0]["sid"] == made["sid"]
+    assert client.get(trunks).json()["auth_type_set"] == ["CREDENTIAL_LIST"]
+    ask("credential_lists.delete", f"{lists}/{made['sid']}.json")
+    assert client.get(f"{trunks}/CredentialLists").json()["credential_lists"] == []
     ask("trunks.delete", trunks)
     assert set(seen) == {o["name"] for o in CONTRACT["operations"]}
     # Its refusals.

@@ -26,6 +26,31 @@ pub enum Task {
     Detach(E164, Option<String>),
     /// Take down what was made for us, once no number needs it.
     Dismantle(String),
+    /// Have calls of ours let out to the phone network, by what was made for us.
+    Open(WayOut),
+    /// Let them out no longer: take down what [`Self::Open`] made beside, which is called so.
+    Close(String),
+}
+
+/// By which name and password calls of ours are let out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WayOut {
+    /// The carrier's id of what was made for us.
+    pub attachment: String,
+    /// What is made for it is called so, the same for every repeat.
+    pub name: String,
+    /// The first label of the domain that is asked for; one that is there already is kept.
+    pub domain: String,
+    /// Who we say we are.
+    pub username: String,
+    /// In clear here, and nowhere printed. The same for every repeat.
+    pub password: String,
+}
+
+impl std::fmt::Debug for WayOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WayOut(…)")
+    }
 }
 
 /// Where calls are to be sent.
@@ -78,6 +103,8 @@ pub enum Outcome {
     Missing(Vec<E164>),
     /// Calls are sent to us, through what has this id there.
     Attached(String),
+    /// Calls of ours are let out at this host.
+    Opened(String),
 }
 
 /// Why a task is not done.
@@ -106,6 +133,9 @@ pub trait AccountCarrier: Sync {
 
     /// From where it sends calls.
     fn sources(&self) -> Vec<AddressRule>;
+
+    /// Whether it lets calls out at a host.
+    fn lets_out_at(&self, host: &str) -> bool;
 
     /// Begins a task.
     fn begin(&self, task: Task, access: Access) -> Box<dyn Talk>;

@@ -107,6 +107,15 @@ impl Vault {
         self.cipher.decrypt(&XNonce::from(nonce), Payload { msg: body, aad: about }).ok()
     }
 
+    /// The name and the password by which the provider with this id is let out by its account: the same on every node and at every
+    /// repeat, since the carrier is told them before they are kept here. The password has what carriers ask of one: both cases
+    /// and a digit.
+    pub(crate) fn way_out_login(&self, about: &[u8]) -> (String, String) {
+        let name = self.mac(&[b"way out name", about]);
+        let password = URL_SAFE_NO_PAD.encode(self.mac(&[b"way out password", about]));
+        (format!("tl{}", hex(&name[..8])), format!("Tl1{}", password.replace(['-', '_'], "x")))
+    }
+
     /// Fresh SIP credentials for the number with this id.
     pub(crate) fn sip_credentials(&self, about: &[u8]) -> Credentials {
         let name: [u8; 6] = clock::random();
@@ -177,6 +186,17 @@ mod tests {
         let mut torn = sealed;
         torn.0.truncate(10);
         assert_eq!(vault.open(&torn, b"row 1"), None);
+    }
+
+    #[test]
+    fn the_login_of_a_way_out_is_the_same_each_time_and_another_for_each() {
+        let (one, other) = (Vault::new([7; 32]), Vault::new([8; 32]));
+        assert_eq!(one.way_out_login(b"1"), one.way_out_login(b"1"));
+        assert_ne!(one.way_out_login(b"1"), one.way_out_login(b"2"));
+        assert_ne!(one.way_out_login(b"1"), other.way_out_login(b"1"));
+        let (name, password) = one.way_out_login(b"1");
+        assert_eq!((name.len(), password.len()), (18, 46));
+        assert!(password.bytes().all(|b| b.is_ascii_alphanumeric()));
     }
 
     #[test]

@@ -76,6 +76,17 @@ fn every_request_is_of_the_contract() {
     hold("origination_urls.create", &wire::origination_create(&access, &trunk, "sip:h:5060").unwrap());
     hold("numbers.attach", &wire::attach(&access, &trunk, &sid).unwrap());
     hold("numbers.detach", &wire::detach(&access, &trunk, &sid).unwrap());
+    let list = format!("CL{}", "0".repeat(32));
+    hold("trunks.get", &wire::trunk(&access, &trunk).unwrap());
+    hold("trunks.update", &wire::trunk_domain(&access, &trunk, "a.pstn.twilio.com").unwrap());
+    hold("credential_lists.list", &wire::lists(&access, None).unwrap());
+    hold("credential_lists.create", &wire::list_create(&access, "ours").unwrap());
+    hold("credential_lists.delete", &wire::list_delete(&access, &list).unwrap());
+    hold("credentials.list", &wire::credentials(&access, &list).unwrap());
+    hold("credentials.create", &wire::credential_create(&access, &list, ("u", "p")).unwrap());
+    hold("credentials.update", &wire::credential_update(&access, &list, (&sid, "p")).unwrap());
+    hold("trunk_credential_lists.list", &wire::trunk_lists(&access, &trunk).unwrap());
+    hold("trunk_credential_lists.create", &wire::trunk_list_add(&access, &trunk, &list).unwrap());
 }
 
 /// What is read of the replies is there in the contract.
@@ -84,7 +95,10 @@ fn every_field_that_is_read_is_of_the_contract() {
     let contract = contract();
     for (object, fields) in [
         ("number", &["sid", "phone_number", "trunk_sid"][..]),
-        ("trunk", &["sid", "account_sid", "friendly_name"]),
+        ("trunk", &["sid", "account_sid", "friendly_name", "domain_name"]),
+        ("credential_list", &["sid", "friendly_name"]),
+        ("trunk_credential_list", &["sid"]),
+        ("credential", &["sid", "username"]),
         ("origination_url", &["sip_url", "enabled"]),
     ] {
         for field in fields {
@@ -95,5 +109,6 @@ fn every_field_that_is_read_is_of_the_contract() {
     let reply = |name: &str| &lists.iter().find(|o| o["name"] == name).unwrap()["reply"];
     assert_eq!(reply("numbers.list")["incoming_phone_numbers"]["list_of"], "number");
     assert!(reply("numbers.list").get("next_page_uri").is_some());
+    assert!(reply("credential_lists.list").get("next_page_uri").is_some());
     assert!(reply("trunks.list")["meta"]["object"].get("next_page_url").is_some());
 }

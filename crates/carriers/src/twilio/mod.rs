@@ -1,11 +1,13 @@
 //! Twilio: numbers in an organization's own account reach us through an elastic SIP trunk that we make there. The trunk has
-//! one origination URL, ours, and the numbers are attached to it; nothing else in the account is touched.
+//! one origination URL, ours, and the numbers are attached to it. Where a number calls out, the trunk has a termination domain and
+//! a credential list of ours beside; nothing else in the account is touched.
 //!
-//! Two of its APIs: `2010-04-01` (the numbers of the account) and Trunking v1. The used part of both contracts is
+//! Two of its APIs: `2010-04-01` (the numbers and the credential lists of the account) and Trunking v1. The used part of both contracts is
 //! `contracts/carriers/twilio.json`. Keys of the standard kind cannot read the account itself (error 20003), so a key is
 //! checked by reading one of the account's numbers.
 
 mod talk;
+mod way_out;
 mod wire;
 
 use domain::provider::AddressRule;
@@ -37,8 +39,21 @@ impl AccountCarrier for Twilio {
         SIGNALLING.iter().filter_map(|text| AddressRule::parse(text)).collect()
     }
 
+    fn lets_out_at(&self, host: &str) -> bool {
+        host.ends_with(way_out::DOMAIN)
+    }
+
     fn begin(&self, task: Task, access: Access) -> Box<dyn Talk> {
-        Box::new(talk::Conversation::new(task, access))
+        match task {
+            Task::Open(way) => Box::new(way_out::Opening::new(way, access)),
+            Task::Close(name) => Box::new(way_out::Closing::new(name, access)),
+            task @ (Task::Check
+            | Task::Find(_)
+            | Task::Missing(_)
+            | Task::Attach(..)
+            | Task::Detach(..)
+            | Task::Dismantle(_)) => Box::new(talk::Conversation::new(task, access)),
+        }
     }
 }
 

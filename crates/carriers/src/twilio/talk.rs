@@ -19,7 +19,7 @@ use crate::account::{Access, Outcome, Place, Talk, Task, Trouble, Turn};
 use crate::{Reply, Request};
 
 /// The most pages of a list that are read.
-const PAGES_MAX: u32 = 100;
+pub(super) const PAGES_MAX: u32 = 100;
 
 /// See the module's head.
 pub(super) struct Conversation {
@@ -112,6 +112,10 @@ impl Conversation {
                 let request = wire::trunk_delete(&self.access, &trunk)?;
                 Ok(self.ask(State::Dismantle, request))
             }
+            // Conversations of their own.
+            Task::Open(_) | Task::Close(_) => {
+                Err(Trouble::Unavailable("a task of another conversation".to_owned(), None))
+            }
         }
     }
 
@@ -119,7 +123,9 @@ impl Conversation {
         let page = wire::read::<Numbers>(reply)?;
         let wanted = match &self.task {
             Task::Find(number) | Task::Attach(number, _) | Task::Detach(number, _) => number.to_string(),
-            Task::Check | Task::Missing(_) | Task::Dismantle(_) => String::new(),
+            Task::Check | Task::Missing(_) | Task::Dismantle(_) | Task::Open(_) | Task::Close(_) => {
+                String::new()
+            }
         };
         // The filter matches parts of a number too.
         let found = page.incoming_phone_numbers.into_iter().find(|number| number.e164 == wanted);
@@ -178,7 +184,13 @@ impl Conversation {
     fn place(&self) -> Result<&Place, Trouble> {
         match &self.task {
             Task::Attach(_, place) => Ok(place),
-            Task::Check | Task::Find(_) | Task::Missing(_) | Task::Detach(..) | Task::Dismantle(_) => {
+            Task::Check
+            | Task::Find(_)
+            | Task::Missing(_)
+            | Task::Detach(..)
+            | Task::Dismantle(_)
+            | Task::Open(_)
+            | Task::Close(_) => {
                 Err(Trouble::Unavailable("a trunk without a place".to_owned(), None))
             }
         }

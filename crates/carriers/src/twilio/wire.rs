@@ -51,6 +51,18 @@ fn request(access: &Access, method: &'static str, url: String, form: &[(&str, &s
     Request { method, url, headers, body: pairs.join("&").into_bytes() }
 }
 
+/// A request to the numbers' API, which names the account.
+fn of_account(
+    access: &Access,
+    method: &'static str,
+    path: &str,
+    form: &[(&str, &str)],
+) -> Result<Request, Trouble> {
+    let origin = origin(access, Api::Numbers)?;
+    let url = format!("{origin}/2010-04-01/Accounts/{}/{path}", encoded(&access.account));
+    Ok(request(access, method, url, form))
+}
+
 /// The account's numbers: one named, or a page of all. A page is named by the query that the last one gave.
 pub(super) enum Wanted<'a> {
     One(E164),
@@ -66,12 +78,7 @@ pub(super) fn numbers(access: &Access, wanted: &Wanted<'_>) -> Result<Request, T
         Wanted::First => format!("PageSize={PAGE}"),
         Wanted::Page(query) => (*query).to_owned(),
     };
-    let origin = origin(access, Api::Numbers)?;
-    let url = format!(
-        "{origin}/2010-04-01/Accounts/{}/IncomingPhoneNumbers.json?{query}",
-        encoded(&access.account)
-    );
-    Ok(request(access, "GET", url, &[]))
+    of_account(access, "GET", &format!("IncomingPhoneNumbers.json?{query}"), &[])
 }
 
 fn trunking(
@@ -123,6 +130,62 @@ pub(super) fn detach(access: &Access, trunk: &str, number_sid: &str) -> Result<R
     trunking(access, "DELETE", &path, &[])
 }
 
+pub(super) fn trunk(access: &Access, trunk: &str) -> Result<Request, Trouble> {
+    trunking(access, "GET", &format!("Trunks/{}", encoded(trunk)), &[])
+}
+
+pub(super) fn trunk_domain(access: &Access, trunk: &str, domain: &str) -> Result<Request, Trouble> {
+    trunking(access, "POST", &format!("Trunks/{}", encoded(trunk)), &[("DomainName", domain)])
+}
+
+/// The credential lists of the account; a page is named by the query that the last one gave.
+pub(super) fn lists(access: &Access, page: Option<&str>) -> Result<Request, Trouble> {
+    let query = page.map_or_else(|| format!("PageSize={PAGE}"), str::to_owned);
+    of_account(access, "GET", &format!("SIP/CredentialLists.json?{query}"), &[])
+}
+
+pub(super) fn list_create(access: &Access, name: &str) -> Result<Request, Trouble> {
+    of_account(access, "POST", "SIP/CredentialLists.json", &[("FriendlyName", name)])
+}
+
+pub(super) fn list_delete(access: &Access, list: &str) -> Result<Request, Trouble> {
+    of_account(access, "DELETE", &format!("SIP/CredentialLists/{}.json", encoded(list)), &[])
+}
+
+/// The names in a list of ours, which has one: one page has all.
+pub(super) fn credentials(access: &Access, list: &str) -> Result<Request, Trouble> {
+    let path = format!("SIP/CredentialLists/{}/Credentials.json?PageSize={PAGE}", encoded(list));
+    of_account(access, "GET", &path, &[])
+}
+
+pub(super) fn credential_create(
+    access: &Access,
+    list: &str,
+    (username, password): (&str, &str),
+) -> Result<Request, Trouble> {
+    let path = format!("SIP/CredentialLists/{}/Credentials.json", encoded(list));
+    of_account(access, "POST", &path, &[("Username", username), ("Password", password)])
+}
+
+pub(super) fn credential_update(
+    access: &Access,
+    list: &str,
+    (credential, password): (&str, &str),
+) -> Result<Request, Trouble> {
+    let path = format!("SIP/CredentialLists/{}/Credentials/{}.json", encoded(list), encoded(credential));
+    of_account(access, "POST", &path, &[("Password", password)])
+}
+
+/// The credential lists that open a trunk; ours is one of a few.
+pub(super) fn trunk_lists(access: &Access, trunk: &str) -> Result<Request, Trouble> {
+    trunking(access, "GET", &format!("Trunks/{}/CredentialLists?PageSize={PAGE}", encoded(trunk)), &[])
+}
+
+pub(super) fn trunk_list_add(access: &Access, trunk: &str, list: &str) -> Result<Request, Trouble> {
+    let path = format!("Trunks/{}/CredentialLists", encoded(trunk));
+    trunking(access, "POST", &path, &[("CredentialListSid", list)])
+}
+
 /// A page of the account's numbers.
 #[derive(Deserialize)]
 pub(super) struct Numbers {
@@ -162,6 +225,38 @@ pub(super) struct Trunk {
     pub(super) account_sid: Option<String>,
     #[serde(default)]
     pub(super) friendly_name: Option<String>,
+    #[serde(default)]
+    pub(super) domain_name: Option<String>,
+}
+
+/// A page of the account's credential lists, or those of a trunk.
+#[derive(Deserialize)]
+pub(super) struct Lists {
+    pub(super) credential_lists: Vec<List>,
+    #[serde(default)]
+    next_page_uri: Option<String>,
+}
+
+/// One of them.
+#[derive(Deserialize)]
+pub(super) struct List {
+    pub(super) sid: String,
+    #[serde(default)]
+    pub(super) friendly_name: Option<String>,
+}
+
+/// The names in a list.
+#[derive(Deserialize)]
+pub(super) struct Credentials {
+    pub(super) credentials: Vec<Credential>,
+}
+
+/// One of them.
+#[derive(Deserialize)]
+pub(super) struct Credential {
+    pub(super) sid: String,
+    #[serde(default)]
+    pub(super) username: Option<String>,
 }
 
 /// A trunk's origination URLs.
@@ -180,6 +275,12 @@ pub(super) struct Origination {
 }
 
 impl Numbers {
+    pub(super) fn next(&self) -> Option<String> {
+        next(self.next_page_uri.as_deref())
+    }
+}
+
+impl Lists {
     pub(super) fn next(&self) -> Option<String> {
         next(self.next_page_uri.as_deref())
     }

@@ -179,7 +179,7 @@ impl Refusal {
                 "The number's trunk takes no calls out. Give the trunk an `outbound` address."
             }
             Self::AccountOneWay => {
-                "The number's account at its carrier is not known to take calls out. Put the number on a SIP trunk with an `outbound` address to call from it."
+                "Nothing lets calls out of the number's account at its carrier. Set the number's `allow_outbound` to true again to have it made, or give the provider an `outbound` address."
             }
             Self::NoTrunk => "The operator has no trunk that takes calls out from this number.",
             Self::Emergency => {

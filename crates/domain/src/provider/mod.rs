@@ -367,7 +367,7 @@ pub struct Provider {
     pub label: String,
     /// What may come in (trunks only).
     pub inbound: Option<Inbound>,
-    /// Where calls go out (trunks only).
+    /// Where calls go out (trunks and accounts).
     pub outbound: Option<Outbound>,
     /// The account at the carrier (accounts only).
     pub account: Option<CarrierAccount>,
@@ -455,12 +455,19 @@ impl Provider {
         inbound.apply(&mut next.inbound);
         outbound.apply(&mut next.outbound);
         next.set_account(account)?;
+        // What let calls out in another region is not to be had either, unless the same change says where they go now.
+        let attachment = |p: &Self| p.account.as_ref().and_then(|account| account.attachment.clone());
+        if attachment(self).is_some() && attachment(&next).is_none() && next.outbound == self.outbound {
+            next.outbound = None;
+        }
         calls_max.apply(&mut next.calls_max);
         match next.kind {
-            ProviderKind::Managed | ProviderKind::Twilio
-                if next.inbound.is_some() || next.outbound.is_some() =>
-            {
+            ProviderKind::Managed if next.inbound.is_some() || next.outbound.is_some() => {
                 let words = "Only a SIP trunk has `inbound` and `outbound`; leave them out.";
+                return Err(Error::invalid(What::Provider, "inbound", words));
+            }
+            ProviderKind::Twilio if next.inbound.is_some() => {
+                let words = "Calls of an account come by its carrier; only a SIP trunk has `inbound`, leave it out.";
                 return Err(Error::invalid(What::Provider, "inbound", words));
             }
             ProviderKind::SipTrunk if next.inbound.is_none() && next.outbound.is_none() => {
@@ -551,6 +558,15 @@ impl Provider {
             return self.clone();
         }
         Self { account, version: self.version + 1, updated_at: now, ..self.clone() }
+    }
+
+    /// The same with the way out of its account, where calls go that somebody did not send elsewhere.
+    #[must_use]
+    pub fn opened(&self, outbound: Outbound, now: Timestamp) -> Self {
+        if self.outbound.is_some() || self.account.is_none() {
+            return self.clone();
+        }
+        Self { outbound: Some(outbound), version: self.version + 1, updated_at: now, ..self.clone() }
     }
 
     /// Whether a caller may call through this trunk; a caller without a number only where all may.
@@ -691,6 +707,19 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let attached = linked.attached("T1".into(), now);
         assert_eq!((attached.version, attached.attached("T1".into(), now).version), (2, 2));
+        let way = || Outbound::new("tl1.carrier.example".into(), Transport::Udp);
+        let opened = attached.opened(way(), now);
+        assert_eq!((opened.version, opened.outbound.as_ref()), (3, Some(&way())));
+        let other = Outbound::new("other.example".into(), Transport::Tls);
+        assert_eq!(opened.opened(other.clone(), now), opened, "where calls go is somebody's choice");
+        let patch = |outbound, region: Option<&str>| {
+            let account = region.map(|r| AccountPatch { region: Some(r.into()), ..AccountPatch::default() });
+            opened.update(ProviderPatch { outbound, account, ..ProviderPatch::default() }, now).unwrap()
+        };
+        assert_eq!(patch(Patch::Keep, Some("r2")).outbound, None, "another region's domain is none of ours");
+        assert_eq!(patch(Patch::Set(other.clone()), Some("r2")).outbound, Some(other));
+        assert_eq!(patch(Patch::Keep, Some("r1")).outbound, Some(way()));
+        assert_eq!(patch(Patch::Clear, None).outbound, None);
         for (kind, name) in ProviderKind::NAMES {
             assert_eq!((kind.as_str(), ProviderKind::parse(name)), (name, Some(kind)));
         }

@@ -135,6 +135,22 @@ impl App {
         Err(Error::new(Kind::CarrierRefused, What::Number, words))
     }
 
+    /// Has a way out made in a number's account, where a change of the number is to let it call out and there is none. A number
+    /// that is not attached yet gets it with that.
+    pub(super) async fn number_calls_out(&self, ask: Ask<'_>, number: &NumberRef, patch: &NumberPatch) -> Result<()> {
+        if patch.allow_outbound != Some(true) {
+            return Ok(());
+        }
+        let before = self.number_find(ask, number)?;
+        let Some(provider) = self.provider_of(&before)?.filter(|_| before.stock_id.is_none()) else { return Ok(()) };
+        let attached = provider.account.as_ref().is_some_and(|account| account.attachment.is_some());
+        if !attached || provider.outbound.is_some() {
+            return Ok(());
+        }
+        let opened = self.carriage.open_out(provider.id).await;
+        opened.map_err(|trouble| super::accounts::of_trouble(&trouble))
+    }
+
     /// Has the carrier asked, where a change of a number needs that: the number moves to another account, or it is still to be
     /// attached. Gives what is left of the change, and the version that it is for.
     pub(super) async fn number_reaches(

@@ -53,7 +53,7 @@ impl App {
                 );
                 Err(Error::new(Kind::CarrierRefused, What::Provider, words).listing(missing))
             }
-            Outcome::Missing(_) | Outcome::Fine | Outcome::Attached(_) => Ok(()),
+            Outcome::Missing(_) | Outcome::Fine | Outcome::Attached(_) | Outcome::Opened(_) => Ok(()),
         }
     }
 
@@ -108,7 +108,7 @@ impl App {
 }
 
 /// What a carrier's no means to whoever asked for something in an own account.
-fn of_trouble(trouble: &Trouble) -> Error {
+pub(super) fn of_trouble(trouble: &Trouble) -> Error {
     let refused = |words: String| Error::new(Kind::CarrierRefused, What::Provider, words);
     match trouble {
         Trouble::Credentials => refused(

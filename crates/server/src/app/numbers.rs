@@ -73,6 +73,7 @@ impl App {
         expected: Expect,
     ) -> Result<View> {
         let (patch, expected) = self.number_reaches(ask, &number, patch, expected).await?;
+        self.number_calls_out(ask, &number, &patch).await?;
         self.number_put(ask, number, patch, expected).await
     }
 

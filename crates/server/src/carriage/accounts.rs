@@ -63,6 +63,11 @@ impl Accounts {
         &self.sip_url
     }
 
+    /// The secrets' keeper.
+    pub(super) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
     /// One's turn with a provider's account. The turn comes first, then the place: who waits for a slow account takes no place.
     pub(super) async fn turn(&self, id: ProviderId) -> OwnTurn {
         let turn = {

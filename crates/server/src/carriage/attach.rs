@@ -44,8 +44,12 @@ impl Carriage {
                 }
                 let place = Place { name: name(id), sip_url: self.accounts.sip_url().to_owned(), attachment };
                 match self.accounts.run(&provider, Task::Attach(intent.e164, place)).await {
-                    Ok(Outcome::Attached(made)) => self.remember(provider, made).await.map(|()| Told::Ours),
-                    Ok(Outcome::Fine | Outcome::Missing(_)) => Ok(Told::Pending),
+                    Ok(Outcome::Attached(made)) => {
+                        let kept = self.keep(provider, |p| p.attached(made.clone(), clock::now())).await?;
+                        self.open_for(intent, kept).await;
+                        Ok(Told::Ours)
+                    }
+                    Ok(Outcome::Fine | Outcome::Missing(_) | Outcome::Opened(_)) => Ok(Told::Pending),
                     Err(trouble) => Err(failure(trouble)),
                 }
             }
@@ -112,26 +116,34 @@ impl Carriage {
         let _turn = self.accounts.turn(provider.id).await;
         if let Some(made) = provider.account.as_ref().and_then(|account| account.attachment.clone()) {
             drop(self.accounts.run(provider, Task::Dismantle(made)).await);
+            if self.is_opened(provider) {
+                drop(self.accounts.run(provider, Task::Close(name(provider.id))).await);
+            }
         }
     }
 
-    fn provider(&self, id: ProviderId) -> Result<Provider, Failure> {
+    pub(super) fn provider(&self, id: ProviderId) -> Result<Provider, Failure> {
         let found = self.store.provider_get(id).map_err(|error| Failure::Unavailable(error.to_string()))?;
         found.filter(|provider| provider.account.is_some()).ok_or_else(gone)
     }
 
-    /// Writes down what was made in the account. Should we die before: it is found there by its name.
-    async fn remember(&self, mut provider: Provider, made: String) -> Result<(), Failure> {
+    /// Writes down what was made in the account; the provider as it is then. Should we die before: it is found there by its
+    /// name.
+    pub(super) async fn keep(
+        &self,
+        mut provider: Provider,
+        change: impl Fn(&Provider) -> Provider,
+    ) -> Result<Provider, Failure> {
         for _ in 0..RACES_MAX {
-            let next = provider.attached(made.clone(), clock::now());
+            let next = change(&provider);
             if next.version == provider.version {
-                return Ok(());
+                return Ok(provider);
             }
-            let changes = vec![Change::Provider(next)];
+            let changes = vec![Change::Provider(next.clone())];
             match self.store.commit(Commit { changes, ..Commit::default() }).await {
                 Ok(generation) => {
                     self.live.follow(generation).await;
-                    return Ok(());
+                    return Ok(next);
                 }
                 Err(CommitError::Stale(_)) => provider = self.provider(provider.id)?,
                 Err(error) => return Err(Failure::Unavailable(format!("{error:?}"))),
@@ -142,7 +154,7 @@ impl Carriage {
 }
 
 /// What is made in an account is called by its provider here, so that it is found again and two providers never share one.
-fn name(id: ProviderId) -> String {
+pub(super) fn name(id: ProviderId) -> String {
     format!("Trunkline {id}")
 }
 

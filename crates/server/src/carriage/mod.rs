@@ -15,6 +15,7 @@ mod attach;
 mod outcome;
 mod prune;
 mod reconcile;
+mod way_out;
 
 use domain::ids::IntentId;
 use domain::intent::Progress;

@@ -369,6 +369,12 @@ impl Directory {
         self.carriers.calls_from(source) || (self.carriers.simulated && self.simulated.contains(&own))
     }
 
+    /// Whether calls out of an account go to the simulated network: its carrier is simulated, and lets them out at this host.
+    pub(super) fn is_simulated_account(&self, provider: &Provider, host: &str) -> bool {
+        let carrier = carriers::account::carrier(provider.kind);
+        self.carriers.simulated && carrier.is_some_and(|carrier| carrier.lets_out_at(host))
+    }
+
     /// The simulated network calls from a socket, or (`false`) does no longer.
     pub(crate) fn put_simulated(&mut self, source: SocketAddr, calls: bool) {
         self.simulated.retain(|known| *known != source);

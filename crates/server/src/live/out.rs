@@ -60,7 +60,12 @@ impl Live {
             let outbound = if *id == ProviderId::SIMULATED {
                 callees.map(simulated)
             } else {
-                directory.trunk(*id).and_then(|trunk| trunk.outbound.clone())
+                directory.trunk(*id).and_then(|trunk| {
+                    let outbound = trunk.outbound.clone()?;
+                    // Where calls of a simulated carrier's accounts go is in nobody's DNS.
+                    let aside = callees.filter(|_| directory.is_simulated_account(trunk, &outbound.address));
+                    Some(aside.map_or(outbound.clone(), |at| Outbound { address: at.to_string(), ..outbound }))
+                })
             };
             outbound.map(|outbound| WayOut { outbound, login: directory.login(id.0) })
         };

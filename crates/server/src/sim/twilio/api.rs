@@ -11,8 +11,8 @@ use super::super::carrier::wait;
 use super::{Account, Books, Number, Refusal, Rule, SimTwilio, State, Trunk, Url};
 
 /// When everything in the simulated Twilio was made.
-const MADE_RFC2822: &str = "Thu, 01 Jan 2026 00:00:00 +0000";
-const MADE: &str = "2026-01-01T00:00:00Z";
+pub(super) const MADE_RFC2822: &str = "Thu, 01 Jan 2026 00:00:00 +0000";
+pub(super) const MADE: &str = "2026-01-01T00:00:00Z";
 
 /// A request to one of the APIs.
 pub(in crate::sim) struct ApiRequest<'a> {
@@ -32,13 +32,13 @@ pub(in crate::sim) struct ApiReply {
 }
 
 /// Whose request it is, and for which region.
-struct Session {
-    account: String,
-    region: String,
+pub(super) struct Session {
+    pub(super) account: String,
+    pub(super) region: String,
 }
 
-type Form = BTreeMap<String, String>;
-type Answer = Result<(u16, Value), (u16, u64, String)>;
+pub(super) type Form = BTreeMap<String, String>;
+pub(super) type Answer = Result<(u16, Value), (u16, u64, String)>;
 
 /// Whether a path is of the APIs: `{region}/2010-04-01/…` or `{region}/v1/…`.
 pub(in crate::sim) fn is_api(path: &str) -> bool {
@@ -121,11 +121,13 @@ fn operation(method: &Method, path: &[&str]) -> Option<&'static str> {
         ("GET", ["v1", "Trunks"]) => Some("trunks.list"),
         ("POST", ["v1", "Trunks"]) => Some("trunks.create"),
         ("DELETE", ["v1", "Trunks", _]) => Some("trunks.delete"),
+        ("GET", ["v1", "Trunks", _]) => Some("trunks.get"),
+        ("POST", ["v1", "Trunks", _]) => Some("trunks.update"),
         ("GET", ["v1", "Trunks", _, "OriginationUrls"]) => Some("origination_urls.list"),
         ("POST", ["v1", "Trunks", _, "OriginationUrls"]) => Some("origination_urls.create"),
         ("POST", ["v1", "Trunks", _, "PhoneNumbers"]) => Some("numbers.attach"),
         ("DELETE", ["v1", "Trunks", _, "PhoneNumbers", _]) => Some("numbers.detach"),
-        _ => None,
+        (method, path) => super::lists::operation(method, path),
     }
 }
 
@@ -148,16 +150,16 @@ fn form(bytes: &[u8]) -> Form {
     pairs.map(|(name, value)| (decode(name), decode(value))).collect()
 }
 
-fn gone() -> (u16, u64, String) {
+pub(super) fn gone() -> (u16, u64, String) {
     (404, 20404, "The requested resource was not found".to_owned())
 }
 
-fn lacks(field: &str) -> (u16, u64, String) {
+pub(super) fn lacks(field: &str) -> (u16, u64, String) {
     (400, 20001, format!("Missing required parameter {field}"))
 }
 
 /// The session's own trunk, of its region.
-fn trunk<'a>(
+pub(super) fn trunk<'a>(
     account: &'a mut Account,
     session: &Session,
     sid: &str,
@@ -171,11 +173,17 @@ fn answer(
     operation: &str,
     (path, query, form): (&[&str], &Form, &Form),
 ) -> Answer {
-    let new = books.id(if operation == "trunks.create" { "TK" } else { "OU" });
+    let new = books.id(match operation {
+        "trunks.create" => "TK",
+        "credential_lists.create" => "CL",
+        "credentials.create" => "CR",
+        _ => "OU",
+    });
     let account = books.accounts.get_mut(&session.account).ok_or_else(gone)?;
     match operation {
         "numbers.list" => Ok((200, numbers(account, session, query))),
         "trunks.list" => Ok((200, trunks(account, session, query))),
+        "trunks.get" => Ok((200, trunk_out(session, path[2], trunk(account, session, path[2])?))),
         "origination_urls.list" => {
             let trunk = trunk(account, session, path[2])?;
             let urls: Vec<Value> = trunk.urls.iter().map(|url| url_out(session, path[2], url)).collect();
@@ -197,7 +205,8 @@ fn change(
     match operation {
         "trunks.create" => {
             let name = form.get("FriendlyName").cloned().unwrap_or_default();
-            let trunk = Trunk { name, region: session.region.clone(), urls: Vec::new() };
+            let region = session.region.clone();
+            let trunk = Trunk { name, region, urls: Vec::new(), domain: None, lists: Vec::new() };
             let out = trunk_out(session, &new, &trunk);
             account.trunks.insert(new, trunk);
             Ok((201, out))
@@ -232,7 +241,16 @@ fn change(
             number.trunk = None;
             Ok((204, Value::Null))
         }
-        _ => Err(gone()),
+        "trunks.update" => {
+            let domain = form.get("DomainName");
+            if domain.is_some_and(|name| !name.ends_with(".pstn.twilio.com")) {
+                return Err((400, 21248, "Invalid domain name".to_owned()));
+            }
+            let trunk = trunk(account, session, path[2])?;
+            trunk.domain = domain.cloned().or_else(|| trunk.domain.take());
+            Ok((200, trunk_out(session, path[2], trunk)))
+        }
+        _ => super::lists::answer(account, session, operation, (path, form, new)),
     }
 }
 
@@ -289,8 +307,9 @@ fn number_out(session: &Session, name: &str, number: &Number) -> Value {
 
 fn trunk_out(session: &Session, sid: &str, trunk: &Trunk) -> Value {
     json!({
-        "sid": sid, "account_sid": session.account, "friendly_name": trunk.name, "domain_name": null, "secure": false,
-        "cnam_lookup_enabled": false, "auth_type": "", "auth_type_set": [], "transfer_mode": "disable-all",
+        "sid": sid, "account_sid": session.account, "friendly_name": trunk.name, "domain_name": trunk.domain, "secure": false,
+        "cnam_lookup_enabled": false, "auth_type": if trunk.lists.is_empty() { "" } else { "CREDENTIAL_LIST" },
+        "auth_type_set": if trunk.lists.is_empty() { json!([]) } else { json!(["CREDENTIAL_LIST"]) }, "transfer_mode": "disable-all",
         "date_created": MADE, "date_updated": MADE, "url": format!("https://trunking.twilio.com/v1/Trunks/{sid}"),
         "links": {"origination_urls": format!("https://trunking.twilio.com/v1/Trunks/{sid}/OriginationUrls")},
     })

@@ -112,7 +112,8 @@ impl SimTwilio {
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     }
 
-    /// What it has, for people and tests. Without secrets.
+    /// What it has, for people and tests. Without the keys' secrets; the passwords of credential lists are shown, by which a
+    /// stand-in for its termination side can ask for them.
     fn books(&self) -> Value {
         self.with(|state| {
             let account = |(sid, account): (&String, &Account)| {
@@ -126,10 +127,19 @@ impl SimTwilio {
                     .iter()
                     .map(|(sid, trunk)| {
                         let urls: Vec<&str> = trunk.urls.iter().map(|url| url.place.as_str()).collect();
-                        json!({"sid": sid, "friendly_name": trunk.name, "region": trunk.region, "sip_urls": urls})
+                        let logins = trunk.lists.iter().filter_map(|sid| account.lists.get(sid));
+                        let logins: Vec<Value> = logins
+                            .flat_map(|list| &list.credentials)
+                            .map(|one| json!({"username": one.username, "password": one.password}))
+                            .collect();
+                        json!({
+                            "sid": sid, "friendly_name": trunk.name, "region": trunk.region, "sip_urls": urls,
+                            "domain_name": trunk.domain, "credentials": logins,
+                        })
                     })
                     .collect();
-                json!({"account_sid": sid, "numbers": numbers, "trunks": trunks})
+                let lists: Vec<&str> = account.lists.values().map(|list| list.name.as_str()).collect();
+                json!({"account_sid": sid, "numbers": numbers, "trunks": trunks, "credential_lists": lists})
             };
             let accounts: Vec<Value> = state.books.accounts.iter().map(account).collect();
             json!({"accounts": accounts, "requests": state.requests})

@@ -12,6 +12,7 @@
 
 mod api;
 mod control;
+mod lists;
 
 pub(super) use api::{ApiReply, ApiRequest, is_api};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,23 @@ struct Account {
     numbers: BTreeMap<String, Number>,
     /// By id.
     trunks: BTreeMap<String, Trunk>,
+    /// Credential lists, by id.
+    #[serde(default)]
+    lists: BTreeMap<String, List>,
+}
+
+/// A credential list of the account's.
+#[derive(Clone, Deserialize, Serialize)]
+struct List {
+    name: String,
+    credentials: Vec<Credential>,
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+struct Credential {
+    sid: String,
+    username: String,
+    password: String,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -78,6 +96,12 @@ struct Trunk {
     name: String,
     region: String,
     urls: Vec<Url>,
+    /// Its termination domain.
+    #[serde(default)]
+    domain: Option<String>,
+    /// The credential lists that open it, by id.
+    #[serde(default)]
+    lists: Vec<String>,
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -114,7 +138,7 @@ struct Refusal {
 }
 
 /// The operations, by name.
-const OPERATIONS: [&str; 8] = [
+const OPERATIONS: [&str; 18] = [
     "numbers.list",
     "trunks.list",
     "trunks.create",
@@ -123,6 +147,16 @@ const OPERATIONS: [&str; 8] = [
     "origination_urls.create",
     "numbers.attach",
     "numbers.detach",
+    "trunks.get",
+    "trunks.update",
+    "credential_lists.list",
+    "credential_lists.create",
+    "credential_lists.delete",
+    "credentials.list",
+    "credentials.create",
+    "credentials.update",
+    "trunk_credential_lists.list",
+    "trunk_credential_lists.create",
 ];
 
 impl SimTwilio {
