@@ -190,9 +190,7 @@ impl Conversation {
             | Task::Detach(..)
             | Task::Dismantle(_)
             | Task::Open(_)
-            | Task::Close(_) => {
-                Err(Trouble::Unavailable("a trunk without a place".to_owned(), None))
-            }
+            | Task::Close(_) => Err(Trouble::Unavailable("a trunk without a place".to_owned(), None)),
         }
     }
 

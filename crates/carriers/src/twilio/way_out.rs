@@ -259,7 +259,8 @@ mod tests {
         for (line, status, body) in lines {
             let Turn::Send(request) = turn else { panic!("nothing is sent before {line}") };
             let form = String::from_utf8(request.body).unwrap();
-            let path = request.url.trim_start_matches("b:/2010-04-01/Accounts/AC1/").trim_start_matches("b:/v1/");
+            let path =
+                request.url.trim_start_matches("b:/2010-04-01/Accounts/AC1/").trim_start_matches("b:/v1/");
             assert_eq!(format!("{} {path} {form}", request.method).trim_end(), *line);
             turn = talk.turn(Some(Reply { status: *status, body: body.as_bytes(), retry_after: None }))?;
         }
@@ -281,12 +282,24 @@ mod tests {
             opening(),
             &[
                 (TRUNK, 200, r#"{"sid":"TK1","domain_name":null}"#),
-                ("POST Trunks/TK1 DomainName=tl1.pstn.twilio.com", 200, r#"{"sid":"TK1","domain_name":"tl1.pstn.twilio.com"}"#),
-                (LISTS, 200, r#"{"credential_lists":[{"sid":"CL9","friendly_name":"x"}],"next_page_uri":"/x?Page=1"}"#),
+                (
+                    "POST Trunks/TK1 DomainName=tl1.pstn.twilio.com",
+                    200,
+                    r#"{"sid":"TK1","domain_name":"tl1.pstn.twilio.com"}"#,
+                ),
+                (
+                    LISTS,
+                    200,
+                    r#"{"credential_lists":[{"sid":"CL9","friendly_name":"x"}],"next_page_uri":"/x?Page=1"}"#,
+                ),
                 ("GET SIP/CredentialLists.json?Page=1", 200, r#"{"credential_lists":[]}"#),
                 ("POST SIP/CredentialLists.json FriendlyName=ours", 201, r#"{"sid":"CL1"}"#),
                 (NAMES, 200, r#"{"credentials":[]}"#),
-                ("POST SIP/CredentialLists/CL1/Credentials.json Username=u1&Password=Tl1secret", 201, r#"{"sid":"CR1"}"#),
+                (
+                    "POST SIP/CredentialLists/CL1/Credentials.json Username=u1&Password=Tl1secret",
+                    201,
+                    r#"{"sid":"CR1"}"#,
+                ),
                 (ADDED, 200, r#"{"credential_lists":[],"meta":{}}"#),
                 ("POST Trunks/TK1/CredentialLists CredentialListSid=CL1", 201, "{}"),
             ],

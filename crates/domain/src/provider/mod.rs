@@ -467,7 +467,8 @@ impl Provider {
                 return Err(Error::invalid(What::Provider, "inbound", words));
             }
             ProviderKind::Twilio if next.inbound.is_some() => {
-                let words = "Calls of an account come by its carrier; only a SIP trunk has `inbound`, leave it out.";
+                let words =
+                    "Calls of an account come by its carrier; only a SIP trunk has `inbound`, leave it out.";
                 return Err(Error::invalid(What::Provider, "inbound", words));
             }
             ProviderKind::SipTrunk if next.inbound.is_none() && next.outbound.is_none() => {

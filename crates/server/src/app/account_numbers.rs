@@ -137,12 +137,19 @@ impl App {
 
     /// Has a way out made in a number's account, where a change of the number is to let it call out and there is none. A number
     /// that is not attached yet gets it with that.
-    pub(super) async fn number_calls_out(&self, ask: Ask<'_>, number: &NumberRef, patch: &NumberPatch) -> Result<()> {
+    pub(super) async fn number_calls_out(
+        &self,
+        ask: Ask<'_>,
+        number: &NumberRef,
+        patch: &NumberPatch,
+    ) -> Result<()> {
         if patch.allow_outbound != Some(true) {
             return Ok(());
         }
         let before = self.number_find(ask, number)?;
-        let Some(provider) = self.provider_of(&before)?.filter(|_| before.stock_id.is_none()) else { return Ok(()) };
+        let Some(provider) = self.provider_of(&before)?.filter(|_| before.stock_id.is_none()) else {
+            return Ok(());
+        };
         let attached = provider.account.as_ref().is_some_and(|account| account.attachment.is_some());
         if !attached || provider.outbound.is_some() {
             return Ok(());

@@ -29,7 +29,8 @@ impl Carriage {
     /// The same for a number that was just attached, if it calls out. In one's turn with the account. What goes wrong is in the
     /// log: calls to the number come all the same, and `explain` tells of the rest.
     pub(super) async fn open_for(&self, intent: &Intent, provider: Provider) {
-        let number = intent.number_id.and_then(|id| self.store.number_get(intent.organization_id, id).ok()?);
+        let number =
+            intent.number_id.and_then(|id| self.store.number_get(intent.organization_id, id).ok()?);
         if number.is_some_and(|number| number.allow_outbound) {
             drop(self.open(provider).await);
         }

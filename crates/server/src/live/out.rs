@@ -64,7 +64,9 @@ impl Live {
                     let outbound = trunk.outbound.clone()?;
                     // Where calls of a simulated carrier's accounts go is in nobody's DNS.
                     let aside = callees.filter(|_| directory.is_simulated_account(trunk, &outbound.address));
-                    Some(aside.map_or(outbound.clone(), |at| Outbound { address: at.to_string(), ..outbound }))
+                    Some(
+                        aside.map_or(outbound.clone(), |at| Outbound { address: at.to_string(), ..outbound }),
+                    )
                 })
             };
             outbound.map(|outbound| WayOut { outbound, login: directory.login(id.0) })
