@@ -47,7 +47,7 @@ mod write;
 pub use agent::{
     AgentEvent, AgentInput, AgentOutput, Answerer, AnswererConfig, Answering, Caller, CallerConfig, Local,
 };
-pub use bridge::{BRIDGES_MAX, BridgeDialogs, BridgeLeg, Bridges, Origination, Party, Unknown};
+pub use bridge::{BRIDGES_MAX, BridgeDialogs, BridgeLeg, Bridges, Origination, Party, Sound, Unknown};
 pub use cookie::{CallIds, Cookie, Direction, Place, Reach};
 pub use edge::{
     Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Exit, Fact, Fault, Input, Known, Leg, Limits,

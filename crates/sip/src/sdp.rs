@@ -225,7 +225,7 @@ impl Found {
     }
 }
 
-fn offer(body: &[u8]) -> Media {
+pub(crate) fn offer(body: &[u8]) -> Media {
     let mut found = Found::default();
     let (mut stream, mut described) = (None::<Stream>, false);
     let mut first = true;

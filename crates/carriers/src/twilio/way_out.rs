@@ -104,17 +104,13 @@ impl Opening {
 
     fn trunk(&mut self, reply: Reply<'_>) -> Result<Turn, Trouble> {
         let trunk = wire::read::<Trunk>(reply)?;
-        match trunk.domain_name.filter(|name| !name.is_empty()) {
-            Some(name) => {
-                self.host = host(Some(name)).ok_or_else(unreadable)?;
-                self.ask_lists(None)
-            }
-            None => {
-                let domain = format!("{}{DOMAIN}", self.way.domain);
-                let request = wire::trunk_domain(&self.access, &self.way.attachment, &domain)?;
-                Ok(self.ask(State::Domain, request))
-            }
+        if let Some(name) = trunk.domain_name.filter(|name| !name.is_empty()) {
+            self.host = host(Some(name)).ok_or_else(unreadable)?;
+            return self.ask_lists(None);
         }
+        let domain = format!("{}{DOMAIN}", self.way.domain);
+        let request = wire::trunk_domain(&self.access, &self.way.attachment, &domain)?;
+        Ok(self.ask(State::Domain, request))
     }
 
     fn ask_lists(&mut self, page: Option<&str>) -> Result<Turn, Trouble> {

@@ -5,11 +5,13 @@ use domain::ids::{AgentId, CallId, OrganizationId};
 use domain::number::{Environment, NumberQuery, Status};
 use domain::originate::{CallTo, CallingNumber, METADATA_MAX, Origin, Originate};
 use domain::outbound::{CallOut, Party, Refusal, Refused, Shown};
-use domain::provider::Offer;
+use domain::provider::{MediaEncryption, Offer};
+use domain::routing::{self, EndpointMedia};
+use domain::target::Transport;
 use domain::trail::Trail;
 use domain::{Call, Commit, E164, Endpoint, Error, Kind, Number, Page, Result, Timestamp, View, What};
 use jiff::SignedDuration;
-use sip::CallIds;
+use sip::{CallIds, Sound};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use super::failure::of_read;
 use super::{App, Ask};
 use crate::clock;
 use crate::edge::Placement;
+use crate::live::RouteOut;
 
 /// How long the state of a call is told to who began it for an agent, after its end.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(2);
@@ -157,7 +160,7 @@ impl App {
         if ask.caller.mode == domain::key::Mode::Test && endpoint.environment != Environment::Sandbox {
             return Err(Error::not_found(What::Endpoint).at("endpoint_id"));
         }
-        let route = domain::routing::EndpointRoute::from(&endpoint);
+        let route = routing::EndpointRoute::from(&endpoint);
         let why = if route.status != domain::endpoint::EndpointStatus::Active {
             "The endpoint is inactive. Set its status to active."
         } else if route.kind == domain::endpoint::EndpointKind::Webhook {
@@ -190,15 +193,14 @@ impl App {
             }
             None => to.number.clone(),
         };
-        let call = CallOut {
+        let call = |offer| CallOut {
             party: Party::Organizations(&owners),
             shown: Shown::Number(number.e164),
             to: &dialled,
             // what the agent is asked for, and so what it answers with
-            offer: Some(Offer::Plain),
+            offer: Some(offer),
         };
-        let mut trail = Trail::default();
-        let route = self.live.place(call, |rule| trail.see(rule)).map_err(|refused| of_refusal(&refused))?;
+        let (route, trail, sound) = self.placed(endpoint, call)?;
         let ids = CallIds { call: clock::id(), organization: number.organization_id.0, number: number.id.0 };
         let mut headers = vec![format!("X-Call-ID: {}", ids.call)];
         if !to.metadata.is_empty() {
@@ -216,7 +218,48 @@ impl App {
             max_seconds: asked.max_seconds,
         };
         let (endpoint, ring) = (Arc::clone(endpoint), asked.ring());
-        Ok(Placement { ids, route, endpoint, origin, trail, ring, headers })
+        Ok(Placement { ids, route, endpoint, origin, trail, ring, headers, sound })
+    }
+
+    /// The decision, with plain sound where that may be, else encrypted: what an endpoint or a trunk requires is offered to both
+    /// sides, and its keys travel by TLS only.
+    fn placed<'a>(
+        &self,
+        endpoint: &Endpoint,
+        call: impl Fn(Offer) -> CallOut<'a>,
+    ) -> Result<(RouteOut, Trail, Sound)> {
+        let place = |offer| {
+            let mut trail = Trail::default();
+            self.live.place(call(offer), |rule| trail.see(rule)).map(|route| (route, trail))
+        };
+        let there = EndpointMedia::of(endpoint);
+        if there.encryption != MediaEncryption::Required {
+            match place(Offer::Plain) {
+                Ok((route, trail)) => return Ok((route, trail, Sound::Plain)),
+                Err(refused) if refused.why == Refusal::MediaPlain => {}
+                Err(refused) => return Err(of_refusal(&refused)),
+            }
+        }
+        let (route, trail) = place(Offer::Secure).map_err(|refused| match refused.why {
+            Refusal::MediaSecure => {
+                let words = "The endpoint requires encrypted sound, which the number's trunk has disabled. Set the trunk's `outbound.media_encryption` to allowed, or the endpoint's.";
+                Error::new(Kind::Conflict, What::Endpoint, words).at("endpoint_id")
+            }
+            _ => of_refusal(&refused),
+        })?;
+        let tls =
+            route.ways.iter().all(|way| matches!(way.outbound.transport, Transport::Tls | Transport::Wss));
+        match there.refuses(Offer::Secure, MediaEncryption::Required, Some(tls)) {
+            None => Ok((route, trail, Sound::Encrypted)),
+            Some(routing::Refusal::MediaKeysOpen) => {
+                let words = "Encrypted sound is required, and its keys would not travel by TLS on both sides. Give the trunk's `outbound` and the endpoint's targets the transport tls, or set `media_encryption` of both to allowed.";
+                Err(Error::new(Kind::Conflict, What::Endpoint, words).at("endpoint_id"))
+            }
+            Some(_) => {
+                let words = "The number's trunk requires encrypted sound, which the endpoint has disabled. Set the endpoint's `media_encryption` to allowed, or the trunk's.";
+                Err(Error::new(Kind::Conflict, What::Endpoint, words).at("endpoint_id"))
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! what is taken over from an earlier process: `place`.
 
 use domain::CallEnd;
-use domain::ids::{CallId, OrganizationId};
+use domain::ids::{CallId, NumberId, OrganizationId};
 use sip::{Bridges, Fault, Flow, Output, SendId};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,6 +112,7 @@ impl BridgeDesk {
             match output {
                 Output::Send(send) => work.send(send),
                 Output::Fact(fact) => {
+                    follow_leg(wire, &fact);
                     if let Some(fact) = facts::read(*fact, now, &wire.gauge, &wire.parts.tally) {
                         work.fact(fact);
                     }
@@ -130,6 +131,14 @@ impl BridgeDesk {
         if bridges.next_deadline().is_some() {
             self.armed.notify_one();
         }
+    }
+}
+
+/// A leg that is about to be called has a Call-ID of its own: its messages are of the same trace.
+fn follow_leg(wire: &Wire, fact: &sip::Fact) {
+    if let sip::Fact::Leg { ids, leg, .. } = fact {
+        let whose = (OrganizationId(ids.organization), NumberId(ids.number));
+        wire.parts.live.traces.begin(CallId(ids.call), whose, &leg.call_id);
     }
 }
 

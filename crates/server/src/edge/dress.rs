@@ -60,7 +60,7 @@ impl Dress {
 }
 
 /// Which later offers within the call are refused: as the first one was judged.
-fn rule(trunk: MediaEncryption, endpoint: &Endpoint, tls: bool) -> MediaRule {
+pub(super) fn rule(trunk: MediaEncryption, endpoint: &Endpoint, tls: bool) -> MediaRule {
     let there = EndpointMedia::of(endpoint);
     let refuses = |offer| trunk.refuses(offer) || there.refuses(offer, trunk, Some(tls)).is_some();
     let bits =

@@ -8,7 +8,7 @@ use domain::outbound::Destination;
 use domain::provider::MediaEncryption;
 use domain::trail::Trail;
 use domain::{Call, Endpoint, Fact};
-use sip::{BridgeDialogs, BridgeLeg, CallIds, Origination, Party, Target, Transfer};
+use sip::{BridgeDialogs, BridgeLeg, CallIds, MediaRule, Origination, Party, Sound, Target, Transfer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use tokio::sync::mpsc;
 
 use super::bridge::Stranded;
 use super::control::{self, Control};
-use super::dress::{Dress, Told};
+use super::dress::{self, Dress, Told};
 use super::facts;
 use super::plan::{self, Place, State};
 use super::resolve::Hops;
 use crate::clock;
-use crate::live::RouteOut;
+use crate::live::{RouteOut, WayOut};
 
 /// How long an agent may take to answer before anybody is called.
 const AGENT_ANSWER: Duration = Duration::from_mins(1);
@@ -40,6 +40,8 @@ pub(crate) struct Placement {
     pub(crate) ring: Duration,
     /// Header lines for the agent.
     pub(crate) headers: Vec<String>,
+    /// What both sides are offered.
+    pub(crate) sound: Sound,
 }
 
 impl Placement {
@@ -114,9 +116,8 @@ impl Control {
 
     async fn placed(&self, placement: Placement) {
         let (user, dialled) = (placement.route.placed.number.e164, placement.called());
-        let Placement { ids, route, endpoint, ring, headers, origin: _, trail: _ } = placement;
+        let Placement { ids, route, endpoint, ring, headers, sound, origin: _, trail: _ } = placement;
         let number = user.to_string();
-        // Offers between the two sides are theirs: a bridge judges none.
         let told = Told { call: ids.call, caller: &dialled, number: &number, tls: false };
         let manner = self.wire.parts.live.manner_of(endpoint.id);
         let dress = Dress::of(&endpoint, manner, MediaEncryption::Allowed, told);
@@ -150,7 +151,8 @@ impl Control {
         // to its agent a call seems to come from whom it is about to talk to
         let agent = party(agents, dialled, AGENT_ANSWER);
         let phone = party(trunks, user.to_string(), ring);
-        let new = Origination { ids, agent, callee: phone, transfer };
+        let media = media(&route.ways, &endpoint);
+        let new = Origination { ids, agent, callee: phone, transfer, sound, media };
         if !self.wire.bridges.act(&self.wire, |bridges, now| bridges.originate(now, new)) {
             self.withdraw(ids, "Too many calls are placed at once.");
         }
@@ -190,8 +192,12 @@ impl Control {
         dialogs.agent.cseq = dialogs.agent.cseq.max(steps[1]);
         let login = |id: Option<uuid::Uuid>| id.and_then(|id| self.wire.parts.live.login(id));
         dialogs.logins = [login(call.endpoint_id.map(|id| id.0)), login(call.provider_id.map(|id| id.0))];
-        let allowed = call.endpoint_id.and_then(|id| self.wire.parts.live.endpoint_of(id));
-        let allowed = allowed.is_some_and(|endpoint| endpoint.allow_transfer);
+        let endpoint = call.endpoint_id.and_then(|id| self.wire.parts.live.endpoint_of(id));
+        let trunk = call.provider_id.and_then(|id| self.wire.parts.live.way_of(id));
+        if let Some(endpoint) = &endpoint {
+            dialogs.media = media(trunk.as_slice(), endpoint);
+        }
+        let allowed = endpoint.is_some_and(|endpoint| endpoint.allow_transfer);
         let transfer = if allowed { Transfer::Allowed } else { Transfer::Refused };
         self.wire.bridges.act(&self.wire, |bridges, now| bridges.adopt(now, ids(call), dialogs, transfer))
     }
@@ -256,5 +262,12 @@ fn dialogs(call: &Call) -> Option<BridgeDialogs> {
         cseq: parts.cseq,
         branch: String::new(),
     };
-    Some(BridgeDialogs { agent, callee, logins: [None, None] })
+    Some(BridgeDialogs { agent, callee, ..BridgeDialogs::default() })
+}
+
+/// Which offers a call's sides may not make: what its endpoint or a trunk of its way does not take.
+fn media(ways: &[WayOut], endpoint: &Endpoint) -> MediaRule {
+    // That keys travel by TLS only was seen to before anything was sent.
+    let rules = ways.iter().map(|way| dress::rule(way.outbound.media_encryption, endpoint, true));
+    rules.fold(dress::rule(MediaEncryption::Allowed, endpoint, true), MediaRule::and)
 }

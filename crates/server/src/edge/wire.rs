@@ -188,6 +188,9 @@ impl Wire {
     ) -> bool {
         self.gauge.received(flow.transport);
         if BridgeDesk::owns(bytes) {
+            if self.parts.live.traces.active() {
+                self.traced(clock::now(), flow, bytes, Way::In);
+            }
             self.bridges.message(self, flow, bytes);
             return false;
         }

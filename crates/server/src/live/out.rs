@@ -64,9 +64,10 @@ impl Live {
                     let outbound = trunk.outbound.clone()?;
                     // Where calls of a simulated carrier's accounts go is in nobody's DNS.
                     let aside = callees.filter(|_| directory.is_simulated_account(trunk, &outbound.address));
-                    Some(
-                        aside.map_or(outbound.clone(), |at| Outbound { address: at.to_string(), ..outbound }),
-                    )
+                    Some(Outbound {
+                        address: aside.map_or(outbound.address, |at| at.to_string()),
+                        ..outbound
+                    })
                 })
             };
             outbound.map(|outbound| WayOut { outbound, login: directory.login(id.0) })
@@ -75,6 +76,13 @@ impl Live {
         let ways = placed.trunks.iter().filter_map(way).collect();
         let endpoint = placed.number.endpoint_id.and_then(|id| directory.endpoint(id).cloned());
         Ok(RouteOut { placed, ways, endpoint, generation })
+    }
+
+    /// The way out by a trunk, for a call that is up.
+    pub(crate) fn way_of(&self, id: ProviderId) -> Option<WayOut> {
+        let directory = self.read();
+        let outbound = directory.trunk(id)?.outbound.clone()?;
+        Some(WayOut { outbound, login: directory.login(id.0) })
     }
 
     /// A call was let out: it is in progress from now on, and counts.

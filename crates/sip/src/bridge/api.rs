@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cookie::CallIds;
 use crate::edge::{Side, Target, Transfer};
 use crate::login::Login;
+use crate::sdp::MediaRule;
 use crate::transport::Hop;
 
 /// One side of a call that we place.
@@ -32,6 +33,20 @@ pub struct Origination {
     pub callee: Party,
     /// Whether the agent may hand the call on.
     pub transfer: Transfer,
+    /// What the agent is offered before there is anybody to talk to.
+    pub sound: Sound,
+    /// Which offers and answers are refused, from the agent's first answer on.
+    pub media: MediaRule,
+}
+
+/// What is offered on hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sound {
+    /// Plain RTP.
+    #[default]
+    Plain,
+    /// RTP encrypted with keys that stand in the SDP (RFC 4568), and nothing else.
+    Encrypted,
 }
 
 /// One of the two dialogs of a bridged call, as far as it goes: enough to cancel its INVITE, or to send requests within it.
@@ -66,6 +81,8 @@ pub struct BridgeDialogs {
     pub callee: BridgeLeg,
     /// What either may ask for.
     pub logins: [Option<Arc<Login>>; 2],
+    /// Which offers are refused.
+    pub media: MediaRule,
 }
 
 /// A call of whose dialogs something came that is not here: its row tells them, see [`super::Bridges::adopt`].

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::api::{BridgeDialogs, BridgeLeg, Origination, Party};
+use super::api::{BridgeDialogs, BridgeLeg, Origination, Party, Sound};
 use super::asked::{Heard, Why};
 use super::asks::Asked;
 use super::desk::Desk;
@@ -15,11 +15,19 @@ use crate::cookie::CallIds;
 use crate::edge::{Cause, Dialog, Fact, Fault, SendId, Side, Transfer};
 use crate::login::Session;
 use crate::message::{Core, Message};
+use crate::sdp::{self, MediaRule};
 use crate::text;
 use crate::transport::{Flow, Hop};
 
 /// The most legs that are wound down beside the two.
 const OLD_MAX: usize = 8;
+
+/// How often the callee learns of new media of the agent's while the call is joined: the second time settles it with sides that
+/// take new keys or ports at each offer, and no pair of them goes on for ever.
+const ROUNDS_MAX: u8 = 2;
+/// Why a call ends whose sound is not encrypted as it must be, or is where it must not.
+pub(super) const UNFIT: &str =
+    "SIP;cause=488;text=\"The sound is not encrypted as the trunk or the endpoint asks for\"";
 
 /// How far a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +60,9 @@ pub(super) struct Trial {
 pub(super) struct Call {
     pub(super) ids: CallIds,
     pub(super) transfer: Transfer,
+    pub(super) sound: Sound,
+    /// Which offers and answers are refused.
+    pub(super) media: MediaRule,
     pub(super) stage: Stage,
     pub(super) agent: Leg,
     pub(super) callee: Leg,
@@ -74,6 +85,8 @@ pub(super) struct Call {
     pub(super) given: Vec<u8>,
     /// What it is to learn, as soon as nothing is open on its leg.
     pub(super) wanted: Option<Vec<u8>>,
+    /// How often the callee was told of new media of the agent's; each may bring new ones in return.
+    pub(super) rounds: u8,
     /// Not before this time.
     pub(super) sync_at: Option<Instant>,
     pub(super) relayed: Vec<Relayed>,
@@ -85,9 +98,10 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(new: Origination) -> Self {
-        let Origination { ids, agent, callee, transfer } = new;
+        let Origination { ids, agent, callee, transfer, sound, media } = new;
         let legs = [Side::Caller, Side::Callee].map(|side| Leg::new(ids, side, None));
-        Self::with(ids, transfer, legs, Some(Box::new((agent, callee))))
+        let call = Self::with(ids, transfer, legs, Some(Box::new((agent, callee))));
+        Self { sound, media, ..call }
     }
 
     fn with(
@@ -99,6 +113,8 @@ impl Call {
         Self {
             ids,
             transfer,
+            sound: Sound::Plain,
+            media: MediaRule::default(),
             stage: Stage::Agent,
             agent,
             callee,
@@ -112,6 +128,7 @@ impl Call {
             offer: Vec::new(),
             given: Vec::new(),
             wanted: None,
+            rounds: 0,
             sync_at: None,
             relayed: Vec::new(),
             queued: None,
@@ -126,13 +143,13 @@ impl Call {
         transfer: Transfer,
         desk: &Desk<'_>,
     ) -> Option<Self> {
-        let BridgeDialogs { agent, callee, logins: [at_agent, at_callee] } = dialogs;
+        let BridgeDialogs { agent, callee, logins: [at_agent, at_callee], media } = dialogs;
         let mut agent = Leg::of(ids, Side::Caller, &agent, desk)?;
         let mut callee = Leg::of(ids, Side::Callee, &callee, desk)?;
         agent.session = at_agent.map(Session::new);
         callee.session = at_callee.map(Session::new);
         let mut call = Self::with(ids, transfer, [agent, callee], None);
-        call.stage = Stage::Up;
+        (call.stage, call.media) = (Stage::Up, media);
         Some(call)
     }
 
@@ -335,8 +352,13 @@ impl Call {
                 let leg = self.leg(side);
                 leg.moved(message);
                 leg.ack(desk, cseq, What::default());
-                if let (Side::Caller, Some(answer)) = (side, answer) {
-                    self.agent_moved(desk, answer);
+                match (side, answer) {
+                    (_, Some(answer)) if self.media.refuses(sdp::offer(&answer)) => self.unfit(desk, side),
+                    (Side::Caller, Some(answer)) => self.agent_moved(desk, answer),
+                    (Side::Callee, Some(answer)) if !media::alike(&answer, &self.given) => {
+                        self.wanted = Some(answer);
+                    }
+                    (_, _) => {}
                 }
             }
             // both asked at once: we own the Call-ID, so we wait for longer (RFC 3261 section 14.1)
@@ -355,10 +377,20 @@ impl Call {
         }
     }
 
+    /// A side's sound is none that the call may have.
+    pub(super) fn unfit(&mut self, desk: &mut Desk<'_>, side: Side) {
+        match self.stage {
+            Stage::Up => self.end(desk, side, Some(UNFIT.to_owned())),
+            Stage::Agent | Stage::Callee => self.fail(desk, side, (488, Cause::Media)),
+            Stage::Ended => {}
+        }
+    }
+
     /// The agent's media after it learned of the callee: where it is elsewhere now, the callee has to know.
     fn agent_moved(&mut self, desk: &mut Desk<'_>, answer: Vec<u8>) {
-        let moved = !media::alike(&answer, &self.offer);
+        let moved = !media::alike(&answer, &self.offer) && self.rounds < ROUNDS_MAX;
         if moved && self.stage == Stage::Up && self.callee.life == Life::Up && !self.callee.busy() {
+            self.rounds += 1;
             self.offer.clone_from(&answer);
             self.callee.ask(desk, What::sdp("INVITE", answer), Why::Sync);
         }

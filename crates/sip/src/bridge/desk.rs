@@ -54,6 +54,17 @@ impl Desk<'_> {
         mac.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)) % most.max(1)
     }
 
+    /// A key and salt for an offer on hold, in base64. Nothing is ever encrypted by it: no packet is sent before there is the
+    /// other side's.
+    pub(super) fn keys(&mut self) -> String {
+        let (process, count) = (self.config.process, self.next());
+        let mac =
+            keys::mac(&self.ring.current().tag, &[b"hold", &process.to_be_bytes(), &count.to_be_bytes()]);
+        let mut text = Vec::new();
+        keys::base64url(mac.get(..30).unwrap_or_default(), &mut text);
+        text::owned(&text).replace('-', "+").replace('_', "/")
+    }
+
     pub(super) fn branch(&mut self, call_id: &str, cseq: u32) -> String {
         let place = (self.config.process, self.next());
         names::branch(self.ring, place, call_id, cseq)

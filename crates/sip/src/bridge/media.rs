@@ -4,14 +4,18 @@ use crate::message::{Message, Name};
 use crate::text;
 
 /// What the agent is offered before there is anybody to talk to: the codecs that every phone network carries, and no sound
-/// yet in either direction (RFC 3725 section 4.4, RFC 6337 section 5.3). `host` is ours; nothing is ever received there.
-pub(super) fn hold(host: &str, session: u64) -> Vec<u8> {
+/// yet in either direction (RFC 3725 section 4.4, RFC 6337 section 5.3). `host` is ours; nothing is ever received there. With keys
+/// (30 bytes in base64) it is SRTP and nothing else (RFC 4568 section 6).
+pub(super) fn hold(host: &str, session: u64, keys: Option<String>) -> Vec<u8> {
     let host = host.trim_matches(['[', ']']);
     let family = if host.contains(':') { "IP6" } else { "IP4" };
+    let profile = if keys.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
+    let crypto = keys.map(|keys| format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{keys}\r\n"));
+    let crypto = crypto.unwrap_or_default();
     format!(
         "v=0\r\no=- {session} 1 IN {family} {host}\r\ns=-\r\nc=IN {family} {host}\r\nt=0 0\r\n\
-         m=audio 9 RTP/AVP 0 8 9 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:9 G722/8000\r\n\
-         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=inactive\r\n"
+         m=audio 9 {profile} 0 8 9 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:9 G722/8000\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n{crypto}a=inactive\r\n"
     )
     .into_bytes()
 }
@@ -28,11 +32,11 @@ pub(super) fn open(answer: &[u8]) -> Vec<u8> {
     lines.filter(|line| !directed(line)).flatten().copied().collect()
 }
 
-/// Whether two bodies name the same places and formats: what differs beside that needs no new offer.
+/// Whether two bodies name the same places, formats and keys: what differs beside that needs no new offer.
 pub(super) fn alike(one: &[u8], other: &[u8]) -> bool {
     fn places(body: &[u8]) -> impl Iterator<Item = &[u8]> {
         let lines = body.split(|byte| *byte == b'\n').map(text::trim);
-        lines.filter(|line| line.starts_with(b"m=") || line.starts_with(b"c="))
+        lines.filter(|line| [&b"m="[..], b"c=", b"a=crypto:"].iter().any(|kind| line.starts_with(kind)))
     }
     places(one).eq(places(other))
 }
@@ -62,7 +66,12 @@ mod tests {
 
     #[test]
     fn the_offer_on_hold_names_us_and_is_inactive() {
-        let text = String::from_utf8(hold("[2001:db8::1]", 7)).unwrap();
+        let text = String::from_utf8(hold("[2001:db8::1]", 7, None)).unwrap();
         assert!(text.contains("c=IN IP6 2001:db8::1\r\n") && text.ends_with("a=inactive\r\n"), "{text}");
+        assert_eq!(crate::sdp::offer(text.as_bytes()), crate::sdp::Media::Plain);
+        let keyed = hold("192.0.2.1", 7, Some("k".repeat(40)));
+        assert_eq!(crate::sdp::offer(&keyed), crate::sdp::Media::Secure);
+        let other = hold("192.0.2.1", 7, Some("l".repeat(40)));
+        assert!(!alike(&keyed, &other) && alike(&keyed, &keyed), "a new key is news");
     }
 }

@@ -27,7 +27,7 @@ use std::time::Instant;
 use hashbrown::HashMap;
 use uuid::Uuid;
 
-pub use api::{BridgeDialogs, BridgeLeg, Origination, Party, Unknown};
+pub use api::{BridgeDialogs, BridgeLeg, Origination, Party, Sound, Unknown};
 use call::Call;
 use desk::Desk;
 

@@ -9,6 +9,7 @@ use super::leg::{Life, What};
 use super::media;
 use crate::edge::{Side, Transfer};
 use crate::message::{Core, Message, Method, Name};
+use crate::sdp;
 use crate::text;
 
 /// Headers of a dialog or of a hop: each leg has its own. Compact forms are read by [`Name`].
@@ -161,6 +162,9 @@ impl Call {
         {
             return Some((491, "Request Pending"));
         }
+        if changes && self.media.refuses(sdp::media(message)) {
+            return Some((488, "Not Acceptable Here"));
+        }
         match core.method {
             Method::Invite if message.other("Replaces").is_some() => Some((603, "Decline")),
             Method::Invite if requires(b"100rel") => Some((420, "Bad Extension")),
@@ -205,6 +209,13 @@ impl Call {
             } else {
                 self.leg(side).ack(desk, cseq, What::default());
             }
+        }
+        // what was asked for without an offer has it in its answer
+        if status < 300 && media::sdp(message).is_some_and(|sdp| self.media.refuses(sdp::offer(sdp))) {
+            self.relayed.retain(|one| one.number != number || one.from != from);
+            self.leg(side).ack(desk, cseq, What::default());
+            self.leg(from).answer(desk, number, (488, "Not Acceptable Here"), &What::default());
+            return self.unfit(desk, side);
         }
         let reason = text::owned(message.reason());
         // a challenge for our credentials is nobody else's to answer

@@ -1,11 +1,13 @@
 //! From the first INVITE to both sides being up, or to neither.
 
+use super::api::Sound;
 use super::call::{Call, Stage, Trial};
 use super::desk::Desk;
 use super::leg::{Leg, Life, What};
 use super::media;
 use crate::edge::{Attempt, Cause, Fact, Fault, Known, Side};
 use crate::message::{Core, Message, Name};
+use crate::sdp;
 use crate::text;
 
 impl Call {
@@ -46,7 +48,9 @@ impl Call {
                 Side::Caller => {
                     let near = crate::bridge::places::flow_to(&desk.config.listeners, hop, 0);
                     let host = near.and_then(|flow| desk.config.listeners.get(usize::from(flow.listener)));
-                    media::hold(host.map_or("0.0.0.0", |one| &one.public_host), desk.draw(1 << 31))
+                    let host = host.map_or("0.0.0.0", |one| one.public_host.as_str()).to_owned();
+                    let session = desk.draw(1 << 31);
+                    media::hold(&host, session, (self.sound == Sound::Encrypted).then(|| desk.keys()))
                 }
                 Side::Callee => self.offer.clone(),
             };
@@ -101,7 +105,9 @@ impl Call {
             trial.ringing = trial.ringing.or(Some(desk.now));
         }
         self.leg(side).prack(desk, got);
-        if let (Side::Callee, Some(sdp)) = (side, media::sdp(message)) {
+        if let (Side::Callee, Some(sdp)) = (side, media::sdp(message))
+            && !self.media.refuses(sdp::offer(sdp))
+        {
             self.wanted = Some(sdp.to_vec());
         }
     }
@@ -125,6 +131,9 @@ impl Call {
                 desk.fact(Fact::Leg { ids: self.ids, side, leg: Box::new(self.agent.dialog.clone()) });
                 self.agent.ack(desk, cseq, What::default());
                 let Some(sdp) = sdp else { return self.fail(desk, side, (488, Cause::Refused)) };
+                if self.media.refuses(sdp::offer(&sdp)) {
+                    return self.unfit(desk, side);
+                }
                 self.offer = media::open(&sdp);
                 self.stage = Stage::Callee;
                 self.call_side(desk, Side::Callee);
@@ -137,6 +146,7 @@ impl Call {
                 self.stage = Stage::Up;
                 self.parties = None;
                 match sdp {
+                    Some(sdp) if self.media.refuses(sdp::offer(&sdp)) => self.unfit(desk, side),
                     Some(sdp) => self.wanted = Some(sdp),
                     None if self.given.is_empty() && self.wanted.is_none() => {
                         let reason = "SIP;cause=488;text=\"Answered without media\"".to_owned();
