@@ -227,10 +227,12 @@ class Link:
 class Streams:
     """What takes the place of the UDP socket of a sip.Peer: connections that it made or accepted."""
 
+    called = None  # Its host in its Contact, where that is not its address.
+
     def _begin(self, transport, context, host, listens=True):
         self.transport, self.context, self.links, self.refused = transport, context, [], []
         self.address, self.received = (host, free_port("127.0.0.1" if ":" in host else host)), []
-        self.silent = False
+        self.silent, self.serving = False, context
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = None
         if listens:
@@ -245,7 +247,7 @@ class Streams:
 
     @property
     def contact(self):
-        return f"sip:test@{self.host}:{self.address[1]};transport={self.transport.lower()}"
+        return f"sip:test@{self.called or self.host}:{self.address[1]};transport={self.transport.lower()}"
 
     def close(self):
         for link in self.links:
@@ -299,7 +301,7 @@ class Streams:
         plain, _ = self.socket.accept()
         plain.settimeout(3)
         try:
-            stream = self.context.wrap_socket(plain, server_side=True) if self.transport in SECURE else plain
+            stream = self.serving.wrap_socket(plain, server_side=True) if self.transport in SECURE else plain
             link = Link(stream, self.transport, server=True, silent=self.silent)
         except (OSError, AssertionError) as error:
             self.refused.append(error)
@@ -310,11 +312,11 @@ class Streams:
 
 
 class StreamCaller(Streams, sip.Caller):
-    """A sip.Caller over a stream."""
+    """A sip.Caller over a stream; with `listens` it can be connected to, as `serving` shows it."""
 
-    def __init__(self, transport, edge, context=None, host="127.0.0.1", listens=False):
+    def __init__(self, transport, edge, context=None, host="127.0.0.1", listens=False, serving=None):
         self._begin(transport, context, host, listens)
-        self.edge = edge
+        self.edge, self.serving = edge, serving
 
 
 class StreamAgent(Streams, sip.Agent):

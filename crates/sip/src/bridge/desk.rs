@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::names;
 use uuid::Uuid;
 
-use crate::edge::{Config, Fact, Output, Send, SendId, Whom};
+use crate::edge::{Config, Fact, Output, Send, SendId, Side, Whom};
 use crate::keys::{self, Ring};
 use crate::message::{Message, Name};
 use crate::text;
@@ -75,7 +75,8 @@ impl Desk<'_> {
     }
 
     pub(super) fn send(&mut self, id: SendId, to: Flow, prefer: Option<Hop>, bytes: Vec<u8>) {
-        let whom = if to.transport.stream() { whom(&bytes, self.whose) } else { Whom::Address };
+        let stream = to.transport.stream();
+        let whom = if stream { whom(&bytes, self.whose, (to, prefer)) } else { Whom::Address };
         self.out.push_back(Output::Send(Send { id, to, prefer, whom, bytes }));
     }
 
@@ -92,13 +93,21 @@ impl Desk<'_> {
     }
 }
 
-/// Who is to be at the other end of a new connection, by where the request goes: its first route, or its target. An answer goes back
-/// where its request came from.
-fn whom(bytes: &[u8], whose: Option<Uuid>) -> Whom {
+/// Who is to be at the other end of a new connection, by where the request goes: its first route, or its target. Within a dialog
+/// (only there a hop is preferred) that is whom we called. An answer goes back where its request came from.
+fn whom(bytes: &[u8], whose: Option<Uuid>, (to, prefer): (Flow, Option<Hop>)) -> Whom {
     let Ok(message) = Message::parse(bytes) else { return Whom::Address };
     if message.status().is_some() {
         return Whom::Address;
     }
+    if to.connection.is_some() {
+        return Whom::Connected;
+    }
     let route = message.values(Name::Route).next().and_then(text::name_addr).map(|read| read.uri);
-    Whom::of(route.unwrap_or_else(|| message.request_uri()), whose)
+    let next = route.unwrap_or_else(|| message.request_uri());
+    match (Whom::of(next), prefer) {
+        (_, Some(_)) => Whom::within(next, whose, Side::Callee),
+        (Whom::Address, None) => whose.map_or(Whom::Address, Whom::Of),
+        (first, None) => first,
+    }
 }

@@ -202,27 +202,54 @@ pub struct Send {
     pub bytes: Vec<u8>,
 }
 
-/// Who a certificate at the other end must name (RFC 5922).
+/// Who is to be at the other end of a new connection: whom its certificate must name (RFC 5922), and where that is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Whom {
     /// The address itself.
     #[default]
     Address,
-    /// This domain: of the target's URI, or of the next hop's in a dialog.
+    /// This domain: of the target's URI.
     Domain(Arc<str>),
+    /// This domain, of the next hop's URI in a dialog. Where no connection is left the name is looked up: what it leads to may
+    /// listen where the dialog's hop does not.
+    Named {
+        /// The domain.
+        host: Arc<str>,
+        /// The port, where the URI has one.
+        port: Option<u16>,
+        /// Whose it is: the callee's hop is where we sent to, so it comes before what the name leads to.
+        side: Side,
+    },
     /// Somebody that a call of this organization goes to: within a dialog, where a peer names an address.
     Of(Uuid),
+    /// Whoever is there already: no connection is made to an agent that made its own.
+    Connected,
 }
 
+/// What no name ends in (RFC 2606): the hosts of browsers (RFC 7118 section 5.1).
+const NOBODYS: &str = ".invalid";
+
 impl Whom {
-    /// Of a URI; within a dialog of an organization, where it has an address.
-    pub(crate) fn of(uri: &[u8], organization: Option<Uuid>) -> Self {
-        let host = Uri::parse(uri).filter(|uri| uri.address().is_none()).map(|uri| uri.host);
-        match host.and_then(|host| std::str::from_utf8(host).ok()).filter(|host| !host.is_empty()) {
-            Some(host) => Self::Domain(host.to_ascii_lowercase().into()),
-            None => organization.map_or(Self::Address, Self::Of),
+    /// Of a target's URI.
+    pub(crate) fn of(uri: &[u8]) -> Self {
+        named(uri).map_or(Self::Address, |(host, _)| Self::Domain(host))
+    }
+
+    /// Of the next hop's URI within a dialog, on this side; `whose` is the call's organization.
+    pub(crate) fn within(uri: &[u8], whose: Option<Uuid>, side: Side) -> Self {
+        match named(uri) {
+            Some((host, _)) if host.ends_with(NOBODYS) => Self::Connected,
+            Some((host, port)) => Self::Named { host, port, side },
+            None => whose.map_or(Self::Address, Self::Of),
         }
     }
+}
+
+/// The host of a URI in lower case, where it is a name, and its port.
+fn named(uri: &[u8]) -> Option<(Arc<str>, Option<u16>)> {
+    let uri = Uri::parse(uri).filter(|uri| uri.address().is_none())?;
+    let host = std::str::from_utf8(uri.host).ok().filter(|host| !host.is_empty())?;
+    Some((host.to_ascii_lowercase().into(), uri.port))
 }
 
 /// What kind of request asks for a verdict.

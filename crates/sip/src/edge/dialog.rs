@@ -69,7 +69,11 @@ impl Edge {
             return self.refuse_plain(&flow, (message, core), 404, "Next Hop Not Allowed");
         };
         let cookie = path.cookie;
-        let whom = Whom::of(next, Some(cookie.ids.organization));
+        let whom = match (path.from, cookie.reach) {
+            (Side::Caller, Reach::Flow) => Whom::Connected,
+            (Side::Caller, Reach::Open) => Whom::within(next, Some(cookie.ids.organization), Side::Callee),
+            (Side::Callee, _) => Whom::within(next, Some(cookie.ids.organization), Side::Caller),
+        };
         // what was added when the callee's challenges were answered holds for the caller's requests of the whole dialog
         let down = path.from == Side::Caller;
         let shift = if down { cookie.shift } else { 0 };
@@ -340,7 +344,7 @@ impl Edge {
         });
         // RFC 3263 section 4: maddr stands for the host
         let hop = match maddr.map_or_else(|| uri.address(), address) {
-            // a name is not resolved here: its owner answered from the cookie's hop
+            // a name is not resolved here: its owner answered from the cookie's hop. Where that is gone the shell resolves it
             None => peer,
             Some(address) if private(address) && address != peer.addr.ip() => peer,
             Some(address) => {

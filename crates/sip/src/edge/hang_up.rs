@@ -106,7 +106,7 @@ impl Edge {
             self.next_hop(next, hop, near)?
         };
         let login = dialog.login.filter(|_| to == Side::Callee);
-        let whom = Whom::of(next, Some(ids.organization));
+        let whom = if flow { Whom::Connected } else { Whom::within(next, Some(ids.organization), to) };
         let (from, to) = match to {
             Side::Callee => (&dialog.from, &dialog.to),
             Side::Caller => (&dialog.to, &dialog.from),

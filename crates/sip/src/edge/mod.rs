@@ -380,7 +380,7 @@ fn transaction_key(core: &Core<'_>, message: &Message<'_>, key: &mut Vec<u8>) {
 type Got<'m, 'a> = (&'m Message<'a>, &'m Core<'a>);
 
 /// An address that a peer may only name if the dialog already goes there: not on the public network.
-pub(crate) fn private(address: std::net::IpAddr) -> bool {
+pub fn private(address: std::net::IpAddr) -> bool {
     match address {
         std::net::IpAddr::V4(four) => {
             let [a, b, ..] = four.octets();

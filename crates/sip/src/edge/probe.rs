@@ -67,7 +67,7 @@ impl Edge {
         bytes.extend_from_slice(
             b"CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nAccept: application/sdp\r\nContent-Length: 0\r\n\r\n",
         );
-        let whom = Whom::of(probe.uri.as_bytes(), None);
+        let whom = Whom::of(probe.uri.as_bytes());
         let own = Own { at, to, prefer: None, whom, token, bytes, extra: None };
         let work = Work::Probe { mark: probe.mark };
         self.launch_as(now, own, (Method::Options, work), Some(now + probe.wait));

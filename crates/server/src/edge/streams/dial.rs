@@ -2,7 +2,7 @@
 //! let us in by it; with TLS only to whom the certificate names, and never without it instead.
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use sip::{Fault, Input, Whom};
+use sip::{Fault, Hop, Input, Side, Whom};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,69 +12,105 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use super::connection::Stream;
 use super::{Key, Names, Origin, web};
 use crate::edge::gauge::connect_failed;
+use crate::edge::plan::draws;
+use crate::edge::resolve;
 use crate::edge::wire::Wire;
 
 /// The longest a connection may take to be made, what it agrees on included.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
-/// A browser's host (RFC 7118 section 5.1): its connection is gone, and nobody can make it but the browser.
-const NOBODYS: &str = ".invalid";
+/// Places that a name leads to and that are tried.
+const NAMED_MAX: usize = 2;
 
 /// Makes a connection, and sends what waits for it; or tells the edge why not.
 pub(super) async fn connect(wire: Arc<Wire>, key: Key, listener: u16) {
-    let made = tokio::time::timeout(CONNECT_MAX, made(&wire, &key, listener)).await;
-    let why = match made {
-        Ok(Ok(stream)) => {
-            let (transport, remote) = (key.transport, key.remote);
-            let how =
-                Origin { transport, remote, listener, seat: None, key: Some(key), names: None, known: true };
-            return wire.streams.admit(&wire, stream, how);
-        }
-        Ok(Err(why)) => why,
-        Err(_) => Fault::Unreachable,
-    };
-    connect_failed(why);
+    let mut why = Fault::Unreachable;
+    for remote in places(&wire, &key).await {
+        let made = tokio::time::timeout(CONNECT_MAX, made(&wire, (&key, remote), listener)).await;
+        why = match made {
+            Ok(Ok(stream)) => {
+                let transport = key.transport;
+                let how = Origin {
+                    transport,
+                    remote,
+                    listener,
+                    seat: None,
+                    key: Some(key),
+                    names: None,
+                    known: true,
+                };
+                return wire.streams.admit(&wire, stream, how);
+            }
+            Ok(Err(why)) => why,
+            Err(_) => Fault::Unreachable,
+        };
+        connect_failed(why);
+    }
     let waiting = wire.streams.lock().connecting.remove(&key).unwrap_or_default();
     for piece in waiting {
         wire.aside(Input::Fault { send: piece.id, why });
     }
 }
 
-async fn made(wire: &Wire, key: &Key, listener: u16) -> Result<Stream, Fault> {
-    let named = match &key.whom {
-        Whom::Domain(host) => Some(&**host),
-        Whom::Address | Whom::Of(_) => None,
+/// Where it is tried. Within a dialog a name of the other side is looked up: what called us on a connection of its own may listen
+/// elsewhere. As with addresses that a peer names, one that is not public is only good where the dialog goes already.
+async fn places(wire: &Wire, key: &Key) -> Vec<SocketAddr> {
+    let hop = [key.remote];
+    let Whom::Named { host, port, side } = &key.whom else { return hop.to_vec() };
+    let place = resolve::Place { host: host.to_string(), port: *port, transport: Some(key.transport) };
+    let found = wire.names.look_up(&place, &wire.spoken).await.unwrap_or_default();
+    let hops = found.order(&mut draws(host)).hops.into_iter();
+    let good = |hop: &Hop| {
+        let ip = hop.addr.ip();
+        hop.transport == key.transport && (ip == key.remote.ip() || !sip::private(ip))
     };
-    if key.transport.web() && named.is_some_and(|host| host.ends_with(NOBODYS)) {
-        return Err(Fault::Unreachable);
+    let named = hops.filter(good).map(|hop| hop.addr).filter(|addr| *addr != key.remote).take(NAMED_MAX);
+    match side {
+        Side::Callee => hop.into_iter().chain(named).collect(),
+        Side::Caller => named.chain(hop).collect(),
     }
-    let stream = reached(wire, key.remote, listener).await.map_err(|_| Fault::Unreachable)?;
+}
+
+async fn made(wire: &Wire, (key, remote): (&Key, SocketAddr), listener: u16) -> Result<Stream, Fault> {
+    let stream = reached(wire, remote, listener).await.map_err(|_| Fault::Unreachable)?;
     let (secure, web) = (key.transport.secure(), key.transport.web());
     if !secure && !web {
         return Ok(Stream::Plain(stream));
     }
     if !secure {
-        return Ok(Stream::Web(Box::new(web::ask(stream, (named, key.remote)).await?)));
+        return Ok(Stream::Web(Box::new(web::ask(stream, (named(key), remote)).await?)));
     }
-    let stream = secured(wire, key, stream).await?;
+    let stream = secured(wire, (key, remote), stream).await?;
     if web {
-        return Ok(Stream::WebTls(Box::new(web::ask(stream, (named, key.remote)).await?)));
+        return Ok(Stream::WebTls(Box::new(web::ask(stream, (named(key), remote)).await?)));
     }
     Ok(Stream::Tls(Box::new(stream)))
 }
 
+/// The name of whom it is meant for, where that is one.
+fn named(key: &Key) -> Option<&str> {
+    match &key.whom {
+        Whom::Domain(host) | Whom::Named { host, .. } => Some(host),
+        Whom::Address | Whom::Of(_) | Whom::Connected => None,
+    }
+}
+
 /// Begins TLS, with whom it is meant for only.
-async fn secured(wire: &Wire, key: &Key, stream: TcpStream) -> Result<TlsStream<TcpStream>, Fault> {
+async fn secured(
+    wire: &Wire,
+    (key, remote): (&Key, SocketAddr),
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, Fault> {
     let config = wire.streams.tls().ok_or(Fault::Unspoken)?.client();
-    let name = match &key.whom {
-        Whom::Domain(host) => ServerName::try_from(host.to_string()).map_err(|_| Fault::TlsName)?,
-        Whom::Address | Whom::Of(_) => ServerName::from(key.remote.ip()),
+    let name = match named(key) {
+        Some(host) => ServerName::try_from(host.to_owned()).map_err(|_| Fault::TlsName)?,
+        None => ServerName::from(remote.ip()),
     };
     let stream = TlsConnector::from(config).connect(name, stream).await;
     let stream = stream.map_err(|error| super::super::tls::fault(&error))?;
     let shown = stream.get_ref().1.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
     let hosts = |organization| wire.parts.live.secure_hosts(organization);
-    let right = shown.is_some_and(|shown| Names::reach(shown, (&key.whom, key.remote.ip()), hosts));
+    let right = shown.is_some_and(|shown| Names::reach(shown, (&key.whom, remote.ip()), hosts));
     if right { Ok(stream.into()) } else { Err(Fault::TlsName) }
 }
 

@@ -177,8 +177,11 @@ impl Streams {
 
     /// Queues a message; what found no room comes back with the reason.
     pub(super) fn send(&self, wire: &Arc<Wire>, send: sip::Send) -> Result<(), (SendId, Fault)> {
-        // Within a dialog, and for answers, the names only matter where the other end shows some.
-        let whom = if send.to.transport.secure() { send.whom.clone() } else { Whom::Address };
+        // Whom it is meant for matters where the other end shows its name, or has to be looked for.
+        let whom = match &send.whom {
+            Whom::Address | Whom::Domain(_) | Whom::Of(_) if !send.to.transport.secure() => Whom::Address,
+            whom => whom.clone(),
+        };
         let key = Key { transport: send.to.transport, remote: send.to.remote, whom };
         let mut table = self.lock();
         let id = send.id;
@@ -190,8 +193,8 @@ impl Streams {
                 (id, if matches!(error, TrySendError::Full(_)) { Fault::Full } else { Fault::Broken })
             });
         }
-        if key.transport.web() && send.to.connection.is_some() {
-            // Who made it alone can make it again (RFC 7118 section 5).
+        // Who made it alone can make it again: an agent behind a NAT, a browser that waits for an answer (RFC 7118 section 5).
+        if key.whom == Whom::Connected || key.transport.web() && send.to.connection.is_some() {
             return Err((id, Fault::Unreachable));
         }
         let piece = Piece { id, what: What::Message(send.bytes) };

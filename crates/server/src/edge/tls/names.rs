@@ -60,8 +60,8 @@ impl Names {
                 .is_ok_and(|read| read.verify_is_valid_for_subject_name(&name).is_ok())
         };
         match whom {
-            Whom::Domain(host) => names.covers(host),
-            Whom::Address => by_address(),
+            Whom::Domain(host) | Whom::Named { host, .. } => names.covers(host),
+            Whom::Address | Whom::Connected => by_address(),
             Whom::Of(organization) => {
                 by_address() || hosts(*organization).iter().any(|host| names.covers(host))
             }
