@@ -240,18 +240,17 @@ fn answered(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
     use sip::{Message, Method, Name};
     let message = Message::parse(bytes).unwrap();
     let method = message.method().filter(|method| *method != Method::Ack)?;
-    let mut out = String::from("SIP/2.0 200 OK\r\n");
-    for (title, name) in [
+    let same = [
         ("Via", Name::Via),
         ("Record-Route", Name::RecordRoute),
         ("From", Name::From),
         ("Call-ID", Name::CallId),
         ("CSeq", Name::CSeq),
-    ] {
-        for value in message.values(name) {
-            out.push_str(&format!("{title}: {}\r\n", String::from_utf8_lossy(value)));
-        }
-    }
+    ];
+    let rows = same.into_iter().flat_map(|(title, name)| {
+        message.values(name).map(move |value| format!("{title}: {}\r\n", String::from_utf8_lossy(value)))
+    });
+    let rows: String = rows.collect();
     let to = String::from_utf8_lossy(message.value(Name::To).unwrap()).into_owned();
     let tag = if to.contains("tag=") { "" } else { ";tag=pinged" };
     let sdp = if method == Method::Invite {
@@ -261,8 +260,10 @@ fn answered(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
     };
     let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
     let length = sdp.len();
-    out.push_str(&format!("To: {to}{tag}\r\nContact: <sip:pinged@127.0.0.1;transport=tcp>\r\n"));
-    out.push_str(&format!("{kind}Content-Length: {length}\r\n\r\n{sdp}"));
+    let out = format!(
+        "SIP/2.0 200 OK\r\n{rows}To: {to}{tag}\r\nContact: <sip:pinged@127.0.0.1;transport=tcp>\r\n\
+         {kind}Content-Length: {length}\r\n\r\n{sdp}"
+    );
     Some((format!("{method:?}"), out.into_bytes()))
 }
 

@@ -31,6 +31,18 @@ struct Path<'a> {
     toward: Option<u16>,
 }
 
+impl Path<'_> {
+    /// Who is to be at the end of a new connection.
+    fn whom(&self, next: &[u8]) -> Whom {
+        let whose = Some(self.cookie.ids.organization);
+        match (self.from, self.cookie.reach) {
+            (Side::Caller, Reach::Flow) => Whom::Connected,
+            (Side::Caller, Reach::Open) => Whom::within(next, whose, Side::Callee),
+            (Side::Callee, _) => Whom::within(next, whose, Side::Caller),
+        }
+    }
+}
+
 /// Why an offer within the dialog is refused.
 const UNFIT: &str = "Reason: SIP;cause=488;text=\"What was offered is not encrypted as the trunk or the endpoint asks for: see their media_encryption.\"\r\n";
 
@@ -69,11 +81,7 @@ impl Edge {
             return self.refuse_plain(&flow, (message, core), 404, "Next Hop Not Allowed");
         };
         let cookie = path.cookie;
-        let whom = match (path.from, cookie.reach) {
-            (Side::Caller, Reach::Flow) => Whom::Connected,
-            (Side::Caller, Reach::Open) => Whom::within(next, Some(cookie.ids.organization), Side::Callee),
-            (Side::Callee, _) => Whom::within(next, Some(cookie.ids.organization), Side::Caller),
-        };
+        let whom = path.whom(next);
         // what was added when the callee's challenges were answered holds for the caller's requests of the whole dialog
         let down = path.from == Side::Caller;
         let shift = if down { cookie.shift } else { 0 };
