@@ -162,11 +162,13 @@ def rows(world):
     hours = {"time_zone": "UTC", "windows": [{"days": ["mon"], "from": "09:00", "to": "17:00", "endpoint_id": None}], "dates": []}
     for rules in (
         {"max_concurrent_calls": 7},
+        {"outbound_calls_per_minute": 3, "outbound_calls_per_day": 40},
         {"caller_rules": [{"from": "anonymous", "action": "refuse", "status": 486}]},
         {"split": [{"endpoint_id": e["nobody's"], "percent": 100}]},
         {"fallback": [{"on": ["busy"], "to": {"refuse": 486}}]},
         {"schedule": hours},
-        {"split": None, "schedule": None, "fallback": None, "caller_rules": None, "max_concurrent_calls": None},
+        {"split": None, "schedule": None, "fallback": None, "caller_rules": None, "max_concurrent_calls": None,
+         "outbound_calls_per_minute": None, "outbound_calls_per_day": None},
     ):
         yield "native", rules, rules
     yield "cartesia", {"provider": {"id": second}}, {"provider_id": second}

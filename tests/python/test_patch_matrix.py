@@ -107,7 +107,7 @@ def fields_of(world):
             "schedule": ({"time_zone": "UTC", "windows": [], "dates": []}, {"time_zone": "Europe/Berlin", "windows": [], "dates": []}),
             "split": ([{"endpoint_id": w.second, "percent": 100}], [{"endpoint_id": w.second, "percent": 30}, {"endpoint_id": w.free, "percent": 70}]),
             "fallback": ([{"on": ["busy"], "to": {"refuse": 486}}], [{"on": ["closed"], "to": {"endpoint_id": w.second}}]),
-            "max_concurrent_calls": (7, 0),
+            "max_concurrent_calls": (7, 0), "outbound_calls_per_minute": (5, 0), "outbound_calls_per_day": (9, 50),
         }),
         ("polyai", "/v1/agents/{agentId}/telephony/connectors/{connectorId}"): (
             t.polyai, f"/v1/agents/{w.agent}/telephony/connectors/{w.connector}", {

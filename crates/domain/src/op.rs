@@ -129,7 +129,7 @@ pub struct ProviderIn {
     pub outbound: Patch<OutboundIn>,
     /// The account at a carrier.
     pub account: Option<AccountIn>,
-    /// How many calls from it may be in progress.
+    /// How many calls of it may be in progress, in and out.
     pub calls_max: Patch<u32>,
 }
 

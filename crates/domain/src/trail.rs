@@ -218,8 +218,12 @@ impl RuleName {
 
     /// Whether there may be another call, where so many are in progress of so many; none: no limit.
     pub fn room(calls: Option<(u32, u32)>) -> Rule {
-        let Some((now, most)) = calls else { return Self::CallsRoom.is(true) };
-        Self::CallsRoom.is(now < most).seeing(Seen::Count { now, most })
+        calls.map_or_else(|| Self::CallsRoom.is(true), |calls| Self::CallsRoom.of(calls))
+    }
+
+    /// The same of one limit, by its rule.
+    pub fn of(self, (now, most): (u32, u32)) -> Rule {
+        self.is(now < most).seeing(Seen::Count { now, most })
     }
 
     fn code(self) -> u8 {

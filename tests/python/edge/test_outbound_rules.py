@@ -160,6 +160,41 @@ def test_calls_at_a_time_are_limited(one, platform, carrier):
     check_goes(one, platform).bye()
 
 
+def test_a_number_and_a_trunk_have_limits_of_their_own(one, platform, carrier):
+    provider = f"/api/v1/providers/{one.its_trunk['id']}"
+    for put, rule, status in [
+        (lambda most: one.patch(one.its_number, max_concurrent_calls=most), "the number has room for another call", 486),
+        (lambda most: ok(one.admin.patch(provider, json={"max_concurrent_calls": most})), "the trunk has room for another call", 503),
+    ]:
+        put(1)
+        call = check_goes(one, platform)
+        check_refused(one, platform, carrier, status, rule)
+        call.bye()
+        wait_for(lambda: explain(one, CALLED)["outcome"] == "route", "the call is over")
+        put(None)
+
+
+@pytest.mark.parametrize(
+    "field, rule",
+    [
+        ("outbound_calls_per_minute", "the number has calls left this minute"),
+        ("outbound_calls_per_day", "the number has calls left today"),
+    ],
+)
+def test_a_number_begins_as_many_calls_as_it_is_set_to(one, platform, carrier, field, rule):
+    one.settings(outbound_number_calls_per_minute=5, outbound_number_calls_per_day=5)
+    number, login = calling_number(one, one.its_trunk)
+    one.its_number, one.its_login = one.patch(number, **{field: 1}), login
+    check_goes(one, platform).bye()
+    check_refused(one, platform, carrier, 503, rule, retry=True)
+    # It may say less than its organization, and not more.
+    one.patch(one.its_number, **{field: 9})
+    one.settings(**{field.replace("outbound_", "outbound_number_"): 1})
+    check_refused(one, platform, carrier, 503, rule, retry=True)
+    one.settings(**{field.replace("outbound_", "outbound_number_"): None})
+    check_goes(one, platform).bye()
+
+
 @pytest.mark.parametrize(
     "setting, rule",
     [

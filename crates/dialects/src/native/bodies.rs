@@ -367,7 +367,7 @@ pub(super) struct ProviderCreate {
     /// The region of the key.
     #[schema(schema_with = words::region, required = false)]
     region: String,
-    /// How many calls from it may be in progress, those that ring too; null: no limit.
+    /// How many calls of it may be in progress, in and out, those that ring too; null: no limit.
     #[schema(maximum = 1_000_000)]
     max_concurrent_calls: Option<u32>,
 }
@@ -392,7 +392,7 @@ pub(super) struct ProviderUpdate {
     /// The region of the key.
     #[schema(schema_with = words::region, required = false)]
     region: String,
-    /// How many calls from it may be in progress, those that ring too; null: no limit.
+    /// How many calls of it may be in progress, in and out, those that ring too; null: no limit.
     #[schema(maximum = 1_000_000)]
     max_concurrent_calls: Option<u32>,
 }
@@ -536,9 +536,15 @@ pub(super) struct NumberUpdate {
     /// Where calls go on that its place does not answer, in order. Null: nowhere.
     #[schema(max_items = 8)]
     fallback: Option<Vec<Fallback>>,
-    /// How many calls to it may be in progress, those that ring too; null: no limit.
+    /// How many calls of it may be in progress, in and out, those that ring too; null: no limit.
     #[schema(maximum = 1_000_000)]
     max_concurrent_calls: Option<u32>,
+    /// How many calls out it may begin in a minute; null: as its organization's settings say, whose limit holds too.
+    #[schema(maximum = 10_000_000)]
+    outbound_calls_per_minute: Option<u32>,
+    /// How many calls out it may begin in a day by UTC, likewise.
+    #[schema(maximum = 10_000_000)]
+    outbound_calls_per_day: Option<u32>,
 }
 
 /// A row of an import; what it leaves out comes from around it.

@@ -215,9 +215,15 @@ pub(super) struct NumberOut {
     /// Where calls go on that its place does not answer, in order.
     #[schema(required = true, value_type = Option<Vec<rules::Fallback>>)]
     fallback: Option<Value>,
-    /// How many calls to it may be in progress; null: no limit.
+    /// How many calls of it may be in progress, in and out; null: no limit.
     #[schema(required = true)]
     max_concurrent_calls: Option<u32>,
+    /// How many calls out it may begin in a minute; null: as its organization's settings say.
+    #[schema(required = true)]
+    outbound_calls_per_minute: Option<u32>,
+    /// How many calls out it may begin in a day by UTC; null: as its organization's settings say.
+    #[schema(required = true)]
+    outbound_calls_per_day: Option<u32>,
     /// Free settings for the tenant's service desk, given back unread.
     #[schema(value_type = Object)]
     psa_settings: Bag,
@@ -258,7 +264,6 @@ impl From<&NumberView> for NumberOut {
     fn from(view: &NumberView) -> Self {
         // The month's minutes are left out: they change with each call, and an ETag of the number's version would lie.
         let NumberView { number, agent: _, provider: _, minutes_this_month: _, sip } = view;
-        let SipAccess { domain, port, username, password: _ } = sip;
         let Number {
             id,
             organization_id: _,
@@ -279,7 +284,7 @@ impl From<&NumberView> for NumberOut {
             environment,
             allow_inbound,
             allow_outbound,
-            rules: NumberRules { callers, schedule, split, fallback, calls_max },
+            rules: NumberRules { callers, schedule, split, fallback, calls_max, minute_max, day_max },
             psa_settings,
             agent_settings,
             sip_credentials: _,
@@ -312,13 +317,15 @@ impl From<&NumberView> for NumberOut {
             split: rules::some(rules_json::split_value(split)),
             fallback: rules::some(rules_json::steps_value(fallback)),
             max_concurrent_calls: *calls_max,
+            outbound_calls_per_minute: *minute_max,
+            outbound_calls_per_day: *day_max,
             psa_settings: psa_settings.clone(),
             agent_settings: agent_settings.clone(),
             capabilities: (*capabilities).into(),
             setup_cost_cents: setup_cost.cents_floor(),
             monthly_cost_cents: monthly_cost.cents_floor(),
-            sip_uri: format!("sip:{e164}@{domain}:{port}"),
-            sip_username: username.clone(),
+            sip_uri: format!("sip:{e164}@{}:{}", sip.domain, sip.port),
+            sip_username: sip.username.clone(),
             created_at: time(*created_at),
             updated_at: time(*updated_at),
             released_at: time_or_null(*released_at),

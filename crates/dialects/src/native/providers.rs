@@ -293,7 +293,7 @@ pub(super) struct ProviderOut {
     /// The region of the key.
     #[schema(required = true)]
     region: Option<String>,
-    /// How many calls from it may be in progress; null: no limit.
+    /// How many calls of it may be in progress, in and out; null: no limit.
     #[schema(required = true)]
     max_concurrent_calls: Option<u32>,
     /// When it was made.

@@ -18,6 +18,8 @@ pub(super) fn of_number(body: &mut Body) -> Result<NumberRulesPatch> {
         split: body.patch_by("split", json::split)?,
         fallback: body.patch_by("fallback", |value| json::steps(value, What::Number))?,
         calls_max: body.patch_by("max_concurrent_calls", |value| json::calls_max(value, What::Number))?,
+        minute_max: body.patch_by(json::MINUTE_MAX, |value| json::begun_max(value, json::MINUTE_MAX))?,
+        day_max: body.patch_by(json::DAY_MAX, |value| json::begun_max(value, json::DAY_MAX))?,
     })
 }
 

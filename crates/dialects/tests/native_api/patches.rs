@@ -109,6 +109,8 @@ fn changes() -> Vec<(&'static str, String, Vec<Field>)> {
                 ("split", Clears, json!([{ "endpoint_id": id(4), "percent": 100 }])),
                 ("fallback", Clears, json!([{ "on": ["closed"], "to": { "refuse": 480 } }])),
                 ("max_concurrent_calls", Clears, json!(7)),
+                ("outbound_calls_per_minute", Clears, json!(7)),
+                ("outbound_calls_per_day", Clears, json!(0)),
                 ("status", IsRefused, json!("active")),
                 ("psa_settings", IsRefused, json!({})),
                 ("agent_settings", IsRefused, json!({ "a": { "b": null } })),

@@ -226,11 +226,11 @@ fn changes_and_removals_are_read() {
         &format!("DELETE {PATH}?action=release"),
     ]), @r#"
     PATCH /v1/phone-numbers/0190b5b0-0000-7000-8000-000000000002
-      Ok(NumberUpdate(Id(NumberId(0190b5b0-0000-7000-8000-000000000002)), NumberPatch { endpoint_id: Keep, agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: None, allow_outbound: None, rules: NumberRulesPatch { callers: Keep, schedule: Keep, split: Keep, fallback: Keep, calls_max: Keep }, status: None, psa_settings: None, agent_settings: None }, None))
+      Ok(NumberUpdate(Id(NumberId(0190b5b0-0000-7000-8000-000000000002)), NumberPatch { endpoint_id: Keep, agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: None, allow_outbound: None, rules: NumberRulesPatch { callers: Keep, schedule: Keep, split: Keep, fallback: Keep, calls_max: Keep, minute_max: Keep, day_max: Keep }, status: None, psa_settings: None, agent_settings: None }, None))
     PATCH /v1/phone-numbers/0190b5b0-0000-7000-8000-000000000002
 
     {"endpointId": "0190b5b0-0000-7000-8000-000000000003", "allow_inbound": true, "allowInbound": true, "x": 1}
-      Ok(NumberUpdate(Id(NumberId(0190b5b0-0000-7000-8000-000000000002)), NumberPatch { endpoint_id: Set(EndpointId(0190b5b0-0000-7000-8000-000000000003)), agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: Some(true), allow_outbound: None, rules: NumberRulesPatch { callers: Keep, schedule: Keep, split: Keep, fallback: Keep, calls_max: Keep }, status: None, psa_settings: None, agent_settings: None }, None))
+      Ok(NumberUpdate(Id(NumberId(0190b5b0-0000-7000-8000-000000000002)), NumberPatch { endpoint_id: Set(EndpointId(0190b5b0-0000-7000-8000-000000000003)), agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: Some(true), allow_outbound: None, rules: NumberRulesPatch { callers: Keep, schedule: Keep, split: Keep, fallback: Keep, calls_max: Keep, minute_max: Keep, day_max: Keep }, status: None, psa_settings: None, agent_settings: None }, None))
     GET /v1/phone-numbers/0190b5b0-0000-7000-8000-000000000002
       Ok(NumberGet(Id(NumberId(0190b5b0-0000-7000-8000-000000000002))))
     DELETE /v1/phone-numbers/0190b5b0-0000-7000-8000-000000000002

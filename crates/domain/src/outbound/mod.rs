@@ -57,6 +57,17 @@ pub struct Caps {
     pub organization_day: Option<u32>,
 }
 
+/// What bounds the calls of one number; none: no limit of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NumberCaps {
+    /// How many are in progress, those that ring too, and how many may be.
+    pub calls: Option<(u32, u32)>,
+    /// How many it may begin in a minute.
+    pub minute: Option<u32>,
+    /// How many it may begin in a day.
+    pub day: Option<u32>,
+}
+
 /// Which countries an organization may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Countries {
@@ -97,6 +108,8 @@ pub struct TrunkOut {
     pub priority: u16,
     /// Whether it takes another call this second.
     pub paced: bool,
+    /// How many calls of it are in progress, those that ring too, and how many may be; none: no limit.
+    pub calls: Option<(u32, u32)>,
 }
 
 /// What calls are counted over.
@@ -134,6 +147,8 @@ pub trait Table {
     fn organization(&self, id: OrganizationId) -> Option<OrganizationOut>;
     /// How many calls of a tenant are in progress, those that ring too.
     fn calls(&self, organization: OrganizationId) -> u32;
+    /// What bounds the calls of a number by itself.
+    fn caps(&self, number: NumberId) -> NumberCaps;
     /// What a call of a tenant's to a number costs: by its own rates, else by the operator's, else by the tenant's price of a
     /// minute.
     fn price(&self, organization: OrganizationId, to: E164) -> Price;

@@ -43,6 +43,10 @@ pub enum Refusal {
     Balance,
     /// The organization has as many calls in progress as it may have.
     TooManyCalls,
+    /// The number has as many calls in progress as it may have.
+    NumberFull,
+    /// The trunk has as many calls in progress as it may have.
+    TrunkFull,
     /// The number has begun as many calls this minute as it may.
     NumberMinute,
     /// The number has begun as many calls today as it may.
@@ -55,9 +59,20 @@ pub enum Refusal {
     TrunkPace,
 }
 
+// What is refused for now, in words: see [`Refusal::words`].
+const NUMBER_FULL: &str = "The number has as many calls in progress as its `max_concurrent_calls` allows. Wait until one ends, or raise it.";
+const TRUNK_FULL: &str = "The trunk has as many calls in progress as its `max_concurrent_calls` allows. Wait until one ends, or raise it.";
+const NUMBER_MINUTE: &str = "The number has begun as many calls this minute as it may: see its `outbound_calls_per_minute` and the organization's setting `outbound_number_calls_per_minute`.";
+const NUMBER_DAY: &str = "The number has begun as many calls today as it may: see its `outbound_calls_per_day` and the organization's setting `outbound_number_calls_per_day`.";
+const ORGANIZATION_MINUTE: &str = "The organization has begun as many calls this minute as it may: see its setting `outbound_calls_per_minute`.";
+const ORGANIZATION_DAY: &str =
+    "The organization has begun as many calls today as it may: see its setting `outbound_calls_per_day`.";
+const TRUNK_PACE: &str =
+    "The trunk takes no more calls this second: see its `outbound.calls_per_second`. Try again.";
+
 impl Refusal {
     /// Every refusal, in the order of the rules.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::UnknownSource,
         Self::NotProven,
         Self::CallerNotHeld,
@@ -78,6 +93,8 @@ impl Refusal {
         Self::MediaSecure,
         Self::Balance,
         Self::TooManyCalls,
+        Self::NumberFull,
+        Self::TrunkFull,
         Self::NumberMinute,
         Self::NumberDay,
         Self::OrganizationMinute,
@@ -106,8 +123,9 @@ impl Refusal {
             Self::NotANumber => 404,
             Self::MediaPlain | Self::MediaSecure => 488,
             Self::Unpaid | Self::Balance => 402,
-            Self::TooManyCalls => 486,
-            Self::NumberMinute
+            Self::TooManyCalls | Self::NumberFull => 486,
+            Self::TrunkFull
+            | Self::NumberMinute
             | Self::NumberDay
             | Self::OrganizationMinute
             | Self::OrganizationDay
@@ -138,6 +156,8 @@ impl Refusal {
             Self::MediaSecure => "media_encrypted",
             Self::Balance => "balance",
             Self::TooManyCalls => "too_many_calls",
+            Self::NumberFull => "number_full",
+            Self::TrunkFull => "trunk_full",
             Self::NumberMinute => "number_calls_per_minute",
             Self::NumberDay => "number_calls_per_day",
             Self::OrganizationMinute => "organization_calls_per_minute",
@@ -201,21 +221,13 @@ impl Refusal {
             Self::TooManyCalls => {
                 "The organization has as many calls in progress as it may have. Wait until one ends, or have the operator raise the limit in its settings."
             }
-            Self::NumberMinute => {
-                "The number has begun as many calls this minute as it may: see the organization's setting `outbound_number_calls_per_minute`."
-            }
-            Self::NumberDay => {
-                "The number has begun as many calls today as it may: see the organization's setting `outbound_number_calls_per_day`."
-            }
-            Self::OrganizationMinute => {
-                "The organization has begun as many calls this minute as it may: see its setting `outbound_calls_per_minute`."
-            }
-            Self::OrganizationDay => {
-                "The organization has begun as many calls today as it may: see its setting `outbound_calls_per_day`."
-            }
-            Self::TrunkPace => {
-                "The trunk takes no more calls this second: see its `outbound.calls_per_second`. Try again."
-            }
+            Self::NumberFull => NUMBER_FULL,
+            Self::TrunkFull => TRUNK_FULL,
+            Self::NumberMinute => NUMBER_MINUTE,
+            Self::NumberDay => NUMBER_DAY,
+            Self::OrganizationMinute => ORGANIZATION_MINUTE,
+            Self::OrganizationDay => ORGANIZATION_DAY,
+            Self::TrunkPace => TRUNK_PACE,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The rules of calls out, in their order.
 
 use super::{
-    CallOut, Caps, Countries, Destination, NumberOut, OrganizationOut, Party, Placed, Refusal, Refused,
-    Shown, Table, TrunkOut, Whose, Window, destination,
+    CallOut, Caps, Countries, Destination, NumberCaps, NumberOut, OrganizationOut, Party, Placed, Refusal,
+    Refused, Shown, Table, TrunkOut, Whose, Window, destination,
 };
 use crate::money::Micros;
 use crate::number::{Network, Status};
@@ -145,7 +145,16 @@ impl<S: FnMut(Rule)> Rules<S> {
         let calls_max = organization.and_then(|o| o.calls_max);
         let room = calls_max.map(|most| (table.calls(number.organization_id), most));
         self.look(RuleName::room(room), Refusal::TooManyCalls)?;
-        for (name, cap, whose, window, why) in caps(number, organization) {
+        let own = table.caps(number.id);
+        if let Some(calls) = own.calls {
+            self.look(RuleName::NumberRoom.of(calls), Refusal::NumberFull)?;
+        }
+        if let Some(calls) = trunks.iter().find_map(|trunk| trunk.calls) {
+            trunks.retain(|trunk| trunk.calls.is_none_or(|(now, most)| now < most));
+            let room = RuleName::TrunkRoom.of(calls);
+            self.look(Rule { passed: !trunks.is_empty(), ..room }, Refusal::TrunkFull)?;
+        }
+        for (name, cap, whose, window, why) in caps(number, &own, organization) {
             let begun = cap.map(|_| table.begun(whose, window)).unwrap_or_default();
             self.refused.retry_after = Some(begun.fewer_in.max(1));
             self.check(name, cap.is_none_or(|cap| begun.calls < cap), why)?;
@@ -160,9 +169,12 @@ impl<S: FnMut(Rule)> Rules<S> {
 /// A rule about how many calls are begun: its name, the most there may be, whose, in which time, and what it is refused with.
 type Cap = (RuleName, Option<u32>, Whose, Window, Refusal);
 
-fn caps(number: &NumberOut, organization: Option<&OrganizationOut>) -> [Cap; 4] {
+/// What a number says of itself and what its organization says of each number hold both: the lower counts.
+fn caps(number: &NumberOut, own: &NumberCaps, organization: Option<&OrganizationOut>) -> [Cap; 4] {
     let Caps { number_minute, number_day, organization_minute, organization_day } =
         organization.map(|o| o.caps).unwrap_or_default();
+    let lower = |one: Option<u32>, other: Option<u32>| one.into_iter().chain(other).min();
+    let (number_minute, number_day) = (lower(number_minute, own.minute), lower(number_day, own.day));
     let (one, all) = (Whose::Number(number.id), Whose::Organization(number.organization_id));
     let (minute, day) = (Window::Minute, Window::Day);
     [

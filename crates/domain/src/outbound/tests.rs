@@ -16,6 +16,7 @@ struct World {
     held: Micros,
     calls: u32,
     begun: u32,
+    own: NumberCaps,
 }
 
 fn e164(text: &str) -> E164 {
@@ -34,6 +35,7 @@ fn trunk(n: u128) -> TrunkOut {
         media: MediaEncryption::Allowed,
         priority: 10,
         paced: true,
+        calls: None,
     }
 }
 
@@ -64,6 +66,7 @@ fn world() -> World {
         held: Micros::ZERO,
         calls: 0,
         begun: 0,
+        own: NumberCaps::default(),
     }
 }
 
@@ -78,6 +81,10 @@ impl Table for World {
 
     fn calls(&self, _: OrganizationId) -> u32 {
         self.calls
+    }
+
+    fn caps(&self, _: NumberId) -> NumberCaps {
+        self.own
     }
 
     fn price(&self, _: OrganizationId, _: E164) -> Price {
@@ -154,6 +161,12 @@ fn each_rule_refuses_with_its_own_reason() {
     };
     assert_eq!(of(test), None, "what is for tests costs nothing");
     assert_eq!(of(|w| (w.organization.calls_max, w.calls) = (Some(1), 1)), Some(Refusal::TooManyCalls));
+    assert_eq!(of(|w| w.own.calls = Some((1, 1))), Some(Refusal::NumberFull));
+    assert_eq!(of(|w| w.own.calls = Some((0, 1))), None);
+    let full = |w: &mut World| w.ways = Ok(vec![TrunkOut { calls: Some((3, 3)), ..trunk(5) }]);
+    assert_eq!(of(full), Some(Refusal::TrunkFull));
+    let other = |w: &mut World| w.ways = Ok(vec![TrunkOut { calls: Some((3, 3)), ..trunk(5) }, trunk(6)]);
+    assert_eq!(of(other), None, "another way has room");
     let slow = |w: &mut World| w.ways = Ok(vec![TrunkOut { paced: false, ..trunk(5) }]);
     assert_eq!(of(slow), Some(Refusal::TrunkPace));
     for to in ["", "alice", "12", "+1415", "+999123456789"] {
@@ -179,6 +192,22 @@ fn caps_say_when_to_try_again() {
     assert_eq!(of(Caps { number_minute: three, ..all }), refused(Refusal::NumberMinute, 20));
     assert_eq!(of(Caps { number_day: three, ..all }), refused(Refusal::NumberDay, 3_600));
     assert_eq!(of(Caps { organization_minute: three, ..all }), refused(Refusal::OrganizationMinute, 20));
+    let own = |own: NumberCaps| {
+        let mut world = world();
+        (world.organization.caps, world.begun, world.own) = (all, 3, own);
+        why(&world, call(TO))
+    };
+    let (two, five) = (Some(2), Some(5));
+    assert_eq!(own(NumberCaps { minute: two, ..NumberCaps::default() }), Some(Refusal::NumberMinute));
+    assert_eq!(own(NumberCaps { day: two, ..NumberCaps::default() }), Some(Refusal::NumberDay));
+    let wide = NumberCaps { minute: five, day: five, ..NumberCaps::default() };
+    let mut world = world();
+    (world.organization.caps, world.begun, world.own) = (Caps { number_minute: three, ..all }, 3, wide);
+    assert_eq!(
+        why(&world, call(TO)),
+        Some(Refusal::NumberMinute),
+        "a number does not widen its organization's"
+    );
     assert_eq!(of(Caps { organization_day: Some(0), ..all }), refused(Refusal::OrganizationDay, 3_600));
 }
 

@@ -371,7 +371,7 @@ pub struct Provider {
     pub outbound: Option<Outbound>,
     /// The account at the carrier (accounts only).
     pub account: Option<CarrierAccount>,
-    /// How many calls from it may be in progress, those that ring too; none: no limit.
+    /// How many calls of it may be in progress, in and out, those that ring too; none: no limit.
     pub calls_max: Option<u32>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -392,7 +392,7 @@ pub struct ProviderPatch {
     pub outbound: Patch<Outbound>,
     /// The account at a carrier.
     pub account: Option<AccountPatch>,
-    /// How many calls from it may be in progress.
+    /// How many calls of it may be in progress, in and out.
     pub calls_max: Patch<u32>,
 }
 

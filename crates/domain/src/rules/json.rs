@@ -355,6 +355,21 @@ pub fn calls_max(value: &Value, what: What) -> Result<u32> {
     })
 }
 
+/// Reads a limit on calls out that a number begins, by the field's name.
+pub fn begun_max(value: &Value, field: &'static str) -> Result<u32> {
+    let exact = value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=10_000_000.0).contains(n));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just now")]
+    exact.map(|n| n as u32).ok_or_else(|| {
+        let words = format!("`{field}` must be a whole number from 0 to 10000000.");
+        Error::invalid(What::Number, field, words)
+    })
+}
+
+/// The name of [`NumberRules::minute_max`] in APIs.
+pub const MINUTE_MAX: &str = "outbound_calls_per_minute";
+/// That of [`NumberRules::day_max`].
+pub const DAY_MAX: &str = "outbound_calls_per_day";
+
 impl NumberRules {
     /// Reads what [`NumberRules::bag`] wrote.
     pub fn read(bag: &Bag) -> Result<Self> {
@@ -365,12 +380,14 @@ impl NumberRules {
             split: get("split").map_or(Ok(Vec::new()), split)?,
             fallback: get("fallback").map_or(Ok(Vec::new()), |v| steps(v, What::Number))?,
             calls_max: get("max_concurrent_calls").map(|v| calls_max(v, What::Number)).transpose()?,
+            minute_max: get(MINUTE_MAX).map(|v| begun_max(v, MINUTE_MAX)).transpose()?,
+            day_max: get(DAY_MAX).map(|v| begun_max(v, DAY_MAX)).transpose()?,
         })
     }
 
     /// What is said, by the names of the API; empty where nothing is.
     pub fn bag(&self) -> Bag {
-        let Self { callers, schedule, split, fallback, calls_max } = self;
+        let Self { callers, schedule, split, fallback, calls_max, minute_max, day_max } = self;
         let mut bag = Bag::new();
         if !callers.is_empty() {
             bag.insert("caller_rules".into(), callers_value(callers));
@@ -384,8 +401,11 @@ impl NumberRules {
         if !fallback.is_empty() {
             bag.insert("fallback".into(), steps_value(fallback));
         }
-        if let Some(most) = calls_max {
-            bag.insert("max_concurrent_calls".into(), (*most).into());
+        let limits = [("max_concurrent_calls", calls_max), (MINUTE_MAX, minute_max), (DAY_MAX, day_max)];
+        for (name, limit) in limits {
+            if let Some(most) = limit {
+                bag.insert(name.into(), (*most).into());
+            }
         }
         bag
     }
@@ -450,6 +470,8 @@ mod tests {
                 {"on": ["no_answer"], "to": {"refuse": 486}},
             ],
             "max_concurrent_calls": 7,
+            "outbound_calls_per_minute": 8,
+            "outbound_calls_per_day": 9,
         });
         let rules = NumberRules::read(bag.as_object().unwrap()).unwrap();
         assert_eq!(Value::Object(rules.bag()), bag);
@@ -497,6 +519,8 @@ mod tests {
             ("schedule", week(Value::from(vec![day; 65]))),
             ("max_concurrent_calls", json!(-1)),
             ("max_concurrent_calls", json!(1.5)),
+            ("outbound_calls_per_minute", json!("5")),
+            ("outbound_calls_per_day", json!(10_000_001)),
         ];
         for (name, value) in rows {
             let bag = [(name.to_owned(), value.clone())].into_iter().collect();

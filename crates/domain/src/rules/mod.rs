@@ -68,8 +68,12 @@ pub struct NumberRules {
     pub split: Vec<Share>,
     /// Where calls go on that its place did not answer.
     pub fallback: Vec<Step>,
-    /// How many calls to it may be in progress, those that ring too; none: no limit.
+    /// How many calls of it may be in progress, in and out, those that ring too; none: no limit.
     pub calls_max: Option<u32>,
+    /// How many calls out it may begin in a minute; none: as many as its organization's setting lets each number.
+    pub minute_max: Option<u32>,
+    /// How many in a day, likewise.
+    pub day_max: Option<u32>,
 }
 
 /// What a change of a number's rules may name.
@@ -85,6 +89,10 @@ pub struct NumberRulesPatch {
     pub fallback: Patch<Vec<Step>>,
     /// The limit on calls at a time.
     pub calls_max: Patch<u32>,
+    /// The limit on calls out in a minute.
+    pub minute_max: Patch<u32>,
+    /// That in a day.
+    pub day_max: Patch<u32>,
 }
 
 /// A list that null empties.
@@ -104,12 +112,14 @@ impl NumberRules {
 
     /// Applies a patch to the rules of a number.
     pub fn update(&mut self, patch: NumberRulesPatch, own: E164) -> Result<()> {
-        let NumberRulesPatch { callers, schedule, split, fallback, calls_max } = patch;
+        let NumberRulesPatch { callers, schedule, split, fallback, calls_max, minute_max, day_max } = patch;
         put(callers, &mut self.callers);
         schedule.apply(&mut self.schedule);
         put(split, &mut self.split);
         put(fallback, &mut self.fallback);
         calls_max.apply(&mut self.calls_max);
+        minute_max.apply(&mut self.minute_max);
+        day_max.apply(&mut self.day_max);
         bounded(self.callers.len(), CALLERS_MAX, (What::Number, "caller_rules"))?;
         split::check(&self.split)?;
         check_steps(&self.fallback, What::Number)?;
@@ -122,7 +132,8 @@ impl NumberRules {
     /// Every endpoint that is named, by the field that names it.
     pub fn named(&self) -> [(&'static str, Vec<EndpointId>); 4] {
         let only = |rules: Self| rules.endpoints().collect();
-        let Self { callers, schedule, split, fallback, calls_max: _ } = self.clone();
+        let Self { callers, schedule, split, fallback, calls_max: _, minute_max: _, day_max: _ } =
+            self.clone();
         [
             ("caller_rules", only(Self { callers, ..Self::default() })),
             ("schedule", only(Self { schedule, ..Self::default() })),

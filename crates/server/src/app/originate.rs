@@ -303,6 +303,8 @@ fn of_refusal(refused: &Refused) -> Error {
         | Refusal::MediaPlain
         | Refusal::MediaSecure => (Kind::Conflict, What::Number, Some("from")),
         Refusal::TooManyCalls
+        | Refusal::NumberFull
+        | Refusal::TrunkFull
         | Refusal::NumberMinute
         | Refusal::NumberDay
         | Refusal::OrganizationMinute

@@ -3,7 +3,8 @@
 use domain::call::Direction;
 use domain::ids::{CallId, NumberId, OrganizationId, ProviderId};
 use domain::outbound::{
-    self, Begun, CallOut, NumberOut, OrganizationOut, Placed, Refusal, Refused, TrunkOut, Whose, Window,
+    self, Begun, CallOut, NumberCaps, NumberOut, OrganizationOut, Placed, Refusal, Refused, TrunkOut, Whose,
+    Window,
 };
 use domain::provider::{MediaEncryption, Outbound};
 use domain::routing::Intake;
@@ -160,6 +161,7 @@ impl Looking<'_> {
             media: outbound.media_encryption,
             priority: outbound.priority,
             paced,
+            calls: provider.calls_max.map(|most| (self.reading.calls.of_trunk(provider.id), most)),
         })
     }
 }
@@ -182,6 +184,12 @@ impl outbound::Table for Looking<'_> {
 
     fn calls(&self, organization: OrganizationId) -> u32 {
         self.reading.calls.of(organization)
+    }
+
+    fn caps(&self, number: NumberId) -> NumberCaps {
+        let Some(rules) = self.reading.directory.rules.get(&number) else { return NumberCaps::default() };
+        let calls = rules.calls_max.map(|most| (self.reading.calls.of_number(number), most));
+        NumberCaps { calls, minute: rules.minute_max, day: rules.day_max }
     }
 
     fn price(&self, organization: OrganizationId, to: E164) -> Price {
@@ -209,6 +217,7 @@ impl outbound::Table for Looking<'_> {
                     media: MediaEncryption::Allowed,
                     priority: 0,
                     paced: true,
+                    calls: None,
                 });
                 Ok(callees.into_iter().collect())
             }

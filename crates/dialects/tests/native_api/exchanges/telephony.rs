@@ -112,6 +112,8 @@ fn numbers() {
       "max_concurrent_calls": null,
       "monthly_cost_cents": 200,
       "network": "public",
+      "outbound_calls_per_day": null,
+      "outbound_calls_per_minute": null,
       "provider_id": null,
       "psa_settings": {},
       "quarantined_until": null,
@@ -161,7 +163,7 @@ fn numbers() {
     application/json: "as above"
 
     PATCH /api/v1/numbers/77777777-7777-7777-7777-777777777777 {"endpoint_id":null,"status":"inactive"}
-    → NumberUpdate(Id(NumberId(77777777-7777-7777-7777-777777777777)), NumberPatch { endpoint_id: Clear, agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: None, allow_outbound: None, rules: NumberRulesPatch { callers: Keep, schedule: Keep, split: Keep, fallback: Keep, calls_max: Keep }, status: Some(Inactive), psa_settings: None, agent_settings: None }, None)
+    → NumberUpdate(Id(NumberId(77777777-7777-7777-7777-777777777777)), NumberPatch { endpoint_id: Clear, agent_id: Keep, provider_id: None, environment: None, label: Keep, allow_inbound: None, allow_outbound: None, rules: NumberRulesPatch { callers: Keep, schedule: Keep, split: Keep, fallback: Keep, calls_max: Keep, minute_max: Keep, day_max: Keep }, status: Some(Inactive), psa_settings: None, agent_settings: None }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000
