@@ -2,6 +2,7 @@
 bench_work=$(mktemp -d)
 bench_admin=bench_$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
 bench_started=()
+bench_serve=()
 bench_stop() {
   local p
   for p in "${bench_started[@]}"; do kill "$p" 2>/dev/null || true; done
@@ -22,10 +23,19 @@ post() { # PATH JSON -> body
   api POST "$1" "$bench_work/body"
 }
 
+# A certificate for 127.0.0.1 and its authority: ca.pem, cert.pem and key.pem in a folder.
+certificate() { # FOLDER
+  local ca=(-CA "$1/ca.pem" -CAkey "$1/ca-key.pem") new=(-newkey rsa:2048 -nodes -days 2)
+  openssl req -x509 "${new[@]}" -subj /CN=bench -keyout "$1/ca-key.pem" -out "$1/ca.pem" 2>/dev/null
+  openssl req -x509 "${new[@]}" "${ca[@]}" -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:false \
+    -keyout "$1/key.pem" -out "$1/cert.pem" 2>/dev/null
+}
+
+# bench_serve, an array: more arguments for `serve`.
 server_start() { # HTTP_PORT SIP_PORT: sets server_pid, server_http, server_sip, bench_organization
   server_http=$1 server_sip=$2
   TRUNKLINE_ADMIN_KEY=$bench_admin "$TRUNKLINE_BIN" serve --http "127.0.0.1:$1" --sip "udp:127.0.0.1:$2" --sip "tcp:127.0.0.1:$2" \
-    --store "sqlite:$bench_work/bench.db" >"$bench_work/log" 2>&1 &
+    --store "sqlite:$bench_work/bench.db" "${bench_serve[@]}" >"$bench_work/log" 2>&1 &
   server_pid=$!
   bench_started+=("$server_pid")
   local i
