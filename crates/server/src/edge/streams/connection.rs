@@ -2,11 +2,10 @@
 //! on the wire is of two kinds ([`Take`], [`Put`]): bytes, which are framed by Content-Length, and WebSocket's frames.
 
 use sip::{Fault, Flow, Frame, Framer, Input, SendId};
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -15,6 +14,7 @@ use tokio_rustls::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 
 use super::super::wire::{Wire, Work};
+use super::line::{Line, Recent, Writer};
 use super::{Piece, Seat, What, web};
 use crate::clock;
 
@@ -51,9 +51,6 @@ impl Default for Patience {
 
 /// What was sent and is not acknowledged in this time shows that nobody is there.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
-/// Sends that are reported as lost when the connection breaks.
-const RECENT: usize = 64;
-
 /// What a connection is made of.
 pub(super) enum Stream {
     /// The bytes themselves.
@@ -120,37 +117,33 @@ pub(super) struct Name {
     pub(super) seat: Option<Seat>,
 }
 
-/// A connection's two tasks.
+/// A connection's way in, and its task that reads.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) writer: Sender<Piece>,
+    pub(super) line: Arc<Line>,
     pub(super) reader: AbortHandle,
     /// Lets the reader begin.
     pub(super) go: Arc<Notify>,
 }
-
-/// The last sends, whose transactions must hear of a break: the kernel may have taken bytes that never arrived.
-type Recent = Arc<Mutex<VecDeque<SendId>>>;
 
 pub(super) fn open(wire: &Arc<Wire>, stream: Stream, name: Name) -> Opened {
     match stream {
         Stream::Plain(stream) => {
             tune(&stream);
             let (read, write) = stream.into_split();
-            halves(wire, (Reader::new(read), Writer(write)), name)
+            bytes(wire, (read, write), name)
         }
         Stream::Tls(stream) => {
             tune(stream.get_ref().0);
-            let (read, write) = tokio::io::split(*stream);
-            halves(wire, (Reader::new(read), Writer(write)), name)
+            bytes(wire, tokio::io::split(*stream), name)
         }
         Stream::Web(stream) => {
             tune(stream.get_ref());
-            halves(wire, web::split(*stream), name)
+            halves(wire, web::split(*stream), Line::queued, name)
         }
         Stream::WebTls(stream) => {
             tune(stream.get_ref().get_ref().0);
-            halves(wire, web::split(*stream), name)
+            halves(wire, web::split(*stream), Line::queued, name)
         }
     }
 }
@@ -170,14 +163,30 @@ fn tune(stream: &TcpStream) {
     }
 }
 
-fn halves(wire: &Arc<Wire>, (read, write): (impl Take, impl Put), name: Name) -> Opened {
+fn bytes<R, W>(wire: &Arc<Wire>, (read, write): (R, W), name: Name) -> Opened
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let writer = Writer::new(write);
+    let pen = writer.pen();
+    halves(wire, (Reader::new(read), writer), |queue, recent| Line::direct(pen, queue, recent), name)
+}
+
+fn halves(
+    wire: &Arc<Wire>,
+    (read, write): (impl Take, impl Put),
+    line: impl FnOnce(Sender<Piece>, Recent) -> Line,
+    name: Name,
+) -> Opened {
     let (writer, queue) = mpsc::channel(QUEUE);
     let (recent, go, why) = (Recent::default(), Arc::new(Notify::new()), Farewell::default());
-    let leaving = (Arc::clone(&recent), Arc::clone(&why));
+    let leaving = (recent.clone(), Arc::clone(&why));
     tokio::spawn(write_all(Arc::clone(wire), write, (name.id, queue), leaving));
-    let ends = Ends { writer: writer.downgrade(), recent, go: Arc::clone(&go), why };
+    let ends = Ends { writer: writer.downgrade(), recent: recent.clone(), go: Arc::clone(&go), why };
     let reading = read_all(Arc::clone(wire), read, name, ends);
-    Opened { writer, reader: tokio::spawn(reading).abort_handle(), go }
+    let line = Arc::new(line(writer, recent));
+    Opened { line, reader: tokio::spawn(reading).abort_handle(), go }
 }
 
 /// Why the reader ended, for the writer to tell; nothing where it was ended.
@@ -191,7 +200,7 @@ async fn write_all(
 ) {
     let mut pieces = Vec::with_capacity(AT_ONCE);
     while queue.recv_many(&mut pieces, AT_ONCE).await > 0 {
-        remember(&recent, &pieces);
+        recent.remember(pieces.iter().map(|piece| piece.id));
         if !matches!(tokio::time::timeout(MESSAGE_MAX, half.put(&mut pieces)).await, Ok(Ok(()))) {
             // Half a message may be out: the stream is lost, and with it what waits.
             wire.streams.remove(id);
@@ -206,16 +215,6 @@ async fn write_all(
     }
     let why = why.get().copied().unwrap_or(Close::Leaving);
     drop(tokio::time::timeout(MESSAGE_MAX, half.end(why)).await);
-}
-
-fn remember(recent: &Recent, pieces: &[Piece]) {
-    let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
-    for piece in pieces.iter().filter(|piece| piece.id != SendId::NONE) {
-        if recent.len() >= RECENT {
-            recent.pop_front();
-        }
-        recent.push_back(piece.id);
-    }
 }
 
 /// What the reader shares with the writer and the table.
@@ -243,8 +242,7 @@ async fn read_all(wire: Arc<Wire>, half: impl Take, name: Name, ends: Ends) {
     // A registered agent is not to be reached by it any more.
     wire.parts.live.registrations.gone(name.id);
     drop(name.seat);
-    let recent = std::mem::take(&mut *ends.recent.lock().unwrap_or_else(PoisonError::into_inner));
-    for send in recent {
+    for send in ends.recent.take() {
         wire.aside(Input::Fault { send, why: Fault::Broken });
     }
 }
@@ -391,23 +389,6 @@ impl<R: AsyncRead + Unpin + Send + 'static> Take for Reader<R> {
 
     fn partial(&self) -> bool {
         self.framer.partial()
-    }
-}
-
-struct Writer<W>(W);
-
-impl<W: AsyncWrite + Unpin + Send + 'static> Put for Writer<W> {
-    async fn put(&mut self, pieces: &mut Vec<Piece>) -> std::io::Result<()> {
-        let bytes = match &mut pieces[..] {
-            [one] => std::mem::take(&mut one.what).bytes(),
-            several => several.iter_mut().flat_map(|piece| std::mem::take(&mut piece.what).bytes()).collect(),
-        };
-        self.0.write_all(&bytes).await?;
-        self.0.flush().await
-    }
-
-    async fn end(&mut self, _why: Close) {
-        drop(self.0.shutdown().await);
     }
 }
 

@@ -4,11 +4,13 @@
 //! A message goes on the connection it names, else on a live one to the hop of the dialog's cookie, else on one that we made to
 //! its remote end for whom it is meant, else on a new one. A connection that a peer made is used for requests to that very hop
 //! only: an address alone proves nobody. Every queue is bounded; what does not fit is reported as a fault, never kept. Files:
-//! `accept` and `dial` begin connections, `web` agrees on WebSocket, `connection` reads and writes one, `seats` counts them by source.
+//! `accept` and `dial` begin connections, `web` agrees on WebSocket, `connection` reads and
+//! writes one, `line` is the way onto it, `seats` counts them by source.
 
 mod accept;
 mod connection;
 mod dial;
+mod line;
 mod seats;
 mod web;
 
@@ -18,8 +20,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::AbortHandle;
 
 use super::tls::{Names, Tls};
@@ -27,6 +27,7 @@ use super::wire::Wire;
 pub(super) use accept::listen;
 pub(crate) use connection::Patience;
 use connection::{Name, Stream};
+use line::Line;
 use seats::{Seat, Seats};
 
 /// Messages that wait for a connection that is being made.
@@ -87,7 +88,7 @@ struct Live {
     names: Option<Arc<Names>>,
     /// Whether a call was answered on it, or its source is a trunk's: it may be silent for long.
     known: Arc<AtomicBool>,
-    writer: Sender<Piece>,
+    line: Arc<Line>,
     reader: AbortHandle,
 }
 
@@ -189,9 +190,10 @@ impl Streams {
             if send.bytes.starts_with(b"SIP/2.0 2") {
                 live.known.store(true, Ordering::Relaxed);
             }
-            return live.writer.try_send(Piece { id, what: What::Message(send.bytes) }).map_err(|error| {
-                (id, if matches!(error, TrySendError::Full(_)) { Fault::Full } else { Fault::Broken })
-            });
+            let line = Arc::clone(&live.line);
+            // Writing is nothing to hold the table for.
+            drop(table);
+            return line.send(Piece { id, what: What::Message(send.bytes) }).map_err(|why| (id, why));
         }
         // Who made it alone can make it again: an agent behind a NAT, a browser that waits for an answer (RFC 7118 section 5).
         if key.whom == Whom::Connected || key.transport.web() && send.to.connection.is_some() {
@@ -253,16 +255,16 @@ impl Streams {
         let opened = connection::open(wire, stream, name);
         for piece in waiting {
             let lost = piece.id;
-            if opened.writer.try_send(piece).is_err() {
-                lose(wire, lost, Fault::Full);
+            if let Err(why) = opened.line.send(piece) {
+                lose(wire, lost, why);
             }
         }
         table.by_remote.insert(at, id);
         if let Some(key) = &how.key {
             table.made.insert(key.clone(), id);
         }
-        let (writer, reader) = (opened.writer, opened.reader);
-        table.live.insert(id, Live { at, key: how.key, names: how.names, known, writer, reader });
+        let (line, reader) = (opened.line, opened.reader);
+        table.live.insert(id, Live { at, key: how.key, names: how.names, known, line, reader });
         drop(table);
         // The tasks wait for this: by now the table knows their connection.
         opened.go.notify_one();
