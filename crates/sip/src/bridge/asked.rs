@@ -15,6 +15,8 @@ use crate::transport::{Flow, Hop};
 const LOGINS_MAX: u8 = 2;
 /// Open requests of one leg; above it new ones are not sent.
 const SENT_MAX: usize = 32;
+/// Bytes of them all; above it no further one is sent but the BYE.
+const SENT_BYTES_MAX: usize = 128 * 1024;
 /// ACKs kept for repeats.
 const ACKS_MAX: usize = 16;
 
@@ -83,7 +85,7 @@ impl Sent {
 pub(super) enum Heard {
     /// Nothing new.
     Nothing,
-    /// Above 100.
+    /// One of 100 to 199.
     Provisional(Why, u16),
     /// The first final one; of an INVITE with its number, which is still to be acknowledged where it is a 2xx.
     Final(Why, u16, u32),
@@ -96,7 +98,8 @@ impl Leg {
     }
 
     fn ask_again(&mut self, desk: &mut Desk<'_>, what: What, why: Why, logins: u8) -> bool {
-        if self.sent.len() >= SENT_MAX && why != Why::Bye {
+        let waiting: usize = self.sent.iter().map(|sent| sent.bytes.len()).sum();
+        if (self.sent.len() >= SENT_MAX || waiting > SENT_BYTES_MAX) && why != Why::Bye {
             return false;
         }
         let cseq = self.number(desk, why);
@@ -171,7 +174,8 @@ impl Leg {
 
     fn bye(&mut self, desk: &mut Desk<'_>, reason: &str) {
         self.life = Life::Leaving;
-        self.got.iter_mut().for_each(super::asks::Got::quiet);
+        let forgotten = desk.now + desk.config.timers.t1 * 64;
+        self.got.iter_mut().for_each(|got| got.quiet(forgotten));
         // what is open in the dialog ends with it
         self.sent.retain(|sent| sent.why == Why::Bye);
         let mut what = What::new("BYE");
@@ -265,7 +269,7 @@ impl Leg {
                 *repeat = Repeat { at: desk.now + timers.t2, pause: timers.t2 };
             }
             let why = sent.why;
-            return if status > 100 { Heard::Provisional(why, status) } else { Heard::Nothing };
+            return Heard::Provisional(why, status);
         }
         let sent = self.sent.swap_remove(index);
         if sent.invite() {
@@ -400,6 +404,11 @@ impl Leg {
             desk.send(id, to, prefer, bytes);
         }
         lost
+    }
+
+    /// True while the answer to this send is awaited.
+    pub(super) fn awaits(&self, id: SendId) -> bool {
+        self.sent.iter().any(|sent| sent.id == id)
     }
 
     /// A send failed; its purpose, if its answer is still awaited.

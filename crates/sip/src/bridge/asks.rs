@@ -18,8 +18,8 @@ enum State {
     Open,
     /// An INVITE with a final answer, which is sent until its ACK comes.
     Unacked { repeat: Option<Repeat>, until: Instant },
-    /// Remembered for repeats.
-    Done,
+    /// Remembered for repeats (timers I and J).
+    Done { until: Instant },
 }
 
 /// A server transaction.
@@ -39,20 +39,21 @@ pub(super) struct Got {
 
 impl Got {
     pub(super) fn open_invite(&self) -> bool {
-        self.method == Method::Invite && !matches!(self.state, State::Done)
+        self.method == Method::Invite && !matches!(self.state, State::Done { .. })
     }
 
     /// No more repeats: the dialog ends.
-    pub(super) fn quiet(&mut self) {
+    pub(super) fn quiet(&mut self, until: Instant) {
         if matches!(self.state, State::Unacked { .. }) {
-            self.state = State::Done;
+            self.state = State::Done { until };
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Unacked { repeat, until } => Some(repeat.map_or(until, |repeat| repeat.at.min(until))),
-            State::Open | State::Done => None,
+            State::Done { until } => Some(until),
+            State::Open => None,
         }
     }
 }
@@ -84,6 +85,7 @@ impl Leg {
         (message, core): (&Message<'_>, &Core<'_>),
     ) -> Asked {
         let back = reply_flow(flow, &core.via);
+        let forgotten = desk.now + desk.config.timers.t1 * 64;
         if core.method == Method::Ack {
             let acked = self.got.iter_mut().find(|got| {
                 got.method == Method::Invite
@@ -91,7 +93,7 @@ impl Leg {
                     && matches!(got.state, State::Unacked { .. })
             });
             let Some(got) = acked else { return Asked::Nothing };
-            got.state = State::Done;
+            got.state = State::Done { until: forgotten };
             return if got.accepted { Asked::Acked(got.number) } else { Asked::Nothing };
         }
         let key = key_of(core);
@@ -118,7 +120,8 @@ impl Leg {
         self.remote_cseq = Some(core.cseq);
         let number = u64::from(core.cseq) << 16 | desk.draw(1 << 16);
         if self.got.len() >= GOT_MAX {
-            let old = self.got.iter().position(|got| matches!(got.state, State::Done)).unwrap_or(0);
+            let done = |got: &Got| matches!(got.state, State::Done { .. });
+            let old = self.got.iter().position(done).unwrap_or(0);
             self.got.remove(old);
         }
         self.got.push_back(Got {
@@ -168,32 +171,35 @@ impl Leg {
         got.last.clone_from(&bytes);
         if status >= 200 {
             got.accepted = status < 300;
+            // what is repeated from now on is the answer
+            got.request = Vec::new();
             got.state = if got.method == Method::Invite {
                 // a 2xx is repeated on streams too (RFC 3261 section 13.3.1.4)
                 let repeats = got.accepted || !back.transport.stream();
                 let repeat = repeats.then(|| Repeat::first(desk.now, t1));
                 State::Unacked { repeat, until: desk.now + t1 * 64 }
             } else {
-                State::Done
+                State::Done { until: desk.now + t1 * 64 }
             };
         }
         desk.send(SendId::NONE, back, None, bytes);
     }
 
-    /// Repeats of answers; true when a 2xx was never acknowledged.
+    /// Repeats of answers, and what is forgotten; true when a 2xx was never acknowledged.
     pub(super) fn unheard(&mut self, desk: &mut Desk<'_>) -> bool {
-        let (now, t2) = (desk.now, desk.config.timers.t2);
+        let (now, t1, t2) = (desk.now, desk.config.timers.t1, desk.config.timers.t2);
         let (mut lost, mut again) = (false, Vec::new());
         for got in &mut self.got {
             let State::Unacked { repeat, until } = got.state else { continue };
             if until <= now {
-                got.state = State::Done;
+                got.state = State::Done { until: now + t1 * 64 };
                 lost |= got.accepted;
             } else if let Some(due) = repeat.filter(|repeat| repeat.at <= now) {
                 got.state = State::Unacked { repeat: Some(due.again(now, t2)), until };
                 again.push((got.back, got.last.clone()));
             }
         }
+        self.got.retain(|got| !matches!(got.state, State::Done { until } if until <= now));
         for (back, bytes) in again {
             desk.send(SendId::NONE, back, None, bytes);
         }

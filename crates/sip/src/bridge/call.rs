@@ -89,6 +89,10 @@ pub(super) struct Call {
     pub(super) rounds: u8,
     /// Not before this time.
     pub(super) sync_at: Option<Instant>,
+    /// What the callee is to learn of the agent, who is elsewhere than it was offered.
+    pub(super) owed: Option<Vec<u8>>,
+    /// Not before this time.
+    pub(super) owed_at: Option<Instant>,
     pub(super) relayed: Vec<Relayed>,
     /// The deadline that stands in the queue.
     pub(super) queued: Option<Instant>,
@@ -130,6 +134,8 @@ impl Call {
             wanted: None,
             rounds: 0,
             sync_at: None,
+            owed: None,
+            owed_at: None,
             relayed: Vec::new(),
             queued: None,
             indexed: Vec::new(),
@@ -233,8 +239,8 @@ impl Call {
             return wound_down(desk, self.leg(side), heard, got);
         }
         match heard {
-            Heard::Provisional(Why::Dial, _) => self.ringing(desk, side, got),
-            Heard::Provisional(Why::Relay(number), status) => {
+            Heard::Provisional(Why::Dial, status) => self.ringing(desk, side, status, got),
+            Heard::Provisional(Why::Relay(number), status) if status > 100 => {
                 self.relay_provisional(desk, side, number, status);
             }
             Heard::Final(Why::Dial, status, cseq) if status < 300 => self.answered(desk, side, cseq, got),
@@ -247,12 +253,20 @@ impl Call {
                 if status < 300 {
                     self.leg(side).ack(desk, cseq, What::default());
                     self.leg(side).timed(desk, got.0);
+                    if side == Side::Callee {
+                        self.renewed(desk, got.0);
+                    }
                 } else if matches!(status, 408 | 481) {
                     self.lost(desk, side, status);
                 }
             }
             Heard::Nothing | Heard::Provisional(..) | Heard::Final(Why::Bye | Why::Aside, ..) => {}
         }
+    }
+
+    /// The session that the record knows, the callee's, was renewed.
+    pub(super) fn renewed(&self, desk: &mut Desk<'_>, message: &Message<'_>) {
+        desk.fact(Fact::Refreshed { ids: self.ids, seconds: crate::edge::interval(message) });
     }
 
     /// One side has gone without a word: the call is over.
@@ -294,7 +308,8 @@ impl Call {
     }
 
     pub(super) fn leave_both(&mut self, desk: &mut Desk<'_>, reason: &str) {
-        (self.silence, self.limit, self.wanted, self.sync_at, self.parties) = (None, None, None, None, None);
+        (self.silence, self.limit, self.parties) = (None, None, None);
+        (self.wanted, self.sync_at, self.owed, self.owed_at) = (None, None, None, None);
         self.callee.leave(desk, reason);
         self.agent.leave(desk, reason);
     }
@@ -325,16 +340,28 @@ impl Call {
         }
     }
 
-    /// Tells the agent what it is to know of the other side, when nothing stands in the way.
+    /// Tells each side what it is to know of the other, when nothing stands in the way.
     pub(super) fn sync(&mut self, desk: &mut Desk<'_>) {
-        let ready = self.agent.life == Life::Up && !self.agent.busy() && self.sync_at.is_none();
-        if !ready || !matches!(self.stage, Stage::Callee | Stage::Up) {
+        if !matches!(self.stage, Stage::Callee | Stage::Up) {
             return;
         }
-        let Some(sdp) = self.wanted.take() else { return };
-        if sdp != self.given {
+        let ready = |leg: &Leg, at: Option<Instant>| leg.life == Life::Up && !leg.busy() && at.is_none();
+        if ready(&self.agent, self.sync_at)
+            && let Some(sdp) = self.wanted.take()
+            && sdp != self.given
+        {
             self.given.clone_from(&sdp);
             self.agent.ask(desk, What::sdp("INVITE", sdp), Why::Sync);
+        }
+        if self.stage == Stage::Up
+            && ready(&self.callee, self.owed_at)
+            && let Some(sdp) = self.owed.take()
+            && !media::alike(&sdp, &self.offer)
+            && self.rounds < ROUNDS_MAX
+        {
+            self.rounds += 1;
+            self.offer.clone_from(&sdp);
+            self.callee.ask(desk, What::sdp("INVITE", sdp), Why::Sync);
         }
     }
 
@@ -354,7 +381,8 @@ impl Call {
                 leg.ack(desk, cseq, What::default());
                 match (side, answer) {
                     (_, Some(answer)) if self.media.refuses(sdp::offer(&answer)) => self.unfit(desk, side),
-                    (Side::Caller, Some(answer)) => self.agent_moved(desk, answer),
+                    // where the agent's sound is elsewhere now, the callee has to know, once it is there
+                    (Side::Caller, Some(answer)) => self.owed = Some(answer),
                     (Side::Callee, Some(answer)) if !media::alike(&answer, &self.given) => {
                         self.wanted = Some(answer);
                     }
@@ -362,18 +390,26 @@ impl Call {
                 }
             }
             // both asked at once: we own the Call-ID, so we wait for longer (RFC 3261 section 14.1)
-            491 if side == Side::Caller => {
-                self.wanted = Some(std::mem::take(&mut self.given));
-                self.sync_at = Some(desk.now + std::time::Duration::from_millis(2_100 + desk.draw(1_900)));
+            491 => {
+                let at = Some(desk.now + std::time::Duration::from_millis(2_100 + desk.draw(1_900)));
+                match side {
+                    Side::Caller => {
+                        let given = std::mem::take(&mut self.given);
+                        (self.wanted, self.sync_at) = (self.wanted.take().or(Some(given)), at);
+                    }
+                    Side::Callee => {
+                        let offer = std::mem::take(&mut self.offer);
+                        (self.owed, self.owed_at) = (self.owed.take().or(Some(offer)), at);
+                    }
+                }
             }
-            491 => {}
             408 | 481 => self.lost(desk, side, status),
-            _ if self.stage == Stage::Up => {
+            _ if self.stage == Stage::Up && (side == Side::Callee || self.wanted.is_none()) => {
                 let reason = format!("SIP;cause={status};text=\"The media of the other side was refused\"");
                 self.end(desk, side, Some(reason));
             }
-            // before the answer sound is a courtesy
-            _ => {}
+            // before the answer sound is a courtesy; with it the agent is told again
+            _ => self.given.clear(),
         }
     }
 
@@ -386,14 +422,9 @@ impl Call {
         }
     }
 
-    /// The agent's media after it learned of the callee: where it is elsewhere now, the callee has to know.
-    fn agent_moved(&mut self, desk: &mut Desk<'_>, answer: Vec<u8>) {
-        let moved = !media::alike(&answer, &self.offer) && self.rounds < ROUNDS_MAX;
-        if moved && self.stage == Stage::Up && self.callee.life == Life::Up && !self.callee.busy() {
-            self.rounds += 1;
-            self.offer.clone_from(&answer);
-            self.callee.ask(desk, What::sdp("INVITE", answer), Why::Sync);
-        }
+    /// True while the answer to this send is awaited.
+    pub(super) fn sent(&self, id: SendId) -> bool {
+        [&self.agent, &self.callee].into_iter().chain(&self.old).any(|leg| leg.awaits(id))
     }
 
     pub(super) fn fault(&mut self, desk: &mut Desk<'_>, id: SendId, fault: Fault) -> bool {
@@ -455,13 +486,14 @@ impl Call {
             self.too_late(desk);
         }
         self.sync_at.take_if(|at| *at <= now);
+        self.owed_at.take_if(|at| *at <= now);
         self.sync(desk);
         self.old.retain(|leg| !leg.gone());
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let legs = [&self.agent, &self.callee].into_iter().chain(&self.old).filter_map(Leg::deadline);
-        legs.chain([self.silence, self.limit, self.sync_at].into_iter().flatten()).min()
+        legs.chain([self.silence, self.limit, self.sync_at, self.owed_at].into_iter().flatten()).min()
     }
 
     pub(super) fn gone(&self) -> bool {

@@ -321,6 +321,20 @@ impl Leg {
         self.timer = Some(Timer { every, ours, at });
     }
 
+    /// Takes the session timer of a 2xx to a request that one side made of the other: the two agreed on it, through us. `asked` is
+    /// true on the leg where it was asked, false on that where it went on. Who does not refresh is heard of by whoever does.
+    pub(super) fn agreed(&mut self, desk: &Desk<'_>, message: &Message<'_>, asked: bool) {
+        self.timed(desk, message);
+        let Some(timer) = &mut self.timer else { return };
+        let asker = timer.ours;
+        if asker == asked {
+            timer.ours = false;
+            timer.at = desk.now + timer.every + EXPIRY_MARGIN;
+        } else {
+            self.timer = None;
+        }
+    }
+
     /// The other side asked something that proves it to be there.
     pub(super) fn refreshed(&mut self, desk: &Desk<'_>) {
         if let Some(timer) = self.timer.as_mut().filter(|timer| !timer.ours) {

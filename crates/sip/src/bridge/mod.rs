@@ -217,11 +217,9 @@ impl Bridges {
 
     /// A send failed.
     pub fn fault(&mut self, now: Instant, send: SendId, why: Fault) {
-        let ids: Vec<Uuid> = self.calls.keys().copied().collect();
-        for id in ids {
-            if self.with(now, id, |call, desk| call.fault(desk, send, why)).unwrap_or(false) {
-                return;
-            }
+        let whose = self.calls.iter().find(|(_, call)| call.sent(send)).map(|(id, _)| *id);
+        if let Some(id) = whose {
+            self.with(now, id, |call, desk| call.fault(desk, send, why));
         }
     }
 

@@ -12,22 +12,8 @@ use crate::message::{Core, Message, Method, Name};
 use crate::sdp;
 use crate::text;
 
-/// Headers of a dialog or of a hop: each leg has its own. Compact forms are read by [`Name`].
-const OWN: [&str; 13] = [
-    "Allow",
-    "Supported",
-    "k",
-    "RSeq",
-    "RAck",
-    "Require",
-    "User-Agent",
-    "Server",
-    "WWW-Authenticate",
-    "Proxy-Authenticate",
-    "Authentication-Info",
-    "Record-Route",
-    "Timestamp",
-];
+/// Headers of a dialog or of a hop that have no [`Name`]: each leg has its own. Of those that have one, few go on.
+const OWN: [&str; 5] = ["Allow", "RSeq", "User-Agent", "Server", "Authentication-Info"];
 
 /// A 2xx to an INVITE that was handed on, until its ACK can be.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +43,7 @@ fn carried(message: &Message<'_>, method: &str) -> What {
                     crate::message::Span { start: header.line.start, end: header.name_end }.of(message.bytes);
                 OWN.iter().any(|own| title.eq_ignore_ascii_case(own.as_bytes()))
             }
-            Name::SessionExpires | Name::Reason | Name::Date => false,
+            Name::SessionExpires | Name::MinSe | Name::Reason | Name::Date => false,
             _ => true,
         };
         if !own {
@@ -198,6 +184,9 @@ impl Call {
         let from = other(side);
         if status < 300 && matches!(core.method, Method::Invite | Method::Update) {
             self.leg(side).moved(message);
+            self.leg(side).agreed(desk, message, false);
+            self.leg(from).agreed(desk, message, true);
+            self.renewed(desk, message);
         }
         let known = self.leg(from).asked(number).is_some();
         if core.method == Method::Invite && status < 300 {
@@ -222,7 +211,9 @@ impl Call {
         let answer = if matches!(status, 401 | 407) { (403, "Forbidden") } else { (status, reason.as_str()) };
         let what = if answer.0 == status { carried(message, "") } else { What::default() };
         self.leg(from).answer(desk, number, answer, &what);
-        if matches!(status, 408 | 481) {
+        // of a subscription or a message of its own it says nothing about the call (RFC 5057 section 5)
+        let apart = matches!(core.method_text, b"NOTIFY" | b"SUBSCRIBE" | b"REFER" | b"MESSAGE");
+        if matches!(status, 408 | 481) && !apart {
             self.lost(desk, side, status);
         }
     }

@@ -98,9 +98,19 @@ impl Call {
         }));
     }
 
-    pub(super) fn ringing(&mut self, desk: &mut Desk<'_>, side: Side, got: (&Message<'_>, &Core<'_>)) {
+    /// A provisional answer to a first INVITE: any of them says that it got there.
+    pub(super) fn ringing(
+        &mut self,
+        desk: &mut Desk<'_>,
+        side: Side,
+        status: u16,
+        got: (&Message<'_>, &Core<'_>),
+    ) {
         let (message, _) = got;
         self.silence = None;
+        if status == 100 {
+            return;
+        }
         if let Some(trial) = &mut self.trial {
             trial.ringing = trial.ringing.or(Some(desk.now));
         }

@@ -39,6 +39,7 @@ pub(crate) use hang_up::beyond;
 pub use onward::{Exit, Leg, Outcome, Outcomes, STATUSES};
 pub use probe::{Probe, Probed};
 pub(crate) use respond::{Reply, companion, reply, reply_flow};
+pub(crate) use session::interval;
 
 pub use shed::Shed;
 

@@ -24,7 +24,7 @@ pub(super) fn seconds(value: &[u8]) -> Option<u32> {
 }
 
 /// The interval a message names.
-pub(super) fn interval(message: &Message<'_>) -> Option<u32> {
+pub(crate) fn interval(message: &Message<'_>) -> Option<u32> {
     message.value(Name::SessionExpires).and_then(seconds)
 }
 
