@@ -180,8 +180,7 @@ fn a_phone_whose_carrier_is_still_looking_for_it_is_not_called_a_second_time() {
     desk.pass(Duration::from_secs(10));
     assert_eq!((desk.count(OTHER, "INVITE"), desk.count(PHONE, "CANCEL")), (0, 0));
     desk.answer(PHONE, "INVITE", 200, ("", &sdp("192.0.2.20", 6000)));
-    let Some(Fact::Attempt(attempt)) =
-        desk.facts.iter().rev().find(|fact| matches!(fact, Fact::Attempt(_)))
+    let Some(Fact::Attempt(attempt)) = desk.facts.iter().rev().find(|fact| matches!(fact, Fact::Attempt(_)))
     else {
         panic!("an attempt")
     };

@@ -9,16 +9,19 @@ use domain::provider::{MediaEncryption, Offer};
 use domain::routing::{self, EndpointMedia};
 use domain::target::Transport;
 use domain::trail::Trail;
-use domain::{Call, Commit, E164, Endpoint, Error, Kind, Number, Page, Result, Timestamp, View, What};
+use domain::{
+    Call, Commit, E164, Endpoint, Error, Fact, Generation, Kind, Number, Page, Result, Timestamp, View, What,
+};
 use jiff::SignedDuration;
 use sip::{CallIds, Sound};
 use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 
-use super::failure::of_read;
+use super::failure::{of_commit, of_read};
 use super::{App, Ask};
 use crate::clock;
-use crate::edge::Placement;
+use crate::edge::{Control, Placement};
 use crate::live::RouteOut;
 
 /// How long the state of a call is told to who began it for an agent, after its end.
@@ -35,15 +38,18 @@ impl App {
         let mut rows: Vec<(String, Result<Box<Call>>)> = Vec::new();
         let (mut placements, mut told) = (Vec::new(), Vec::new());
         for to in &asked.calls {
-            match self.placement(&asked, (&number, &endpoint), to) {
-                Ok(placement) => match self.control.record(&placement) {
-                    Some((call, facts)) => {
-                        told.extend(facts);
-                        rows.push((to.number.clone(), Ok(Box::new(call))));
-                        placements.push(placement);
-                    }
-                    None => rows.push((to.number.clone(), Err(unkept()))),
-                },
+            // Counted before anybody else decides: of two requests that come at once, the second finds the first one's calls.
+            let decided: Result<_> = self.control.in_turn(|| {
+                let placement = self.placement(&asked, (&number, &endpoint), to)?;
+                Ok(self.control.record(&placement).map(|recorded| (placement, recorded)))
+            });
+            match decided {
+                Ok(Some((placement, (call, facts)))) => {
+                    told.extend(facts);
+                    rows.push((to.number.clone(), Ok(Box::new(call))));
+                    placements.push(placement);
+                }
+                Ok(None) => rows.push((to.number.clone(), Err(unkept()))),
                 // What is wrong with the number is wrong with all of its calls.
                 Err(error) if asked.each && (error.what == What::Call || !placements.is_empty()) => {
                     rows.push((to.number.clone(), Err(error)));
@@ -56,26 +62,44 @@ impl App {
         {
             return Err(unkept());
         }
+        let view = View::Originated(rows);
+        if placements.is_empty() {
+            return self.commit(ask, Commit::default(), view).await;
+        }
         let events =
             placements.iter().map(|one| ask.event(organization, "call.originated", CallId(one.ids.call)));
-        let commit = Commit { changes: events.collect(), ..Commit::default() };
+        let mut commit = Commit { changes: events.collect(), ..Commit::default() };
+        if let Err(error) = self.admits_commit(ask, &commit) {
+            withdrawn(&self.control, &placements);
+            return Err(error);
+        }
+        commit.answer = ask.keep.map(|keep| keep(&view));
+        // Whoever asked may hang up meanwhile: what is on record is placed, or told to have failed.
+        let begun = tokio::spawn(Self::begun_calls(
+            self.control.clone(),
+            self.store.clone(),
+            Recorded { told, commit, placements },
+        ));
+        let generation = begun.await.map_err(|_| Error::internal("calls were not begun"))??;
+        self.live.follow(generation).await;
+        Ok(view)
+    }
+
+    /// Calls that are on record: into the store, with the answer that a repeat of the request gets, then on their way.
+    async fn begun_calls(control: Control, store: Store, recorded: Recorded) -> Result<Generation> {
+        let Recorded { told, commit, placements } = recorded;
         // The journal has them; who asks for the call with the next breath finds it in the store.
-        let kept = self.store.facts_append(told).await.map_err(of_read);
-        let committed = match kept {
-            Ok(_) => self.commit(ask, commit, View::Originated(rows)).await,
-            Err(error) => Err(error),
+        let committed = match store.facts_append(told).await {
+            Ok(_) => store.commit(commit).await.map_err(of_commit),
+            Err(error) => Err(of_read(error)),
         };
         match committed {
-            Ok(view) => {
-                for placement in placements {
-                    self.control.place(placement);
-                }
-                Ok(view)
+            Ok(generation) => {
+                placements.into_iter().for_each(|placement| control.place(placement));
+                Ok(generation)
             }
             Err(error) => {
-                for placement in placements {
-                    self.control.withdraw(placement.ids, "The call was not begun: its request failed.");
-                }
+                withdrawn(&control, &placements);
                 Err(error)
             }
         }
@@ -260,6 +284,19 @@ impl App {
                 Err(Error::new(Kind::Conflict, What::Endpoint, words).at("endpoint_id"))
             }
         }
+    }
+}
+
+/// Calls that are on record, and what goes into the store with them.
+struct Recorded {
+    told: Vec<Fact>,
+    commit: Commit,
+    placements: Vec<Placement>,
+}
+
+fn withdrawn(control: &Control, placements: &[Placement]) {
+    for placement in placements {
+        control.withdraw(placement.ids, "The call was not begun: its request failed.");
     }
 }
 

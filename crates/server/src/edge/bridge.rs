@@ -30,6 +30,8 @@ pub(crate) struct Stranded {
 #[derive(Debug)]
 pub(super) struct BridgeDesk {
     bridges: Mutex<Bridges>,
+    /// Held while what the bridges said is written and sent: what they said first leaves first.
+    way_out: Mutex<()>,
     armed: Notify,
     pub(super) draining: AtomicBool,
     strand: mpsc::Sender<Stranded>,
@@ -41,6 +43,7 @@ impl BridgeDesk {
         let (strand, stranded) = mpsc::channel(STRANDED_MAX);
         Self {
             bridges: Mutex::new(Bridges::new(config)),
+            way_out: Mutex::default(),
             armed: Notify::new(),
             draining: AtomicBool::new(false),
             strand,
@@ -92,8 +95,7 @@ impl BridgeDesk {
         let now = clock::instant();
         let done = act(&mut bridges, now);
         self.collect(wire, &mut bridges, now, &mut work);
-        drop(bridges);
-        wire.perform(&mut work);
+        self.perform(wire, bridges, &mut work);
         while !work.faults.is_empty() {
             let mut bridges = self.lock();
             let now = clock::instant();
@@ -101,10 +103,17 @@ impl BridgeDesk {
                 bridges.fault(now, send, why);
             }
             self.collect(wire, &mut bridges, now, &mut work);
-            drop(bridges);
-            wire.perform(&mut work);
+            self.perform(wire, bridges, &mut work);
         }
         done
+    }
+
+    /// Gives the bridges back and performs what came of them; the way out is taken before.
+    fn perform(&self, wire: &Arc<Wire>, bridges: MutexGuard<'_, Bridges>, work: &mut Work) {
+        let way = self.way_out.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(bridges);
+        wire.perform(work);
+        drop(way);
     }
 
     fn collect(&self, wire: &Arc<Wire>, bridges: &mut Bridges, now: Instant, work: &mut Work) {

@@ -78,6 +78,11 @@ impl Placement {
 }
 
 impl Control {
+    /// Decides while nobody else does: what is counted in it, the next one finds.
+    pub(crate) fn in_turn<T>(&self, decide: impl FnOnce() -> T) -> T {
+        self.wire.in_turn(decide)
+    }
+
     /// Puts a call that is to be placed on record, and counts it: before anybody is told of it, and before anything is sent.
     /// None where its record could not be kept.
     pub(crate) fn record(&self, placement: &Placement) -> Option<(Call, Vec<Fact>)> {

@@ -452,6 +452,12 @@ impl Wire {
         }
     }
 
+    /// Does something under the lock that calls are decided under. It may not touch an edge.
+    pub(super) fn in_turn<T>(&self, decide: impl FnOnce() -> T) -> T {
+        let _decider = self.decider.lock().unwrap_or_else(PoisonError::into_inner);
+        decide()
+    }
+
     /// The host of our first listener, as others know it.
     pub(super) fn public_host(&self) -> &str {
         &self.host
