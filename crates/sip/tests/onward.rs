@@ -55,6 +55,29 @@ fn the_first_exit_that_has_the_outcome_counts_and_legs_may_be_passed_over() {
 }
 
 #[test]
+fn a_place_that_takes_no_such_sound_is_passed_over() {
+    for (rules, failed, tried) in [
+        ([MediaRule::default(), MediaRule::PLAIN], Some((486, Cause::Refused)), 1),
+        ([MediaRule::PLAIN, MediaRule::PLAIN], Some((488, Cause::Media)), 0),
+        ([MediaRule::PLAIN, MediaRule::SDES], None, 1),
+    ] {
+        let first = if failed.is_some() { Answering::Refuse { status: 486 } } else { RING };
+        let mut world = world(&[first, RING]);
+        for (target, media) in world.targets.iter_mut().zip(rules) {
+            target.media = media;
+        }
+        // two ways to one place, then one to each of two
+        if failed.is_none() {
+            world.legs = vec![Leg::of(2)];
+        } else {
+            world.legs[0].exits = vec![(on(&[Outcome::Busy, Outcome::Transport]), Exit::Leg(1))];
+        }
+        world.run();
+        assert_eq!((world.failed(), world.attempts().len()), (failed, tried), "{rules:?}");
+    }
+}
+
+#[test]
 fn an_exit_may_be_an_answer_of_ours() {
     let mut world = world(&[Answering::Refuse { status: 503 }]);
     world.legs[0].exits =

@@ -174,7 +174,7 @@ fn unanswered(sip_status: u16, cause: Cause) -> Unanswered {
         ),
         (Cause::Media, _) => (
             CallStatus::Failed,
-            "The target offered sound that is not encrypted as the trunk or the endpoint asks for: see their `media_encryption`.",
+            "The sound that was offered is not encrypted as the trunk or the endpoint asks for: see their `media_encryption`.",
         ),
         (Cause::Timeout | Cause::TooLate, _) => (CallStatus::NoAnswer, "No target answered in time."),
         (_, 408 | 480 | 487) => (CallStatus::NoAnswer, "Who was called did not take the call."),

@@ -326,8 +326,8 @@ impl Leg {
     pub(super) fn agreed(&mut self, desk: &Desk<'_>, message: &Message<'_>, asked: bool) {
         self.timed(desk, message);
         let Some(timer) = &mut self.timer else { return };
-        let asker = timer.ours;
-        if asker == asked {
+        let by_asker = timer.ours;
+        if by_asker == asked {
             timer.ours = false;
             timer.at = desk.now + timer.every + EXPIRY_MARGIN;
         } else {

@@ -11,7 +11,8 @@ use crate::branch::{self, Branch, STATEFUL_TEXT, Seen, with_shift};
 use crate::cookie::{Cookie, Place, Reach};
 use crate::edit::{self, Forward, Routes};
 use crate::login::{Asked, Session};
-use crate::message::{Core, Message, Method, Name};
+use crate::message::{Core, Kept, Message, Method, Name};
+use crate::sdp;
 use crate::transport::{Flow, Hop};
 use crate::uri::Uri;
 use crate::write;
@@ -22,6 +23,9 @@ impl SendId {
         Self(u64::from(at.index) << 32 | generation << 8 | (attempt as u64 & 0xFF))
     }
 }
+
+/// Why a call is refused for which no place is left that takes what was offered.
+const OFFERED: &[u8] = b"Reason: SIP;cause=488;text=\"What was offered is not encrypted as the endpoint asks for: see its media_encryption.\"\r\n";
 
 /// The most attempts of one call: the branch counts them in a byte.
 const ATTEMPTS_MAX: usize = branch::ATTEMPTS_MAX as usize;
@@ -41,6 +45,12 @@ impl Edge {
                 routing.next = (target + 1, 0);
                 continue;
             };
+            // each place has its rule, and the call was decided by that of the first
+            if one.media.any() && context.request.as_ref().is_some_and(|asked| refuses(one, asked)) {
+                routing.cause = Cause::Media;
+                routing.next = (target + 1, 0);
+                continue;
+            }
             let own = one.flow;
             routing.next = (target, hop + 1);
             if routing.refused.contains(&to)
@@ -364,6 +374,7 @@ impl Edge {
             (None, Cause::Silent | Cause::Timeout) => {
                 self.fail(context, (408, "Request Timeout"), Cause::Timeout, b"");
             }
+            (None, Cause::Media) => self.fail(context, (488, "Not Acceptable Here"), Cause::Media, OFFERED),
             (None, Cause::TooLate) => {
                 self.fail(context, (480, "No Answer in Time"), Cause::TooLate, b"");
             }
@@ -432,6 +443,11 @@ impl Edge {
             }
         });
     }
+}
+
+/// Whether a target takes no sound of the kind that the caller offers.
+fn refuses(target: &Target, asked: &Kept) -> bool {
+    target.media.refuses(sdp::media(&asked.message()))
 }
 
 /// The host of a URI, in one spelling.
