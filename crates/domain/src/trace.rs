@@ -63,8 +63,9 @@ impl TraceFormat {
 const HIDDEN: u8 = b'x';
 
 /// Takes the secrets out of a message: answers of digest authentication (RFC 7616) and keys of encrypted sound
-/// (RFC 4568 `a=crypto`, RFC 4567 `a=key-mgmt`, RFC 4566 `k=`). Whatever the message is, its length stays.
-pub fn redact(message: &mut [u8]) {
+/// (RFC 4568 `a=crypto`, RFC 4567 `a=key-mgmt`, RFC 4566 `k=`), and what the headers say that are named in `also`. Whatever the
+/// message is, its length stays.
+pub fn redact(message: &mut [u8], also: &[String]) {
     let (mut start, mut in_body, mut hiding) = (0, false, false);
     while start < message.len() {
         let end =
@@ -84,7 +85,7 @@ pub fn redact(message: &mut [u8]) {
         } else {
             hiding = false;
             if let Some(colon) = line[..text].iter().position(|b| *b == b':')
-                && is_secret(line[..colon].trim_ascii())
+                && is_secret(line[..colon].trim_ascii(), also)
             {
                 line[colon + 1..text].fill(HIDDEN);
                 hiding = true;
@@ -94,10 +95,9 @@ pub fn redact(message: &mut [u8]) {
     }
 }
 
-fn is_secret(name: &[u8]) -> bool {
-    [b"authorization".as_slice(), b"proxy-authorization"]
-        .iter()
-        .any(|secret| name.eq_ignore_ascii_case(secret))
+fn is_secret(name: &[u8], also: &[String]) -> bool {
+    let is = |secret: &[u8]| name.eq_ignore_ascii_case(secret);
+    is(b"authorization") || is(b"proxy-authorization") || also.iter().any(|name| is(name.as_bytes()))
 }
 
 /// A line of a body: SDP, or SDP as a part of several.
@@ -131,7 +131,7 @@ mod tests {
 
     fn redacted(text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
-        redact(&mut bytes);
+        redact(&mut bytes, &["X-Gate-Token".to_owned()]);
         assert_eq!(bytes.len(), text.len());
         String::from_utf8(bytes).unwrap()
     }
@@ -140,11 +140,11 @@ mod tests {
     fn secrets_are_gone_and_nothing_else() {
         let told = redacted(
             "INVITE sip:a@b SIP/2.0\r\nAuthorization: Digest username=\"u\",\r\n response=\"abc\"\r\nVia: SIP/2.0/UDP h\r\n\
-             PROXY-authorization : Digest y\nWWW-Authenticate: Digest nonce=\"n\"\r\n\r\nv=0\r\n\
+             PROXY-authorization : Digest y\nx-gate-token:TOKEN\r\nWWW-Authenticate: Digest nonce=\"n\"\r\n\r\nv=0\r\n\
              a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:SECRETKEY|2^31|1:4;INLINE:OTHER UNENCRYPTED_SRTP\r\n\
              a=key-mgmt:mikey SECRET\r\nk=base64:SECRET\r\na=fingerprint:sha-256 AA:BB\r\nAuthorization: kept\r\n",
         );
-        for gone in ["username", "abc", "Digest y", "SECRET", "OTHER"] {
+        for gone in ["username", "abc", "Digest y", "SECRET", "OTHER", "TOKEN"] {
             assert!(!told.contains(gone), "{gone}: {told}");
         }
         for kept in [
@@ -166,12 +166,12 @@ mod tests {
         #[test]
         fn whatever_a_message_is_its_length_and_lines_stay(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let mut told = bytes.clone();
-            redact(&mut told);
+            redact(&mut told, &[]);
             prop_assert_eq!(told.len(), bytes.len());
             let ends = |bytes: &[u8]| bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at).collect::<Vec<_>>();
             prop_assert_eq!(ends(&told), ends(&bytes));
             let mut again = told.clone();
-            redact(&mut again);
+            redact(&mut again, &[]);
             prop_assert_eq!(again, told);
         }
     }

@@ -57,6 +57,8 @@ struct Traced {
     until: Option<Timestamp>,
     trace: Trace,
     bytes: usize,
+    /// Headers whose values are not shown.
+    hidden: Vec<String>,
 }
 
 impl Default for Traces {
@@ -116,11 +118,28 @@ impl Traces {
         }
         state.names.insert(sip_call_id.as_bytes().to_vec(), call);
         if !state.calls.contains_key(&call) {
-            let traced = Traced { organization, began: now, until: None, trace: Trace::default(), bytes: 0 };
+            let traced = Traced {
+                organization,
+                began: now,
+                until: None,
+                trace: Trace::default(),
+                bytes: 0,
+                hidden: Vec::new(),
+            };
             state.calls.insert(call, traced);
             state.order.push_back(call);
         }
         self.tidy(&mut state, now);
+    }
+
+    /// What these headers of a call say is not kept: a trunk's own may be what lets it in at its carrier, and the trunk may be the
+    /// operator's.
+    pub(crate) fn hide<'a>(&self, call: CallId, headers: impl Iterator<Item = &'a str>) {
+        if self.active()
+            && let Some(traced) = self.lock().calls.get_mut(&call)
+        {
+            traced.hidden.extend(headers.map(str::to_owned));
+        }
     }
 
     /// A call has ended: its messages are kept for a little longer.
@@ -143,10 +162,10 @@ impl Traces {
         let Some(name) = call_id(bytes) else { return };
         let mut state = self.lock();
         let Some(call) = state.names.get(name).copied() else { return };
-        let mut bytes = bytes.to_vec();
-        redact(&mut bytes);
-        let size = bytes.len();
         let Some(traced) = state.calls.get_mut(&call) else { return };
+        let mut bytes = bytes.to_vec();
+        redact(&mut bytes, &traced.hidden);
+        let size = bytes.len();
         if traced.until.is_some_and(|until| until < at) {
             return self.tidy(&mut state, at);
         }

@@ -183,3 +183,22 @@ def test_ipv6_is_spoken_as_ipv4_is(tmp_path, authority, transport):
                 wait_for(lambda: agent.got("BYE"), "the BYE came the same way")
         finally:
             server.stop()
+
+
+def test_names_that_nobody_answers_for_are_asked_for_at_once_and_not_by_every_call(tmp_path):
+    with Dns() as dns, sip.Agent() as agent:
+        dns.silent = True
+        server = edge(tmp_path, None, arguments=["--sip-dns", dns.setting]).start()
+        try:
+            tenant = server.tenant()
+            tenant.its_trunk = tenant.trunk("127.0.0.1")
+            number = line(tenant, *[f"sip:quiet-{at}.test" for at in range(4)], agent.uri)
+            with sip.Caller(server.sip) as caller:
+                begun = time.monotonic()
+                answered(caller, number)
+                assert time.monotonic() - begun < 4.5, "one wait for all of them"
+                begun = time.monotonic()
+                answered(caller, number)
+                assert time.monotonic() - begun < 1, "and none for the next call"
+        finally:
+            server.stop()

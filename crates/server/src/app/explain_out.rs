@@ -21,7 +21,8 @@ impl App {
         };
         let mut steps = Vec::new();
         if let Some(address) = from {
-            let none = self.live.trunks_from(*address).is_empty();
+            let mut trunks = self.live.trunks_from(*address).into_iter();
+            let none = !trunks.any(|trunk| trunk.organization_id.is_none_or(|owner| owner == organization));
             steps.push(RuleName::SourceNoTrunk.is(none));
             if !none {
                 let why = "The address is a trunk's: what comes from it comes in, always. Call from another address.";

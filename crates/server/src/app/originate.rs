@@ -95,7 +95,9 @@ impl App {
         };
         match committed {
             Ok(generation) => {
-                placements.into_iter().for_each(|placement| control.place(placement));
+                for placement in placements {
+                    control.place(placement);
+                }
                 Ok(generation)
             }
             Err(error) => {

@@ -167,9 +167,11 @@ impl Decider {
             Shown::Unsure(name) => return self.look_up(name, ask, around),
             Shown::Proven(Proven::Number(_)) | Shown::Nothing | Shown::Wrong(_) | Shown::Stale => {}
         }
-        if trunks.is_empty()
-            && let Some(step) = self.out(ask, &shown, around)
-        {
+        let goes_out = match &shown {
+            Shown::Proven(Proven::Number(line)) => foreign(&trunks, line.organization_id),
+            _ => trunks.is_empty(),
+        };
+        if goes_out && let Some(step) = self.out(ask, &shown, around) {
             return step;
         }
         if trunks.is_empty() {
@@ -194,7 +196,9 @@ impl Decider {
             // that would be another tenant's trunk, a number that nobody holds gets the same answer.
             Err(Refused { why: Refusal::UnknownNumber, .. })
                 if !matches!(shown, Shown::Proven(Proven::Trunks(_)))
-                    && (guard.is_some() || self.live.asks_beyond(&trunks)) =>
+                    && (guard.is_some()
+                        || self.live.asks_beyond(&trunks)
+                        || self.may_go_out(ask, &trunks)) =>
             {
                 Step::Now(self.challenge(ask, &shown, around))
             }
@@ -225,6 +229,20 @@ impl Decider {
                     around.work.fact(fact);
                 }
                 Step::Now(refusal(&refused))
+            }
+        }
+    }
+
+    /// Whether a call to nobody's number may be one that an agent makes: by its name, of a number that calls out, and from an
+    /// address that other organizations alone name as their trunks'. Nobody turns another's calls out round so.
+    fn may_go_out(&self, ask: &Ask, trunks: &[TrunkRoute]) -> bool {
+        match E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()) {
+            Some(e164) => {
+                let number = self.live.number_out(e164).filter(|number| number.allow_outbound);
+                number.is_some_and(|number| foreign(trunks, number.organization_id))
+            }
+            None => {
+                registrar::is_name(&ask.from.user) && trunks.iter().all(|one| one.organization_id.is_some())
             }
         }
     }
@@ -423,6 +441,11 @@ fn started(ids: CallIds, ask: &Ask, dialled: Option<E164>, (route, trail): (&Rou
         ..told(ask, dialled)
     };
     facts::about(ids, clock::moment(), FactKind::Started(Box::new(started)))
+}
+
+/// Whether trunks are other organizations', each of them: neither this one's own nor the operator's.
+fn foreign(trunks: &[TrunkRoute], owner: OrganizationId) -> bool {
+    trunks.iter().all(|trunk| trunk.organization_id.is_some_and(|other| other != owner))
 }
 
 /// What the caller's offer says of encryption.

@@ -1,5 +1,6 @@
 //! Calls out: an agent's INVITE, proven by its number's SIP credentials or by its endpoint's address, goes to the number's trunk.
-//! What comes from a trunk's address never comes here: that is inbound, always.
+//! What comes from a trunk's address never comes here: that is inbound, always; but for what a number's credentials prove where
+//! the trunk is another organization's, which may name any address.
 
 use domain::call::{Direction, FactKind, Started};
 use domain::ids::{CallId, OrganizationId};
@@ -41,6 +42,8 @@ impl Decider {
                 self.live.call_placed(CallId(ids.call), &route.placed);
                 let traced = (route.placed.number.organization_id, route.placed.number.id);
                 self.live.traces.begin(CallId(ids.call), traced, &ask.call_id);
+                let own = route.ways.iter().flat_map(|way| &way.outbound.dial.headers);
+                self.live.traces.hide(CallId(ids.call), own.map(|(name, _)| name.as_str()));
                 around.work.fact(started(ids, ask, (&route, trail)));
                 self.go(Plan::out(ask, ids, &route), around)
             }

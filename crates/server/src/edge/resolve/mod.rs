@@ -9,6 +9,7 @@ use sip::{Hop, Input, Transport};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 use super::plan::{Plan, State};
 use super::wire::Wire;
@@ -128,6 +129,13 @@ impl Names {
             return Some(found);
         }
         let dns = self.dns.get()?;
+        if let Some(last) = self.lock().get_mut(place) {
+            // One asks; whoever comes meanwhile has the last answer.
+            let now = clock::instant();
+            if now.duration_since(last.answered) <= STALE {
+                last.fresh = now + LOOKUP_MAX;
+            }
+        }
         let answer = tokio::time::timeout(LOOKUP_MAX, dns.ask(place, spoken)).await;
         let now = clock::instant();
         let mut known = self.lock();
@@ -140,7 +148,8 @@ impl Names {
                     Some(last) if now.duration_since(last.answered) <= STALE => {
                         (Arc::clone(&last.found), now + REST, last.answered)
                     }
-                    Some(_) | None => return None,
+                    // nor does every call wait for a resolver that gives no answer
+                    Some(_) | None => (Arc::default(), now + REST, now),
                 }
             }
         };
@@ -158,12 +167,17 @@ impl Names {
 /// Resolves what a plan still needs, then gives the edge its verdict.
 pub(super) async fn finish(wire: Arc<Wire>, mut plan: Plan) {
     let spoken = wire.spoken.clone();
-    for at in 0..plan.places.len() {
-        let Some(State::Named(asked)) = plan.places.get(at).map(|place| place.state.clone()) else {
-            continue;
-        };
-        let found = wire.names.look_up(&asked, &spoken).await;
-        plan.resolved(at, found.as_deref());
+    let mut asking = JoinSet::new();
+    for (at, place) in plan.places.iter().enumerate() {
+        if let State::Named(asked) = &place.state {
+            let (wire, asked, spoken) = (Arc::clone(&wire), asked.clone(), spoken.clone());
+            asking.spawn(async move { (at, wire.names.look_up(&asked, &spoken).await) });
+        }
+    }
+    while let Some(found) = asking.join_next().await {
+        if let Ok((at, found)) = found {
+            plan.resolved(at, found.as_deref());
+        }
     }
     let ask = plan.ask;
     let (mut facts, verdict) = plan.verdict();
