@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import new_number, ok
+from harness import new_number, ok, wait_for
 from sip import Agent, Caller
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -64,5 +64,13 @@ def test_a_trace_keeps_what_a_trunks_own_headers_say_to_itself(server, home, car
     assert carrier.got("INVITE")[0].get("x-telnyx-token") == "operators-own"
     record = home.call_with(number["e164"], "completed")
     shown = home.admin.get(f"/api/v1/calls/{record['id']}/trace").text
+    assert "X-Telnyx-Token:xxx" in shown and "operators-own" not in shown
+    with Agent() as answering:
+        endpoint = home.endpoint(answering.uri)
+        body = {"from": number["e164"], "to": CALLED, "endpoint_id": endpoint["id"]}
+        begun = ok(home.admin.post("/api/v1/calls", json=body), 201)
+        wait_for(lambda: len(carrier.got("INVITE")) == 2 and len(answering.got("ACK")) == 2, "both are up", 5)
+        ok(home.admin.post(f"/api/v1/calls/{begun['id']}/hangup"))
+    shown = home.admin.get(f"/api/v1/calls/{begun['id']}/trace").text
     assert "X-Telnyx-Token:xxx" in shown and "operators-own" not in shown
     ok(server.admin.delete(f"/api/v1/providers/{trunk['id']}"), 204)

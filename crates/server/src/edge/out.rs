@@ -42,8 +42,7 @@ impl Decider {
                 self.live.call_placed(CallId(ids.call), &route.placed);
                 let traced = (route.placed.number.organization_id, route.placed.number.id);
                 self.live.traces.begin(CallId(ids.call), traced, &ask.call_id);
-                let own = route.ways.iter().flat_map(|way| &way.outbound.dial.headers);
-                self.live.traces.hide(CallId(ids.call), own.map(|(name, _)| name.as_str()));
+                self.live.traces.hide(CallId(ids.call), route.own_headers());
                 around.work.fact(started(ids, ask, (&route, trail)));
                 self.go(Plan::out(ask, ids, &route), around)
             }

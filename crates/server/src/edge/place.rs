@@ -90,7 +90,12 @@ impl Control {
         if wire.parts.journal.full() || wire.bridges.draining.load(Ordering::Acquire) {
             return None;
         }
-        wire.parts.live.call_placed(CallId(placement.ids.call), &placement.route.placed);
+        let (call, placed) = (CallId(placement.ids.call), &placement.route.placed);
+        wire.parts.live.call_placed(call, placed);
+        // The Call-IDs of its legs come with them.
+        let whose = (placed.number.organization_id, placed.number.id);
+        wire.parts.live.traces.begin(call, whose, &call.0.to_string());
+        wire.parts.live.traces.hide(call, placement.route.own_headers());
         let facts = placement.facts();
         let call = Call::fold(&facts)?;
         self.tell(facts.clone());

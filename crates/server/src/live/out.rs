@@ -31,6 +31,13 @@ pub(crate) struct RouteOut {
     pub(crate) generation: Generation,
 }
 
+impl RouteOut {
+    /// The names of the headers that its trunks add.
+    pub(crate) fn own_headers(&self) -> impl Iterator<Item = &str> {
+        self.ways.iter().flat_map(|way| &way.outbound.dial.headers).map(|(name, _)| name.as_str())
+    }
+}
+
 /// A way to the phone network.
 #[derive(Debug)]
 pub(crate) struct WayOut {
