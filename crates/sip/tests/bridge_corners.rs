@@ -63,7 +63,8 @@ impl Desk {
             answer: Duration::from_secs(60),
         };
         let (agent, callee) = (party(&[AGENT]), party(phones));
-        let new = Origination { ids: ids(), agent, callee, transfer: Transfer::Refused };
+        let (sound, media, transfer) = (Sound::Plain, MediaRule::default(), Transfer::Refused);
+        let new = Origination { ids: ids(), agent, callee, transfer, sound, media };
         let (sent, facts) = (Vec::new(), Vec::new());
         let mut desk = Self { now: Instant::now(), bridges: Bridges::new(config), sent, facts, count: 0 };
         assert!(desk.bridges.originate(desk.now, new));
@@ -79,7 +80,7 @@ impl Desk {
                     self.sent.push((send.to.remote.to_string(), text));
                 }
                 Output::Fact(fact) => self.facts.push(*fact),
-                Output::Ask(_) | Output::Login(_) => panic!("a question"),
+                Output::Ask(_) | Output::Login(_) | Output::Probed(_) => panic!("a question"),
             }
         }
     }

@@ -167,11 +167,9 @@ impl Decider {
             Shown::Unsure(name) => return self.look_up(name, ask, around),
             Shown::Proven(Proven::Number(_)) | Shown::Nothing | Shown::Wrong(_) | Shown::Stale => {}
         }
-        let goes_out = match &shown {
-            Shown::Proven(Proven::Number(line)) => foreign(&trunks, line.organization_id),
-            _ => trunks.is_empty(),
-        };
-        if goes_out && let Some(step) = self.out(ask, &shown, around) {
+        if goes_out(&shown, &trunks)
+            && let Some(step) = self.out(ask, &shown, around)
+        {
             return step;
         }
         if trunks.is_empty() {
@@ -198,7 +196,7 @@ impl Decider {
                 if !matches!(shown, Shown::Proven(Proven::Trunks(_)))
                     && (guard.is_some()
                         || self.live.asks_beyond(&trunks)
-                        || self.may_go_out(ask, &trunks)) =>
+                        || self.may_go_out(ask, &shown, &trunks)) =>
             {
                 Step::Now(self.challenge(ask, &shown, around))
             }
@@ -235,7 +233,10 @@ impl Decider {
 
     /// Whether a call to nobody's number may be one that an agent makes: by its name, of a number that calls out, and from an
     /// address that other organizations alone name as their trunks'. Nobody turns another's calls out round so.
-    fn may_go_out(&self, ask: &Ask, trunks: &[TrunkRoute]) -> bool {
+    fn may_go_out(&self, ask: &Ask, shown: &Shown, trunks: &[TrunkRoute]) -> bool {
+        if matches!(shown, Shown::Proven(_)) {
+            return false;
+        }
         match E164::dialled(&ask.from.user, ask.from.phone_context.as_deref()) {
             Some(e164) => {
                 let number = self.live.number_out(e164).filter(|number| number.allow_outbound);
@@ -441,6 +442,18 @@ fn started(ids: CallIds, ask: &Ask, dialled: Option<E164>, (route, trail): (&Rou
         ..told(ask, dialled)
     };
     facts::about(ids, clock::moment(), FactKind::Started(Box::new(started)))
+}
+
+/// Whether a call goes out: it comes from no trunk, or its number is proven and the trunks are none of its organization's.
+fn goes_out(shown: &Shown, trunks: &[TrunkRoute]) -> bool {
+    match shown {
+        Shown::Proven(Proven::Number(line)) => foreign(trunks, line.organization_id),
+        Shown::Proven(Proven::Trunks(_))
+        | Shown::Unsure(_)
+        | Shown::Nothing
+        | Shown::Wrong(_)
+        | Shown::Stale => trunks.is_empty(),
+    }
 }
 
 /// Whether trunks are other organizations', each of them: neither this one's own nor the operator's.
