@@ -60,7 +60,7 @@ impl Desk {
             targets: at.iter().map(target).collect(),
             from: "sip:+12015550100@203.0.113.1".into(),
             to: String::new(),
-            answer: Duration::from_secs(60),
+            answer: Duration::from_mins(1),
         };
         let (agent, callee) = (party(&[AGENT]), party(phones));
         let (sound, media, transfer) = (Sound::Plain, MediaRule::default(), Transfer::Refused);
@@ -201,7 +201,7 @@ fn a_session_that_the_sides_agree_on_is_kept_by_whom_they_say() {
     let mut desk = Desk::up("Session-Expires: 1800;refresher=uas\r\n");
     let lines = "Supported: timer\r\nSession-Expires: 1800;refresher=uac\r\n";
     for _ in 0..4 {
-        desk.pass(Duration::from_secs(900));
+        desk.pass(Duration::from_mins(15));
         assert!(!desk.ended(), "{:?}", desk.facts.last());
         desk.ask(AGENT, "UPDATE", (lines, ""));
         assert!(desk.last(PHONE, "UPDATE").contains("Session-Expires: 1800;refresher=uac"));
@@ -242,7 +242,7 @@ fn an_agent_that_moves_when_it_hears_of_the_phone_is_found_by_it() {
     desk.pass(Duration::from_secs(5));
     assert_eq!(desk.count(PHONE, "INVITE"), 3);
     desk.answer(PHONE, "INVITE", 200, ("", &sdp("192.0.2.20", 6000)));
-    desk.pass(Duration::from_secs(60));
+    desk.pass(Duration::from_mins(1));
     assert_eq!((desk.count(PHONE, "INVITE"), desk.ended()), (3, false));
 }
 

@@ -93,6 +93,8 @@ pub(super) struct Call {
     pub(super) owed: Option<Vec<u8>>,
     /// Not before this time.
     pub(super) owed_at: Option<Instant>,
+    /// Its record knows, or may know, of a session with an end.
+    pub(super) timed: bool,
     pub(super) relayed: Vec<Relayed>,
     /// The deadline that stands in the queue.
     pub(super) queued: Option<Instant>,
@@ -136,6 +138,7 @@ impl Call {
             sync_at: None,
             owed: None,
             owed_at: None,
+            timed: false,
             relayed: Vec::new(),
             queued: None,
             indexed: Vec::new(),
@@ -155,7 +158,7 @@ impl Call {
         agent.session = at_agent.map(Session::new);
         callee.session = at_callee.map(Session::new);
         let mut call = Self::with(ids, transfer, [agent, callee], None);
-        (call.stage, call.media) = (Stage::Up, media);
+        (call.stage, call.media, call.timed) = (Stage::Up, media, true);
         Some(call)
     }
 
@@ -265,8 +268,12 @@ impl Call {
     }
 
     /// The session that the record knows, the callee's, was renewed.
-    pub(super) fn renewed(&self, desk: &mut Desk<'_>, message: &Message<'_>) {
-        desk.fact(Fact::Refreshed { ids: self.ids, seconds: crate::edge::interval(message) });
+    pub(super) fn renewed(&mut self, desk: &mut Desk<'_>, message: &Message<'_>) {
+        let seconds = crate::edge::interval(message);
+        if self.timed || seconds.is_some() {
+            self.timed = true;
+            desk.fact(Fact::Refreshed { ids: self.ids, seconds });
+        }
     }
 
     /// One side has gone without a word: the call is over.

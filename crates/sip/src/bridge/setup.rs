@@ -150,6 +150,7 @@ impl Call {
             }
             Side::Callee => {
                 let expires = message.value(Name::SessionExpires).map(text::owned);
+                self.timed = expires.is_some();
                 let dialog = Box::new(self.dialog(expires));
                 desk.fact(Fact::Answered { ids: self.ids, dialog, known: Known::Transaction });
                 self.callee.ack(desk, cseq, What::default());
