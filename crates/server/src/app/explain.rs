@@ -1,29 +1,48 @@
 //! Where a call would go, and why: the call path's own decision, told.
 
-use domain::ids::{NumberId, ProviderId};
+use domain::ids::{NumberId, OrganizationId, ProviderId};
 use domain::number::{NumberRef, Status};
 use domain::op::ExplainAbout;
 use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
 use domain::rules::Exit;
 use domain::trail::{Rule, RuleName};
 use domain::view::{Explanation, LegShown, Outcome};
-use domain::{E164, Endpoint, Result, View};
+use domain::{E164, Endpoint, Result, Timestamp, View};
 use std::net::{IpAddr, SocketAddr};
 
 use super::{App, Ask};
 use crate::clock;
 use crate::edge::UNREGISTERED;
-use crate::edge::plan::order;
-use crate::live::Route;
+use crate::edge::plan::{order, takes_registered};
+use crate::live::registrations::Binding;
+use crate::live::{Live, Route};
 
 impl App {
     pub(super) fn number_explain(&self, ask: Ask<'_>, text: &str, about: &ExplainAbout) -> Result<View> {
-        let ExplainAbout { from, caller, offer, at } = about;
         let organization = ask.organization()?;
         let dialled = match NumberId::parse(text) {
             Some(id) => Some(self.number_find(ask, &NumberRef::Id(id))?.e164),
             None => E164::dialled(text, None),
         };
+        let explainer = Explainer { live: &self.live, organization };
+        Ok(View::Explanation(explainer.inbound(dialled, about, ask.now)))
+    }
+}
+
+/// The tables that calls are decided on, and who asks about them.
+#[derive(Clone, Copy)]
+pub(crate) struct Explainer<'a> {
+    /// The tables.
+    pub(crate) live: &'a Live,
+    /// Who asks: of others' numbers and trunks it is told what it would be told if there were none.
+    pub(crate) organization: OrganizationId,
+}
+
+impl Explainer<'_> {
+    /// Where a call to a number would go.
+    pub(crate) fn inbound(&self, dialled: Option<E164>, about: &ExplainAbout, now: Timestamp) -> Explanation {
+        let ExplainAbout { from, caller, offer, at } = about;
+        let organization = self.organization;
         // Another tenant's number is explained like one that nobody holds.
         let own = dialled.and_then(|n| self.live.number(n)).filter(|n| n.organization_id == organization);
         let mut by = Vec::new();
@@ -49,17 +68,21 @@ impl App {
         let caller = caller
             .as_deref()
             .map_or(CallerShown::Anyone, |text| CallerShown::Number(E164::dialled(text, None)));
-        let at = at.unwrap_or(ask.now);
+        let at = at.unwrap_or(now);
         let call = CallIn { trunks: &trunks, dialled: asked, caller, offer: *offer, at, name: "", tls: None };
         let decided = self.live.decide(call, |rule| steps.push(rule));
-        let explanation = match decided {
+        match decided {
             Ok(route) if route.legs.is_empty() && self.unregistered(&route) => {
                 nobody_registered(dialled, &route, steps)
             }
             Ok(route) => {
                 let ways = by.iter().filter(|(trunk, _)| *trunk == route.routed.trunk.id);
                 steps.extend(ways.map(|(_, rule)| rule.is(true)));
-                let legs = self.legs_shown(&route, dialled);
+                let agents = self.live.registrations.of(route.routed.number.id, clock::instant());
+                if takes_registered(&route.endpoint) {
+                    steps.push(RuleName::AgentRegistered.is(!agents.is_empty()));
+                }
+                let legs = self.legs_shown(&route, dialled, &agents);
                 let targets = legs.iter().take(1).flat_map(|leg| &leg.targets);
                 let targets = targets.map(|(uri, _)| uri.clone()).collect();
                 let leaves = route.routed.number.status == Status::PortOut;
@@ -77,8 +100,7 @@ impl App {
                 }
             }
             Err(refused) => explained(dialled, &refused, steps),
-        };
-        Ok(View::Explanation(explanation))
+        }
     }
 
     /// Whether a call would find that only registered agents take it, and that there are none.
@@ -88,16 +110,24 @@ impl App {
         only && self.live.registrations.of(route.routed.number.id, clock::instant()).is_empty()
     }
 
-    /// The places that a call can come to, the first one first.
-    fn legs_shown(&self, route: &Route, dialled: Option<E164>) -> Vec<LegShown> {
+    /// The places that a call can come to, the first one first. Agents that are registered stand in place of the target that means
+    /// them; where none is, nothing does.
+    fn legs_shown(&self, route: &Route, dialled: Option<E164>, agents: &[Binding]) -> Vec<LegShown> {
         let shown = |endpoint: &Endpoint, exits: &[Exit]| {
             let states = self.live.health.of(endpoint);
             let order = order(endpoint, &self.live.health, "");
-            let target = |at: usize| (endpoint.targets[at].uri.with_user(text_of(dialled)), states[at].state);
+            let target = |at: usize| {
+                let uri = &endpoint.targets[at].uri;
+                let contacts =
+                    agents.iter().filter(|_| uri.is_registered()).map(|agent| agent.contact.clone());
+                let own = (!uri.is_registered()).then(|| uri.with_user(text_of(dialled)));
+                let state = states[at].state;
+                contacts.chain(own).map(|uri| (uri, state)).collect::<Vec<_>>()
+            };
             LegShown {
                 endpoint_id: endpoint.id,
                 name: endpoint.name.clone(),
-                targets: order.into_iter().map(target).collect(),
+                targets: order.into_iter().flat_map(target).collect(),
                 answer_seconds: endpoint.rules.answer_seconds,
                 exits: exits.to_vec(),
             }
@@ -117,7 +147,7 @@ fn nobody_registered(number: Option<E164>, route: &Route, mut steps: Vec<Rule>) 
     Explanation { reason: UNREGISTERED.to_owned(), ..explained(number, &refused, steps) }
 }
 
-impl App {
+impl Explainer<'_> {
     /// The trunks that a call from an address may come through, and what it takes where the address is not enough; `own` is the
     /// number that is asked about, if it is the asker's.
     fn sources(

@@ -14,7 +14,7 @@ mod agents;
 mod calls;
 mod churn;
 mod endpoints;
-mod explain;
+pub(crate) mod explain;
 mod explain_out;
 mod failure;
 mod holds;

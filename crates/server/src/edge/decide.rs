@@ -18,7 +18,7 @@ use super::dress::Told;
 use super::facts;
 use super::gate;
 use super::gauge::Gauge;
-use super::plan::Plan;
+use super::plan::{Plan, takes_registered};
 use super::proof::{Named, Proofs, Proven, Shown, Who};
 use super::ration::{Bucket, Rates, Rations};
 use super::registrar;
@@ -203,7 +203,7 @@ impl Decider {
             Ok(route) => {
                 self.proven_by(ask, (&shown, route.routed.trunk.id), around, &mut trail);
                 let agents = self.live.registrations.of(route.routed.number.id, around.now);
-                if route.endpoint.targets.iter().any(|target| target.enabled && target.uri.is_registered()) {
+                if takes_registered(&route.endpoint) {
                     trail.see(RuleName::AgentRegistered.is(!agents.is_empty()));
                 }
                 let ids = CallIds {

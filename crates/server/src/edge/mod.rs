@@ -226,4 +226,6 @@ fn index(at: usize) -> u16 {
 }
 
 #[cfg(test)]
+mod explained;
+#[cfg(test)]
 mod tests;

@@ -110,6 +110,15 @@ impl Work {
         }
     }
 
+    /// The facts that wait for their turn.
+    #[cfg(test)]
+    pub(super) fn facts(&self) -> impl Iterator<Item = &domain::Fact> {
+        self.actions.iter().filter_map(|action| match action {
+            Action::Fact(fact) => Some(fact),
+            Action::Send(_) => None,
+        })
+    }
+
     /// Bytes to be sent in their turn.
     pub(super) fn send(&mut self, send: sip::Send) {
         self.actions.push(Action::Send(send));

@@ -1,0 +1,458 @@
+//! What `explain` says is what the call path does: random configurations and INVITEs, each asked about first and called then, both
+//! by the functions that the server runs ([`Explainer`], [`Decider`]).
+
+use domain::call::{FactKind, Started};
+use domain::endpoint::{EndpointPatch, EndpointStatus};
+use domain::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
+use domain::manner::MannerPatch;
+use domain::number::{Environment, Network, Status};
+use domain::op::ExplainAbout;
+use domain::organization::Kyc;
+use domain::provider::{AddressRule, Inbound, MediaEncryption, ProviderKind, ProviderPatch};
+use domain::routing::Intake;
+use domain::rules::{EndpointRules, EndpointRulesPatch, Heard, NumberRules};
+use domain::target::{Target, TargetUri};
+use domain::trail::{Rule, RuleName};
+use domain::view::{Explanation, Outcome};
+use domain::{Bag, E164, Endpoint, Micros, Organization, Patch, Provider, Timestamp};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sip::{Ask, Edge, Flow, Input, Output, Verdict};
+use std::cell::Cell;
+use store::{Changed, NumberRow};
+use uuid::Uuid;
+
+use super::decide::{Around, Decider, Step};
+use super::gauge::Gauge;
+use super::plan::{onward, outcomes};
+use super::resolve::Names;
+use super::streams::Streams;
+use super::wire::Work;
+use super::*;
+use crate::app::explain::Explainer;
+use crate::live::health::Spot;
+
+const DIGITS: u64 = 14_152_000_000;
+/// Numbers, endpoints, trunks and organizations of a configuration.
+const NUMBERS: u64 = 3;
+const ENDPOINTS: u128 = 4;
+const TRUNKS: u128 = 3;
+const OWNERS: u128 = 2;
+
+fn owner(n: u128) -> OrganizationId {
+    OrganizationId(Uuid::from_u128(100 + n))
+}
+
+fn endpoint_id(n: u128) -> EndpointId {
+    EndpointId(Uuid::from_u128(200 + n))
+}
+
+fn trunk_id(n: u128) -> ProviderId {
+    ProviderId(Uuid::from_u128(300 + n))
+}
+
+fn number(n: u64) -> E164 {
+    E164::from_u64(DIGITS + n).unwrap()
+}
+
+/// A draw that repeats: a configuration is what it says.
+struct Dice(Cell<u64>);
+
+impl Dice {
+    fn roll(&self, sides: u64) -> u64 {
+        let mut state = self.0.get();
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        self.0.set(state);
+        (state >> 11) % sides
+    }
+
+    fn one(&self, of: u64) -> bool {
+        self.roll(of) == 0
+    }
+
+    fn pick<T: Clone>(&self, all: &[T]) -> T {
+        all[usize::try_from(self.roll(all.len() as u64)).unwrap()].clone()
+    }
+
+    fn small(&self, sides: u64) -> u128 {
+        u128::from(self.roll(sides))
+    }
+
+    fn media(&self) -> MediaEncryption {
+        let rare = self.pick(&[MediaEncryption::Required, MediaEncryption::Disabled]);
+        if self.one(4) { rare } else { MediaEncryption::Allowed }
+    }
+
+    fn organization(&self, n: u128) -> Changed {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut settings: Bag =
+            [("rate_cents_per_minute".to_owned(), self.roll(2).into())].into_iter().collect();
+        if self.one(3) {
+            settings.insert("max_concurrent_calls".into(), self.roll(3).into());
+        }
+        if self.one(4) {
+            settings.insert("schedule".into(), self.schedule());
+        }
+        let organization = Organization {
+            id: owner(n),
+            name: "o".into(),
+            kyc: Kyc::Approved,
+            number_slots: None,
+            settings,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        let balance = if self.one(10) { 0 } else { 1_000_000 };
+        Changed::Organization(organization, Micros(balance))
+    }
+
+    /// Whole days, so that a case does not change within itself.
+    fn schedule(&self) -> Value {
+        let days: Vec<_> =
+            ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].into_iter().filter(|_| self.one(2)).collect();
+        let place = self.one(3).then(|| endpoint_id(self.small(4)).to_string());
+        let windows = if days.is_empty() {
+            json!([])
+        } else {
+            json!([{"days": days, "from": "00:00", "to": "24:00", "endpoint_id": place}])
+        };
+        json!({"time_zone": "UTC", "windows": windows})
+    }
+
+    fn steps(&self, what: u64) -> Value {
+        let causes = [
+            "busy",
+            "no_answer",
+            "failed",
+            "closed",
+            "all_down",
+            "no_target",
+            "endpoint_inactive",
+            "no_endpoint",
+        ];
+        let first = self.roll(8);
+        let step = |n| {
+            let to = match self.roll(4) {
+                0 => json!({"refuse": self.pick(&[480, 486, 503])}),
+                1 => json!({"e164": number(self.roll(NUMBERS)).to_string()}),
+                _ => json!({"endpoint_id": endpoint_id(self.small(4)).to_string()}),
+            };
+            // No two steps of one list have a cause in common.
+            let causes = (0..2).map(|more| causes[usize::try_from((first + 2 * n + more) % 8).unwrap()]);
+            let on: Vec<_> = causes.collect();
+            json!({"on": on, "to": to})
+        };
+        (0..self.roll(what)).map(step).collect()
+    }
+
+    fn endpoint(&self, n: u128, live: &Live) -> Changed {
+        let target = |at: u64| {
+            let host = format!("10.0.{n}.{at}");
+            let uri = match self.roll(8) {
+                0 => "sip:registered.invalid".to_owned(),
+                1 => format!("sip:agent@{host}:5070"),
+                2 => format!("sips:{host}"),
+                _ => format!("sip:{host}"),
+            };
+            let uri = TargetUri::parse(&uri).unwrap();
+            let spot = Spot::of(&uri);
+            if self.one(2)
+                && let Some(spot) = spot
+            {
+                for _ in 0..2 {
+                    live.health.put(spot.clone(), Heard::NoResponse, Timestamp::UNIX_EPOCH);
+                }
+            }
+            // Of one priority each: among equals the Call-ID draws, which nobody asks about.
+            Target {
+                uri,
+                priority: u16::try_from(at ^ self.roll(2)).unwrap() * 2 + u16::try_from(at).unwrap() % 2,
+                weight: 1,
+                enabled: !self.one(4),
+            }
+        };
+        let targets = (0..self.roll(3) + u64::from(!self.one(6))).map(target).collect();
+        let mut rules = json!({});
+        if self.one(2) {
+            rules["health"] = json!({"enabled": true});
+        }
+        if self.one(3) {
+            rules["fallback"] = self.steps(3);
+        }
+        if self.one(4) {
+            rules["failover"] = json!({"on": ["busy"]});
+        }
+        // What leads in a circle at once cannot be written.
+        let rules = EndpointRules::read(rules.as_object().unwrap()).unwrap_or_default();
+        let rules = EndpointRulesPatch {
+            failover: rules.failover.map_or(Patch::Keep, Patch::Set),
+            health: Patch::Set(rules.health),
+            fallback: Patch::Set(rules.fallback),
+            ..EndpointRulesPatch::default()
+        };
+        let media = self.media();
+        let manner = MannerPatch { media_encryption: Some(media), ..MannerPatch::default() };
+        let patch = EndpointPatch {
+            name: Some(format!("e{n}")),
+            targets: Some(targets),
+            status: self.one(8).then_some(EndpointStatus::Inactive),
+            manner: Box::new(manner),
+            rules,
+            ..EndpointPatch::default()
+        };
+        let make = |patch| {
+            Endpoint::create(owner(0), endpoint_id(n), patch, Environment::Live, Timestamp::UNIX_EPOCH)
+        };
+        let plain = EndpointPatch { rules: EndpointRulesPatch::default(), ..patch.clone() };
+        Changed::Endpoint(make(patch).unwrap_or_else(|_| make(plain).unwrap()))
+    }
+
+    fn trunk(&self, n: u128) -> Changed {
+        let allowed_addresses = vec![AddressRule::parse(&format!("192.0.2.{}", n % 2)).unwrap()];
+        let allowed_numbers = if self.one(8) { vec![number(90)] } else { Vec::new() };
+        let media_encryption = self.media();
+        let inbound = Inbound { allowed_addresses, allowed_numbers, media_encryption, ..Inbound::default() };
+        let patch = ProviderPatch {
+            label: Some("t".into()),
+            inbound: Patch::Set(inbound),
+            calls_max: if self.one(4) {
+                Patch::Set(u32::try_from(self.roll(3)).unwrap())
+            } else {
+                Patch::Keep
+            },
+            ..ProviderPatch::default()
+        };
+        let own = (n < OWNERS).then(|| owner(n));
+        Changed::Provider(
+            Provider::create(own, trunk_id(n), ProviderKind::SipTrunk, patch, Timestamp::UNIX_EPOCH).unwrap(),
+        )
+    }
+
+    fn number(&self, n: u64) -> Changed {
+        let usual = if self.one(4) { Status::PortOut } else { Status::Active };
+        let status = if self.one(6) { self.pick(&[Status::Inactive, Status::Pending]) } else { usual };
+        let whose = u128::from(self.one(4));
+        let mut rules = json!({});
+        if self.one(3) {
+            let endpoint = endpoint_id(self.small(5)).to_string();
+            rules["caller_rules"] = json!([
+                {"from": number(90).to_string(), "action": "refuse", "status": 486},
+                {"from": "+1415*", "action": "endpoint", "endpoint_id": endpoint},
+            ]);
+        }
+        if self.one(3) {
+            rules["schedule"] = self.schedule();
+        }
+        if self.one(4) {
+            rules["split"] = json!([
+                {"endpoint_id": endpoint_id(0).to_string(), "percent": 40},
+                {"endpoint_id": endpoint_id(1).to_string(), "percent": 60},
+            ]);
+        }
+        if self.one(2) {
+            rules["fallback"] = self.steps(4);
+        }
+        if self.one(4) {
+            rules["max_concurrent_calls"] = self.roll(3).into();
+        }
+        // A place that two steps name, or a cause, cannot be written.
+        let rules = NumberRules::read(rules.as_object().unwrap()).unwrap_or_default();
+        Changed::Number(NumberRow {
+            id: NumberId(Uuid::from_u128(400 + u128::from(n))),
+            organization_id: owner(whose),
+            e164: number(n),
+            status,
+            network: Network::Public,
+            unpaid: self.one(2),
+            intake: Intake::of(!self.one(8), !self.one(10)),
+            allow_outbound: false,
+            // Its holder's, or the operator's: no other can be written.
+            provider_id: (!self.one(5)).then(|| trunk_id(self.pick(&[whose, whose, OWNERS]))),
+            endpoint_id: (!self.one(8)).then(|| endpoint_id(self.small(4))),
+            rules: (!rules.is_empty()).then(|| Arc::new(rules)),
+        })
+    }
+
+    fn configuration(&self) -> Live {
+        let live = Live::new();
+        (0..OWNERS).for_each(|n| live.apply(self.organization(n)));
+        (0..ENDPOINTS).for_each(|n| live.apply(self.endpoint(n, &live)));
+        (0..TRUNKS).for_each(|n| live.apply(self.trunk(n)));
+        (0..NUMBERS).for_each(|n| live.apply(self.number(n)));
+        live
+    }
+
+    /// An INVITE, and the question about it.
+    fn invite(&self, live: &Live, edge: &mut Edge, n: usize) -> (Box<Ask>, ExplainAbout, Option<E164>) {
+        let dialled = number(if self.one(10) { NUMBERS } else { self.roll(NUMBERS) });
+        // Mostly from where its trunk is.
+        let its = live.number(dialled).is_some_and(|number| number.trunk == Some(trunk_id(1)));
+        let host = if self.one(6) { self.pick(&[0, 1, 9]) } else { u8::from(its) };
+        let remote: SocketAddr = ([192, 0, 2, host], 5061).into();
+        let from = self.pick(&[
+            number(90).to_string(),
+            number(91).to_string(),
+            "+12125550100".into(),
+            "+442071234567".into(),
+        ]);
+        let (kind, key) =
+            self.pick(&[("RTP/AVP", ""), ("RTP/SAVP", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n")]);
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 {kind} 0\r\n{key}"
+        );
+        let text = format!(
+            "INVITE sip:{dialled}@203.0.113.1 SIP/2.0\r\nVia: SIP/2.0/TLS {remote};branch=z9hG4bK-{n}\r\nFrom: <sip:{from}@192.0.2.1>;tag=f\r\n\
+             To: <sip:{dialled}@203.0.113.1>\r\nCall-ID: call-{n}\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContact: <sip:c@{remote}>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        let flow = Flow { listener: 0, transport: Transport::Tls, remote, connection: None };
+        edge.handle(clock::instant(), Input::Message { flow, bytes: text.as_bytes() });
+        let Some(Output::Ask(ask)) = edge.poll() else { panic!("an INVITE is asked about:\n{text}") };
+        let offer = Some(decide::offer(ask.media));
+        let about = ExplainAbout { from: Some(remote.ip()), caller: Some(from), offer, at: None };
+        (ask, about, Some(dialled))
+    }
+}
+
+fn edge() -> Edge {
+    let listener = Listener {
+        transport: Transport::Tls,
+        local: ([203, 0, 113, 1], 5061).into(),
+        public_host: "203.0.113.1".into(),
+        public_port: 5061,
+    };
+    Edge::new(sip::Config {
+        listeners: vec![listener],
+        node: 1,
+        process: 1,
+        keys: sip::Keys { current: sip::Key { id: 0, secret: [7; 32] }, previous: None },
+        timers: Timers::default(),
+        limits: sip::Limits::default(),
+    })
+}
+
+/// What a call leaves of its decision: the rules that were looked at, and why it was refused.
+fn told(work: &Work) -> (Vec<Rule>, Option<(u16, String)>) {
+    let (mut steps, mut refused) = (Vec::new(), None);
+    for fact in work.facts() {
+        match &fact.kind {
+            FactKind::Started(started) => {
+                let Started { trail, .. } = started.as_ref();
+                steps = trail.steps().collect();
+            }
+            FactKind::Unanswered(end) => refused = Some((end.sip_status, end.reason.clone())),
+            _ => {}
+        }
+    }
+    (steps, refused)
+}
+
+fn same(explained: &Explanation, verdict: &Verdict, work: &Work) -> Result<(), TestCaseError> {
+    let (steps, refused) = told(work);
+    prop_assert_eq!(&explained.steps, &steps);
+    match verdict {
+        Verdict::Route { targets, legs, .. } => {
+            prop_assert_eq!((explained.outcome, explained.sip_status), (Outcome::Route, 200));
+            prop_assert_eq!(explained.legs.len(), legs.len());
+            for (shown, leg) in explained.legs.iter().zip(legs) {
+                let uris: Vec<_> =
+                    targets[leg.targets.clone()].iter().map(|one| one.request_uri.as_str()).collect();
+                let said: Vec<_> = shown.targets.iter().map(|(uri, _)| uri.as_str()).collect();
+                prop_assert_eq!(said, uris);
+                let exits: Vec<_> =
+                    shown.exits.iter().map(|exit| (outcomes(exit.on), onward(exit.to))).collect();
+                prop_assert_eq!(&exits, &leg.exits);
+                prop_assert_eq!(shown.answer_seconds.map(|s| Duration::from_secs(s.into())), leg.ring);
+            }
+        }
+        Verdict::Refuse { status, .. } => {
+            prop_assert_eq!((explained.outcome, explained.sip_status), (Outcome::Refuse, *status));
+            prop_assert_eq!(refused, Some((*status, explained.reason.clone())));
+        }
+        Verdict::Drop => {
+            prop_assert_eq!(explained.outcome, Outcome::Refuse);
+            prop_assert_eq!(explained.steps.last(), Some(&RuleName::SourceIsTrunk.is(false)));
+        }
+        Verdict::Answer { .. } | Verdict::Challenge { .. } => prop_assert!(false, "{:?}", verdict),
+    }
+    Ok(())
+}
+
+/// How often each thing came up: a world without it would show nothing.
+#[derive(Debug, Default)]
+struct Seen {
+    routed: u32,
+    refused: u32,
+    unknown: u32,
+    chains: u32,
+    down: u32,
+}
+
+#[test]
+fn what_is_explained_is_what_is_decided() {
+    let folder = std::env::temp_dir().join(format!("trunkline-explained-{:x}", clock::process_number()));
+    let journal = Arc::new(Journal::open(&folder).unwrap());
+    let (gauge, names, streams) = (Gauge::new(), Names::default(), Streams::default());
+    let seen = std::cell::RefCell::new(Seen::default());
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 4000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let run = runner.run(&(1_u64..), |seed| {
+        let dice = Dice(Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1));
+        let live = Arc::new(dice.configuration());
+        let mut edge = edge();
+        let mut decider = Decider::new(Arc::clone(&live), Arc::clone(&journal), Transport::ALL.to_vec());
+        for n in 0..4 {
+            let (ask, about, dialled) = dice.invite(&live, &mut edge, n);
+            let held = dialled.and_then(|e164| live.number(e164));
+            let organization = held.map_or(owner(0), |number| number.organization_id);
+            let explained = Explainer { live: &live, organization }.inbound(dialled, &about, clock::now());
+            let mut work = Work::default();
+            let mut around = Around {
+                now: clock::instant(),
+                gauge: &gauge,
+                names: &names,
+                streams: &streams,
+                work: &mut work,
+            };
+            let Step::Now(verdict) = decider.decide(&ask, &mut around) else {
+                panic!("all targets are addresses")
+            };
+            let trunks = live.trunks_of(ask.flow.remote);
+            let shown =
+                |one: &domain::routing::TrunkRoute| one.organization_id.is_none_or(|id| id == organization);
+            let mut seen = seen.borrow_mut();
+            if !trunks.is_empty() && !trunks.iter().any(shown) {
+                // Of a trunk that is another's alone, who asks is told nothing.
+                seen.unknown += 1;
+                prop_assert_eq!(&explained.steps, &[RuleName::SourceIsTrunk.is(false)]);
+                let routed = matches!(verdict, Verdict::Route { .. });
+                prop_assert!(!routed);
+                continue;
+            }
+            same(&explained, &verdict, &work)?;
+            seen.routed += u32::from(explained.outcome == Outcome::Route);
+            seen.refused += u32::from(explained.outcome == Outcome::Refuse);
+            seen.chains += u32::from(explained.legs.len() > 1);
+            seen.down += u32::from(explained.steps.contains(&RuleName::TargetsUp.is(true)));
+        }
+        Ok(())
+    });
+    drop(std::fs::remove_dir_all(folder));
+    if let Err(why) = run {
+        panic!("{why}");
+    }
+    let Seen { routed, refused, unknown, chains, down } = seen.into_inner();
+
+    for (what, count) in
+        [("routed", routed), ("refused", refused), ("unknown", unknown), ("chains", chains), ("down", down)]
+    {
+        assert!(count > 100, "{what}: {count} is too few to show anything");
+    }
+}
