@@ -411,7 +411,7 @@ fn what_is_explained_is_what_is_decided() {
         for n in 0..4 {
             let (ask, about, dialled) = dice.invite(&live, &mut edge, n);
             let held = dialled.and_then(|e164| live.number(e164));
-            let organization = held.map_or(owner(0), |number| number.organization_id);
+            let organization = held.map_or_else(|| owner(0), |number| number.organization_id);
             let explained = Explainer { live: &live, organization }.inbound(dialled, &about, clock::now());
             let mut work = Work::default();
             let mut around = Around {
