@@ -177,7 +177,7 @@ class Call:
         if scheme == "tel":
             self.target = f"tel:{user}{params}"
         else:
-            self.target = f"sip:{user}@{there}{params}" if user else f"sip:{there}{params}"
+            self.target = f"{scheme}:{user}@{there}{params}" if user else f"{scheme}:{there}{params}"
         self.id, self.tag, self.branch, self.cseq = token("c"), token("f"), token("z9hG4bK"), 1
         self.from_ = f"<sip:{from_user}@{mine}>;tag={self.tag}"
         self.to = f"<{self.target}>"

@@ -12,6 +12,7 @@ import select
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import harness
@@ -101,6 +102,8 @@ class Link:
 
     def __init__(self, connection, transport, *, server, silent=False):
         self.socket, self.transport, self.server, self.silent = connection, transport, server, silent
+        # An SSL socket bears one thread at a time.
+        self.lock = threading.RLock()
         self.buffer, self.messages, self.pings, self.pongs, self.open, self.said = b"", [], 0, 0, True, None
         if transport in WEB:
             (self._welcome if server else self._ask)()
@@ -113,13 +116,19 @@ class Link:
         self.socket.close()
 
     def send(self, data):
-        self.socket.sendall(self._framed(data) if self.transport in WEB else data)
+        with self.lock:
+            self.socket.sendall(self._framed(data) if self.transport in WEB else data)
 
     def pending(self):
-        return bool(self.messages) or isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
+        with self.lock:
+            return bool(self.messages) or isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
 
     def read(self):
         """Takes what has arrived; False when the other end closed."""
+        with self.lock:
+            return self._read()
+
+    def _read(self):
         try:
             data = self.socket.recv(65536)
         except ssl.SSLWantReadError:

@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::places::Way;
 use super::{names, places};
 use crate::cookie::CallIds;
-use crate::edge::{Fact, STEP_FIRST, Side, Target};
+use crate::edge::{Fact, STEP_FIRST, Side, Target, secured};
 use crate::login::{Asked, Login, Session};
 use crate::message::{Core, Message, Name};
 use crate::text;
@@ -259,13 +259,17 @@ impl Leg {
         bytes.extend_from_slice(&what.body);
     }
 
+    /// Our Contact: with `sips` where the other side is spoken of so (RFC 3261 sections 8.1.1.8 and 12.1.1).
     fn contact(&self, desk: &Desk<'_>, flow: Flow) -> String {
         let user = names::user(desk.ring, (self.ids, self.side), &self.dialog.call_id, &self.tags.0);
-        format!(
-            "Contact: <sip:{user}@{};transport={}>\r\n",
-            desk.place(flow.listener),
-            flow.transport.param()
-        )
+        let place = desk.place(flow.listener);
+        let next = self.dialog.routes.first().and_then(|value| text::name_addr(value.as_bytes()));
+        let asked = secured(self.dialog.target.as_bytes()) || next.is_some_and(|next| secured(next.uri));
+        match (asked && flow.transport.secure(), flow.transport.web()) {
+            (true, false) => format!("Contact: <sips:{user}@{place}>\r\n"),
+            (true, true) => format!("Contact: <sips:{user}@{place};transport=ws>\r\n"),
+            (false, _) => format!("Contact: <sip:{user}@{place};transport={}>\r\n", flow.transport.param()),
+        }
     }
 
     /// Bytes of an answer to a request of the other side.

@@ -114,7 +114,7 @@ impl Edge {
         let token = self.token(at, with_shift(context.clients.len(), shift), &seen, turn);
         let mut top = Vec::with_capacity(512);
         self.via(&mut top, to.listener, &token);
-        let mut cookie = Cookie {
+        let cookie = Cookie {
             direction: routing.direction,
             place: Place::Single,
             shift,
@@ -127,14 +127,9 @@ impl Edge {
             sdp_type: extra.as_ref().is_some_and(|extra| extra.sdp_type),
             login: extra.as_ref().and_then(|extra| extra.session.as_ref()).map(|one| one.login.owner),
         };
-        if to.listener == context.source.listener {
-            self.record_route(&mut top, to.listener, &cookie, &core);
-        } else {
-            cookie.place = Place::CalleeSide;
-            self.record_route(&mut top, to.listener, &cookie, &core);
-            cookie.place = Place::CallerSide;
-            self.record_route(&mut top, context.source.listener, &cookie, &core);
-        }
+        let caller = self.facing_caller(context.source.listener, &message);
+        let callee = self.facing_target(to.listener, &one.request_uri);
+        self.record_routes(&mut top, (caller, callee), cookie, &core);
         top.extend_from_slice(super::ask::lines(&one.headers).as_bytes());
         if let Some(session) = extra.as_mut().and_then(|extra| extra.session.as_mut()) {
             let (uri, cnonce) = (one.request_uri.as_bytes(), super::login::cnonce(&self.ring, &[&token]));
@@ -256,17 +251,6 @@ impl Edge {
         out.extend_from_slice(b";branch=");
         out.extend_from_slice(token);
         out.extend_from_slice(b";rport\r\n");
-    }
-
-    fn record_route(&self, out: &mut Vec<u8>, listener: u16, cookie: &Cookie, core: &Core<'_>) {
-        let Some(one) = self.config.listeners.get(usize::from(listener)) else { return };
-        out.extend_from_slice(b"Record-Route: <sip:");
-        cookie.write(&self.ring, core.call_id, core.from_tag, out);
-        out.push(b'@');
-        write::place(out, &one.public_host, one.public_port);
-        out.extend_from_slice(b";transport=");
-        out.extend_from_slice(one.transport.param().as_bytes());
-        out.extend_from_slice(b";lr>\r\n");
     }
 
     /// Sends the CANCEL of a client transaction that had a provisional answer.

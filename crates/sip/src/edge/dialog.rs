@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::api::{Fact, Output, STEP_FIRST, Send, SendId, Side, Transfer, Whom};
 use super::context::{Context, Extra, Phase, Work};
 use super::respond::{self, Reply};
-use super::{Edge, Got, private, session};
+use super::{Edge, Got, private, record, session};
 use crate::branch::{Mark, turn, with_shift};
 use crate::cookie::{CallIds, Cookie, Direction, Place, Reach};
 use crate::edit::{self, Forward, Interval, Routes};
@@ -308,7 +308,7 @@ impl Edge {
             return None;
         }
         let uri = Uri::parse(text::name_addr(routes.remove(index))?.uri)?;
-        let transport = uri.param(b"transport").and_then(Transport::read)?;
+        let transport = record::transport(&uri)?;
         let mut name = Vec::new();
         crate::write::place(&mut name, std::str::from_utf8(uri.host).ok()?, uri.port?);
         self.listener_named(std::str::from_utf8(&name).ok()?, transport)

@@ -14,6 +14,7 @@ mod hang_up;
 mod login;
 mod onward;
 mod probe;
+mod record;
 mod respond;
 mod session;
 mod shed;
@@ -38,6 +39,7 @@ pub(crate) use dialog::write_path;
 pub(crate) use hang_up::beyond;
 pub use onward::{Exit, Leg, Outcome, Outcomes, STATUSES};
 pub use probe::{Probe, Probed};
+pub(crate) use record::secured;
 pub(crate) use respond::{Reply, companion, reply, reply_flow};
 pub(crate) use session::interval;
 
