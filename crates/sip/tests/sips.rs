@@ -1,4 +1,5 @@
 //! `sips` (RFC 3261 section 16.6 step 4, RFC 5630): which of our Record-Routes have it, and that dialogs go on by them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod bench;
 
@@ -13,11 +14,8 @@ fn secure() -> Config {
         public_host: "203.0.113.1".into(),
         public_port,
     };
-    let listeners = vec![
-        listener(Transport::Udp, 5060),
-        listener(Transport::Tls, 5061),
-        listener(Transport::Wss, 443),
-    ];
+    let listeners =
+        vec![listener(Transport::Udp, 5060), listener(Transport::Tls, 5061), listener(Transport::Wss, 443)];
     Config { listeners, ..config() }
 }
 
@@ -97,7 +95,8 @@ fn a_dialog_goes_on_by_them_from_both_sides() {
         ("sip", "sips:a@192.0.2.10:5061"),
         ("sips", "sip:a@192.0.2.10:5060"),
     ] {
-        let Sides { mut bench, caller, agent, invite } = call(flow(1, Transport::Tls, CARRIER), (line, ""), target);
+        let Sides { mut bench, caller, agent, invite } =
+            call(flow(1, Transport::Tls, CARRIER), (line, ""), target);
         let up = bench.input(agent, &invite.answer(200, "t1", ""));
         let set = up.iter().find(|sent| sent.first().starts_with("SIP/2.0 200")).unwrap();
         let (own, mut turned) = (invite.headers("Record-Route").join(", "), set.headers("Record-Route"));
@@ -106,7 +105,11 @@ fn a_dialog_goes_on_by_them_from_both_sides() {
         let down = bench.input(caller, &within("INFO", target, &turned, ENDS));
         let info = down.iter().find(|sent| sent.first().starts_with("INFO")).unwrap();
         assert!(info.header("Route").is_none(), "both are taken away: {}", info.text);
-        assert_eq!((info.to.transport, info.to.listener), (agent.transport, agent.listener), "{line} to {target}");
+        assert_eq!(
+            (info.to.transport, info.to.listener),
+            (agent.transport, agent.listener),
+            "{line} to {target}"
+        );
         let info = within("INFO", "sips:c@198.51.100.7:5060", &own, ("t1", "f1", "c1"));
         let back = bench.input(agent, &info.replace("z9hG4bK-b", "z9hG4bK-d"));
         let info = back.iter().find(|sent| sent.first().starts_with("INFO")).unwrap();

@@ -127,9 +127,9 @@ impl Edge {
             sdp_type: extra.as_ref().is_some_and(|extra| extra.sdp_type),
             login: extra.as_ref().and_then(|extra| extra.session.as_ref()).map(|one| one.login.owner),
         };
-        let caller = self.facing_caller(context.source.listener, &message);
-        let callee = self.facing_target(to.listener, &one.request_uri);
-        self.record_routes(&mut top, (caller, callee), cookie, &core);
+        let near = self.facing_caller(context.source.listener, &message);
+        let far = self.facing_target(to.listener, &one.request_uri);
+        self.record_routes(&mut top, (near, far), cookie, &core);
         top.extend_from_slice(super::ask::lines(&one.headers).as_bytes());
         if let Some(session) = extra.as_mut().and_then(|extra| extra.session.as_mut()) {
             let (uri, cnonce) = (one.request_uri.as_bytes(), super::login::cnonce(&self.ring, &[&token]));

@@ -40,21 +40,21 @@ impl Edge {
         Facing { listener, scheme }
     }
 
-    /// Appends them: the callee's side stands above.
+    /// Appends them: what faces the target stands above.
     pub(super) fn record_routes(
         &self,
         out: &mut Vec<u8>,
-        (caller, callee): (Facing, Facing),
+        (near, far): (Facing, Facing),
         mut cookie: Cookie,
         core: &Core<'_>,
     ) {
-        if caller == callee {
-            return self.record_route(out, callee, &cookie, core);
+        if near == far {
+            return self.record_route(out, far, &cookie, core);
         }
         cookie.place = Place::CalleeSide;
-        self.record_route(out, callee, &cookie, core);
+        self.record_route(out, far, &cookie, core);
         cookie.place = Place::CallerSide;
-        self.record_route(out, caller, &cookie, core);
+        self.record_route(out, near, &cookie, core);
     }
 
     fn record_route(&self, out: &mut Vec<u8>, facing: Facing, cookie: &Cookie, core: &Core<'_>) {
