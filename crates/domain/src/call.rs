@@ -638,21 +638,22 @@ impl Call {
                 }
             }
             // The answer may be on its way from another node: nothing is settled until it is here, or was waited for. An end
-            // without a proven answer is billed nothing.
-            (None, Some((at, how)), _) => {
+            // without a proven answer is billed nothing. Where it was told that nobody answered, that stands until an answer
+            // is known: what was final once is not open again.
+            (None, Some((at, how)), refused) if unproven || refused.is_none() => {
                 call.status = if unproven { CallStatus::Failed } else { CallStatus::Answered };
                 call.ended_at = Some(at.wall);
                 call.ended_by = Some(how.by);
                 call.reason = unproven.then(|| Note::Unproven.words().to_owned());
             }
-            (None, None, Some((at, how))) => {
+            (None, _, Some((at, how))) => {
                 call.status = how.status;
                 call.ended_at = Some(at.wall);
                 call.sip_status = Some(how.sip_status);
                 call.ended_by = how.by;
                 call.reason = Some(how.reason.clone());
             }
-            (Some(_) | None, None, Some(_) | None) => {}
+            (Some(_), None, _) | (None, _, None) => {}
         }
         Some(call)
     }
@@ -912,6 +913,30 @@ mod tests {
             CallStatus::Answered,
             "it is up until it ends"
         );
+    }
+
+    #[test]
+    fn a_call_that_was_told_to_be_unanswered_is_not_open_again_until_its_answer_is_known() {
+        let none =
+            Unanswered { sip_status: 408, status: CallStatus::NoAnswer, reason: "gone".to_owned(), by: None };
+        let mut facts = vec![
+            fact(0, 1, started(Price::by_minute(Micros(600)))),
+            fact(300, 1, FactKind::Unanswered(none)),
+            fact(400, 2, ended()),
+        ];
+        let status = |facts: &[Fact]| Call::fold(facts).unwrap().status;
+        assert_eq!((status(&facts[..2]), status(&facts)), (CallStatus::NoAnswer, CallStatus::NoAnswer));
+        assert_eq!(
+            status(&[facts[0].clone(), facts[2].clone()]),
+            CallStatus::Answered,
+            "its answer may come"
+        );
+        facts.push(fact(1, 1, FactKind::Answered(None)));
+        let call = Call::fold(&facts).unwrap();
+        assert_eq!((call.status, call.duration_seconds), (CallStatus::Completed, 399));
+        // What was closed unproven stays so.
+        facts[3] = fact(500, 2, FactKind::Note(Note::Unproven));
+        assert_eq!(status(&facts), CallStatus::Failed);
     }
 
     #[test]

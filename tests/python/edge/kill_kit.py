@@ -1,16 +1,24 @@
-"""Peers over TCP, with the words of `sip.Caller` and `sip.Agent`: for calls whose edge is killed in the middle."""
+"""Peers over TCP and TLS, with the words of `sip.Caller` and `sip.Agent`: for calls whose edge is killed in the middle, and what kills
+it: at a message that it is about to send (`killer.c`), or stopped while a message waits in its socket."""
 
 import os
 import select
 import signal
 import socket
+import ssl
+import subprocess
 import time
+from pathlib import Path
 
+from harness import wait_for
 from sip import Agent, Caller, Message
+from streams_kit import calling, serving
 
 
 class Streams:
     """Sends and receives SIP over TCP, on connections of either side."""
+
+    transport = "TCP"
 
     def __init__(self, host="127.0.0.1"):
         self.listener = socket.create_server((host, 0))
@@ -19,7 +27,13 @@ class Streams:
 
     @property
     def contact(self):
-        return f"sip:test@{self.address[0]}:{self.address[1]};transport=tcp"
+        return f"sip:test@{self.address[0]}:{self.address[1]};transport={self.transport.lower()}"
+
+    def _opened(self, to):
+        return socket.create_connection(to, 5)
+
+    def _accepted(self):
+        return self.listener.accept()
 
     def _drop(self, key):
         self.connections.pop(key).close()
@@ -28,22 +42,21 @@ class Streams:
     def send(self, message, to):
         """On the connection to that peer; where it is gone, on a new one (RFC 3261 section 18.2.2)."""
         data = message.encode() if isinstance(message, Message) else message
-        data = data.replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP")
+        data = data.replace(b"SIP/2.0/UDP", f"SIP/2.0/{self.transport}".encode())
         for _ in range(2):
             known = self.connections.get(to)
             if known and self._is_gone(known):
                 self._drop(to)
                 known = None
             if known is None:
-                known = self.connections[to] = socket.create_connection(getattr(self, "edge", to), 5)
+                known = self.connections[to] = self._opened(getattr(self, "edge", to))
                 self.buffers[to] = b""
             try:
                 return known.sendall(data)
             except OSError:
                 self._drop(to)
 
-    @staticmethod
-    def _is_gone(connection):
+    def _is_gone(self, connection):
         if not select.select([connection], [], [], 0)[0]:
             return False
         try:
@@ -72,17 +85,25 @@ class Streams:
                 return None
             for one in ready:
                 if one is self.listener:
-                    connection, peer = one.accept()
+                    try:
+                        connection, peer = self._accepted()
+                    except OSError:
+                        continue
                     self.connections[peer], self.buffers[peer] = connection, b""
                     continue
-                try:
-                    data = one.recv(65_536)
-                except OSError:
-                    data = b""
-                if data:
-                    self.buffers[by_socket[one]] += data
-                else:
-                    self._drop(by_socket[one])
+                self._read(by_socket[one], one)
+
+    def _read(self, key, connection):
+        try:
+            data = connection.recv(65_536)
+        except (ssl.SSLWantReadError, TimeoutError):
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.buffers[key] += data
+        else:
+            self._drop(key)
 
     def close(self):
         for key in list(self.connections):
@@ -121,6 +142,71 @@ class TcpAgent(Streams, Agent):
         Streams.close(self)
 
 
+class Tls:
+    """The same over TLS; `authority` signs the agents' certificates and is trusted by all."""
+
+    transport = "TLS"
+    authority = None
+
+    def _opened(self, to):
+        connection = calling(self.authority).wrap_socket(super()._opened(to))
+        connection.settimeout(0.2)
+        return connection
+
+    def _accepted(self):
+        plain, peer = super()._accepted()
+        plain.settimeout(3)
+        connection = self.context.wrap_socket(plain, server_side=True)
+        connection.settimeout(0.2)
+        return connection, peer
+
+    def _is_gone(self, connection):
+        # What waits there may be a ticket with the end behind it: it is read.
+        key = next(key for key, known in self.connections.items() if known is connection)
+        while connection.pending() or select.select([connection], [], [], 0)[0]:
+            self._read(key, connection)
+            if key not in self.connections:
+                return True
+        return False
+
+    def _drop(self, key):
+        if key in self.connections:
+            super()._drop(key)
+
+
+class TlsCaller(Tls, TcpCaller):
+    def __init__(self, edge, authority):
+        self.authority, self.context = authority, serving(authority.issue("localhost", "127.0.0.1"))
+        super().__init__(edge)
+
+
+class TlsAgent(Tls, TcpAgent):
+    def __init__(self, how="answer", edge=None, authority=None):
+        self.authority, self.context = authority, serving(authority.issue("localhost", "127.0.0.1"))
+        super().__init__(how, edge=edge)
+
+    @property
+    def uri(self):
+        return f"sip:localhost:{self.address[1]};transport=tls"
+
+
+def killed_at(folder, *words):
+    """What makes a server die (SIGKILL) instead of sending its first UDP or TCP message that has all these words in its head, as
+    environment; `off` is to be called before the next start."""
+    library = Path(folder) / "killer.so"
+    source = Path(__file__).with_name("killer.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True, timeout=60)
+    return {"LD_PRELOAD": str(library), "KILL_AT": "|".join(words)}
+
+
+def died(server, seconds=10):
+    """Waits until the server has killed itself."""
+    assert server.process.wait(seconds) == -signal.SIGKILL, server.last_log()
+
+
 def freeze(server):
     """What arrives from now on is in the kernel's hands: the process has not read it."""
     os.kill(server.process.pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{server.process.pid}/task")
+    state = lambda task: (task / "stat").read_text().rpartition(")")[2].split()[0]  # noqa: E731
+    wait_for(lambda: all(state(task) == "T" for task in threads.iterdir()), "every thread has stopped")

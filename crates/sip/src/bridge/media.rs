@@ -32,11 +32,21 @@ pub(super) fn open(answer: &[u8]) -> Vec<u8> {
     lines.filter(|line| !directed(line)).flatten().copied().collect()
 }
 
-/// Whether two bodies name the same places, formats and keys: what differs beside that needs no new offer.
+/// Whether two bodies name the same places, profiles and keys: what differs beside that needs no new offer. Formats do not: an
+/// answer that names fewer of them than an earlier one chose among those of the other side, which has them already.
 pub(super) fn alike(one: &[u8], other: &[u8]) -> bool {
+    fn place(line: &[u8]) -> Option<&[u8]> {
+        let line = text::trim(line);
+        if line.starts_with(b"m=") {
+            // `m=audio 4000 RTP/AVP 0 8`: kind, port and profile
+            let mut spaces = memchr::memchr_iter(b' ', line);
+            let end = spaces.nth(2).unwrap_or(line.len());
+            return line.get(..end);
+        }
+        (line.starts_with(b"c=") || line.starts_with(b"a=crypto:")).then_some(line)
+    }
     fn places(body: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let lines = body.split(|byte| *byte == b'\n').map(text::trim);
-        lines.filter(|line| [&b"m="[..], b"c=", b"a=crypto:"].iter().any(|kind| line.starts_with(kind)))
+        body.split(|byte| *byte == b'\n').filter_map(place)
     }
     places(one).eq(places(other))
 }
@@ -62,6 +72,9 @@ mod tests {
         assert_eq!(offer, b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\na=ptime:20\r\n");
         assert!(alike(answer, &offer));
         assert!(!alike(answer, b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4002 RTP/AVP 0\r\n"));
+        assert!(!alike(answer, b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/SAVP 0\r\n"));
+        assert!(!alike(answer, b"v=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 4000 RTP/AVP 0\r\n"));
+        assert!(alike(answer, b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0 101\r\n"));
     }
 
     #[test]
