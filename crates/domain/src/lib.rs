@@ -21,6 +21,7 @@ pub mod emergency;
 pub mod endpoint;
 pub mod error;
 pub mod event;
+mod header;
 pub mod ids;
 pub mod intent;
 pub mod key;

@@ -3,6 +3,7 @@
 
 use crate::Patch;
 use crate::error::{Error, Result, What};
+use crate::header;
 use crate::op::CredentialsIn;
 use crate::provider::{Credentials, MediaEncryption};
 
@@ -42,58 +43,16 @@ pub struct Header {
 }
 
 impl Header {
-    /// The longest name, in bytes.
-    pub const NAME_MAX: usize = 64;
     /// The longest value, in bytes.
     pub const VALUE_MAX: usize = 512;
 
-    /// What a call's own lines are: the edge writes or reads them, or they say who calls.
-    const TAKEN: [&'static str; 33] = [
-        "accept",
-        "allow",
-        "authorization",
-        "call-id",
-        "contact",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "cseq",
-        "date",
-        "diversion",
-        "from",
-        "identity",
-        "max-forwards",
-        "min-se",
-        "p-asserted-identity",
-        "p-preferred-identity",
-        "path",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-require",
-        "rack",
-        "record-route",
-        "refer-to",
-        "remote-party-id",
-        "replaces",
-        "require",
-        "route",
-        "rseq",
-        "session-expires",
-        "supported",
-        "to",
-        "via",
-    ];
-
     fn check(&self) -> Result<()> {
         let Self { name, value } = self;
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
-        // one letter is the short form of another header (RFC 3261 section 7.3.3)
-        let named = (2..=Self::NAME_MAX).contains(&name.len()) && name.bytes().all(token);
-        if !named || Self::TAKEN.contains(&name.to_ascii_lowercase().as_str()) {
+        if !header::is_free(name) || header::says_who(name) {
             let words = format!(
                 "`headers`: `{}` cannot be set; a name has 2 to {} letters, digits or hyphens, and is none that a call has of its own, such as From or Via.",
                 name.escape_debug(),
-                Self::NAME_MAX
+                header::NAME_MAX
             );
             return Err(Error::invalid(What::Endpoint, "headers", words));
         }

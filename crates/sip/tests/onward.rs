@@ -3,6 +3,7 @@
 mod world;
 
 use sip::*;
+use std::sync::Arc;
 use world::*;
 
 const LONG: Answering = Answering::Accept { ring: std::time::Duration::from_mins(1) };
@@ -52,6 +53,19 @@ fn the_first_exit_that_has_the_outcome_counts_and_legs_may_be_passed_over() {
     world.run();
     assert_eq!(world.attempts(), [(0, Some(486), Cause::Refused), (2, Some(200), Cause::Answered)]);
     assert!(world.trace.iter().all(|line| !line.contains("> 192.0.2.11")), "{:?}", world.trace);
+}
+
+#[test]
+fn a_target_with_a_bound_of_its_own_leaves_the_next_its_time() {
+    let mut world = world(&[LONG, Answering::Accept { ring: ms(30_000) }]);
+    world.targets[0].manner = Some(Arc::new(Manner { ring: Some(ms(10_000)), ..Manner::default() }));
+    world.legs[0].exits = vec![(on(&[Outcome::TooLate]), Exit::Leg(1))];
+    world.run();
+    assert_eq!(world.attempts(), [(0, None, Cause::TooLate), (1, Some(200), Cause::Answered)]);
+    let mut alone = self::world(&[LONG]);
+    alone.targets[0].manner = Some(Arc::new(Manner { ring: Some(ms(10_000)), ..Manner::default() }));
+    alone.run();
+    assert_eq!(alone.failed(), Some((480, Cause::TooLate)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! want to be told.
 
 use super::{Error, Result, What};
+use crate::header;
 use crate::outbound::Destination;
 
 /// How a number is written.
@@ -67,50 +68,11 @@ pub struct DialForm {
     pub from: FromForm,
 }
 
-/// Headers that are the call's own, or say who it is: nobody sets them for all calls.
-const OWN: [&str; 33] = [
-    "accept",
-    "alert-info",
-    "allow",
-    "authorization",
-    "c",
-    "call-id",
-    "contact",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cseq",
-    "date",
-    "e",
-    "f",
-    "from",
-    "i",
-    "identity",
-    "k",
-    "l",
-    "m",
-    "max-forwards",
-    "p-asserted-identity",
-    "proxy-authorization",
-    "record-route",
-    "replaces",
-    "require",
-    "route",
-    "s",
-    "supported",
-    "t",
-    "to",
-    "v",
-    "via",
-];
-
 impl DialForm {
     /// The longest prefix.
     pub const PREFIX_MAX: usize = 16;
     /// The most headers.
     pub const HEADERS_MAX: usize = 16;
-    /// The longest name of a header.
-    pub const HEADER_NAME_MAX: usize = 64;
     /// The longest value of a header.
     pub const HEADER_VALUE_MAX: usize = 255;
 
@@ -136,13 +98,12 @@ impl DialForm {
             return refuse(format!("`outbound.headers` may have at most {} entries.", Self::HEADERS_MAX));
         }
         for (name, value) in &self.headers {
-            // RFC 3261 section 25.1, `token`.
-            let token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
-            if name.is_empty() || name.len() > Self::HEADER_NAME_MAX || !name.bytes().all(token) {
-                return refuse("`outbound.headers` has a name that is none of a header.".to_owned());
-            }
-            if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-                return refuse(format!("`outbound.headers`: {name} is each call's own and cannot be set."));
+            // what rings is the phone's own (RFC 3261 section 20.4)
+            if !header::is_free(name) || name.eq_ignore_ascii_case("alert-info") {
+                let name = name.escape_debug();
+                return refuse(format!(
+                    "`outbound.headers`: `{name}` is each call's own, or no name of a header of two letters and more, and cannot be set."
+                ));
             }
             if value.len() > Self::HEADER_VALUE_MAX || value.chars().any(char::is_control) {
                 let most = Self::HEADER_VALUE_MAX;
@@ -189,6 +150,8 @@ mod tests {
             headers("", "a"),
             headers("From", "<sip:a@b>"),
             headers("f", "<sip:a@b>"),
+            headers("Session-Expires", "90"),
+            headers("x", "90"),
             headers("P-Asserted-Identity", "<sip:a@b>"),
             headers("X", "a\r\nVia: b"),
             headers("X", &"a".repeat(256)),

@@ -379,7 +379,7 @@ pub struct Manner {
     pub sdp_type: bool,
     /// What one of its addresses refuses, none of its host is asked again: it would only repeat itself.
     pub once: bool,
-    /// How long it may ring, in place of [`Timers::setup`].
+    /// How long it may ring ([`Cause::TooLate`]), in place of [`Timers::setup`].
     pub ring: Option<Duration>,
 }
 

@@ -274,9 +274,8 @@ impl Edge {
                     if legs.is_empty() {
                         legs.push(Leg::of(targets.len()));
                     }
-                    let rings = targets.iter().filter_map(|target| target.manner.as_ref()?.ring);
-                    if let Some(longest) = rings.max() {
-                        context.bound = Some(now + longest);
+                    if let Some(most) = longest(&targets, edge.config.timers.setup) {
+                        context.bound = Some(now + most);
                     }
                     let first = legs.first().map_or(0, |leg| leg.targets.start);
                     let (next, refused, refused_hosts) = ((first, 0), Vec::new(), Vec::new());
@@ -365,6 +364,14 @@ impl Edge {
             }
         }
     }
+}
+
+/// How long a call may be set up, where one of its targets says how long it may ring: that one rings long, or short, is no bound on
+/// those that come behind it.
+fn longest(targets: &[Target], setup: Duration) -> Option<Duration> {
+    let rings = targets.iter().filter_map(|target| target.manner.as_ref()?.ring);
+    let others = if targets.len() > 1 { setup } else { Duration::ZERO };
+    rings.max().map(|longest| longest.max(setup) + others)
 }
 
 fn build(id: AskId, kind: AskKind, flow: Flow, message: &Message<'_>) -> Ask {

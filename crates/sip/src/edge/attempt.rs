@@ -158,7 +158,9 @@ impl Edge {
         client.interval = session::of_caller(&message, plan.interval);
         client.timer_c = Some(now + self.timer_c(&client));
         client.silence = Some(now + self.config.timers.no_provisional);
-        client.late = ring.map(|ring| now + ring);
+        // of what the leg and the target say the shorter holds
+        let own = client.extra.as_ref().and_then(|extra| extra.ring);
+        client.late = ring.into_iter().chain(own).min().map(|ring| now + ring);
         self.launch(at, context, client, None);
         true
     }

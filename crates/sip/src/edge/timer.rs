@@ -101,6 +101,10 @@ impl Edge {
             client.repeat = Some(repeat.again(now, most));
             self.relaunch(at, index, client);
         }
+        if due(client.late) {
+            client.late = None;
+            return self.too_late(context, index);
+        }
         if due(client.timer_c) {
             client.timer_c = None;
             if client.state == State::Proceeding {
@@ -108,12 +112,6 @@ impl Edge {
             } else {
                 return self.attempt_lost(context, index, Cause::Timeout);
             }
-        }
-        if context.clients.get(index).is_some_and(|client| due(client.late)) {
-            if let Some(client) = context.clients.get_mut(index) {
-                client.late = None;
-            }
-            return self.too_late(context, index);
         }
         if context.clients.get(index).is_some_and(|client| due(client.silence)) {
             if let Some(client) = context.clients.get_mut(index) {

@@ -38,10 +38,10 @@ pub(in super::super) async fn listen(
 }
 
 fn taken(wire: &Arc<Wire>, stream: TcpStream, (transport, listener): (Transport, u16), remote: SocketAddr) {
-    let Some(seat) = wire.streams.seats.take(remote.ip()) else {
+    let known = !wire.parts.live.trunks_of(remote).is_empty();
+    let Some(seat) = wire.streams.seats.take(remote.ip(), known) else {
         return wire.gauge.connections.increment(1);
     };
-    let known = !wire.parts.live.trunks_of(remote).is_empty();
     let how = |seat| Origin { transport, remote, listener, seat: Some(seat), key: None, names: None, known };
     if transport == Transport::Tcp {
         return wire.streams.admit(wire, Stream::Plain(stream), how(seat));

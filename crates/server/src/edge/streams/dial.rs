@@ -25,26 +25,23 @@ const NAMED_MAX: usize = 2;
 /// Makes a connection, and sends what waits for it; or tells the edge why not.
 pub(super) async fn connect(wire: Arc<Wire>, key: Key, listener: u16) {
     let mut why = Fault::Unreachable;
-    for remote in places(&wire, &key).await {
-        let made = tokio::time::timeout(CONNECT_MAX, made(&wire, (&key, remote), listener)).await;
-        why = match made {
-            Ok(Ok(stream)) => {
-                let transport = key.transport;
-                let how = Origin {
-                    transport,
-                    remote,
-                    listener,
-                    seat: None,
-                    key: Some(key),
-                    names: None,
-                    known: true,
-                };
-                return wire.streams.admit(&wire, stream, how);
-            }
-            Ok(Err(why)) => why,
-            Err(_) => Fault::Unreachable,
-        };
-        connect_failed(why);
+    // a name is asked for when its turn comes: nobody waits for that who is reached without
+    for by_name in by_names(&key) {
+        let places = if *by_name { named_places(&wire, &key).await } else { vec![key.remote] };
+        for remote in places {
+            let made = tokio::time::timeout(CONNECT_MAX, made(&wire, (&key, remote), listener)).await;
+            why = match made {
+                Ok(Ok(stream)) => {
+                    let (transport, seat, names, known) = (key.transport, None, None, true);
+                    let key = Some(key);
+                    let how = Origin { transport, remote, listener, seat, key, names, known };
+                    return wire.streams.admit(&wire, stream, how);
+                }
+                Ok(Err(why)) => why,
+                Err(_) => Fault::Unreachable,
+            };
+            connect_failed(why);
+        }
     }
     let waiting = wire.streams.lock().connecting.remove(&key).unwrap_or_default();
     for piece in waiting {
@@ -52,11 +49,20 @@ pub(super) async fn connect(wire: Arc<Wire>, key: Key, listener: u16) {
     }
 }
 
-/// Where it is tried. Within a dialog a name of the other side is looked up: what called us on a connection of its own may listen
-/// elsewhere. As with addresses that a peer names, one that is not public is only good where the dialog goes already.
-async fn places(wire: &Wire, key: &Key) -> Vec<SocketAddr> {
-    let hop = [key.remote];
-    let Whom::Named { host, port, side } = &key.whom else { return hop.to_vec() };
+/// Whether it is tried where the dialog goes (false) and by the other side's name (true), in order: what called us on a connection
+/// of its own may listen elsewhere.
+fn by_names(key: &Key) -> &'static [bool] {
+    match &key.whom {
+        Whom::Named { side: Side::Callee, .. } => &[false, true],
+        Whom::Named { side: Side::Caller, .. } => &[true, false],
+        Whom::Address | Whom::Domain(_) | Whom::Of(_) | Whom::Connected => &[false],
+    }
+}
+
+/// Where a name of the other side leads. As with addresses that a peer names, one that is not public is only good where the dialog
+/// goes already.
+async fn named_places(wire: &Wire, key: &Key) -> Vec<SocketAddr> {
+    let Whom::Named { host, port, .. } = &key.whom else { return Vec::new() };
     let place = resolve::Place { host: host.to_string(), port: *port, transport: Some(key.transport) };
     let found = wire.names.look_up(&place, &wire.spoken).await.unwrap_or_default();
     let hops = found.order(&mut draws(host)).hops.into_iter();
@@ -64,11 +70,7 @@ async fn places(wire: &Wire, key: &Key) -> Vec<SocketAddr> {
         let ip = hop.addr.ip();
         hop.transport == key.transport && (ip == key.remote.ip() || !sip::private(ip))
     };
-    let named = hops.filter(good).map(|hop| hop.addr).filter(|addr| *addr != key.remote).take(NAMED_MAX);
-    match side {
-        Side::Callee => hop.into_iter().chain(named).collect(),
-        Side::Caller => named.chain(hop).collect(),
-    }
+    hops.filter(good).map(|hop| hop.addr).filter(|addr| *addr != key.remote).take(NAMED_MAX).collect()
 }
 
 async fn made(wire: &Wire, (key, remote): (&Key, SocketAddr), listener: u16) -> Result<Stream, Fault> {
