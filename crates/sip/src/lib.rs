@@ -37,6 +37,7 @@ mod login;
 mod message;
 pub mod proof;
 pub mod register;
+mod registrant;
 mod sdp;
 mod stream;
 mod text;
@@ -61,6 +62,10 @@ pub use message::{
     Core, HEADERS_MAX, MESSAGE_MAX, Message, Method, Name, ParseError, Refusal, VIAS_MAX, Via,
 };
 pub use sdp::{Media, MediaRule};
+pub use registrant::{
+    Account, REFUSED_REST, Registrant, RegistrantConfig, RegistrantOutput, RegistrantState, RegistrantStatus, Trouble,
+    owner as registrant_of, sender as registrant_sending,
+};
 pub use stream::{Frame, FrameError, Framer};
 pub use transport::{Flow, Hop, Listener, Transport};
 pub use uri::{Dialled, Scheme, Uri};

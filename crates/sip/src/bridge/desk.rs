@@ -13,7 +13,7 @@ use crate::text;
 use crate::transport::{Flow, Hop};
 use crate::write;
 
-/// Faults of sends with this bit are the bridges'.
+/// Faults of sends that begin with these two bits are the bridges': no edge has so many shards.
 pub(super) const OURS: u64 = 1 << 63;
 
 /// See the module's head.

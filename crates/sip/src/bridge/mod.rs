@@ -15,7 +15,7 @@ mod desk;
 mod leg;
 mod media;
 mod names;
-mod places;
+pub(crate) mod places;
 mod relay;
 mod setup;
 mod stray;
@@ -83,7 +83,7 @@ impl Bridges {
 
     /// True for a send of the bridges: its fault is told to [`Bridges::fault`].
     pub fn sent(id: SendId) -> bool {
-        id.0 & desk::OURS != 0
+        id.0 >> 62 == desk::OURS >> 62
     }
 
     /// The next output, in order.

@@ -8,7 +8,7 @@ use crate::uri::{Scheme, Uri};
 use crate::write;
 
 /// The flow to a hop: through the listener `near` if that fits, else the first that does.
-pub(super) fn flow_to(listeners: &[Listener], hop: Hop, near: u16) -> Option<Flow> {
+pub(crate) fn flow_to(listeners: &[Listener], hop: Hop, near: u16) -> Option<Flow> {
     let fits = |index: usize| {
         listeners
             .get(index)
@@ -21,7 +21,7 @@ pub(super) fn flow_to(listeners: &[Listener], hop: Hop, near: u16) -> Option<Flo
 }
 
 /// What others call a listener by.
-pub(super) fn name(listeners: &[Listener], index: u16) -> String {
+pub(crate) fn name(listeners: &[Listener], index: u16) -> String {
     let Some(one) = listeners.get(usize::from(index)) else { return String::new() };
     let mut name = Vec::new();
     write::place(&mut name, &one.public_host, one.public_port);

@@ -78,7 +78,7 @@ impl fmt::Debug for Edge {
 }
 
 /// The most edges of one process.
-pub const SHARDS_MAX: u8 = 64;
+pub const SHARDS_MAX: u8 = 32;
 
 impl Edge {
     /// An edge without calls.
