@@ -320,6 +320,7 @@ fn a_registrar_that_moved_is_followed_but_not_round_and_round() {
     assert_eq!(bench.located.last().unwrap(), "sip:carrier.example", "until that fails");
     for _ in 0..3 {
         bench.answer(301, "Contact: <sip:round.example>\r\n");
+        assert_eq!(bench.last().request_uri(), b"sip:round.example");
     }
     let count = bench.sent.len();
     bench.answer(301, "Contact: <sip:round.example>\r\n");

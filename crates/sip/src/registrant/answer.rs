@@ -123,7 +123,8 @@ fn place(uri: &[u8]) -> Option<String> {
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
     let transport = match (uri.scheme, uri.param(b"transport")) {
         (Scheme::Sips, _) => Some(Transport::Tls),
-        (Scheme::Sip, named) => named.map(Transport::read)?,
+        (Scheme::Sip, Some(named)) => Some(Transport::read(named)?),
+        (Scheme::Sip, None) => None,
         _ => return None,
     };
     let host = text(uri.host).filter(|host| !host.is_empty())?;
