@@ -61,6 +61,8 @@ def fields_of(world):
         "address": "sip.example.com", "transport": "tcp", "media_encryption": "allowed", "destination_country": "US",
         "credentials": {"username": "out", "password": "out-pass-123"},
     }  # fmt: skip
+    # An address of RFC 5737: nobody is there.
+    register = {"registrar": "192.0.2.9", "transport": "tcp", "credentials": {"username": "line", "password": "line-pass-123"}}
     return {
         ("native", "/api/v1/organizations/{id}"): (t.admin, f"/api/v1/organizations/{t.id}", {
             "name": ("one", "two"), "kyc": ("pending", "approved"), "number_slots": (7, 70),
@@ -87,6 +89,7 @@ def fields_of(world):
         ("native", "/api/v1/providers/{id}"): (t.native, f"/api/v1/providers/{w.trunk}", {
             "label": ("one", "two"), "inbound": (inbound, inbound | {"allowed_numbers": []}),
             "outbound": (outbound, outbound | {"address": "sip2.example.com"}), "max_concurrent_calls": (7, 0),
+            "register": (register, register | {"user": "+4930123", "expires_seconds": 60}),
         }),
         ("native", "/api/v1/webhooks/{id}"): (t.native, f"/api/v1/webhooks/{w.hook}", {
             "url": ("http://127.0.0.1:9/one", "https://example.com/two"), "events": (["balance.low"], ["*"]), "active": (False, True),

@@ -45,6 +45,7 @@ pub mod stock;
 pub mod target;
 pub mod trace;
 pub mod trail;
+pub mod trunk_status;
 pub mod view;
 pub mod webhook;
 

@@ -105,6 +105,23 @@ pub struct OutboundIn {
     pub priority: Option<u16>,
 }
 
+/// Where a trunk registers, on its way in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RegisterIn {
+    /// `host` or `host:port`; absent keeps what is there.
+    pub registrar: Option<String>,
+    /// How; absent keeps what is there.
+    pub transport: Option<Transport>,
+    /// The domain of what is registered; null: the registrar's host.
+    pub domain: Patch<String>,
+    /// The user of what is registered; null: the user name of the credentials.
+    pub user: Patch<String>,
+    /// Credentials; absent keeps what is there.
+    pub credentials: Patch<CredentialsIn>,
+    /// How long it is asked to last; absent keeps what is there.
+    pub expires_seconds: Option<u32>,
+}
+
 /// What a call from a number would be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplainOut {
@@ -127,6 +144,8 @@ pub struct ProviderIn {
     pub inbound: Patch<InboundIn>,
     /// Where calls go out.
     pub outbound: Patch<OutboundIn>,
+    /// Where it registers.
+    pub register: Patch<RegisterIn>,
     /// The account at a carrier.
     pub account: Option<AccountIn>,
     /// How many calls of it may be in progress, in and out.
@@ -286,6 +305,8 @@ pub enum Op {
     ProviderList(Page<ProviderId>),
     /// Reads a provider.
     ProviderGet(ProviderId),
+    /// Says how a provider is: its registration, and what its hosts resolve to.
+    ProviderStatus(ProviderId),
     /// Changes a provider.
     ProviderUpdate(ProviderId, ProviderIn, Expect),
     /// Removes a provider that has no numbers.
@@ -462,6 +483,7 @@ impl Op {
                 | Self::EndpointHealth(_)
                 | Self::ProviderList(_)
                 | Self::ProviderGet(_)
+                | Self::ProviderStatus(_)
                 | Self::TrunkList(..)
                 | Self::TrunkGet(_)
                 | Self::StockList(..)

@@ -98,11 +98,13 @@ pub enum RuleName {
     EndpointMedia,
     /// None of the endpoint's targets, which are asked, is known to be down. Those that are come last; it refuses nobody.
     TargetsUp,
+    /// The caller calls what the trunk registered with its carrier.
+    CallerAtContact,
 }
 
 impl RuleName {
     /// Every rule. Adding one, 1 of 2: at the end of this list. 2 of 2: its words.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::SourceIsTrunk,
         Self::NumberDialled,
         Self::NumberOnTrunk,
@@ -148,6 +150,7 @@ impl RuleName {
         Self::CallerCertified,
         Self::EndpointMedia,
         Self::TargetsUp,
+        Self::CallerAtContact,
     ];
 
     /// What it says, as people read it.
@@ -198,6 +201,7 @@ impl RuleName {
             Self::CallerCertified => "the caller shows a certificate of the trunk",
             Self::EndpointMedia => "the endpoint takes what was offered",
             Self::TargetsUp => "no target is known to be down",
+            Self::CallerAtContact => "the caller calls what the trunk registered",
         }
     }
 

@@ -21,6 +21,7 @@ use crate::rules::{Exit, Health, TargetState};
 use crate::stock::Stock;
 use crate::trace::{Trace, TraceFormat, TraceWindow};
 use crate::trail::Rule;
+use crate::trunk_status::TrunkStatus;
 use crate::webhook::{Delivery, Webhook};
 use std::net::{IpAddr, SocketAddr};
 
@@ -133,6 +134,8 @@ pub struct Explanation {
     pub targets: Vec<String>,
     /// The places that it can come to, the first one first.
     pub legs: Vec<LegShown>,
+    /// How the number's own trunk is, where that is to be shown.
+    pub trunk: Option<Box<TrunkStatus>>,
 }
 
 /// A place that a call can come to.
@@ -275,6 +278,8 @@ pub enum View {
     Provider(Provider),
     /// Providers.
     Providers(Paged<Provider>),
+    /// How a trunk is.
+    TrunkStatus(Box<TrunkStatus>),
     /// A number for sale.
     Stock(Stock),
     /// Numbers for sale.

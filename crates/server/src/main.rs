@@ -9,6 +9,7 @@ mod http;
 mod identity;
 mod journal;
 mod key_uses;
+mod lease;
 mod live;
 mod meter;
 mod outgoing;

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::{App, PublicSip};
 use crate::carriage::{self, Accounts, Carriage};
-use crate::edge::{EdgeHandle, EdgeParts, EdgeSettings, ListenerSettings};
+use crate::edge::{Beside, EdgeHandle, EdgeParts, EdgeSettings, ListenerSettings};
 use crate::http::{Front, Health, Phase};
 use crate::identity::Identity;
 use crate::journal::Journal;
@@ -79,7 +79,7 @@ impl Service {
             TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
         let http = listener.local_addr()?;
         let parts = EdgeParts { live: Arc::clone(&live), journal, tally: meter.tally() };
-        let edge = edge::start(edge_settings(&settings, &vault), parts).await?;
+        let edge = edge::start(edge_settings(&settings, &vault, &files), parts).await?;
         meter.end_calls(store.clone(), Arc::clone(&live), edge.control());
         let sip = edge.bound().to_vec();
         let public = public_sip(&settings, &sip);
@@ -139,6 +139,8 @@ impl Service {
     /// Stops everything, within the drain time and a little more for flushing.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.health.enter(Phase::Draining);
+        // Carriers send no new calls then.
+        self.edge.leave().await;
         self.edge.drain();
         let until = clock::instant() + self.drain;
         while !self.edge.idle() && clock::instant() < until {
@@ -291,7 +293,7 @@ fn admin_key(
     Ok((http::AdminKey(hash), Some(key)))
 }
 
-fn edge_settings(settings: &Settings, vault: &Vault) -> EdgeSettings {
+fn edge_settings(settings: &Settings, vault: &Vault, files: &Files) -> EdgeSettings {
     let listener = |l: &crate::settings::SipListener| ListenerSettings {
         transport: l.transport,
         bind: l.bind,
@@ -307,6 +309,7 @@ fn edge_settings(settings: &Settings, vault: &Vault) -> EdgeSettings {
         no_provisional: NO_PROVISIONAL,
         threads: settings.sip_threads,
         patience: edge::Patience::default(),
+        beside: Some(Beside { register: files.beside(".register"), bindings: files.beside(".bindings") }),
     }
 }
 

@@ -61,11 +61,11 @@ pub use login::Login;
 pub use message::{
     Core, HEADERS_MAX, MESSAGE_MAX, Message, Method, Name, ParseError, Refusal, VIAS_MAX, Via,
 };
-pub use sdp::{Media, MediaRule};
 pub use registrant::{
-    Account, REFUSED_REST, Registrant, RegistrantConfig, RegistrantOutput, RegistrantState, RegistrantStatus, Trouble,
-    owner as registrant_of, sender as registrant_sending,
+    Account, REFUSED_REST, Registrant, RegistrantConfig, RegistrantOutput, RegistrantState, RegistrantStatus,
+    Trouble, owner as registrant_of, sender as registrant_sending,
 };
+pub use sdp::{Media, MediaRule};
 pub use stream::{Frame, FrameError, Framer};
 pub use transport::{Flow, Hop, Listener, Transport};
 pub use uri::{Dialled, Scheme, Uri};

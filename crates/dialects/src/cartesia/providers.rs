@@ -316,6 +316,7 @@ impl From<Provider> for ProviderAccountOut {
             label,
             inbound,
             outbound,
+            register: _,
             account,
             calls_max: _,
             created_at: _,

@@ -341,6 +341,29 @@ pub(super) struct OutboundIn {
     priority: u16,
 }
 
+/// Where a trunk registers, so that its carrier sends calls.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterIn {
+    /// The carrier's registrar: `host` or `host:port`.
+    registrar: String,
+    /// How; absent: `udp`.
+    #[schema(schema_with = words::registering, required = false)]
+    transport: String,
+    /// The domain of what is registered, where it is not the registrar's host. Absent keeps what is there, null clears it.
+    #[schema(max_length = 253)]
+    domain: Option<String>,
+    /// The user of what is registered, where it is not the user name. Absent keeps what is there, null clears it.
+    #[schema(min_length = 1, max_length = 64)]
+    user: Option<String>,
+    /// Required at first; absent keeps what is there.
+    #[schema(required = false)]
+    credentials: CredentialsIn,
+    /// How long it is asked to last; 3600 at first. Absent keeps what is there.
+    #[schema(required = false, minimum = 60, maximum = 86_400)]
+    expires_seconds: u32,
+}
+
 /// A new provider.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -355,6 +378,8 @@ pub(super) struct ProviderCreate {
     inbound: Option<InboundIn>,
     /// Where calls go out (trunks only).
     outbound: Option<OutboundIn>,
+    /// Where it registers, so that its carrier sends calls (trunks only).
+    register: Option<RegisterIn>,
     /// The account at Twilio; required for that kind, as are the next two.
     #[schema(required = false, min_length = 1, max_length = 64)]
     account_sid: String,
@@ -383,6 +408,8 @@ pub(super) struct ProviderUpdate {
     inbound: Option<InboundIn>,
     /// Where calls go out; null: nowhere.
     outbound: Option<OutboundIn>,
+    /// Where it registers; null: nowhere.
+    register: Option<RegisterIn>,
     /// The id of another key of the account (Twilio only).
     #[schema(required = false, min_length = 1, max_length = 64)]
     api_key_sid: String,

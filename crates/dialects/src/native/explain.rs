@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::filter;
+use super::trunk_status::TrunkStatusOut;
 use super::words::{self, one_of};
 use crate::Request;
 use domain::Op;
@@ -137,11 +138,14 @@ pub(super) struct ExplanationOut {
     targets: Vec<String>,
     /// The places that the call can come to, the first one first.
     legs: Vec<LegOut>,
+    /// How the number's own trunk is, where calls come in by it.
+    #[schema(required = true)]
+    trunk: Option<TrunkStatusOut>,
 }
 
 impl From<Explanation> for ExplanationOut {
     fn from(explanation: Explanation) -> Self {
-        let Explanation { number, outcome, sip_status, reason, steps, targets, legs } = explanation;
+        let Explanation { number, outcome, sip_status, reason, steps, targets, legs, trunk } = explanation;
         let [route, refuse] = words::OUTCOMES;
         Self {
             number: number.map(|number| number.to_string()),
@@ -154,6 +158,7 @@ impl From<Explanation> for ExplanationOut {
             steps: steps.into_iter().map(StepOut::from).collect(),
             targets,
             legs: legs.into_iter().map(LegOut::from).collect(),
+            trunk: trunk.map(|status| TrunkStatusOut::from(*status)),
         }
     }
 }

@@ -33,6 +33,7 @@ mod rules;
 mod stock;
 mod table;
 mod traces;
+mod trunk_status;
 mod webhooks;
 mod words;
 
@@ -103,6 +104,7 @@ impl Dialect for Native {
             "provider_create" => providers::create(request),
             "provider_list" => providers::list(request),
             "provider_get" => providers::get(request),
+            "provider_status" => providers::status(request),
             "provider_update" => providers::update(request),
             "provider_delete" => providers::delete(request),
             "stock_create" => stock::create(request),

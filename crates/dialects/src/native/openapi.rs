@@ -10,7 +10,7 @@ use super::page::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::words::names;
 use super::{
     access, agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, originate,
-    providers, rates, ring, stock, table, traces, webhooks,
+    providers, rates, ring, stock, table, traces, trunk_status, webhooks,
 };
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
@@ -223,6 +223,9 @@ fn of_wiring(verb: &str) -> Operation {
         "provider_create" => created::<ProviderOut>("Make a provider", Shape::of::<bodies::ProviderCreate>()),
         "provider_list" => listed::<ProviderOut>("List providers"),
         "provider_get" => shown::<ProviderOut>("Read a provider"),
+        "provider_status" => shown::<trunk_status::TrunkStatusOut>(
+            "Say how a trunk is: its registration, and what its hosts resolve to",
+        ),
         "provider_update" => {
             shown::<ProviderOut>("Change a provider").body(Shape::of::<bodies::ProviderUpdate>())
         }

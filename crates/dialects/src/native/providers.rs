@@ -16,10 +16,10 @@ use domain::carrier_account::AccountBrief;
 use domain::e164::Country;
 use domain::error::{Error, Result, What};
 use domain::ids::ProviderId;
-use domain::op::{CredentialsIn, InboundIn, OutboundIn, Place, ProviderIn, Secret};
+use domain::op::{CredentialsIn, InboundIn, OutboundIn, Place, ProviderIn, RegisterIn, Secret};
 use domain::provider::{
     AddressRule, Credentials, DialForm, FromForm, HostName, Inbound, MediaEncryption, NumberFormat, Outbound,
-    Provider, ProviderKind,
+    Provider, ProviderKind, Register,
 };
 use domain::rules::json as rules_json;
 use domain::target::Transport;
@@ -146,6 +146,24 @@ fn outbound(fields: Bag) -> Result<OutboundIn> {
     Ok(read)
 }
 
+fn register(fields: Bag) -> Result<RegisterIn> {
+    let mut body = Body::of(fields, What::Provider);
+    let read = RegisterIn {
+        registrar: Some(body.required("registrar", "a host or host:port", text)?),
+        transport: body
+            .unclearable("transport", "udp, tcp or tls", read::word(Transport::parse))?
+            .or(Some(Transport::Udp)),
+        domain: body.patch("domain", "a host, or null", text)?,
+        user: body.patch("user", "a text of 1 to 64 characters, or null", text)?,
+        credentials: credentials(&mut body, What::Provider)?,
+        expires_seconds: body.unclearable("expires_seconds", "a whole number from 60 to 86400", |value| {
+            whole(value).and_then(|n| u32::try_from(n).ok())
+        })?,
+    };
+    body.close()?;
+    Ok(read)
+}
+
 fn headers(value: Value) -> Option<Vec<(String, String)>> {
     object(value)?.into_iter().map(|(name, value)| Some((name, text(value)?))).collect()
 }
@@ -163,6 +181,7 @@ fn patch(body: &mut Body) -> Result<ProviderIn> {
         label: body.unclearable("label", "a text", text)?,
         inbound: side(body, "inbound", inbound)?,
         outbound: side(body, "outbound", outbound)?,
+        register: side(body, "register", register)?,
         account: None,
         calls_max: body
             .patch_by("max_concurrent_calls", |value| rules_json::calls_max(value, What::Provider))?,
@@ -192,6 +211,10 @@ pub(super) fn list(request: &Request<'_>) -> Result<Op> {
 
 pub(super) fn get(request: &Request<'_>) -> Result<Op> {
     Ok(Op::ProviderGet(id(request)?))
+}
+
+pub(super) fn status(request: &Request<'_>) -> Result<Op> {
+    Ok(Op::ProviderStatus(id(request)?))
 }
 
 pub(super) fn update(request: &Request<'_>) -> Result<Op> {
@@ -263,6 +286,42 @@ pub(super) struct OutboundOut {
     priority: u16,
 }
 
+/// Where a trunk registers, so that its carrier sends calls; how that goes is in its status.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Register)]
+pub(super) struct RegisterOut {
+    /// `host` or `host:port`.
+    registrar: String,
+    /// How.
+    #[schema(schema_with = words::transport)]
+    transport: &'static str,
+    /// The domain of what is registered; null: the registrar's host.
+    #[schema(required = true)]
+    domain: Option<String>,
+    /// The user of what is registered; null: the user name.
+    #[schema(required = true)]
+    user: Option<String>,
+    /// The user name of its credentials; the password is never shown.
+    username: String,
+    /// How long the registration is asked to last, in seconds.
+    expires_seconds: u32,
+}
+
+impl From<&Register> for RegisterOut {
+    fn from(register: &Register) -> Self {
+        let Register { registrar, transport, domain, user, credentials, expires_seconds } = register;
+        let Credentials { username, password: _ } = credentials;
+        Self {
+            registrar: registrar.clone(),
+            transport: transport.as_str(),
+            domain: domain.clone(),
+            user: user.clone(),
+            username: username.clone(),
+            expires_seconds: *expires_seconds,
+        }
+    }
+}
+
 /// How a number reaches the phone network.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Provider)]
@@ -284,6 +343,9 @@ pub(super) struct ProviderOut {
     /// Where calls go out.
     #[schema(required = true)]
     outbound: Option<OutboundOut>,
+    /// Where it registers, so that its carrier sends calls.
+    #[schema(required = true)]
+    register: Option<RegisterOut>,
     /// The account at Twilio (that kind only).
     #[schema(required = true)]
     account_sid: Option<String>,
@@ -368,6 +430,7 @@ impl From<&Provider> for ProviderOut {
             label,
             inbound,
             outbound,
+            register,
             account,
             calls_max,
             created_at,
@@ -385,6 +448,7 @@ impl From<&Provider> for ProviderOut {
             label: label.clone(),
             inbound: inbound.as_ref().map(InboundOut::from),
             outbound: outbound.as_ref().map(OutboundOut::from),
+            register: register.as_deref().map(RegisterOut::from),
             account_sid,
             api_key_sid,
             region,

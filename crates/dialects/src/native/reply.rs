@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::page::ListOut;
 use super::{
     access, agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, rates,
-    ring, stock, traces, webhooks,
+    ring, stock, traces, trunk_status, webhooks,
 };
 use crate::{Reply, Request};
 use domain::{Call, Error, View};
@@ -54,6 +54,9 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Provider(p) => one(request, ("providers", &p.id), p.version, &providers::ProviderOut::from(&p)),
         View::Providers(page) => {
             list(&ListOut::of(page, |p| p.id.to_string(), |p| providers::ProviderOut::from(&p)))
+        }
+        View::TrunkStatus(status) => {
+            Reply::json(StatusCode::OK, &trunk_status::TrunkStatusOut::from(*status))
         }
         View::Stock(s) => {
             one(request, ("stock", &s.id), s.version, &stock::StockOut::new(&s, request.caller, now))

@@ -51,6 +51,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     post("/api/v1/providers", "provider_create", Area::Providers),
     get("/api/v1/providers", "provider_list", Area::Providers),
     get("/api/v1/providers/{id}", "provider_get", Area::Providers),
+    get("/api/v1/providers/{id}/status", "provider_status", Area::Providers),
     patch("/api/v1/providers/{id}", "provider_update", Area::Providers),
     delete("/api/v1/providers/{id}", "provider_delete", Area::Providers),
     post("/api/v1/stock", "stock_create", Area::Numbers),

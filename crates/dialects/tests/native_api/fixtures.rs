@@ -11,12 +11,13 @@ use domain::ledger::{Account, Entry, Subject};
 use domain::number::{Birth, Environment, Number, NumberSetup, Wiring};
 use domain::organization::{Kyc, Organization};
 use domain::provider::{
-    AddressRule, Credentials, Inbound, Outbound, Provider, ProviderKind, ProviderPatch, Sealed,
+    AddressRule, Credentials, Inbound, Outbound, Provider, ProviderKind, ProviderPatch, Register, Sealed,
 };
 use domain::rate::{Prefix, Rate, RateNew};
 use domain::stock::{Capabilities, Stock, StockNew};
 use domain::target::{Target, TargetUri, Transport};
 use domain::trail::{RuleName, Seen, Trail};
+use domain::trunk_status::{HostStatus, RegistrationState, TrunkRegistration, TrunkStatus};
 use domain::view::{AgentBrief, NumberView, SipAccess};
 use domain::webhook::{About, Answer, Delivery, DeliveryState, Happening, Wanted, Webhook, WebhookPatch};
 use domain::{Bag, E164, Generation, Micros, Patch, Price};
@@ -92,10 +93,41 @@ pub(crate) fn provider() -> Provider {
             ..Inbound::default()
         }),
         outbound: Patch::Set(Outbound::new("sip.example.com:5061".into(), Transport::Tls)),
+        register: Patch::Set(Box::new(Register {
+            registrar: "sip.example.com".into(),
+            transport: Transport::Udp,
+            domain: None,
+            user: Some("+4930123".into()),
+            credentials: credentials("line"),
+            expires_seconds: 600,
+        })),
         ..ProviderPatch::default()
     };
     let (id, kind) = (ProviderId(uuid(5)), ProviderKind::SipTrunk);
     Provider::create(Some(OrganizationId(uuid(1))), id, kind, new, now()).unwrap()
+}
+
+/// A trunk that its carrier does not take.
+pub(crate) fn trunk_status() -> TrunkStatus {
+    let registration = TrunkRegistration {
+        state: RegistrationState::Refused,
+        contact: Some("sip:tr00@edge.example.com:5060".into()),
+        registrar: Some("udp:192.0.2.9:5060".into()),
+        expires_at: None,
+        next_attempt_at: Some(now()),
+        sip_status: Some(403),
+        problem: Some("The carrier refuses it.".into()),
+        failures: 1,
+        service_route: vec!["<sip:proxy.example.com;lr>".into()],
+    };
+    let host = HostStatus {
+        name: "sip.example.com".into(),
+        addresses: vec!["192.0.2.9".parse().unwrap()],
+        looked_up_at: Some(now()),
+        next_look_up_at: None,
+        failing: true,
+    };
+    TrunkStatus { registration: Some(registration), hosts: vec![host] }
 }
 
 pub(crate) fn stock() -> Stock {

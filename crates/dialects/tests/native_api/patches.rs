@@ -68,6 +68,7 @@ fn changes() -> Vec<(&'static str, String, Vec<Field>)> {
                 ("label", IsRefused, json!("carrier")),
                 ("inbound", Clears, json!({ "allowed_addresses": [] })),
                 ("outbound", Clears, json!({ "address": "h" })),
+                ("register", Clears, json!({ "registrar": "h" })),
                 ("api_key_sid", IsRefused, json!("SK2")),
                 ("api_key_secret", IsRefused, json!("hush")),
                 ("region", IsRefused, json!("ie1")),

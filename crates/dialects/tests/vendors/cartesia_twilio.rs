@@ -33,12 +33,12 @@ fn accounts_become_operations() {
         (
             format!("POST {PROVIDERS}"),
             create,
-            r#"ProviderCreate(Twilio, ProviderIn { label: Some("Twilio AC1"), inbound: Keep, outbound: Keep, account: Some(AccountIn { id: Some("AC1"), key_id: Some("SK1"), key_secret: Some(Secret(…)), region: Some("us1") }), calls_max: Keep })"#,
+            r#"ProviderCreate(Twilio, ProviderIn { label: Some("Twilio AC1"), inbound: Keep, outbound: Keep, register: Keep, account: Some(AccountIn { id: Some("AC1"), key_id: Some("SK1"), key_secret: Some(Secret(…)), region: Some("us1") }), calls_max: Keep })"#,
         ),
         (
             format!("PATCH {PROVIDERS}/{PROVIDER}"),
             json!({"type": "twilio", "api_key_sid": "SK2", "api_key_secret": "x"}),
-            r#"Twilio, ProviderIn { label: None, inbound: Keep, outbound: Keep, account: Some(AccountIn { id: None, key_id: Some("SK2"), key_secret: Some(Secret(…)), region: None }), calls_max: Keep })"#,
+            r#"Twilio, ProviderIn { label: None, inbound: Keep, outbound: Keep, register: Keep, account: Some(AccountIn { id: None, key_id: Some("SK2"), key_secret: Some(Secret(…)), region: None }), calls_max: Keep })"#,
         ),
         (
             format!("GET {PROVIDERS}?account_sid=AC1"),

@@ -1,8 +1,10 @@
 //! Providers: how a number reaches the phone network.
 
 mod dial;
+mod register;
 
 pub use dial::{DialForm, FromForm, NumberFormat};
+pub use register::Register;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -369,6 +371,8 @@ pub struct Provider {
     pub inbound: Option<Inbound>,
     /// Where calls go out (trunks and accounts).
     pub outbound: Option<Outbound>,
+    /// Where it registers, so that calls come in (trunks only).
+    pub register: Option<Box<Register>>,
     /// The account at the carrier (accounts only).
     pub account: Option<CarrierAccount>,
     /// How many calls of it may be in progress, in and out, those that ring too; none: no limit.
@@ -390,6 +394,8 @@ pub struct ProviderPatch {
     pub inbound: Patch<Inbound>,
     /// Where calls go out.
     pub outbound: Patch<Outbound>,
+    /// Where it registers.
+    pub register: Patch<Box<Register>>,
     /// The account at a carrier.
     pub account: Option<AccountPatch>,
     /// How many calls of it may be in progress, in and out.
@@ -436,6 +442,7 @@ impl Provider {
             label: String::new(),
             inbound: None,
             outbound: None,
+            register: None,
             account: None,
             calls_max: None,
             created_at: now,
@@ -447,13 +454,14 @@ impl Provider {
 
     /// Applies a patch; the same provider back means that nothing changed.
     pub fn update(&self, patch: ProviderPatch, now: Timestamp) -> Result<Self> {
-        let ProviderPatch { label, inbound, outbound, account, calls_max } = patch;
+        let ProviderPatch { label, inbound, outbound, register, account, calls_max } = patch;
         let mut next = self.clone();
         if let Some(text) = label {
             next.label = crate::agent::text_within(What::Provider, "label", &text, crate::agent::NAME_MAX)?;
         }
         inbound.apply(&mut next.inbound);
         outbound.apply(&mut next.outbound);
+        register.apply(&mut next.register);
         next.set_account(account)?;
         // What let calls out in another region is not to be had either, unless the same change says where they go now.
         let attachment = |p: &Self| p.account.as_ref().and_then(|account| account.attachment.clone());
@@ -461,22 +469,7 @@ impl Provider {
             next.outbound = None;
         }
         calls_max.apply(&mut next.calls_max);
-        match next.kind {
-            ProviderKind::Managed if next.inbound.is_some() || next.outbound.is_some() => {
-                let words = "Only a SIP trunk has `inbound` and `outbound`; leave them out.";
-                return Err(Error::invalid(What::Provider, "inbound", words));
-            }
-            ProviderKind::Twilio if next.inbound.is_some() => {
-                let words =
-                    "Calls of an account come by its carrier; only a SIP trunk has `inbound`, leave it out.";
-                return Err(Error::invalid(What::Provider, "inbound", words));
-            }
-            ProviderKind::SipTrunk if next.inbound.is_none() && next.outbound.is_none() => {
-                let words = "A SIP trunk needs `inbound`, `outbound`, or both.";
-                return Err(Error::new(Kind::Missing, What::Provider, words).at("inbound"));
-            }
-            ProviderKind::Managed | ProviderKind::SipTrunk | ProviderKind::Twilio => {}
-        }
+        next.check_sides()?;
         if let Some(inbound) = &mut next.inbound {
             inbound.allowed_addresses =
                 within_limit(std::mem::take(&mut inbound.allowed_addresses), "inbound")?;
@@ -503,6 +496,11 @@ impl Provider {
         if let Some(outbound) = &next.outbound {
             outbound.dial.check()?;
         }
+        if next.register != self.register
+            && let Some(register) = &next.register
+        {
+            register.check()?;
+        }
         next.check_names(self)?;
         if next != *self {
             next.version += 1;
@@ -511,16 +509,42 @@ impl Provider {
         Ok(next)
     }
 
+    /// Only a SIP trunk has sides, and it has one at least.
+    fn check_sides(&self) -> Result<()> {
+        let sides = self.inbound.is_some() || self.outbound.is_some();
+        match self.kind {
+            ProviderKind::Managed if sides => {
+                let words = "Only a SIP trunk has `inbound` and `outbound`; leave them out.";
+                Err(Error::invalid(What::Provider, "inbound", words))
+            }
+            ProviderKind::Twilio if self.inbound.is_some() => {
+                let words =
+                    "Calls of an account come by its carrier; only a SIP trunk has `inbound`, leave it out.";
+                Err(Error::invalid(What::Provider, "inbound", words))
+            }
+            ProviderKind::Managed | ProviderKind::Twilio if self.register.is_some() => {
+                let words = "Only a SIP trunk has `register`; leave it out.";
+                Err(Error::invalid(What::Provider, "register", words))
+            }
+            ProviderKind::SipTrunk if !sides && self.register.is_none() => {
+                let words = "A SIP trunk needs `inbound`, `outbound` or `register`.";
+                Err(Error::new(Kind::Missing, What::Provider, words).at("inbound"))
+            }
+            ProviderKind::Managed | ProviderKind::SipTrunk | ProviderKind::Twilio => Ok(()),
+        }
+    }
+
     /// User names stand in quotes on the wire (RFC 7616 section 3.4), where clients escape a quote or a backslash each in its own
     /// way, or not: a caller with such a name could not prove itself. A name that is there already stays.
     fn check_names(&self, before: &Self) -> Result<()> {
         fn name(credentials: Option<&Credentials>) -> Option<&str> {
             credentials.map(|one| one.username.as_str())
         }
-        fn of(provider: &Provider) -> [(&'static str, Option<&str>); 2] {
+        fn of(provider: &Provider) -> [(&'static str, Option<&str>); 3] {
             let inbound = provider.inbound.as_ref().and_then(|side| side.credentials.as_ref());
             let outbound = provider.outbound.as_ref().and_then(|side| side.credentials.as_ref());
-            [("inbound", name(inbound)), ("outbound", name(outbound))]
+            let register = provider.register.as_ref().map(|side| &side.credentials);
+            [("inbound", name(inbound)), ("outbound", name(outbound)), ("register", name(register))]
         }
         let fits = |name: &str| !name.contains(|c: char| c.is_control() || matches!(c, '"' | '\\'));
         for ((side, name), (_, before)) in of(self).into_iter().zip(of(before)) {

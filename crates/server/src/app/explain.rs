@@ -6,6 +6,7 @@ use domain::op::ExplainAbout;
 use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
 use domain::rules::Exit;
 use domain::trail::{Rule, RuleName};
+use domain::trunk_status::TrunkStatus;
 use domain::view::{Explanation, LegShown, Outcome};
 use domain::{E164, Endpoint, Result, Timestamp, View};
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +26,18 @@ impl App {
             None => E164::dialled(text, None),
         };
         let explainer = Explainer { live: &self.live, organization };
-        Ok(View::Explanation(explainer.inbound(dialled, about, ask.now)))
+        let explanation = explainer.inbound(dialled, about, ask.now);
+        Ok(View::Explanation(Explanation { trunk: self.trunk_shown(organization, dialled), ..explanation }))
+    }
+}
+
+impl App {
+    /// How the own trunk of an own number is: of the operator's trunks a tenant is told nothing.
+    fn trunk_shown(&self, organization: OrganizationId, number: Option<E164>) -> Option<Box<TrunkStatus>> {
+        let own = self.live.number(number?).filter(|n| n.organization_id == organization)?;
+        let trunk =
+            self.live.trunk(own.trunk?).filter(|trunk| trunk.organization_id == Some(organization))?;
+        Some(Box::new(self.trunk_status(trunk.id)))
     }
 }
 
@@ -97,6 +109,7 @@ impl Explainer<'_> {
                     steps,
                     targets,
                     legs,
+                    trunk: None,
                 }
             }
             Err(refused) => explained(dialled, &refused, steps),
@@ -163,11 +176,21 @@ impl Explainer<'_> {
         let guard = guard.filter(|guard| trunks.iter().all(|trunk| trunk.id != guard.id));
         by.extend(guard.map(|guard| (guard.id, RuleName::CallerProven)));
         trunks.extend(guard);
+        // Or call what the trunk registered with it.
+        let called = own.and_then(|e164| self.registered(e164, &trunks));
+        by.extend(called.map(|trunk| (trunk.id, RuleName::CallerAtContact)));
+        trunks.extend(called);
         // Or show a certificate that the trunk names.
         let shows = own.and_then(|e164| self.certified(e164, &trunks));
         by.extend(shows.map(|trunk| (trunk.id, RuleName::CallerCertified)));
         trunks.extend(shows);
         trunks
+    }
+
+    /// The trunk of a number that registers with its carrier, who may call from elsewhere.
+    fn registered(&self, e164: E164, known: &[TrunkRoute]) -> Option<TrunkRoute> {
+        let trunk = self.live.number(e164)?.trunk.filter(|id| self.live.registering.has(*id))?;
+        self.live.trunk(trunk).filter(|trunk| known.iter().all(|other| other.id != trunk.id))
     }
 
     /// The trunk of a number that a caller from elsewhere may prove by a certificate.
@@ -187,6 +210,7 @@ fn explained(number: Option<E164>, refused: &Refused, steps: Vec<Rule>) -> Expla
         steps,
         targets,
         legs,
+        trunk: None,
     }
 }
 

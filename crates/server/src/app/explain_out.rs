@@ -57,6 +57,7 @@ impl App {
                     steps,
                     targets,
                     legs: Vec::new(),
+                    trunk: None,
                 })
             }
             Err(why) => refused(number, of(why.why), steps),
@@ -70,5 +71,6 @@ fn of(why: Refusal) -> (u16, &'static str) {
 
 fn refused(number: Option<E164>, (sip_status, words): (u16, &str), steps: Vec<Rule>) -> View {
     let (outcome, reason, targets) = (Outcome::Refuse, words.to_owned(), Vec::new());
-    View::Explanation(Explanation { number, outcome, sip_status, reason, steps, targets, legs: Vec::new() })
+    let legs = Vec::new();
+    View::Explanation(Explanation { number, outcome, sip_status, reason, steps, targets, legs, trunk: None })
 }

@@ -232,6 +232,7 @@ impl App {
             Op::NumberRing(number, ring) => Box::pin(self.number_ring(ask, number, ring)),
             Op::NumberExplain(text, about) => return self.number_explain(ask, &text, &about),
             Op::NumberExplainOut(text, out) => return self.number_explain_out(ask, &text, &out),
+            Op::ProviderStatus(id) => return self.provider_status(ask, id),
             Op::NumberRegistrations(number) => return self.number_registrations(ask, &number),
             Op::BanList => return self.ban_list(ask),
             Op::BanLift(address) => return self.ban_lift(ask, address),

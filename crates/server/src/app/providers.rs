@@ -2,8 +2,9 @@
 
 use domain::error::Kind;
 use domain::ids::ProviderId;
-use domain::op::{CredentialsIn, Expect, InboundIn, OutboundIn, Place, ProviderIn};
-use domain::provider::{Credentials, Inbound, Outbound, ProviderKind, ProviderPatch};
+use domain::op::{CredentialsIn, Expect, InboundIn, OutboundIn, Place, ProviderIn, RegisterIn};
+use domain::provider::{Credentials, Inbound, Outbound, ProviderKind, ProviderPatch, Register};
+use domain::target::Transport;
 use domain::{Change, Commit, Error, Guard, Page, Patch, Provider, Result, View, What};
 
 use super::failure::of_read;
@@ -91,7 +92,7 @@ impl App {
 
     /// The same patch as whole sides, with passwords encrypted for this provider; what is absent stays as it is.
     fn sealed(&self, id: ProviderId, patch: ProviderIn, before: Option<&Provider>) -> Result<ProviderPatch> {
-        let ProviderIn { label, inbound, outbound, account, calls_max } = patch;
+        let ProviderIn { label, inbound, outbound, register, account, calls_max } = patch;
         let account = self.account_sealed(id, account);
         let inbound = match inbound {
             Patch::Keep => Patch::Keep,
@@ -105,7 +106,40 @@ impl App {
                 Patch::Set(self.outbound(id, new, before.and_then(|p| p.outbound.as_ref()))?)
             }
         };
-        Ok(ProviderPatch { label, inbound, outbound, account, calls_max })
+        let register = match register {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(new) => {
+                let old = before.and_then(|p| p.register.as_deref());
+                Patch::Set(Box::new(self.register(id, new, old)?))
+            }
+        };
+        Ok(ProviderPatch { label, inbound, outbound, register, account, calls_max })
+    }
+
+    fn register(&self, id: ProviderId, new: RegisterIn, old: Option<&Register>) -> Result<Register> {
+        let RegisterIn { registrar, transport, domain, user, credentials, expires_seconds } = new;
+        let missing = |field: &str| {
+            Error::new(Kind::Missing, What::Provider, format!("`register.{field}` is required."))
+                .at("register")
+        };
+        let former = old.map(|old| old.credentials.clone());
+        let credentials = self.credentials(id, credentials, former, "register")?;
+        let mut next = Register {
+            registrar: registrar
+                .or_else(|| old.map(|o| o.registrar.clone()))
+                .ok_or_else(|| missing("registrar"))?,
+            transport: transport.or_else(|| old.map(|o| o.transport)).unwrap_or(Transport::Udp),
+            domain: old.and_then(|o| o.domain.clone()),
+            user: old.and_then(|o| o.user.clone()),
+            credentials: credentials.ok_or_else(|| missing("credentials"))?,
+            expires_seconds: expires_seconds
+                .or_else(|| old.map(|o| o.expires_seconds))
+                .unwrap_or(Register::EXPIRES),
+        };
+        domain.apply(&mut next.domain);
+        user.apply(&mut next.user);
+        Ok(next)
     }
 
     fn inbound(&self, id: ProviderId, new: InboundIn, old: Option<&Inbound>) -> Result<Inbound> {

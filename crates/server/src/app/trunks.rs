@@ -1,15 +1,27 @@
-//! What an organization brings of its own: SIP trunks and accounts at carriers, for front doors that show nothing else.
+//! What an organization brings of its own: SIP trunks and accounts at carriers, for front doors that show nothing else. And how a
+//! trunk is.
 
 use domain::error::Kind;
 use domain::ids::ProviderId;
 use domain::op::{ProviderIn, TrunkQuery};
 use domain::provider::ProviderKind;
+use domain::trunk_status::TrunkStatus;
 use domain::{Error, Page, Provider, Result, View, What};
 
 use super::failure::of_read;
 use super::{App, Ask};
 
 impl App {
+    pub(super) fn provider_status(&self, ask: Ask<'_>, id: ProviderId) -> Result<View> {
+        let provider = self.provider_get(ask, id)?;
+        Ok(View::TrunkStatus(Box::new(self.trunk_status(provider.id))))
+    }
+
+    /// How a trunk is at the moment.
+    pub(super) fn trunk_status(&self, id: ProviderId) -> TrunkStatus {
+        TrunkStatus { registration: self.control.registration(id), hosts: self.live.hosts_of(id) }
+    }
+
     pub(super) fn trunk_list(
         &self,
         ask: Ask<'_>,

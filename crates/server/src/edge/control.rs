@@ -1,7 +1,8 @@
 //! Ends of calls that are asked for from outside the call path: by an API, or because a call has lasted or cost enough.
 
 use domain::call::DialogParts;
-use domain::ids::CallId;
+use domain::ids::{CallId, ProviderId};
+use domain::trunk_status::TrunkRegistration;
 use domain::{Call, CallEnd};
 use sip::{CallIds, Dialog, Hop, Reach, Transport};
 use std::sync::Arc;
@@ -15,6 +16,12 @@ pub(crate) struct Control {
 }
 
 impl Control {
+    /// How a trunk's registration with its carrier is, if the trunk is to register.
+    pub(crate) fn registration(&self, trunk: ProviderId) -> Option<TrunkRegistration> {
+        let live = &self.wire.parts.live;
+        live.is_to_register(trunk).then(|| self.wire.registrants.shown(live, trunk))
+    }
+
     pub(super) fn new(wire: Arc<Wire>) -> Self {
         Self { wire }
     }

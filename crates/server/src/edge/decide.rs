@@ -145,7 +145,14 @@ impl Decider {
                     .collect::<Vec<_>>(),
             );
         }
+        let called = self.called(ask).filter(|one| trunks.iter().all(|other| other.id != one.id));
+        trunks.extend(called);
         trunks
+    }
+
+    /// The trunk whose registered Contact a request is for: nobody but its carrier knows that.
+    fn called(&self, ask: &Ask) -> Option<TrunkRoute> {
+        self.live.registering.trunk_called(&ask.dialled.user).and_then(|id| self.live.trunk(id))
     }
 
     fn invite(
@@ -256,12 +263,21 @@ impl Decider {
         around: &Around<'_>,
         trail: &mut Trail,
     ) {
+        if self.contacted(ask, trunk) {
+            trail.see(RuleName::CallerAtContact.is(true));
+        }
         if self.certified(ask, trunk, around) {
             trail.see(RuleName::CallerCertified.is(true));
         }
         if matches!(shown, Shown::Proven(Proven::Trunks(ids)) if ids.contains(&trunk)) {
             trail.see(RuleName::CallerProven.is(true));
         }
+    }
+
+    /// Whether a call came by a trunk for the Contact alone that the trunk registered.
+    fn contacted(&self, ask: &Ask, trunk: ProviderId) -> bool {
+        self.called(ask).is_some_and(|one| one.id == trunk)
+            && !self.live.trunks_of(ask.flow.remote).iter().any(|one| one.id == trunk)
     }
 
     /// Whether a call came by a trunk for its certificate alone.

@@ -25,7 +25,7 @@ pub(super) async fn follow(wire: Arc<Wire>) {
         let float = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
         agents.set(float(count));
         banned.set(float(wire.parts.live.bans.count()));
-        for flow in flows {
+        for flow in flows.into_iter().chain(wire.registrants.flows()) {
             let socket = wire.udp.get(usize::from(flow.listener)).and_then(Option::as_ref);
             if socket.is_some_and(|socket| socket.send_to(REMINDER, flow.remote).is_err()) {
                 wire.gauge.send_failed.increment(1);

@@ -17,11 +17,13 @@ mod flows;
 mod gate;
 mod gauge;
 mod health;
+mod hosts;
 mod out;
 mod place;
 pub(crate) mod plan;
 mod proof;
 mod ration;
+mod registrants;
 mod registrar;
 mod resolve;
 mod rush;
@@ -34,6 +36,7 @@ use anyhow::{Context, bail};
 use sip::{Listener, Timers, Transport};
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -51,6 +54,11 @@ use streams::StreamParts;
 use tls::Tls;
 pub(crate) use tls::{ClientAuth, TlsSettings};
 use wire::Wire;
+
+/// The longest that carriers' answers are awaited when registrations are taken away at the end.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
+/// How often it is looked whether they came.
+const LEAVE_LOOK: Duration = Duration::from_millis(20);
 
 /// A socket to listen on.
 #[derive(Clone, Debug)]
@@ -82,6 +90,17 @@ pub(crate) struct EdgeSettings {
     pub(crate) threads: NonZero<usize>,
     /// How long the other end of a stream may be silent.
     pub(crate) patience: Patience,
+    /// Files beside the store; none: nothing is kept, and nobody else is reckoned with.
+    pub(crate) beside: Option<Beside>,
+}
+
+/// Files of the edge beside the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Beside {
+    /// Held by the process that registers trunks.
+    pub(crate) register: PathBuf,
+    /// What agents registered.
+    pub(crate) bindings: PathBuf,
 }
 
 /// What the edge works with.
@@ -120,6 +139,14 @@ impl EdgeHandle {
     /// From now on new calls get 503; what is up goes on.
     pub(crate) fn drain(&self) {
         self.wire.drain();
+    }
+
+    /// Takes registrations with carriers away: no call is to come in any more. Waits for their answers, within a bound.
+    pub(crate) async fn leave(&self) {
+        let until = clock::instant() + LEAVE_MAX;
+        while !self.wire.registrants.leave(&self.wire) && clock::instant() < until {
+            clock::sleep(LEAVE_LOOK).await;
+        }
     }
 
     /// True when no transaction awaits an answer.
@@ -188,7 +215,8 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
         limits: sip::Limits::default(),
     };
     let locals = config.listeners.iter().map(|one| one.local).collect();
-    let wire = Wire::new(&config, udp, parts);
+    let lease = keep(&settings, &config, &parts.live)?;
+    let wire = Wire::new(&config, udp, parts, lease);
     wire.names.ask_by(resolve::Dns::open(settings.dns)?);
     wire.streams.prepare(StreamParts { tls: tls.clone(), locals, patience: settings.patience });
     let mut threads = Vec::new();
@@ -201,7 +229,8 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
         tokio::spawn(wire::follow_deadlines(Arc::clone(&wire))),
         tokio::spawn(flows::follow(Arc::clone(&wire))),
         tokio::spawn(health::follow(Arc::clone(&wire))),
-        tokio::spawn(crate::live::hosts::follow(Arc::clone(&wire.parts.live))),
+        tokio::spawn(hosts::follow(Arc::clone(&wire))),
+        tokio::spawn(registrants::follow(Arc::clone(&wire))),
     ];
     for (at, socket, transport) in streams {
         tasks.push(tokio::spawn(streams::listen(Arc::clone(&wire), socket, at, transport)));
@@ -209,6 +238,14 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
     tasks.push(tokio::spawn(bridge::follow(Arc::clone(&wire))));
     tasks.extend(tls.map(|tls| tokio::spawn(tls::follow(tls))));
     Ok(EdgeHandle { wire, bound, per_socket: settings.threads.get(), threads, tasks })
+}
+
+/// Takes up what agents registered before, where it is kept. Gives where the lease is that trunks are registered under.
+fn keep(settings: &EdgeSettings, config: &sip::Config, live: &Live) -> anyhow::Result<Option<PathBuf>> {
+    let Some(Beside { register, bindings }) = &settings.beside else { return Ok(None) };
+    live.keep_registrations(bindings, &config.listeners, (clock::instant(), clock::now()))
+        .with_context(|| format!("registrations cannot be kept in {}", bindings.display()))?;
+    Ok(Some(register.clone()))
 }
 
 /// The certificates of the listeners, where one needs them.

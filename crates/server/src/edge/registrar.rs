@@ -10,8 +10,8 @@ use crate::live::Live;
 use crate::live::lines::Line;
 use crate::live::registrations::{Binding, Change, Unchanged};
 
-/// The longest that a binding over UDP lasts, in seconds. After a restart such an agent is found again in this time at the
-/// latest; one on a stream learns of it at once, since its connection ends.
+/// The longest that a binding over UDP lasts, in seconds: nobody tells us that such an agent has gone. After a power loss, or a
+/// restart on another machine, it is found again in this time at the latest.
 const DATAGRAM_MAX: u32 = 300;
 /// How often an agent that keeps its flow open is to say something, in seconds (RFC 5626 section 4.4).
 const FLOW_TIMER: u32 = 120;
@@ -58,16 +58,19 @@ pub(super) fn register(live: &Live, agent: &Line, ask: &Ask, (now, wall): (Insta
             Ok(id) => id,
             Err(refused) => return refused,
         };
+        let lasts = Duration::from_secs(granted(wanted, &ask.flow).into());
         let binding = Binding {
             contact: contact.uri,
             flow: ask.flow,
+            username: agent.username.clone(),
             instance: contact.instance,
             flow_id,
             call_id: ask.call_id.clone(),
             cseq: asked.cseq,
             registered_at: wall,
+            until: wall.checked_add(lasts).unwrap_or(wall),
             seen: now,
-            lasts: Duration::from_secs(granted(wanted, &ask.flow).into()),
+            lasts,
         };
         changes.push(if wanted == 0 { Change::Unbind(binding) } else { Change::Bind(binding) });
     }

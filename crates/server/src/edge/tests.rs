@@ -21,7 +21,7 @@ const OWNER: OrganizationId = OrganizationId(Uuid::from_u128(1));
 struct Stage {
     edge: EdgeHandle,
     journal: Arc<Journal>,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
 }
 
 /// A table with one number whose calls go to these targets, in this order.
@@ -88,6 +88,7 @@ impl Stage {
             no_provisional: Duration::from_millis(200),
             threads: NonZero::new(2).unwrap(),
             patience,
+            beside: None,
         };
         let live = Arc::new(table(targets));
         let parts = EdgeParts { live, journal: Arc::clone(&journal), tally: Arc::new(Tally::new()) };

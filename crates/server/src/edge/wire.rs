@@ -6,6 +6,7 @@
 use sip::{Ask, Edge, Fault, Flow, Input, Message, Method, Name, Output, SendId, Shed, Transport};
 use std::hash::BuildHasher;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use super::decide::{Around, Decider, RETRY_AFTER, Step};
 use super::gauge::Gauge;
 use super::plan::Plan;
 use super::proof::Named;
+use super::registrants::RegistrantDesk;
 use super::rush::Load;
 use super::streams::Streams;
 use super::{EdgeParts, facts, gate, health, resolve};
@@ -60,6 +62,7 @@ pub(super) struct Wire {
     pub(super) bridges: BridgeDesk,
     /// Questions to targets.
     pub(super) open: health::Open,
+    pub(super) registrants: RegistrantDesk,
     host: String,
     pub(super) stopping: AtomicBool,
     /// Wakes the task that keeps deadlines: set by inputs that no UDP thread sees.
@@ -126,7 +129,13 @@ impl Work {
 }
 
 impl Wire {
-    pub(super) fn new(config: &sip::Config, udp: Vec<Option<Arc<UdpSocket>>>, parts: EdgeParts) -> Arc<Self> {
+    /// `lease` is taken by the process that registers trunks.
+    pub(super) fn new(
+        config: &sip::Config,
+        udp: Vec<Option<Arc<UdpSocket>>>,
+        parts: EdgeParts,
+        lease: Option<PathBuf>,
+    ) -> Arc<Self> {
         let transports: Vec<_> = config.listeners.iter().map(|one| one.transport).collect();
         let spoken = transports.clone();
         let decider = Decider::new(Arc::clone(&parts.live), Arc::clone(&parts.journal), transports);
@@ -145,6 +154,7 @@ impl Wire {
             spoken,
             bridges: BridgeDesk::new(config.clone()),
             open: health::Open::default(),
+            registrants: RegistrantDesk::new(config.clone(), lease),
             host: config.listeners.first().map(|one| one.public_host.clone()).unwrap_or_default(),
             stopping: AtomicBool::new(false),
             armed: Notify::new(),
@@ -196,6 +206,10 @@ impl Wire {
         work: &mut Work,
     ) -> bool {
         self.gauge.received(flow.transport);
+        if let Some(index) = self.registrants.owner(bytes) {
+            self.registrants.message(self, index, flow, bytes);
+            return false;
+        }
         if BridgeDesk::owns(bytes) {
             if self.parts.live.traces.active() {
                 self.traced(clock::now(), flow, bytes, Way::In);
@@ -263,6 +277,11 @@ impl Wire {
 
     /// A verdict or a fault: an input that no UDP thread will keep the deadlines of.
     pub(super) fn aside(self: &Arc<Self>, input: Input<'_>) {
+        if let Input::Fault { send, why } = input
+            && let Some(index) = sip::registrant_sending(send)
+        {
+            return self.registrants.fault(self, index, send, why);
+        }
         if let Input::Fault { send, why } = input
             && sip::Bridges::sent(send)
         {
@@ -465,6 +484,12 @@ impl Wire {
     pub(super) fn in_turn<T>(&self, decide: impl FnOnce() -> T) -> T {
         let _decider = self.decider.lock().unwrap_or_else(PoisonError::into_inner);
         decide()
+    }
+
+    /// A connection has ended: nobody who registered by it is to be reached any more, neither an agent nor we.
+    pub(super) fn gone(self: &Arc<Self>, connection: u64) {
+        self.parts.live.registrations.gone(connection);
+        self.registrants.gone(self, connection);
     }
 
     /// The host of our first listener, as others know it.

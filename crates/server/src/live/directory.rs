@@ -11,7 +11,7 @@ use domain::platform;
 use domain::provider::{AddressRule, Provider, ProviderKind};
 use domain::routing::{OrganizationRoute, TrunkRoute};
 use domain::rules::{NumberRules, Schedule};
-use domain::{E164, Endpoint, Key, Micros, Organization, Price};
+use domain::{E164, Endpoint, Key, Micros, Organization, Price, Timestamp};
 use hashbrown::HashMap;
 use sip::{Login, Manner};
 use std::hash::Hash;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::carriers::Carriers;
 use super::guards::{Guard, Guards};
-use super::hosts::Hosts;
+use super::hosts::{Hosts, Looked};
 use super::numbers::NONE;
 use super::rates::Rates;
 use super::sources::Sources;
@@ -245,6 +245,9 @@ impl Directory {
         let hosts = trunk.as_ref().and_then(|t| t.inbound.as_ref()).map(|i| i.allowed_hosts.as_slice());
         let owner = trunk.as_ref().and_then(|t| t.organization_id);
         self.hosts.put(TrunkRoute::of(id, owner), hosts.unwrap_or_default());
+        if trunk.as_ref().is_none_or(|t| t.register.is_none()) {
+            self.hosts.put_registrar(TrunkRoute::of(id, owner), Vec::new());
+        }
         self.guards.put(id, guard.filter(|_| trunk.is_some()));
         self.operators.retain(|other| *other != id);
         if trunk.as_ref().is_some_and(|t| t.organization_id.is_none() && t.outbound.is_some()) {
@@ -303,8 +306,13 @@ impl Directory {
         let secure = targets.filter(|uri| uri.transport().secure());
         let trunks =
             self.trunks.values().filter(|t| t.organization_id.is_none_or(|owner| owner == organization));
-        let out = trunks.filter_map(|trunk| trunk.outbound.as_ref()).filter(|out| out.transport.secure());
-        let out = out.filter_map(|out| domain::target::host_and_port(&out.address)).map(|(host, _)| host);
+        let places = trunks.flat_map(|trunk| {
+            let out = trunk.outbound.as_ref().map(|out| (out.transport, out.address.as_str()));
+            let register = trunk.register.as_ref().map(|one| (one.transport, one.registrar.as_str()));
+            out.into_iter().chain(register)
+        });
+        let places = places.filter(|(transport, _)| transport.secure());
+        let out = places.filter_map(|(_, at)| domain::target::host_and_port(at)).map(|(host, _)| host);
         secure
             .map(domain::target::TargetUri::host)
             .chain(out)
@@ -389,8 +397,15 @@ impl Directory {
     }
 
     /// What a host resolved to.
-    pub(super) fn put_host(&mut self, host: &str, addresses: Vec<IpAddr>) {
-        self.hosts.resolved(host, addresses);
+    pub(super) fn put_host(&mut self, host: &str, looked: Looked, times: (Timestamp, Timestamp)) {
+        self.hosts.resolved(host, looked, times);
+    }
+
+    /// Where a trunk has registered.
+    pub(super) fn put_registrar(&mut self, trunk: ProviderId, addresses: Vec<IpAddr>) {
+        let Some(found) = self.trunk(trunk).filter(|one| one.register.is_some()) else { return };
+        let route = TrunkRoute::of(trunk, found.organization_id);
+        self.hosts.put_registrar(route, addresses);
     }
 
     /// Whether an address range shares an address with a trunk's.

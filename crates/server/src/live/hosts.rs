@@ -1,40 +1,45 @@
-//! Hosts that trunks name instead of addresses. The call path reads what they resolved to last, in memory; looking them up is
-//! done beside it ([`follow`]), again and again, and an answer that fails to come changes nothing: the last good one stays.
-//!
-//! The system's resolver tells no time to live, so each name is asked once a minute, and after a failure sooner. A resolver
-//! that tells it can be put in at [`look_up`].
+//! Hosts that trunks name instead of addresses, and those that trunks have registered with. The call path reads what they
+//! resolved to last, in memory; looking them up is done beside it (`edge::hosts`), again and again, and an answer that fails
+//! to come changes nothing: the last good one stays.
 
+use domain::Timestamp;
+use domain::ids::ProviderId;
 use domain::provider::HostName;
 use domain::routing::TrunkRoute;
+use domain::trunk_status::HostStatus;
 use hashbrown::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use super::Live;
-use crate::clock;
+/// A name of which DNS says so often in a row that it is not there is nowhere any more: one such answer may be a mistake.
+const ABSENT_MAX: u8 = 3;
 
-/// How often names that are due are looked for.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long an answer is used before the name is asked again.
-const FRESH: Duration = Duration::from_mins(1);
-/// How soon it is asked again after a failure.
-const AGAIN: Duration = Duration::from_secs(10);
-/// The longest that an answer is awaited.
-const LOOK_UP_MAX: Duration = Duration::from_secs(3);
-/// Addresses of one name.
-const ADDRESSES_MAX: usize = 32;
+/// What a look-up gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// Addresses, each once, in order.
+    Found(Vec<IpAddr>),
+    /// There is no such name, or it has no address.
+    Absent,
+    /// Nobody answered.
+    Failed,
+}
 
 #[derive(Debug, Default)]
 struct Host {
     trunks: Vec<TrunkRoute>,
     addresses: Vec<IpAddr>,
+    /// When these were found.
+    looked: Option<Timestamp>,
+    next: Option<Timestamp>,
+    failing: bool,
+    absent: u8,
 }
 
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     by_name: HashMap<String, Host>,
+    registrars: Vec<(TrunkRoute, Vec<IpAddr>)>,
     by_address: HashMap<IpAddr, Vec<TrunkRoute>>,
 }
 
@@ -54,26 +59,70 @@ impl Hosts {
         self.index();
     }
 
-    /// What a host resolved to.
-    pub(super) fn resolved(&mut self, host: &str, addresses: Vec<IpAddr>) {
-        if let Some(known) = self.by_name.get_mut(host)
-            && known.addresses != addresses
-        {
+    /// What a look-up of a host gave, when, and when the next one is.
+    pub(super) fn resolved(&mut self, host: &str, looked: Looked, (at, next): (Timestamp, Timestamp)) {
+        let Some(known) = self.by_name.get_mut(host) else { return };
+        (known.next, known.failing) = (Some(next), !matches!(looked, Looked::Found(_)));
+        known.absent = if looked == Looked::Absent { known.absent.saturating_add(1) } else { 0 };
+        let addresses = match looked {
+            Looked::Found(addresses) => {
+                known.looked = Some(at);
+                addresses
+            }
+            Looked::Absent if known.absent >= ABSENT_MAX => Vec::new(),
+            Looked::Absent | Looked::Failed => return,
+        };
+        if known.addresses != addresses {
             known.addresses = addresses;
             self.index();
         }
     }
 
+    /// Where a trunk has registered, in place of what was known; empty: nowhere.
+    pub(super) fn put_registrar(&mut self, trunk: TrunkRoute, addresses: Vec<IpAddr>) {
+        let before = self.registrars.iter().position(|(other, _)| other.id == trunk.id);
+        match before {
+            None if addresses.is_empty() => return,
+            Some(at) if self.registrars[at] == (trunk, addresses.clone()) => return,
+            Some(at) => drop(self.registrars.swap_remove(at)),
+            None => {}
+        }
+        if !addresses.is_empty() {
+            self.registrars.push((trunk, addresses));
+        }
+        self.index();
+    }
+
     fn index(&mut self) {
         self.by_address.clear();
-        for host in self.by_name.values() {
-            for address in &host.addresses {
+        let named = self.by_name.values().map(|host| (host.trunks.as_slice(), &host.addresses));
+        let registered = self.registrars.iter().map(|(trunk, at)| (std::slice::from_ref(trunk), at));
+        for (new, addresses) in named.chain(registered) {
+            for address in addresses {
                 let trunks = self.by_address.entry(*address).or_default();
-                trunks.extend(
-                    host.trunks.iter().filter(|one| !trunks.contains(one)).copied().collect::<Vec<_>>(),
-                );
+                for trunk in new {
+                    if !trunks.contains(trunk) {
+                        trunks.push(*trunk);
+                    }
+                }
             }
         }
+    }
+
+    /// The hosts of a trunk, by name.
+    pub(super) fn of(&self, trunk: ProviderId) -> Vec<HostStatus> {
+        let own = self.by_name.iter().filter(|(_, host)| host.trunks.iter().any(|one| one.id == trunk));
+        let mut shown: Vec<_> = own
+            .map(|(name, host)| HostStatus {
+                name: name.clone(),
+                addresses: host.addresses.clone(),
+                looked_up_at: host.looked,
+                next_look_up_at: host.next,
+                failing: host.failing,
+            })
+            .collect();
+        shown.sort_by(|one, other| one.name.cmp(&other.name));
+        shown
     }
 
     /// The names.
@@ -92,41 +141,6 @@ impl Hosts {
     }
 }
 
-/// What a host's name resolves to: each address once, in order; none that cannot be anybody's. `None` where nobody answered.
-async fn look_up(host: &str) -> Option<Vec<IpAddr>> {
-    let answer = tokio::time::timeout(LOOK_UP_MAX, tokio::net::lookup_host((host, 0))).await.ok()?.ok()?;
-    let usable = |address: &IpAddr| !address.is_unspecified() && !address.is_multicast();
-    let mut found: Vec<_> = answer.map(|found| found.ip().to_canonical()).filter(usable).collect();
-    found.sort_unstable();
-    found.dedup();
-    found.truncate(ADDRESSES_MAX);
-    (!found.is_empty()).then_some(found)
-}
-
-/// Keeps the hosts of trunks resolved until the task is dropped.
-pub(crate) async fn follow(live: Arc<Live>) {
-    let mut due: HashMap<String, Instant> = HashMap::new();
-    loop {
-        let names = live.hosts();
-        due.retain(|name, _| names.contains(name));
-        for name in names {
-            let now = clock::instant();
-            if due.get(&name).is_some_and(|due| *due > now) {
-                continue;
-            }
-            let found = look_up(&name).await;
-            let pause = if found.is_some() { FRESH } else { AGAIN };
-            if let Some(addresses) = found {
-                live.put_host(&name, addresses);
-            } else {
-                tracing::warn!(host = %name, "a trunk's host cannot be resolved: the last answer stays");
-            }
-            due.insert(name, clock::instant() + pause);
-        }
-        clock::sleep(LOOK_EVERY).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +150,8 @@ mod tests {
     fn trunk(n: u128) -> TrunkRoute {
         TrunkRoute::of(ProviderId(Uuid::from_u128(n)), Some(OrganizationId(Uuid::from_u128(n))))
     }
+
+    const TIMES: (Timestamp, Timestamp) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
 
     fn ids(hosts: &Hosts, address: &str) -> Vec<u128> {
         hosts.trunks_from(address.parse().unwrap()).iter().map(|trunk| trunk.id.0.as_u128()).collect()
@@ -149,17 +165,55 @@ mod tests {
         hosts.put(trunk(1), &[name("sip.a.example"), name("sip.b.example")]);
         hosts.put(trunk(2), &[name("sip.a.example")]);
         assert_eq!((hosts.names().len(), ids(&hosts, "192.0.2.1")), (2, vec![]), "nothing is known yet");
-        hosts.resolved("sip.a.example", at(&["192.0.2.1", "192.0.2.2"]));
-        hosts.resolved("sip.b.example", at(&["192.0.2.2"]));
-        hosts.resolved("sip.c.example", at(&["192.0.2.3"]));
+        let found = |hosts: &mut Hosts, host: &str, addresses: &[&str]| {
+            hosts.resolved(host, Looked::Found(at(addresses)), TIMES);
+        };
+        found(&mut hosts, "sip.a.example", &["192.0.2.1", "192.0.2.2"]);
+        found(&mut hosts, "sip.b.example", &["192.0.2.2"]);
+        found(&mut hosts, "sip.c.example", &["192.0.2.3"]);
         assert_eq!(ids(&hosts, "192.0.2.1"), [1, 2], "tenants behind one carrier");
         assert_eq!(ids(&hosts, "192.0.2.2").len(), 2, "each once");
         assert!(ids(&hosts, "192.0.2.3").is_empty(), "nobody names it");
-        hosts.resolved("sip.a.example", at(&["192.0.2.9"]));
+        found(&mut hosts, "sip.a.example", &["192.0.2.9"]);
         assert_eq!((ids(&hosts, "192.0.2.1"), ids(&hosts, "192.0.2.9")), (vec![], vec![1, 2]));
         hosts.put(trunk(1), &[]);
         assert_eq!((ids(&hosts, "192.0.2.9"), ids(&hosts, "192.0.2.2")), (vec![2], vec![]));
         hosts.put(trunk(2), &[]);
         assert!(hosts.names().is_empty() && hosts.addresses().next().is_none());
+    }
+
+    #[test]
+    fn silence_changes_nothing_and_one_denial_neither() {
+        let mut hosts = Hosts::default();
+        hosts.put(trunk(1), &[HostName::parse("sip.a.example").unwrap()]);
+        let look = |hosts: &mut Hosts, looked| hosts.resolved("sip.a.example", looked, TIMES);
+        look(&mut hosts, Looked::Found(vec!["192.0.2.1".parse().unwrap()]));
+        for _ in 0..100 {
+            look(&mut hosts, Looked::Failed);
+        }
+        let [shown] = &hosts.of(trunk(1).id)[..] else { panic!() };
+        assert!(shown.failing && shown.looked_up_at.is_some() && shown.addresses.len() == 1);
+        for (turn, known) in [(1, 1), (2, 1), (3, 0)] {
+            look(&mut hosts, Looked::Absent);
+            assert_eq!(ids(&hosts, "192.0.2.1").len(), known, "{turn}");
+        }
+        look(&mut hosts, Looked::Found(vec!["192.0.2.1".parse().unwrap()]));
+        assert!(!hosts.of(trunk(1).id)[0].failing && hosts.of(trunk(2).id).is_empty());
+        assert_eq!(ids(&hosts, "192.0.2.1"), [1]);
+    }
+
+    #[test]
+    fn a_carrier_is_known_where_a_trunk_has_registered() {
+        let mut hosts = Hosts::default();
+        let at = |text: &str| vec![text.parse::<IpAddr>().unwrap()];
+        hosts.put_registrar(trunk(1), at("192.0.2.1"));
+        hosts.put_registrar(trunk(2), at("192.0.2.1"));
+        hosts.put_registrar(trunk(2), at("192.0.2.1"));
+        assert_eq!(ids(&hosts, "192.0.2.1"), [1, 2]);
+        hosts.put_registrar(trunk(1), at("192.0.2.2"));
+        assert_eq!((ids(&hosts, "192.0.2.1"), ids(&hosts, "192.0.2.2")), (vec![2], vec![1]));
+        hosts.put_registrar(trunk(1), Vec::new());
+        hosts.put_registrar(trunk(3), Vec::new());
+        assert!(ids(&hosts, "192.0.2.2").is_empty() && hosts.registrars.len() == 1);
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod bans;
 mod begun;
+mod bindings;
 mod calls;
 mod carriers;
 mod directory;
@@ -18,6 +19,7 @@ mod numbers;
 mod out;
 mod rates;
 pub(crate) mod refresh;
+pub(crate) mod registering;
 pub(crate) mod registrations;
 mod sources;
 
@@ -31,10 +33,12 @@ use domain::provider::{AddressRule, MediaEncryption};
 use domain::routing::{self, CallIn, NumberRoute, OrganizationRoute, Refused, Routed, TrunkRoute};
 use domain::rules::{Exit, NumberRules, Schedule, Step};
 use domain::trail::Rule;
-use domain::{Endpoint, Fact, Generation, Key, Micros, Price};
+use domain::trunk_status::HostStatus;
+use domain::{Endpoint, Fact, Generation, Key, Micros, Price, Timestamp};
 use sip::Login;
 use sip::digest::Secret;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use store::{Changed, OpenCall, Store};
@@ -66,6 +70,8 @@ pub(crate) struct Live {
     pub(crate) lines: lines::Lines,
     /// Where registered agents are.
     pub(crate) registrations: registrations::Registrations,
+    /// The trunks that are to register with their carriers.
+    pub(crate) registering: registering::Registering,
     /// Who is not heard for a while.
     pub(crate) bans: bans::Bans,
     holds: holds::Holds,
@@ -147,6 +153,7 @@ impl Live {
             callees: RwLock::default(),
             lines: lines::Lines::new(None),
             registrations: registrations::Registrations::default(),
+            registering: registering::Registering::default(),
             bans: bans::Bans::default(),
             holds: holds::Holds::default(),
             traces: Traces::default(),
@@ -198,6 +205,7 @@ impl Live {
                 let guard = self.opener.guard(&provider);
                 let outbound = provider.outbound.as_ref().and_then(|outbound| outbound.credentials.as_ref());
                 let login = self.opener.login(provider.id.0, outbound);
+                self.registering.put(provider.id, self.opener.account(&provider));
                 let mut directory = self.write();
                 directory.put_login(provider.id.0, login);
                 directory.put_provider(provider.id, Some(provider), guard);
@@ -206,6 +214,7 @@ impl Live {
             Changed::RateGone(id) => self.write().rates.take(id),
             Changed::Trace(window) => self.traces.put(window),
             Changed::ProviderGone(id) => {
+                self.registering.put(id, None);
                 let mut directory = self.write();
                 directory.put_login(id.0, None);
                 directory.put_provider(id, None, None);
@@ -282,9 +291,20 @@ impl Live {
         self.read().hosts().names()
     }
 
-    /// What a host that trunks name resolved to; calls from there are those trunks' from now on.
-    pub(crate) fn put_host(&self, host: &str, addresses: Vec<IpAddr>) {
-        self.write().put_host(host, addresses);
+    /// What a host that trunks name resolved to, and when; calls from there are those trunks' from now on. It is looked up again
+    /// at `next`.
+    pub(crate) fn put_host(&self, host: &str, looked: hosts::Looked, times: (Timestamp, Timestamp)) {
+        self.write().put_host(host, looked, times);
+    }
+
+    /// The hosts that a trunk names.
+    pub(crate) fn hosts_of(&self, trunk: ProviderId) -> Vec<HostStatus> {
+        self.read().hosts().of(trunk)
+    }
+
+    /// A trunk has registered with a carrier at these addresses: calls from there are its from now on.
+    pub(crate) fn put_registrar(&self, trunk: ProviderId, addresses: Vec<IpAddr>) {
+        self.write().put_registrar(trunk, addresses);
     }
 
     /// Whether somebody who belongs here sends from a socket: a trunk, an endpoint, a registered agent, or whoever proved
@@ -301,6 +321,30 @@ impl Live {
     /// The endpoints whose targets are asked whether they are there.
     pub(crate) fn asked(&self) -> Vec<Arc<Endpoint>> {
         self.read().asked()
+    }
+
+    /// Takes up what agents registered with an earlier process, and keeps what they do from now on.
+    pub(crate) fn keep_registrations(
+        &self,
+        path: &Path,
+        listeners: &[sip::Listener],
+        times: (Instant, Timestamp),
+    ) -> std::io::Result<()> {
+        // A number that was given back meanwhile has no such name, nor one whose password was replaced.
+        let right = |number: NumberId, username: &str| {
+            self.lines.look_up(username).lines.iter().any(|line| line.id == number)
+        };
+        match self.registrations.keep(path, listeners, times, right)? {
+            Some(0) => {}
+            Some(count) => tracing::info!(count, "flows of registered agents are known from before"),
+            None => tracing::info!("another process of this store keeps its registrations on disk"),
+        }
+        Ok(())
+    }
+
+    /// Whether a trunk is to register with its carrier.
+    pub(crate) fn is_to_register(&self, trunk: ProviderId) -> bool {
+        self.read().trunk(trunk).is_some_and(|trunk| trunk.register.is_some())
     }
 
     /// Whether agents may register: some endpoint has a target for them.

@@ -1,14 +1,17 @@
 //! Where registered agents are: for each number the flows by which its agents can be reached (RFC 3261 section 10.3, RFC 5626).
-//! Memory only. A flow over UDP would outlive the process, one over a stream does not; so that one rule covers both, bindings
-//! are short (see `edge::registrar`) and agents make them anew.
+//! Memory; what came over datagrams is on disk besides, since it outlives the process (`bindings`).
 
 use domain::Timestamp;
 use domain::ids::NumberId;
 use hashbrown::HashMap;
-use sip::Flow;
+use sip::{Flow, Listener};
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::bindings::{self, Kept};
+use crate::lease::Lease;
 
 /// Flows of one number; the oldest makes room for another.
 pub(crate) const PER_NUMBER_MAX: usize = 8;
@@ -22,6 +25,8 @@ pub(crate) struct Binding {
     pub(crate) contact: String,
     /// Where it came from, and where its calls go.
     pub(crate) flow: Flow,
+    /// The user name that it proved to be: of credentials that were replaced nothing stays.
+    pub(crate) username: String,
     /// Which device it is, where it says so, and which of its flows (RFC 5626 section 4.1).
     pub(crate) instance: Option<String>,
     /// `reg-id`, where flows are kept open by the agent.
@@ -32,7 +37,9 @@ pub(crate) struct Binding {
     pub(crate) cseq: u32,
     /// When it was last registered.
     pub(crate) registered_at: Timestamp,
-    /// The same for time that never goes back.
+    /// When that ends.
+    pub(crate) until: Timestamp,
+    /// The same for time that never goes back: since when.
     pub(crate) seen: Instant,
     /// How long it lasts from then.
     pub(crate) lasts: Duration,
@@ -91,6 +98,8 @@ struct Table {
     /// The numbers bound by a connection.
     by_connection: HashMap<u64, Vec<NumberId>>,
     all: usize,
+    /// Where it is kept over a restart, while no other process of the store does that.
+    kept: Option<(Lease, Kept)>,
 }
 
 /// See the module's head.
@@ -103,6 +112,29 @@ impl Registrations {
     // Plain data; each change below is whole before the lock is given back.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up what an earlier process kept in a file, as far as it still holds and is `right`, and keeps it there from now
+    /// on. Gives how much that was; none where another process keeps its own there.
+    pub(crate) fn keep(
+        &self,
+        path: &Path,
+        listeners: &[Listener],
+        times: (Instant, Timestamp),
+        right: impl Fn(NumberId, &str) -> bool,
+    ) -> std::io::Result<Option<usize>> {
+        let Some(lease) = Lease::take(&path.with_added_extension("lock"))? else { return Ok(None) };
+        let found = bindings::read(path, listeners, times)?;
+        let mut table = self.lock();
+        for (number, mut bound) in found {
+            bound.retain(|one| right(number, &one.username));
+            if table.all + bound.len() <= ALL_MAX {
+                table.put(number, bound);
+            }
+        }
+        let locals = listeners.iter().map(|one| one.local).collect();
+        table.kept = Some((lease, Kept::create(path, locals, table.holds())?));
+        Ok(Some(table.all))
     }
 
     /// Makes all of the changes, or none. `call_id` and `cseq` are those of the REGISTER. Gives what is bound afterwards,
@@ -191,8 +223,30 @@ impl Table {
         bound.iter().filter(|one| !one.is_over(now)).cloned().collect()
     }
 
-    /// Puts the bindings of a number in place of what there was, and keeps the indices.
+    fn holds(&self) -> impl Iterator<Item = (NumberId, &[Binding])> {
+        self.by_number.iter().map(|(number, bound)| (*number, bound.as_slice()))
+    }
+
+    /// Puts the bindings of a number in place of what there was, on disk too.
     fn put(&mut self, number: NumberId, bound: Vec<Binding>) {
+        let keeps = |bound: &[Binding]| bound.iter().any(|one| !one.flow.transport.stream());
+        let before = self.by_number.get(&number).is_some_and(|bound| keeps(bound));
+        let grown = match &mut self.kept {
+            Some((_, kept)) if before || keeps(&bound) => kept.write(number, &bound),
+            Some(_) | None => false,
+        };
+        self.index(number, bound);
+        if grown && let Some((lease, mut kept)) = self.kept.take() {
+            match kept.anew(self.holds()) {
+                Ok(anew) => kept = anew,
+                Err(error) => kept.grown(&error),
+            }
+            self.kept = Some((lease, kept));
+        }
+    }
+
+    /// The same in memory, with the indices.
+    fn index(&mut self, number: NumberId, bound: Vec<Binding>) {
         for old in self.by_number.remove(&number).unwrap_or_default() {
             self.all -= 1;
             let address = old.flow.remote.ip().to_canonical();
@@ -244,11 +298,13 @@ mod tests {
         Binding {
             contact: contact.to_owned(),
             flow: Flow { listener: 0, transport, remote, connection },
+            username: "tl".to_owned(),
             instance: None,
             flow_id: None,
             call_id: "c".to_owned(),
             cseq,
             registered_at: Timestamp::UNIX_EPOCH,
+            until: Timestamp::UNIX_EPOCH,
             seen: now,
             lasts: Duration::from_mins(1),
         }

@@ -50,6 +50,7 @@ pub(super) async fn connect(app: &App) -> anyhow::Result<()> {
         label: "simulated network".to_owned(),
         inbound: Some(inbound),
         outbound: None,
+        register: None,
         account: None,
         calls_max: None,
         created_at,

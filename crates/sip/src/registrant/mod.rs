@@ -24,8 +24,8 @@ use crate::keys;
 use crate::login::{Login, Session};
 use crate::message::{Core, Message, Method};
 use crate::transport::{Flow, Hop, Listener};
-pub use request::{owner, sender};
 use request::{Sent, branch, send_id};
+pub use request::{owner, sender};
 pub use status::{RegistrantState, RegistrantStatus, Trouble};
 
 /// The shortest wait after the first failure is half of this (`base-time` of RFC 5626 section 4.5, all flows being down).
@@ -266,7 +266,7 @@ impl Registrant {
         let id = send_id(self.config.index, self.count);
         let t1 = self.config.timers.t1;
         let repeat = (!to.transport.stream()).then(|| (now + t1, t1));
-        let whom = crate::Whom::of(self.uri().as_bytes(), None);
+        let whom = crate::Whom::of(self.uri().as_bytes());
         let sent = Sent { id, branch, to, whom, bytes, repeat, until: now + t1 * 64 };
         self.out.push_back(RegistrantOutput::Send(sent.again()));
         self.stage = Stage::Asking(Box::new(sent));
@@ -290,8 +290,8 @@ impl Registrant {
     }
 
     /// A send failed.
-    pub fn fault(&mut self, now: Instant, send: SendId, why: Fault) {
-        if matches!(&self.stage, Stage::Asking(sent) if sent.id == send) {
+    pub fn fault(&mut self, now: Instant, failed: SendId, why: Fault) {
+        if matches!(&self.stage, Stage::Asking(sent) if sent.id == failed) {
             self.next_hop(now, Trouble::Fault(why));
         }
     }

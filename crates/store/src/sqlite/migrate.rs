@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
 
-const ALL: [(i64, &str, &str); 18] = [
+const ALL: [(i64, &str, &str); 19] = [
     (1, "tables", include_str!("../../migrations/0001_tables.sql")),
     (2, "search", include_str!("../../migrations/0002_search.sql")),
     (3, "endpoint bags", include_str!("../../migrations/0003_endpoint_bags.sql")),
@@ -28,6 +28,7 @@ const ALL: [(i64, &str, &str); 18] = [
     (16, "how calls are put to endpoints", include_str!("../../migrations/0016_endpoint_manner.sql")),
     (17, "rates and traces", include_str!("../../migrations/0017_rates_traces.sql")),
     (18, "where calls go", include_str!("../../migrations/0018_routing.sql")),
+    (19, "registrations with carriers", include_str!("../../migrations/0019_register.sql")),
 ];
 
 /// Brings the schema up to date.

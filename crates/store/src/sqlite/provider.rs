@@ -6,7 +6,7 @@ use domain::ids::{OrganizationId, ProviderId};
 use domain::op::TrunkQuery;
 use domain::provider::{
     Credentials, DialForm, FromForm, HostName, Inbound, MediaEncryption, NumberFormat, Outbound,
-    ProviderKind, Sealed,
+    ProviderKind, Register, Sealed,
 };
 use domain::target::Transport;
 use domain::{CarrierAccount, Page, Paged, Provider, What};
@@ -22,7 +22,7 @@ use super::sql::{Columns, Table, blob, corrupt, exists, int, json, one, time};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let columns = "kind, label, inbound, outbound, account, account_id, account_region, calls_max, created_at, \
+    let columns = "kind, label, inbound, outbound, register, account, account_id, account_region, calls_max, created_at, \
                    updated_at, version";
     Table::new("providers", columns, "organization_id, id")
 });
@@ -76,6 +76,18 @@ struct OutboundRow {
     /// Absent: the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     priority: Option<u16>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RegisterRow {
+    registrar: String,
+    transport: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    credentials: CredentialsRow,
+    expires_seconds: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -253,11 +265,32 @@ fn outbound_read(text: &str) -> Result<Outbound, StoreError> {
     })
 }
 
+fn register_text(register: &Register) -> String {
+    let Register { registrar, transport, domain, user, credentials, expires_seconds } = register;
+    json(&RegisterRow {
+        registrar: registrar.clone(),
+        transport: transport.as_str().to_owned(),
+        domain: domain.clone(),
+        user: user.clone(),
+        credentials: CredentialsRow::of(credentials),
+        expires_seconds: *expires_seconds,
+    })
+}
+
+fn register_read(text: &str) -> Result<Register, StoreError> {
+    let row: RegisterRow = serde_json::from_str(text).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let RegisterRow { registrar, transport, domain, user, credentials, expires_seconds } = row;
+    let transport = Transport::parse(&transport).ok_or_else(|| corrupt("a transport", &transport))?;
+    Ok(Register { registrar, transport, domain, user, credentials: credentials.read()?, expires_seconds })
+}
+
 fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
     let kind = row.named(ProviderKind::parse)?;
     let label = row.get()?;
     let inbound = row.get::<Option<String>>()?.map(|text| inbound_read(&text)).transpose()?;
     let outbound = row.get::<Option<String>>()?.map(|text| outbound_read(&text)).transpose()?;
+    let register = row.get::<Option<String>>()?.map(|text| register_read(&text)).transpose()?;
+    let register = register.map(Box::new);
     let account = row.get::<Option<String>>()?.map(|text| account_read(&text)).transpose()?;
     let (_, _): (Option<String>, Option<String>) = (row.get()?, row.get()?);
     let calls_max = row.get()?;
@@ -270,6 +303,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Provider, StoreError> {
         label,
         inbound,
         outbound,
+        register,
         account,
         calls_max,
         created_at,
@@ -286,6 +320,7 @@ pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitErro
         label,
         inbound,
         outbound,
+        register,
         account,
         calls_max,
         created_at,
@@ -297,6 +332,7 @@ pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitErro
         return Err(CommitError::Stale(What::Organization));
     }
     let (inbound, outbound) = (inbound.as_ref().map(inbound_text), outbound.as_ref().map(outbound_text));
+    let register = register.as_deref().map(register_text);
     let (created, updated, own) = (time(*created_at), time(*updated_at), blob(*id));
     let account_id = account.as_ref().map(|account| &account.id);
     let region = account.as_ref().map(|account| &account.region);
@@ -306,6 +342,7 @@ pub(super) fn put(tx: &mut Tx<'_>, provider: &Provider) -> Result<(), CommitErro
         label,
         inbound,
         outbound,
+        register,
         account,
         account_id,
         region,

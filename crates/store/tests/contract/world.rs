@@ -139,7 +139,16 @@ impl World {
             credentials,
             certificate_names,
         });
-        let new = ProviderPatch { label: Some("Trunk".to_owned()), inbound, ..ProviderPatch::default() };
+        let register = Box::new(domain::provider::Register {
+            registrar: "sip.carrier.example:5070".to_owned(),
+            transport: domain::target::Transport::Tls,
+            domain: Some("carrier.example".to_owned()),
+            user: Some("+4930123".to_owned()),
+            credentials: Credentials { username: "line".to_owned(), password: Sealed(vec![7]) },
+            expires_seconds: 600,
+        });
+        let (label, register) = (Some("Trunk".to_owned()), Patch::Set(register));
+        let new = ProviderPatch { label, inbound, register, ..ProviderPatch::default() };
         Provider::create(organization, ProviderId(self.uuid()), ProviderKind::SipTrunk, new, self.now())
             .unwrap()
     }

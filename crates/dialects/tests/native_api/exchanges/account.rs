@@ -276,7 +276,7 @@ fn endpoints() {
 fn providers_never_show_a_password() {
     insta::assert_snapshot!(text(of_providers()), @r#"
     POST /api/v1/providers {"inbound":{"allowed_addresses":["127.0.0.1"],"credentials":{"password":"hush","username":"in"}},"kind":"sip_trunk","label":"carrier","outbound":{"address":"sip.example.com:5061","transport":"tls"}}
-    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, allowed_hosts: Some([]), media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }), certificate_names: None }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep, number_format: None, prefix: Keep, headers: Keep, from: None, emergency: None, calls_per_second: Keep, priority: None }), account: None, calls_max: Keep })
+    → ProviderCreate(SipTrunk, ProviderIn { label: Some("carrier"), inbound: Set(InboundIn { allowed_addresses: Some([AddressRule { network: 127.0.0.1, prefix: 32 }]), allowed_numbers: None, allowed_hosts: Some([]), media_encryption: None, credentials: Set(CredentialsIn { username: "in", password: Some(Secret(…)) }), certificate_names: None }), outbound: Set(OutboundIn { address: Some("sip.example.com:5061"), transport: Some(Tls), place: Movable, destination_country: Keep, media_encryption: None, credentials: Keep, number_format: None, prefix: Keep, headers: Keep, from: None, emergency: None, calls_per_second: Keep, priority: None }), register: Keep, account: None, calls_max: Keep })
     ← 201
     etag: "1"
     location: /api/v1/providers/55555555-5555-5555-5555-555555555555
@@ -314,6 +314,14 @@ fn providers_never_show_a_password() {
         "username": null
       },
       "region": null,
+      "register": {
+        "domain": null,
+        "expires_seconds": 600,
+        "registrar": "sip.example.com",
+        "transport": "udp",
+        "user": "+4930123",
+        "username": "line"
+      },
       "updated_at": "2026-03-01T12:00:00.250000Z"
     }
 
@@ -330,8 +338,46 @@ fn providers_never_show_a_password() {
     x-request-id: 00000000-0000-0000-0000-000000000000
     application/json: "as above"
 
+    GET /api/v1/providers/55555555-5555-5555-5555-555555555555/status
+    → ProviderStatus(ProviderId(55555555-5555-5555-5555-555555555555))
+    ← 200
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: {
+      "hosts": [
+        {
+          "addresses": [
+            "192.0.2.9"
+          ],
+          "failing": true,
+          "looked_up_at": "2026-03-01T12:00:00.250000Z",
+          "name": "sip.example.com",
+          "next_look_up_at": null
+        }
+      ],
+      "registration": {
+        "contact": "sip:tr00@edge.example.com:5060",
+        "expires_at": null,
+        "failures": 1,
+        "next_attempt_at": "2026-03-01T12:00:00.250000Z",
+        "problem": "The carrier refuses it.",
+        "registrar": "udp:192.0.2.9:5060",
+        "service_route": [
+          "<sip:proxy.example.com;lr>"
+        ],
+        "sip_status": 403,
+        "state": "refused"
+      }
+    }
+
+    PATCH /api/v1/providers/55555555-5555-5555-5555-555555555555 {"register":{"credentials":{"password":"hush","username":"line"},"domain":null,"expires_seconds":600,"registrar":"sip.example.com","user":"+4930123"}}
+    → ProviderUpdate(ProviderId(55555555-5555-5555-5555-555555555555), ProviderIn { label: None, inbound: Keep, outbound: Keep, register: Set(RegisterIn { registrar: Some("sip.example.com"), transport: Some(Udp), domain: Clear, user: Set("+4930123"), credentials: Set(CredentialsIn { username: "line", password: Some(Secret(…)) }), expires_seconds: Some(600) }), account: None, calls_max: Keep }, None)
+    ← 200
+    etag: "1"
+    x-request-id: 00000000-0000-0000-0000-000000000000
+    application/json: "as above"
+
     PATCH /api/v1/providers/55555555-5555-5555-5555-555555555555 {"inbound":{"allowed_addresses":[],"credentials":null}}
-    → ProviderUpdate(ProviderId(55555555-5555-5555-5555-555555555555), ProviderIn { label: None, inbound: Set(InboundIn { allowed_addresses: Some([]), allowed_numbers: None, allowed_hosts: Some([]), media_encryption: None, credentials: Clear, certificate_names: None }), outbound: Keep, account: None, calls_max: Keep }, None)
+    → ProviderUpdate(ProviderId(55555555-5555-5555-5555-555555555555), ProviderIn { label: None, inbound: Set(InboundIn { allowed_addresses: Some([]), allowed_numbers: None, allowed_hosts: Some([]), media_encryption: None, credentials: Clear, certificate_names: None }), outbound: Keep, register: Keep, account: None, calls_max: Keep }, None)
     ← 200
     etag: "1"
     x-request-id: 00000000-0000-0000-0000-000000000000

@@ -109,6 +109,17 @@ fn of_providers() -> Vec<(Ask, View)> {
         (ask("GET /api/v1/providers"), View::Providers(page(provider()))),
         (at("GET"), View::Provider(provider())),
         (
+            ask(&format!("GET /api/v1/providers/{PROVIDER}/status")),
+            View::TrunkStatus(Box::new(trunk_status())),
+        ),
+        (
+            at("PATCH").json(&json!({ "register": {
+                "registrar": "sip.example.com", "domain": null, "user": "+4930123",
+                "credentials": { "username": "line", "password": "hush" }, "expires_seconds": 600,
+            } })),
+            View::Provider(provider()),
+        ),
+        (
             at("PATCH").json(&json!({ "inbound": { "allowed_addresses": [], "credentials": null } })),
             View::Provider(provider()),
         ),
@@ -147,6 +158,7 @@ fn of_numbers() -> Vec<(Ask, View)> {
         ],
         targets: Vec::new(),
         legs: Vec::new(),
+        trunk: Some(Box::new(trunk_status())),
     };
     let buy = json!({ "stock_id": STOCK, "agent_id": "ada", "label": null });
     let import = json!({ "provider_id": PROVIDER, "label": "batch", "numbers": ["+14155550100", { "e164": "+14155550101", "label": "own" }] });

@@ -229,7 +229,33 @@ fn numbers() {
           "rule": "there is room for another call"
         }
       ],
-      "targets": []
+      "targets": [],
+      "trunk": {
+        "hosts": [
+          {
+            "addresses": [
+              "192.0.2.9"
+            ],
+            "failing": true,
+            "looked_up_at": "2026-03-01T12:00:00.250000Z",
+            "name": "sip.example.com",
+            "next_look_up_at": null
+          }
+        ],
+        "registration": {
+          "contact": "sip:tr00@edge.example.com:5060",
+          "expires_at": null,
+          "failures": 1,
+          "next_attempt_at": "2026-03-01T12:00:00.250000Z",
+          "problem": "The carrier refuses it.",
+          "registrar": "udp:192.0.2.9:5060",
+          "service_route": [
+            "<sip:proxy.example.com;lr>"
+          ],
+          "sip_status": 403,
+          "state": "refused"
+        }
+      }
     }
     "#);
 }

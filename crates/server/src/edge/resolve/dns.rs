@@ -22,6 +22,10 @@ const SERVICES_MAX: usize = 8;
 const SERVERS_MAX: usize = 16;
 /// Addresses of one host that are tried.
 const ADDRESSES_MAX: usize = 4;
+/// Addresses of one host that a trunk calls from.
+const SOURCES_MAX: usize = 32;
+/// How long an answer is used that does not say it: the machine's own.
+const UNTOLD: Duration = Duration::from_secs(30);
 /// One try at one server.
 const TRY: Duration = Duration::from_millis(900);
 
@@ -78,10 +82,26 @@ impl Dns {
             let port = place.port.unwrap_or_else(|| transport.port());
             let found = tokio::net::lookup_host((place.host.as_str(), port)).await;
             let at: Vec<_> = found.map_err(|_| Failed)?.take(ADDRESSES_MAX).collect();
-            return Ok((one(transport, at), Duration::from_secs(30)));
+            return Ok((one(transport, at), UNTOLD));
         };
         let asking = Asking { resolver, spoken };
         let found = asking.place(place, &mut lasts).await?;
+        Ok((found, lasts.0.max(LASTS.0)))
+    }
+}
+
+impl Dns {
+    /// Every address of a host, and how long they last. None: it is not there.
+    pub(super) async fn host(&self, host: &str) -> Result<(Vec<IpAddr>, Duration), Failed> {
+        let Some(resolver) = self.0.as_ref().filter(|_| host.contains('.')) else {
+            // The library does not tell a name that is not there from one that could not be asked for.
+            let found = tokio::net::lookup_host((host, 0)).await.map_err(|_| Failed)?;
+            let found = found.map(|at| at.ip().to_canonical()).take(SOURCES_MAX).collect();
+            return Ok((found, UNTOLD));
+        };
+        let mut lasts = Lasts(LASTS.1);
+        let mut found = Asking { resolver, spoken: &[] }.hosts(host, &mut lasts).await?;
+        found.truncate(SOURCES_MAX);
         Ok((found, lasts.0.max(LASTS.0)))
     }
 }
@@ -199,6 +219,11 @@ impl Asking<'_> {
     }
 
     async fn addresses(&self, host: &str, port: u16, lasts: &mut Lasts) -> Result<Vec<SocketAddr>, Failed> {
+        let found = self.hosts(host, lasts).await?.into_iter().take(ADDRESSES_MAX);
+        Ok(found.map(|address| SocketAddr::new(address, port)).collect())
+    }
+
+    async fn hosts(&self, host: &str, lasts: &mut Lasts) -> Result<Vec<IpAddr>, Failed> {
         let mut other = Lasts(LASTS.1);
         let (four, six) = tokio::join!(
             self.records(host, RecordType::A, lasts),
@@ -215,8 +240,7 @@ impl Asking<'_> {
             RData::AAAA(six) => Some(IpAddr::from(six.0)),
             _ => None,
         };
-        let addresses = rows.into_iter().filter_map(address).take(ADDRESSES_MAX);
-        Ok(addresses.map(|address| SocketAddr::new(address, port)).collect())
+        Ok(rows.into_iter().filter_map(address).collect())
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::plan::{Plan, State};
 use super::wire::Wire;
 use crate::clock;
+use crate::live::hosts::Looked;
 pub(super) use dns::Dns;
 
 /// How long an answer is used after its time when the resolver gives none.
@@ -122,6 +123,19 @@ impl Names {
     pub(super) fn recent(&self, place: &Place) -> Option<Arc<Found>> {
         let known = self.lock();
         known.get(place).filter(|known| clock::instant() <= known.fresh).map(|known| Arc::clone(&known.found))
+    }
+
+    /// What a host resolves to, each address once, and how long that lasts. Nothing is remembered here.
+    pub(super) async fn host(&self, host: &str) -> (Looked, Duration) {
+        let failed = (Looked::Failed, Duration::ZERO);
+        let Some(dns) = self.dns.get() else { return failed };
+        let Ok(Ok((mut found, lasts))) = tokio::time::timeout(LOOKUP_MAX, dns.host(host)).await else {
+            return failed;
+        };
+        found.retain(|address| !address.is_unspecified() && !address.is_multicast());
+        found.sort_unstable();
+        found.dedup();
+        (if found.is_empty() { Looked::Absent } else { Looked::Found(found) }, lasts)
     }
 
     pub(super) async fn look_up(&self, place: &Place, spoken: &[Transport]) -> Option<Arc<Found>> {

@@ -204,7 +204,7 @@ async fn write_all(
         if !matches!(tokio::time::timeout(MESSAGE_MAX, half.put(&mut pieces)).await, Ok(Ok(()))) {
             // Half a message may be out: the stream is lost, and with it what waits.
             wire.streams.remove(id);
-            wire.parts.live.registrations.gone(id);
+            wire.gone(id);
             queue.close();
             while let Ok(piece) = queue.try_recv() {
                 wire.aside(Input::Fault { send: piece.id, why: Fault::Broken });
@@ -239,8 +239,7 @@ async fn read_all(wire: Arc<Wire>, half: impl Take, name: Name, ends: Ends) {
     ends.why.get_or_init(|| why);
     wire.gauge.connected(name.flow.transport, -1);
     wire.streams.remove(name.id);
-    // A registered agent is not to be reached by it any more.
-    wire.parts.live.registrations.gone(name.id);
+    wire.gone(name.id);
     drop(name.seat);
     for send in ends.recent.take() {
         wire.aside(Input::Fault { send, why: Fault::Broken });
