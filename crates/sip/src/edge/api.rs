@@ -238,7 +238,8 @@ impl Whom {
     /// Of the next hop's URI within a dialog, on this side; `whose` is the call's organization.
     pub(crate) fn within(uri: &[u8], whose: Option<Uuid>, side: Side) -> Self {
         match named(uri) {
-            Some((host, _)) if host.ends_with(NOBODYS) => Self::Connected,
+            // whom we called we reached without its name, and reach again so
+            Some((host, _)) if side == Side::Caller && host.ends_with(NOBODYS) => Self::Connected,
             Some((host, port)) => Self::Named { host, port, side },
             None => whose.map_or(Self::Address, Self::Of),
         }
