@@ -5,6 +5,7 @@ mod carriage;
 mod cli;
 mod clock;
 mod edge;
+mod hep;
 mod http;
 mod identity;
 mod journal;

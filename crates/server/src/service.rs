@@ -32,7 +32,7 @@ use crate::rental::Rental;
 use crate::settings::Settings;
 use crate::sim::{Sim, SimCarrier, SimGround, SimNetwork};
 use crate::vault::{self, Vault};
-use crate::{clock, edge, http, sim, webhooks};
+use crate::{clock, edge, hep, http, sim, webhooks};
 
 /// How often a stop looks whether transactions are still open.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
@@ -186,6 +186,12 @@ async fn metered(store: &Store, journal: &Arc<Journal>, live: &Arc<Live>) -> any
 fn live_table(settings: &Settings, vault: &Vault, store: &Store) -> anyhow::Result<Arc<Live>> {
     let live = Arc::new(Live::with_vault(vault.clone(), store.clone()));
     live.carriers_from(carrier_sources(settings), settings.sim);
+    if let Some(host) = settings.hep.clone() {
+        let (collector, sending) = hep::to(host);
+        live.traces.collect(collector);
+        // It ends with the process: nothing is kept that it would have to bring away.
+        drop(tokio::spawn(sending.run()));
+    }
     refresh::build(&live, store)?;
     Ok(live)
 }

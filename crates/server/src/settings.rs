@@ -57,6 +57,9 @@ pub(crate) struct ServeArgs {
     /// The DNS server that SIP asks for targets [default: as this machine is set]
     #[arg(long, env = "TRUNKLINE_SIP_DNS", value_name = "ADDRESS[:PORT]")]
     sip_dns: Option<String>,
+    /// Where messages of traced calls are sent as they come, by HEP version 3 over UDP [default: nowhere]
+    #[arg(long, env = "TRUNKLINE_HEP", value_name = "HOST:PORT")]
+    hep: Option<String>,
     /// A file with the secret key, 32 bytes in base64 [default: beside the SQLite store, made at first start]
     #[arg(long, env = "TRUNKLINE_SECRET_KEY_FILE", value_name = "FILE")]
     secret_key_file: Option<PathBuf>,
@@ -125,6 +128,8 @@ pub(crate) struct Settings {
     pub(crate) sip_tls: TlsSettings,
     /// Where SIP asks for names, if not where the machine does.
     pub(crate) sip_dns: Option<SocketAddr>,
+    /// Where messages of traced calls are sent, as `host:port`.
+    pub(crate) hep: Option<String>,
     pub(crate) store: String,
     pub(crate) secret_key_file: Option<PathBuf>,
     pub(crate) secret_key: Option<String>,
@@ -194,6 +199,7 @@ impl ServeArgs {
             issuers: identity::check(issuers)?,
             sip,
             sip_dns: self.sip_dns.or(file.sip_dns).map(|text| dns_of(&text)).transpose()?,
+            hep: self.hep.or(file.hep).map(hep_of).transpose()?,
             sip_tls: TlsSettings { own, client_auth, client_ca, target_ca },
             sim,
             sim_seed: self.sim_seed.or(file.sim_seed).unwrap_or(1),
@@ -243,6 +249,14 @@ fn both(certificate: Option<PathBuf>, key: Option<PathBuf>) -> anyhow::Result<Op
 fn dns_of(text: &str) -> anyhow::Result<SocketAddr> {
     let address = text.parse::<std::net::IpAddr>().map(|address| SocketAddr::new(address, 53));
     address.or_else(|_| text.parse()).with_context(|| format!("--sip-dns {text}: not an address"))
+}
+
+/// A host with its port.
+fn hep_of(text: String) -> anyhow::Result<String> {
+    match domain::target::host_and_port(&text) {
+        Some((_, Some(_))) => Ok(text),
+        Some((_, None)) | None => bail!("--hep {text}: must be HOST:PORT"),
+    }
 }
 
 fn client_auth(said: Option<&str>, authorities: bool) -> anyhow::Result<ClientAuth> {

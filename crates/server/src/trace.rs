@@ -12,9 +12,10 @@ use hashbrown::HashMap;
 use metrics::{Counter, Gauge, counter, gauge};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock;
+use crate::hep::Collector;
 
 /// Calls of which messages are kept; one more, and the oldest goes.
 const CALLS_MAX: usize = 200;
@@ -33,6 +34,8 @@ pub(crate) struct Traces {
     /// Whether any number is traced or any call followed: what a message looks at.
     active: AtomicBool,
     state: Mutex<State>,
+    /// Where messages of calls that are followed are sent as they come.
+    collector: OnceLock<Collector>,
     calls: Gauge,
     bytes: Gauge,
     left_out: Counter,
@@ -72,6 +75,7 @@ impl Default for Traces {
         Self {
             active: AtomicBool::new(false),
             state: Mutex::default(),
+            collector: OnceLock::new(),
             calls: gauge!("trunkline_traced_calls"),
             bytes: gauge!("trunkline_trace_bytes"),
             left_out: counter!("trunkline_trace_left_out_total"),
@@ -83,6 +87,13 @@ impl Traces {
     // Plain data: whole whatever happened under the lock.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Messages that are kept are handed over here too, for as long as the process runs.
+    pub(crate) fn collect(&self, collector: Collector) {
+        if self.collector.set(collector).is_err() {
+            tracing::warn!("traces have a collector already");
+        }
     }
 
     /// Whether anything may have to be kept.
@@ -168,6 +179,9 @@ impl Traces {
         let size = bytes.len();
         if traced.until.is_some_and(|until| until < at) {
             return self.tidy(&mut state, at);
+        }
+        if let Some(collector) = self.collector.get() {
+            collector.message(call, at, (from, to), &bytes);
         }
         let full = traced.bytes + size > CALL_BYTES_MAX || traced.trace.messages.len() >= CALL_MESSAGES_MAX;
         if full {
