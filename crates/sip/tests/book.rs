@@ -102,6 +102,28 @@ fn a_party_behind_a_nat_is_reached_by_the_hop_that_the_dialog_knows() {
     }
 }
 
+/// RFC 5626 section 5.3.1: what was for the flow of a registered agent has no other way.
+#[test]
+fn a_request_by_a_flow_that_is_gone_is_answered_at_once() {
+    let mut bench = Bench::new();
+    let flow = tcp(AGENT);
+    bench.targets = vec![Target { flow: Some(flow), ..target(AGENT, Transport::Tcp) }];
+    let invite = bench.call();
+    bench.input(flow, &invite.answer(200, "t1", ""));
+    let mut routes = invite.headers("Record-Route");
+    routes.reverse();
+    let route = format!("Route: {}\r\n", routes.join(", "));
+    for (method, status) in [("INFO", Some("430 ")), ("INVITE", Some("430 ")), ("BYE", Some("430 ")), ("ACK", None)] {
+        let sent = bench.give(CARRIER, &within(method, TARGET, &route, ENDS));
+        let on = sent.iter().find(|sent| sent.first().starts_with(method)).unwrap();
+        assert_eq!((on.to.remote, on.to.transport), (flow.remote, Transport::Tcp));
+        bench.edge.handle(bench.now, Input::Fault { send: on.id, why: Fault::Unreachable });
+        let told = bench.drain();
+        let told = told.first().map(Sent::first).and_then(|line| line.strip_prefix("SIP/2.0 "));
+        assert_eq!(told.and_then(|line| line.get(..4)), status, "{method}");
+    }
+}
+
 #[test]
 fn maddr_stands_for_the_host() {
     let mut bench = Bench::new();

@@ -1,11 +1,13 @@
 """Dialogs whose connection is gone (RFC 3261 section 12.2.1.1, RFC 3263): what follows goes to the Contact, by a new one."""
 
 import socket
+import time
 
 import pytest
 import sip
+from access_kit import Agent as Registered
 from dns_kit import A, Dns
-from harness import wait_for
+from harness import ok, wait_for
 from streams_kit import Authority, StreamAgent, StreamCaller, calling, edge, metric, serving
 
 
@@ -118,6 +120,34 @@ def test_a_name_leads_to_nobody_within_that_the_dialog_does_not_know(server, car
         wait_for(lambda: metric(server, "trunkline_sip_connects_failed_total") > before, "the dialog's own hop was tried")
         with pytest.raises(TimeoutError):
             inner.accept()
+
+
+def test_a_registered_agent_whose_connection_is_gone_has_no_other_way(server, carrier):
+    """RFC 5626 section 5.3.1: 430, and at once. Its next call comes by the connection that it makes then."""
+    number = line(carrier, "sip:registered.invalid")
+    made = ok(carrier.admin.post(f"/api/v1/numbers/{number['id']}/sip-credentials"), 200)
+    credentials = made["sip_username"], made["sip_password"]
+    shown = lambda: ok(carrier.native.get(f"/api/v1/numbers/{number['id']}/registrations"), 200)["data"]  # noqa: E731
+    with sip.Caller(server.sip) as caller:
+        with Registered(server.sip, credentials, tcp=True, host="127.0.0.44") as agent:
+            assert agent.register().status == 200
+            call = caller.invite(number["e164"])
+            agent.take()
+            assert call.final().status == 200
+            agent.answer("ACK")
+        wait_for(lambda: shown() == [], "the flow is gone with its connection")
+        for method, body in [("INFO", ""), ("INVITE", sip.SDP), ("BYE", "")]:
+            began = time.monotonic()
+            assert call.ask(method, body).status == 430 and time.monotonic() - began < 2, method
+        carrier.call_with(number["e164"], "completed")
+        with Registered(server.sip, credentials, tcp=True, host="127.0.0.44") as agent:
+            assert agent.register().status == 200
+            call = caller.invite(number["e164"])
+            agent.take()
+            assert call.final().status == 200
+            agent.answer("ACK")
+            caller.send(call.in_dialog("BYE"), caller.edge)
+            agent.answer("BYE")
 
 
 def test_an_api_ends_a_call_whose_connections_are_gone(server, carrier):

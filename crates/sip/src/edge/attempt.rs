@@ -360,6 +360,10 @@ impl Edge {
             (None, Cause::Silent | Cause::Timeout) => {
                 self.fail(context, (408, "Request Timeout"), Cause::Timeout, b"");
             }
+            // RFC 5626 section 5.3.1: there is no other way to this agent
+            (None, Cause::Fault(_)) if context.flow_gone() => {
+                self.fail(context, (430, "Flow Failed"), cause, b"");
+            }
             (None, Cause::Media) => self.fail(context, (488, "Not Acceptable Here"), Cause::Media, OFFERED),
             (None, Cause::TooLate) => {
                 self.fail(context, (480, "No Answer in Time"), Cause::TooLate, b"");

@@ -255,6 +255,12 @@ impl Context {
         matches!(self.phase, Phase::Asking | Phase::Proceeding)
     }
 
+    /// True where a request within a dialog was for an agent that nothing but its own connection leads to.
+    pub(crate) fn flow_gone(&self) -> bool {
+        let only = || self.clients.iter().all(|client| client.whom == Whom::Connected);
+        matches!(self.work, Work::Dialog { .. }) && only()
+    }
+
     /// True while an answer is awaited: by somebody, or to a request of ours.
     pub(crate) fn awaits(&self) -> bool {
         let ours = matches!(self.work, Work::Own)

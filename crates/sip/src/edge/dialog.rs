@@ -108,8 +108,9 @@ impl Edge {
             let uri = request_uri.unwrap_or_else(|| message.request_uri());
             self.credentials_for(cookie.ids.call, (cookie.callee.addr, owner), (core, uri), &mut lines);
         }
-        // nobody upstream would repeat it, or answer what it is asked
-        let stateful = flow.transport.stream() && !to.transport.stream() || key.is_some();
+        // nobody upstream would repeat it, or answer what it is asked, or tell that the agent's connection is gone
+        let flowing = whom == Whom::Connected && to.transport.stream();
+        let stateful = flow.transport.stream() && !to.transport.stream() || key.is_some() || flowing;
         if stateful
             && !matches!(core.method, Method::Ack | Method::Cancel)
             && self.slab.alive() < self.config.limits.transactions_max

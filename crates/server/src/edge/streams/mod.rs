@@ -179,8 +179,11 @@ impl Streams {
     /// Queues a message; what found no room comes back with the reason.
     pub(super) fn send(&self, wire: &Arc<Wire>, send: sip::Send) -> Result<(), (SendId, Fault)> {
         // Whom it is meant for matters where the other end shows its name, or has to be looked for.
+        let transport = send.to.transport;
         let whom = match &send.whom {
-            Whom::Address | Whom::Domain(_) | Whom::Of(_) if !send.to.transport.secure() => Whom::Address,
+            Whom::Address | Whom::Domain(_) | Whom::Of(_) if !transport.secure() && !transport.web() => {
+                Whom::Address
+            }
             whom => whom.clone(),
         };
         let key = Key { transport: send.to.transport, remote: send.to.remote, whom };
