@@ -113,7 +113,9 @@ fn a_request_by_a_flow_that_is_gone_is_answered_at_once() {
     let mut routes = invite.headers("Record-Route");
     routes.reverse();
     let route = format!("Route: {}\r\n", routes.join(", "));
-    for (method, status) in [("INFO", Some("430 ")), ("INVITE", Some("430 ")), ("BYE", Some("430 ")), ("ACK", None)] {
+    for (method, status) in
+        [("INFO", Some("430 ")), ("INVITE", Some("430 ")), ("BYE", Some("430 ")), ("ACK", None)]
+    {
         let sent = bench.give(CARRIER, &within(method, TARGET, &route, ENDS));
         let on = sent.iter().find(|sent| sent.first().starts_with(method)).unwrap();
         assert_eq!((on.to.remote, on.to.transport), (flow.remote, Transport::Tcp));
