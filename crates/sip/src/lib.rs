@@ -35,7 +35,7 @@ mod edit;
 mod keys;
 mod login;
 mod message;
-pub mod proof;
+mod proof;
 pub mod register;
 mod registrant;
 mod sdp;

@@ -133,10 +133,9 @@ impl Session {
             return;
         }
         let Self { login, answers, .. } = self;
-        let who = proof::Login { username: &login.username, password: &login.password };
         for Answer { challenge, proxy, count, .. } in answers {
             *count = count.saturating_add(1);
-            let value = challenge.answer(&who, &proof::Asked { method, uri, count: *count, cnonce });
+            let value = challenge.answer(login, &proof::Asked { method, uri, count: *count, cnonce });
             out.extend_from_slice(if *proxy { b"Proxy-Authorization: " } else { b"Authorization: " });
             out.extend_from_slice(value.as_bytes());
             out.extend_from_slice(b"\r\n");

@@ -2,58 +2,42 @@
 //! it with a password. Nothing is kept here: nonce counts and client nonces come from the caller.
 #![warn(clippy::indexing_slicing)]
 
-use std::fmt;
-
 use crate::digest::Algorithm;
+use crate::login::Login;
 use crate::text;
 
 /// A challenge that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Challenge {
+pub(crate) struct Challenge {
     /// The protection space, its escapes as they came.
-    pub realm: String,
+    pub(crate) realm: String,
     /// The nonce.
-    pub nonce: String,
+    pub(crate) nonce: String,
     /// Whether the last answer was right but for its nonce.
-    pub stale: bool,
+    pub(crate) stale: bool,
     opaque: Option<String>,
     algorithm: Algorithm,
     /// Whether `qop=auth` was offered; without any the answer has the form of RFC 2069.
     quality: bool,
 }
 
-/// Who answers.
-#[derive(Clone, Copy)]
-pub struct Login<'a> {
-    /// The user name.
-    pub username: &'a str,
-    /// The password.
-    pub password: &'a [u8],
-}
-
-impl fmt::Debug for Login<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Login(…)")
-    }
-}
-
 /// What an answer is for.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// The method of the request.
-    pub method: &'a str,
+    pub(crate) method: &'a str,
     /// Its Request-URI as sent.
-    pub uri: &'a str,
+    pub(crate) uri: &'a str,
     /// How often the nonce was used, this time included.
-    pub count: u32,
+    pub(crate) count: u32,
     /// A text of the client's own that nobody can foresee.
-    pub cnonce: &'a str,
+    pub(crate) cnonce: &'a str,
 }
 
 impl Challenge {
     /// The challenge with the strongest algorithm that we know, of `WWW-Authenticate` or `Proxy-Authenticate` values
     /// (RFC 8760 section 2.4). `None` where none can be answered: another scheme, an unknown algorithm, `auth-int` alone.
-    pub fn strongest<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+    pub(crate) fn strongest<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let read = |value: &'a str| Self::read(value.as_bytes());
         values.into_iter().flat_map(read).max_by_key(|one| one.algorithm == Algorithm::Sha256)
     }
@@ -104,9 +88,9 @@ impl Challenge {
     }
 
     /// The value of `Authorization` or `Proxy-Authorization`.
-    pub fn answer(&self, login: &Login<'_>, asked: &Asked<'_>) -> String {
+    pub(crate) fn answer(&self, login: &Login, asked: &Asked<'_>) -> String {
         let Self { realm, nonce, opaque, algorithm, quality, stale: _ } = self;
-        let Login { username, password } = login;
+        let Login { owner: _, username, password } = login;
         let Asked { method, uri, count, cnonce } = asked;
         let clear = unescaped(realm);
         let first = algorithm.hash(&[username.as_bytes(), b":", clear.as_bytes(), b":", password]);
@@ -144,6 +128,11 @@ mod tests {
     const RFC: &str = "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm=MD5, \
                        nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\"";
 
+    fn login(username: &str, password: &[u8]) -> Login {
+        let (owner, username) = (uuid::Uuid::nil(), username.to_owned());
+        Login { owner, username, password: password.to_vec() }
+    }
+
     fn asked() -> Asked<'static> {
         let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
         Asked { method: "GET", uri: "/dir/index.html", count: 1, cnonce }
@@ -151,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_examples_of_rfc_7616_are_answered() {
-        let login = Login { username: "Mufasa", password: b"Circle of Life" };
+        let login = login("Mufasa", b"Circle of Life");
         let md5 = Challenge::strongest([RFC]).unwrap();
         let answer = md5.answer(&login, &asked());
         assert!(answer.contains("response=\"8ca523f5e9506fed4657c9700eebdbec\""), "{answer}");
@@ -188,7 +177,7 @@ mod tests {
     #[test]
     fn without_a_quality_the_old_form_is_written_and_quotes_are_escaped() {
         let old = Challenge::strongest(["Digest realm=\"a\\\"b\", nonce=\"n\""]).unwrap();
-        let answer = old.answer(&Login { username: "u\"v", password: b"p" }, &asked());
+        let answer = old.answer(&login("u\"v", b"p"), &asked());
         assert!(!answer.contains("qop") && !answer.contains("nc="), "{answer}");
         assert!(answer.contains("username=\"u\\\"v\"") && answer.contains("realm=\"a\\\"b\""), "{answer}");
         // md5(md5('u"v:a"b:p'):n:md5(GET:/dir/index.html)), by hand.

@@ -8,7 +8,7 @@ use super::{AgentEvent, AgentInput, AgentOutput, Local, Names, Outbox};
 use crate::edge::Timers;
 use crate::login::Login;
 use crate::message::{Core, Message, Method, Name};
-use crate::proof::{self, Asked, Challenge};
+use crate::proof::{Asked, Challenge};
 use crate::text;
 
 /// One call to be placed.
@@ -249,8 +249,7 @@ impl Caller {
         let name = if status == 401 { Name::WwwAuthenticate } else { Name::ProxyAuthenticate };
         let values: Vec<_> = message.all(name).map(|h| text::owned(h.value.of(message.bytes))).collect();
         let challenge = Challenge::strongest(values.iter().map(String::as_str));
-        let Some((challenge, own)) = challenge.zip(self.config.login.take()) else { return false };
-        let login = proof::Login { username: &own.username, password: &own.password };
+        let Some((challenge, login)) = challenge.zip(self.config.login.take()) else { return false };
         let cnonce = self.names.next();
         let asked = Asked { method: "INVITE", uri: &self.config.to_uri, count: 1, cnonce: &cnonce };
         let field = if status == 401 { "Authorization" } else { "Proxy-Authorization" };
