@@ -7,6 +7,7 @@ use serde::Deserialize;
 use std::process::ExitCode;
 
 use super::receipt::Receipt;
+use super::trunk::TrunkOut;
 
 /// The flags of `trunkline explain`.
 #[derive(Args, Debug)]
@@ -40,6 +41,7 @@ struct Answer {
     targets: Vec<String>,
     #[serde(default)]
     legs: Vec<Leg>,
+    trunk: Option<TrunkOut>,
 }
 
 /// A place that the call can come to; the first is that of `targets`.
@@ -129,6 +131,9 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
             Some(state) => println!("  → {target} ({state})"),
             None => println!("  → {target}"),
         }
+    }
+    if let Some(trunk) = &answer.trunk {
+        print!("{trunk}");
     }
     println!("{}: {} ({})", answer.outcome, answer.reason, answer.sip_status);
     Ok(ExitCode::from(if answer.outcome == "route" { 0 } else { 8 }))

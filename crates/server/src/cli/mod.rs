@@ -8,6 +8,7 @@ mod explain;
 mod receipt;
 mod serve;
 pub(crate) mod timeline;
+mod trunk;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
