@@ -1,5 +1,6 @@
 //! Registering with a carrier, on invented time: what is sent, when it is sent again, and what is never done.
 
+use proptest::prelude::*;
 use sip::{
     Account, Fault, Flow, Hop, Listener, Login, Message, Name, REFUSED_REST, Registrant, RegistrantConfig,
     RegistrantOutput, RegistrantState, Timers, Transport, Trouble, registrant_of, registrant_sending,
@@ -357,6 +358,35 @@ fn a_flow_that_ends_is_made_anew_after_a_while() {
     assert!((15..=30).contains(&wait.as_secs()), "{wait:?}");
     bench.accept(3_600);
     assert_eq!(bench.state(), RegistrantState::Registered);
+    // It ends while it is renewed: nobody can call by it, whatever the binding says.
+    bench.wait();
+    bench.one.lost(bench.now, 4);
+    assert_eq!(bench.state(), RegistrantState::Registering);
+    let id = bench.sent.last().unwrap().id;
+    bench.one.fault(bench.now, id, Fault::Broken);
+    assert_eq!(
+        (bench.state(), bench.trouble()),
+        (RegistrantState::Failing, Some(Trouble::Fault(Fault::Broken)))
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_answer_is_too_odd(status in 100_u16..700, lines in "((Contact|Expires|Min-Expires|Retry-After|Service-Route|WWW-Authenticate): [ -~]{0,60}\r\n){0,4}") {
+        let mut bench = Bench::udp().begin();
+        bench.answer(status, &lines);
+        // Whatever it said: there is a next step, and not before it is due.
+        prop_assert!(bench.one.next_deadline().is_some_and(|at| at > bench.now));
+        prop_assert!(bench.sent.len() <= 2 && bench.one.status(bench.now).state != RegistrantState::Leaving);
+        bench.one.leave(bench.now);
+        bench.drain();
+        for _ in 0..16 {
+            if !bench.one.finished() {
+                bench.wait();
+            }
+        }
+        prop_assert!(bench.one.finished());
+    }
 }
 
 #[test]

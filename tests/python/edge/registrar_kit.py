@@ -2,10 +2,12 @@
 
 import re
 import threading
+import time
 
 from access_kit import digest
 from harness import ok, wait_for
 from sip import SDP, Message, Peer, token
+from streams_kit import Streams
 
 CHALLENGE = 'Digest realm="carrier", nonce="{nonce}", algorithm=MD5, qop="auth"'
 
@@ -71,6 +73,30 @@ class Registrar(Peer):
         answer = request.reply(status, "No", to_tag="r")
         answer.headers += lines
         return answer
+
+
+class StreamRegistrar(Streams, Registrar):
+    """The same over a stream, and without a thread: it works while [`registered`] is awaited."""
+
+    def __init__(self, transport, context=None, host="127.0.0.61"):
+        self._begin(transport, context, host)
+        self.user, self.password, self.granted, self.asked, self.contact_uri, self.lines = "line7", "pass 7", 300, [], None, []
+
+    def close(self):
+        Streams.close(self)
+
+    def registered(self, seconds=8):
+        """Answers until a REGISTER is taken; gives the connection that it came by."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            message = self.receive(left)
+            if message and message.method == "REGISTER":
+                self.asked.append(message)
+                answer = self.answer(message)
+                self.send(answer, self.peer)
+                if answer.status == 200:
+                    return self.peer
+        raise AssertionError(f"nobody registered within {seconds} s; {self.asked}, {self.refused}")
 
 
 def trunk(tenant, registrar, *, status=201, **more):

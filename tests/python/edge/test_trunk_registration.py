@@ -2,12 +2,13 @@
 
 import re
 import signal
+import subprocess
 import time
 
 import pytest
 from calls_kit import answering  # noqa: F401
 from dns_kit import A, SRV, Dns
-from harness import Server, ok, wait_for
+from harness import BINARY, Server, ok, wait_for
 from registrar_kit import Registrar, final, in_state, invite, status, trunk
 from sip import Peer
 
@@ -39,6 +40,9 @@ def test_a_trunk_registers_and_its_carriers_calls_come_in(tenant, registrar, ans
     assert metrics(tenant.server, "trunkline_sip_trunk_registers_total")['trunkline_sip_trunk_registers_total{result="accepted"}'] >= 1
 
     number = tenant.number(trunk=made, endpoint_id=tenant.endpoint(answering.uri)["id"])
+    command = [BINARY, "explain", number["e164"], "--url", tenant.server.url, "--key", tenant.key("native")]
+    told = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=15)
+    assert told.returncode == 0 and re.search(r"trunk: registered until \S+, next try \S+\n", told.stdout), told
     explained = tenant.explain(number)
     assert explained["outcome"] == "route" and explained["trunk"]["registration"]["state"] == "registered"
     edge = tenant.server.sip

@@ -298,11 +298,14 @@ impl Registrant {
 
     /// A connection has ended, and with it the flow that calls would have come by (RFC 5626 section 4.4).
     pub fn lost(&mut self, now: Instant, connection: u64) {
-        let whose = self.bound.is_some_and(|bound| bound.flow.connection == Some(connection));
-        if whose && matches!(self.stage, Stage::Waiting(_)) {
-            self.fail(now, Trouble::Fault(Fault::Broken), None);
-            self.bound = None;
+        if self.bound.is_none_or(|bound| bound.flow.connection != Some(connection)) {
+            return;
         }
+        // A try that is under way hears of its own fault.
+        if matches!(self.stage, Stage::Waiting(_)) {
+            self.fail(now, Trouble::Fault(Fault::Broken), None);
+        }
+        self.bound = None;
     }
 
     /// Takes the binding away; then it is over.

@@ -227,7 +227,7 @@ async fn hops(wire: &Wire, uri: &str) -> Option<Vec<Hop>> {
 /// Makes of a change what others need of it: whose calls come from where, the count, and a word in the log.
 fn told(wire: &Wire, row: &Row, (before, after): (&RegistrantStatus, &RegistrantStatus)) {
     let result = match after.trouble {
-        None if after.until > before.until && after.next.is_some() => Some("accepted"),
+        None if after.until.is_some() && after.until != before.until => Some("accepted"),
         Some(_) if after.next.is_some() && after.next != before.next => {
             Some(if after.state == RegistrantState::Refused { "refused" } else { "failed" })
         }
