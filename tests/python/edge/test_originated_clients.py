@@ -6,8 +6,10 @@ import threading
 import time
 
 import pytest
+from dns_kit import Dns
 from harness import ok, wait_for
 from sip import Agent
+from streams_kit import edge
 from test_originated import line_of
 
 OVER = {"completed", "busy", "no_answer", "failed", "cancelled", "refused"}
@@ -75,3 +77,26 @@ def test_requests_that_come_at_once_do_not_go_round_a_limit(tenant, agent, phone
     assert sorted(statuses) == [201] + [429] * 11
     [open_one] = [call for call in calls(tenant) if call["status"] == "ringing"]
     ok(tenant.admin.post(f"/api/v1/calls/{open_one['id']}/hangup"))
+
+
+def test_a_call_that_still_looks_for_its_targets_is_ended(tmp_path, agent):
+    with Dns() as dns:
+        dns.silent = True
+        server = edge(tmp_path, None, arguments=["--sip-dns", dns.setting]).start()
+        try:
+            tenant = server.tenant()
+            body = {"kind": "sip_trunk", "label": "out", "inbound": {"allowed_addresses": ["203.0.113.99"]},
+                    "outbound": {"address": "nowhere.test:5060"}}  # fmt: skip
+            trunk = ok(tenant.admin.post("/api/v1/providers", json=body), 201)
+            number = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])
+            number = tenant.patch(number, allow_outbound=True)
+            body = {"from": number["e164"], "to": "+12125550147"}
+            begun = time.monotonic()
+            call = ok(tenant.admin.post("/api/v1/calls", json=body), 201)
+            ended = ok(tenant.admin.post(f"/api/v1/calls/{call['id']}/hangup"))
+            assert (ended["status"], ended["ended_by"], time.monotonic() - begun < 2) == ("cancelled", "api", True)
+            time.sleep(3.5)
+            assert not [message for message in agent.requests if message.method], "nobody was called"
+            assert ok(tenant.admin.get(f"/api/v1/calls/{call['id']}"))["status"] == "cancelled"
+        finally:
+            server.stop()

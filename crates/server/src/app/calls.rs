@@ -74,8 +74,11 @@ impl App {
                 ));
             }
             let answered = call.status == CallStatus::Answered;
-            let ended =
-                if answered { self.control.hang_up(&call, CallEnd::Api) } else { self.control.stop(id) };
+            let ended = if answered {
+                self.control.hang_up(&call, CallEnd::Api)
+            } else {
+                self.control.stop((organization, id))
+            };
             if ended {
                 break;
             }

@@ -5,6 +5,7 @@
 use domain::CallEnd;
 use domain::ids::{CallId, NumberId, OrganizationId};
 use sip::{Bridges, Fault, Flow, Output, SendId};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -32,6 +33,8 @@ pub(super) struct BridgeDesk {
     bridges: Mutex<Bridges>,
     /// Held while what the bridges said is written and sent: what they said first leaves first.
     way_out: Mutex<()>,
+    /// Calls that are on record and wait for the names of their targets. Who takes one out has its end, or its way, to tell.
+    waiting: Mutex<HashSet<uuid::Uuid>>,
     armed: Notify,
     pub(super) draining: AtomicBool,
     strand: mpsc::Sender<Stranded>,
@@ -44,6 +47,7 @@ impl BridgeDesk {
         Self {
             bridges: Mutex::new(Bridges::new(config)),
             way_out: Mutex::default(),
+            waiting: Mutex::default(),
             armed: Notify::new(),
             draining: AtomicBool::new(false),
             strand,
@@ -58,6 +62,20 @@ impl BridgeDesk {
     // What is half done to one call when a panic comes is that call's loss; the others are whole.
     fn lock(&self) -> MutexGuard<'_, Bridges> {
         self.bridges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashSet<uuid::Uuid>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call is on record.
+    pub(super) fn wait(&self, call: uuid::Uuid) {
+        self.waiting().insert(call);
+    }
+
+    /// Takes a call out that waits; false where it does not any more.
+    pub(super) fn waited(&self, call: uuid::Uuid) -> bool {
+        self.waiting().remove(&call)
     }
 
     /// From now on no call is placed.

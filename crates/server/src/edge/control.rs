@@ -1,7 +1,7 @@
 //! Ends of calls that are asked for from outside the call path: by an API, or because a call has lasted or cost enough.
 
 use domain::call::DialogParts;
-use domain::ids::{CallId, ProviderId};
+use domain::ids::{CallId, OrganizationId, ProviderId};
 use domain::trunk_status::TrunkRegistration;
 use domain::{Call, CallEnd};
 use sip::{CallIds, Dialog, Hop, Reach, Transport};
@@ -26,9 +26,11 @@ impl Control {
         Self { wire }
     }
 
-    /// Ends a call that this process is setting up. False when it is not: it was answered, or is over, or its process is gone.
-    pub(crate) fn stop(&self, call: CallId) -> bool {
-        self.wire.bridges.stop(&self.wire, call.0, CallEnd::Api)
+    /// Ends a call of an organization that this process is setting up. False when it is not: it was answered, or is over, or its
+    /// process is gone.
+    pub(crate) fn stop(&self, (organization, call): (OrganizationId, CallId)) -> bool {
+        self.unplaced((organization, call))
+            || self.wire.bridges.stop(&self.wire, call.0, CallEnd::Api)
             || self.wire.act_on_any(|edge, now| edge.stop(now, call.0))
     }
 

@@ -137,13 +137,14 @@ impl Decider {
         let mut trunks = self.live.trunks_of(ask.flow.remote);
         let shown = ask.flow.connection.filter(|_| ask.flow.transport.secure());
         if let Some(names) = shown.and_then(|connection| around.streams.names(connection)) {
-            let certified = self.live.trunks_certified(names.domains());
-            trunks.extend(
-                certified
-                    .into_iter()
-                    .filter(|one| trunks.iter().all(|other| other.id != one.id))
-                    .collect::<Vec<_>>(),
-            );
+            // What an endpoint calls from stays so, whatever domain somebody else says its trunk has.
+            let owners = self.live.organizations_from(ask.flow.remote.ip());
+            let own = |one: &TrunkRoute| {
+                owners.is_empty() || one.organization_id.is_none_or(|owner| owners.contains(&owner))
+            };
+            let certified = self.live.trunks_certified(names.domains()).into_iter().filter(own);
+            let new: Vec<_> = certified.filter(|one| trunks.iter().all(|other| other.id != one.id)).collect();
+            trunks.extend(new);
         }
         let called = self.called(ask).filter(|one| trunks.iter().all(|other| other.id != one.id));
         trunks.extend(called);

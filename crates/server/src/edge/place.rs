@@ -1,18 +1,20 @@
 //! Calls that an API begins, from the decision to the bridge: on record first, then on their way. And calls that an earlier
 //! process placed, from their record back into the bridge.
 
-use domain::call::{CallStatus, FactKind, Started, Unanswered};
-use domain::ids::CallId;
+use domain::call::{CallStatus, EndedBy, FactKind, Started, Unanswered};
+use domain::ids::{CallId, OrganizationId};
 use domain::originate::{LegParts, Origin};
 use domain::outbound::Destination;
 use domain::provider::MediaEncryption;
 use domain::trail::Trail;
-use domain::{Call, Endpoint, Fact};
+use domain::{Call, CallEnd, Endpoint, Fact};
 use sip::{BridgeDialogs, BridgeLeg, CallIds, MediaRule, Origination, Party, Sound, Target, Transfer};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::bridge::Stranded;
 use super::control::{self, Control};
@@ -97,13 +99,27 @@ impl Control {
         wire.parts.live.traces.begin(call, whose, &call.0.to_string());
         wire.parts.live.traces.hide(call, placement.route.own_headers());
         let facts = placement.facts();
-        let call = Call::fold(&facts)?;
+        let recorded = Call::fold(&facts)?;
+        wire.bridges.wait(call.0);
         self.tell(facts.clone());
-        Some((call, facts))
+        Some((recorded, facts))
+    }
+
+    /// Ends a call that is on record and not on its way; false where it is not there.
+    pub(super) fn unplaced(&self, (organization, call): (OrganizationId, CallId)) -> bool {
+        let waited = self.wire.bridges.waited(call.0);
+        if waited {
+            let ids = CallIds { call: call.0, organization: organization.0, number: uuid::Uuid::nil() };
+            let (status, reason) = (CallStatus::Cancelled, CallEnd::Api.words().to_owned());
+            let unanswered = Unanswered { sip_status: 487, status, reason, by: Some(EndedBy::Api) };
+            self.tell(vec![facts::about(ids, clock::moment(), FactKind::Unanswered(unanswered))]);
+        }
+        waited
     }
 
     /// A call that is on record and will not be placed after all.
     pub(crate) fn withdraw(&self, ids: CallIds, reason: &str) {
+        self.wire.bridges.waited(ids.call);
         let (status, reason) = (CallStatus::Failed, reason.to_owned());
         let unanswered = Unanswered { sip_status: 503, status, reason, by: None };
         self.tell(vec![facts::about(ids, clock::moment(), FactKind::Unanswered(unanswered))]);
@@ -140,7 +156,11 @@ impl Control {
         let to = route.placed.to;
         let trunks = route.ways.iter().map(|way| Place::out(way, (user, true), to)).collect();
         let seed = ids.call.to_string();
-        let (mut agents, trunks) = (self.targets(agents, &seed).await, self.targets(trunks, &seed).await);
+        let (mut agents, trunks) = tokio::join!(self.targets(agents, &seed), self.targets(trunks, &seed));
+        if !self.wire.bridges.waited(ids.call) {
+            // It was ended meanwhile.
+            return;
+        }
         for target in &mut agents {
             target.headers.extend(headers.iter().cloned());
         }
@@ -172,15 +192,23 @@ impl Control {
         let wire = &self.wire;
         let mut draw = plan::draws(seed);
         let mut targets = Vec::new();
-        for place in places {
+        let mut asking = JoinSet::new();
+        for (at, place) in places.iter().enumerate() {
+            if let State::Named(asked) = &place.state {
+                let (wire, asked) = (Arc::clone(wire), asked.clone());
+                asking.spawn(async move { (at, wire.names.look_up(&asked, &wire.spoken).await) });
+            }
+        }
+        let mut found: HashMap<usize, _> = asking.join_all().await.into_iter().collect();
+        for (at, place) in places.into_iter().enumerate() {
             if place.transport.is_some_and(|transport| !wire.speaks(transport)) {
                 continue;
             }
             let Place { to, from, request_uri, headers, media, manner, state, flow, .. } = place;
             let Hops { hops, large } = match state {
                 State::Found(hops) => hops,
-                State::Named(asked) => {
-                    let found = wire.names.look_up(&asked, &wire.spoken).await;
+                State::Named(_) => {
+                    let found = found.remove(&at).flatten();
                     found.map(|found| found.order(&mut draw)).unwrap_or_default()
                 }
                 State::Skipped(_) => continue,
