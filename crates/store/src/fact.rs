@@ -14,55 +14,80 @@ use domain::number::Environment;
 use domain::originate::{LegParts, Origin};
 use domain::trail::Trail;
 use domain::{Fact, Generation, Micros, Price, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
+use uuid::Uuid;
+
+/// Borrowed where it is written, owned where it was read.
+type Text<'a> = Cow<'a, str>;
+
+/// An id, as its canonical text.
+#[derive(Clone, Copy)]
+struct IdText(Uuid);
+
+impl Serialize for IdText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut buffer = Uuid::encode_buffer();
+        serializer.serialize_str(self.0.as_hyphenated().encode_lower(&mut buffer))
+    }
+}
+
+impl<'de> Deserialize<'de> for IdText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(deserializer)?;
+        // As every id is read: no other form of a UUID.
+        CallId::parse(&text).map(|id| Self(id.0)).ok_or_else(|| D::Error::custom("not an id"))
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Whole<F> {
-    org: String,
-    call: String,
+    org: IdText,
+    call: IdText,
     fact: F,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct Row<'a> {
     /// Wall clock in microseconds, process, microseconds of its monotonic clock.
     at: (i64, u64, u64),
-    is: KindRow,
+    is: KindRow<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum KindRow {
-    Started(Box<StartedRow>),
-    Attempt(AttemptRow),
-    Answered(Option<Box<DialogRow>>),
+enum KindRow<'a> {
+    Started(Box<StartedRow<'a>>),
+    Attempt(AttemptRow<'a>),
+    Answered(Option<Box<DialogRow<'a>>>),
     /// Whose `CSeq`, and how many bits it has.
-    Step(String, u8),
+    Step(Text<'a>, u8),
     /// For how many seconds; 0 for a session without an end of its own.
     Refreshed(u32),
-    Origin(Box<OriginRow>),
-    Leg(Box<LegRow>),
-    Ended(EndedRow),
-    Unanswered(UnansweredRow),
-    Note(String),
+    Origin(Box<OriginRow<'a>>),
+    Leg(Box<LegRow<'a>>),
+    Ended(EndedRow<'a>),
+    Unanswered(UnansweredRow<'a>),
+    Note(Text<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
-struct StartedRow {
-    direction: String,
+struct StartedRow<'a> {
+    direction: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    number_id: Option<String>,
+    number_id: Option<IdText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     number: Option<u64>,
-    from: String,
-    to: String,
+    from: Text<'a>,
+    to: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider_id: Option<String>,
+    provider_id: Option<IdText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    endpoint_id: Option<String>,
+    endpoint_id: Option<IdText>,
     generation: u64,
     rate: i64,
-    sip_call_id: String,
+    sip_call_id: Text<'a>,
     /// What a price has beside its rate: the fee, the minimum, the step; absent where it has nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     price: Option<(i64, u32, u32)>,
@@ -70,58 +95,58 @@ struct StartedRow {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     trail: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
+    source: Option<Text<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct AttemptRow {
+struct AttemptRow<'a> {
     n: u16,
-    target: String,
+    target: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sip_status: Option<u16>,
-    cause: String,
+    cause: Text<'a>,
     started_at: i64,
     ended_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    hop: Option<String>,
+    hop: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ringing_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    reason: Option<Text<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct DialogRow {
-    call_id: String,
-    from: String,
-    to: String,
-    caller_contact: String,
-    callee_contact: String,
+struct DialogRow<'a> {
+    call_id: Text<'a>,
+    from: Text<'a>,
+    to: Text<'a>,
+    caller_contact: Text<'a>,
+    callee_contact: Text<'a>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    caller_routes: Vec<String>,
+    caller_routes: Vec<Text<'a>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    callee_routes: Vec<String>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    caller_hop: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    callee_hop: String,
+    callee_routes: Vec<Text<'a>>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    caller_hop: Text<'a>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    callee_hop: Text<'a>,
     cseq: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     callee_cseq: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_expires: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    login: Option<String>,
+    login: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    bridged: Option<Box<LegRow>>,
+    bridged: Option<Box<LegRow<'a>>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct OriginRow {
+struct OriginRow<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    agent_id: Option<String>,
+    agent_id: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    environment: Option<String>,
+    environment: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     metadata: serde_json::Map<String, serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,18 +154,18 @@ struct OriginRow {
 }
 
 #[derive(Serialize, Deserialize)]
-struct LegRow {
-    side: String,
-    call_id: String,
-    ours: String,
-    theirs: String,
-    target: String,
+struct LegRow<'a> {
+    side: Text<'a>,
+    call_id: Text<'a>,
+    ours: Text<'a>,
+    theirs: Text<'a>,
+    target: Text<'a>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    routes: Vec<String>,
-    hop: String,
+    routes: Vec<Text<'a>>,
+    hop: Text<'a>,
     cseq: u32,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    branch: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    branch: Text<'a>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -149,25 +174,25 @@ fn is_zero(number: &u32) -> bool {
 }
 
 #[derive(Serialize, Deserialize)]
-struct EndedRow {
-    by: String,
+struct EndedRow<'a> {
+    by: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    reason: Option<Text<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct UnansweredRow {
+struct UnansweredRow<'a> {
     sip_status: u16,
-    status: String,
-    reason: String,
+    status: Text<'a>,
+    reason: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    by: Option<String>,
+    by: Option<Text<'a>>,
 }
 
 /// Appends a fact for the journal to `out`.
 pub fn fact_encode(fact: &Fact, out: &mut Vec<u8>) {
-    let whole =
-        Whole { org: fact.organization_id.to_string(), call: fact.call_id.to_string(), fact: Row::of(fact) };
+    let (org, call) = (IdText(fact.organization_id.0), IdText(fact.call_id.0));
+    let whole = Whole { org, call, fact: Row::of(fact) };
     // Fields have their names in it, so that one can be added; memory takes every byte.
     rmp_serde::encode::write_named(out, &whole).expect("a row struct can be written to memory");
 }
@@ -177,8 +202,8 @@ pub fn fact_encode(fact: &Fact, out: &mut Vec<u8>) {
 pub fn fact_decode(bytes: &[u8]) -> Option<Fact> {
     let json = bytes.first() == Some(&b'{');
     let whole = if json { serde_json::from_slice(bytes).ok() } else { rmp_serde::from_slice(bytes).ok() };
-    let Whole::<Row> { org, call, fact } = whole?;
-    fact.read(OrganizationId::parse(&org)?, CallId::parse(&call)?)
+    let Whole::<Row<'_>> { org, call, fact } = whole?;
+    fact.read(OrganizationId(org.0), CallId(call.0))
 }
 
 /// The fact without its ids, at the end of `text`.
@@ -188,11 +213,11 @@ pub(crate) fn line_write(fact: &Fact, text: &mut String) {
 
 /// The fact of such a line.
 pub(crate) fn line_read(organization: OrganizationId, call: CallId, line: &str) -> Option<Fact> {
-    serde_json::from_str::<Row>(line).ok()?.read(organization, call)
+    serde_json::from_str::<Row<'_>>(line).ok()?.read(organization, call)
 }
 
-impl Row {
-    fn of(fact: &Fact) -> Self {
+impl<'a> Row<'a> {
+    fn of(fact: &'a Fact) -> Self {
         let Fact { organization_id: _, call_id: _, at: Moment { wall, process, monotonic_us }, kind } = fact;
         let is = match kind {
             FactKind::Started(started) => KindRow::Started(Box::new(StartedRow::of(started))),
@@ -200,22 +225,22 @@ impl Row {
             FactKind::Answered(dialog) => {
                 KindRow::Answered(dialog.as_deref().map(|d| Box::new(DialogRow::of(d))))
             }
-            FactKind::Step(side, bits) => KindRow::Step(side.as_str().to_owned(), *bits),
+            FactKind::Step(side, bits) => KindRow::Step(side.as_str().into(), *bits),
             FactKind::Refreshed(seconds) => KindRow::Refreshed(seconds.unwrap_or(0)),
             FactKind::Origin(origin) => KindRow::Origin(Box::new(OriginRow::of(origin))),
             FactKind::Leg(leg) => KindRow::Leg(Box::new(LegRow::of(leg))),
             FactKind::Ended(Ended { by, reason }) => {
-                KindRow::Ended(EndedRow { by: by.as_str().to_owned(), reason: reason.clone() })
+                KindRow::Ended(EndedRow { by: by.as_str().into(), reason: reason.as_deref().map(Text::from) })
             }
             FactKind::Unanswered(Unanswered { sip_status, status, reason, by }) => {
                 KindRow::Unanswered(UnansweredRow {
                     sip_status: *sip_status,
-                    status: status.as_str().to_owned(),
-                    reason: reason.clone(),
-                    by: by.map(|by| by.as_str().to_owned()),
+                    status: status.as_str().into(),
+                    reason: reason.as_str().into(),
+                    by: by.map(|by| by.as_str().into()),
                 })
             }
-            FactKind::Note(note) => KindRow::Note(note.as_str().to_owned()),
+            FactKind::Note(note) => KindRow::Note(note.as_str().into()),
         };
         Self { at: (wall.as_microsecond(), *process, *monotonic_us), is }
     }
@@ -232,12 +257,12 @@ impl Row {
             KindRow::Origin(row) => FactKind::Origin(Box::new(row.read())),
             KindRow::Leg(row) => FactKind::Leg(Box::new(row.read()?)),
             KindRow::Ended(EndedRow { by, reason }) => {
-                FactKind::Ended(Ended { by: EndedBy::parse(&by)?, reason })
+                FactKind::Ended(Ended { by: EndedBy::parse(&by)?, reason: reason.map(Text::into_owned) })
             }
             KindRow::Unanswered(UnansweredRow { sip_status, status, reason, by }) => {
                 let by = by.as_deref().and_then(EndedBy::parse);
                 let status = CallStatus::parse(&status)?;
-                FactKind::Unanswered(Unanswered { sip_status, status, reason, by })
+                FactKind::Unanswered(Unanswered { sip_status, status, reason: reason.into_owned(), by })
             }
             KindRow::Note(note) => FactKind::Note(Note::parse(&note)?),
         };
@@ -246,12 +271,13 @@ impl Row {
     }
 }
 
-/// An optional id that must be one where it is there.
-fn id<I>(text: Option<String>, parse: impl Fn(&str) -> Option<I>) -> Result<Option<I>, NotAnId> {
-    text.map(|text| parse(&text).ok_or(NotAnId)).transpose()
+fn texts(all: &[String]) -> Vec<Text<'_>> {
+    all.iter().map(|text| text.as_str().into()).collect()
 }
 
-struct NotAnId;
+fn owned(all: Vec<Text<'_>>) -> Vec<String> {
+    all.into_iter().map(Text::into_owned).collect()
+}
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -265,8 +291,8 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     text.as_bytes().chunks(2).map(pair).collect()
 }
 
-impl StartedRow {
-    fn of(started: &Started) -> Self {
+impl<'a> StartedRow<'a> {
+    fn of(started: &'a Started) -> Self {
         let Started {
             direction,
             number_id,
@@ -284,19 +310,19 @@ impl StartedRow {
         let Price { per_minute, setup, minimum_seconds, increment_seconds } = *price;
         let beside = (setup.0, minimum_seconds, increment_seconds);
         Self {
-            direction: direction.as_str().to_owned(),
-            number_id: number_id.map(|id| id.to_string()),
+            direction: direction.as_str().into(),
+            number_id: number_id.map(|id| IdText(id.0)),
             number: number.map(E164::as_u64),
-            from: from.clone(),
-            to: to.clone(),
-            provider_id: provider_id.map(|id| id.to_string()),
-            endpoint_id: endpoint_id.map(|id| id.to_string()),
+            from: from.as_str().into(),
+            to: to.as_str().into(),
+            provider_id: provider_id.map(|id| IdText(id.0)),
+            endpoint_id: endpoint_id.map(|id| IdText(id.0)),
             generation: generation.0,
             rate: per_minute.0,
-            sip_call_id: sip_call_id.clone(),
+            sip_call_id: sip_call_id.as_str().into(),
             price: (*price != Price::by_minute(per_minute)).then_some(beside),
             trail: hex(trail.as_bytes()),
-            source: source.map(|source| source.to_string()),
+            source: source.map(|source| source.to_string().into()),
         }
     }
 
@@ -325,34 +351,34 @@ impl StartedRow {
         });
         Some(Started {
             direction: Direction::parse(&direction)?,
-            number_id: id(number_id, NumberId::parse).ok()?,
+            number_id: number_id.map(|id| NumberId(id.0)),
             number: number.and_then(E164::from_u64),
-            from,
-            to,
-            provider_id: id(provider_id, ProviderId::parse).ok()?,
-            endpoint_id: id(endpoint_id, EndpointId::parse).ok()?,
+            from: from.into_owned(),
+            to: to.into_owned(),
+            provider_id: provider_id.map(|id| ProviderId(id.0)),
+            endpoint_id: endpoint_id.map(|id| EndpointId(id.0)),
             generation: Generation(generation),
             price,
-            sip_call_id,
+            sip_call_id: sip_call_id.into_owned(),
             trail: unhex(&trail).and_then(|bytes| Trail::from_bytes(&bytes)).unwrap_or_default(),
             source: source.as_deref().and_then(Place::parse),
         })
     }
 }
 
-impl AttemptRow {
-    fn of(attempt: &Attempt) -> Self {
+impl<'a> AttemptRow<'a> {
+    fn of(attempt: &'a Attempt) -> Self {
         let Attempt { n, target, sip_status, cause, started_at, ended_at, hop, ringing_at, reason } = attempt;
         Self {
             n: *n,
-            target: target.clone(),
+            target: target.as_str().into(),
             sip_status: *sip_status,
-            cause: cause.clone(),
+            cause: cause.as_str().into(),
             started_at: started_at.as_microsecond(),
             ended_at: ended_at.as_microsecond(),
-            hop: hop.map(|hop| hop.to_string()),
+            hop: hop.map(|hop| hop.to_string().into()),
             ringing_at: ringing_at.map(Timestamp::as_microsecond),
-            reason: reason.clone(),
+            reason: reason.as_deref().map(Text::from),
         }
     }
 
@@ -361,20 +387,20 @@ impl AttemptRow {
         let started_at = Timestamp::from_microsecond(started_at).ok()?;
         Some(Attempt {
             n,
-            target,
+            target: target.into_owned(),
             sip_status,
-            cause,
+            cause: cause.into_owned(),
             started_at,
             ended_at: Timestamp::from_microsecond(ended_at).ok()?,
             hop: hop.as_deref().and_then(Place::parse),
             ringing_at: ringing_at.and_then(|at| Timestamp::from_microsecond(at).ok()),
-            reason,
+            reason: reason.map(Text::into_owned),
         })
     }
 }
 
-impl DialogRow {
-    fn of(parts: &DialogParts) -> Self {
+impl<'a> DialogRow<'a> {
+    fn of(parts: &'a DialogParts) -> Self {
         let DialogParts {
             call_id,
             from,
@@ -390,22 +416,22 @@ impl DialogRow {
             session_expires,
             login,
             bridged,
-        } = parts.clone();
+        } = parts;
         Self {
-            call_id,
-            from,
-            to,
-            caller_contact,
-            callee_contact,
-            caller_routes,
-            callee_routes,
-            caller_hop,
-            callee_hop,
-            cseq,
-            callee_cseq,
-            session_expires,
-            login: login.map(|id| id.to_string()),
-            bridged: bridged.map(|leg| Box::new(LegRow::of(&leg))),
+            call_id: call_id.as_str().into(),
+            from: from.as_str().into(),
+            to: to.as_str().into(),
+            caller_contact: caller_contact.as_str().into(),
+            callee_contact: callee_contact.as_str().into(),
+            caller_routes: texts(caller_routes),
+            callee_routes: texts(callee_routes),
+            caller_hop: caller_hop.as_str().into(),
+            callee_hop: callee_hop.as_str().into(),
+            cseq: *cseq,
+            callee_cseq: *callee_cseq,
+            session_expires: *session_expires,
+            login: login.map(|id| id.to_string().into()),
+            bridged: bridged.as_deref().map(|leg| Box::new(LegRow::of(leg))),
         }
     }
 
@@ -431,15 +457,15 @@ impl DialogRow {
             None => None,
         };
         Some(DialogParts {
-            call_id,
-            from,
-            to,
-            caller_contact,
-            callee_contact,
-            caller_routes,
-            callee_routes,
-            caller_hop,
-            callee_hop,
+            call_id: call_id.into_owned(),
+            from: from.into_owned(),
+            to: to.into_owned(),
+            caller_contact: caller_contact.into_owned(),
+            callee_contact: callee_contact.into_owned(),
+            caller_routes: owned(caller_routes),
+            callee_routes: owned(callee_routes),
+            caller_hop: caller_hop.into_owned(),
+            callee_hop: callee_hop.into_owned(),
             cseq,
             callee_cseq,
             session_expires,
@@ -449,12 +475,12 @@ impl DialogRow {
     }
 }
 
-impl OriginRow {
-    fn of(origin: &Origin) -> Self {
+impl<'a> OriginRow<'a> {
+    fn of(origin: &'a Origin) -> Self {
         let Origin { agent_id, environment, metadata, max_seconds } = origin;
         Self {
-            agent_id: agent_id.as_ref().map(|id| id.as_str().to_owned()),
-            environment: environment.map(|environment| environment.as_str().to_owned()),
+            agent_id: agent_id.as_ref().map(|id| id.as_str().into()),
+            environment: environment.map(|environment| environment.as_str().into()),
             metadata: metadata.clone().into_iter().collect(),
             max_seconds: *max_seconds,
         }
@@ -471,16 +497,36 @@ impl OriginRow {
     }
 }
 
-impl LegRow {
-    fn of(leg: &LegParts) -> Self {
-        let LegParts { side, call_id, ours, theirs, target, routes, hop, cseq, branch } = leg.clone();
-        Self { side: side.as_str().to_owned(), call_id, ours, theirs, target, routes, hop, cseq, branch }
+impl<'a> LegRow<'a> {
+    fn of(leg: &'a LegParts) -> Self {
+        let LegParts { side, call_id, ours, theirs, target, routes, hop, cseq, branch } = leg;
+        Self {
+            side: side.as_str().into(),
+            call_id: call_id.as_str().into(),
+            ours: ours.as_str().into(),
+            theirs: theirs.as_str().into(),
+            target: target.as_str().into(),
+            routes: texts(routes),
+            hop: hop.as_str().into(),
+            cseq: *cseq,
+            branch: branch.as_str().into(),
+        }
     }
 
     fn read(self) -> Option<LegParts> {
         let Self { side, call_id, ours, theirs, target, routes, hop, cseq, branch } = self;
         let side = Side::parse(&side)?;
-        Some(LegParts { side, call_id, ours, theirs, target, routes, hop, cseq, branch })
+        Some(LegParts {
+            side,
+            call_id: call_id.into_owned(),
+            ours: ours.into_owned(),
+            theirs: theirs.into_owned(),
+            target: target.into_owned(),
+            routes: owned(routes),
+            hop: hop.into_owned(),
+            cseq,
+            branch: branch.into_owned(),
+        })
     }
 }
 
@@ -488,7 +534,6 @@ impl LegRow {
 mod tests {
     use super::*;
     use domain::trail::RuleName;
-    use uuid::Uuid;
 
     fn leg(branch: &str) -> LegParts {
         LegParts {
