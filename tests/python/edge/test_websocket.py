@@ -264,6 +264,19 @@ def test_a_message_is_a_frame_however_it_is_sent(server, carrier, authority, how
         call.bye()
 
 
+def test_one_address_has_so_many_connections(server):
+    """256, handshakes that are not over included; who comes after them is not let in, and others are."""
+    before = metric(server, 'trunkline_sip_dropped_total{reason="connections"}')
+    with contextlib.ExitStack() as held:
+        for _ in range(256):
+            held.enter_context(socket.create_connection(server.at["WS"], 5, source_address=("127.0.0.43", 0)))
+        with socket.create_connection(server.at["WS"], 5, source_address=("127.0.0.43", 0)) as late:
+            with contextlib.suppress(ConnectionResetError):
+                assert late.recv(1) == b""
+        assert metric(server, 'trunkline_sip_dropped_total{reason="connections"}') == before + 1
+        Link(socket.create_connection(server.at["WS"], 5), "WS", server=False).close()
+
+
 @contextlib.contextmanager
 def website(answer):
     """A server that says the same to whoever asks, the sign of WebSocket included, but nothing of SIP; gives its URI."""

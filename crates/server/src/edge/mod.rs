@@ -265,4 +265,6 @@ fn index(at: usize) -> u16 {
 #[cfg(test)]
 mod explained;
 #[cfg(test)]
+mod pinged;
+#[cfg(test)]
 mod tests;

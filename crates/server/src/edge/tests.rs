@@ -18,7 +18,7 @@ use crate::cli::echo_agent::EchoAgent;
 const NUMBER: u64 = 14_155_550_100;
 const OWNER: OrganizationId = OrganizationId(Uuid::from_u128(1));
 
-struct Stage {
+pub(super) struct Stage {
     edge: EdgeHandle,
     journal: Arc<Journal>,
     folder: PathBuf,
@@ -73,14 +73,14 @@ impl Stage {
         Self::set_with(name, targets, Patience::default()).await
     }
 
-    async fn set_with(name: &str, targets: &[String], patience: Patience) -> Self {
+    pub(super) async fn set_with(name: &str, targets: &[String], patience: Patience) -> Self {
         let folder =
             std::env::temp_dir().join(format!("trunkline-edge-{name}-{:x}", clock::process_number()));
         let journal = Arc::new(Journal::open(&folder).unwrap());
         let listener =
             |transport| ListenerSettings { transport, bind: "127.0.0.1:0".parse().unwrap(), public: None };
         let settings = EdgeSettings {
-            listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
+            listeners: vec![listener(Transport::Udp), listener(Transport::Tcp), listener(Transport::Ws)],
             node: 0,
             key: [7; 32],
             tls: TlsSettings::default(),
@@ -95,7 +95,7 @@ impl Stage {
         Self { edge: start(settings, parts).await.unwrap(), journal, folder }
     }
 
-    async fn call(&self, number: &str, transport: Transport) -> CallReport {
+    pub(super) async fn call(&self, number: &str, transport: Transport) -> CallReport {
         let via = self.edge.bound().iter().find(|(one, _)| *one == transport).unwrap().1;
         let order = CallOrder {
             number: number.to_owned(),
@@ -110,7 +110,7 @@ impl Stage {
     }
 
     /// Stops, and reads the calls out of the journal as the store would.
-    async fn calls(self) -> Vec<Call> {
+    pub(super) async fn calls(self) -> Vec<Call> {
         assert!(self.edge.idle());
         self.edge.stop().await;
         let mut facts: BTreeMap<_, Vec<Fact>> = BTreeMap::new();
@@ -193,103 +193,4 @@ async fn a_drained_edge_takes_no_new_calls() {
     assert_eq!(stage.call("+14155550100", Transport::Udp).await.outcome, Outcome::Refused(503));
     drop(stage.calls().await);
     agent.stop().await;
-}
-
-/// An agent over TCP that answers calls at once, and pings as often as it is told. What happened is told in words.
-struct Pinged {
-    listener: tokio::net::TcpListener,
-    story: tokio::sync::mpsc::UnboundedSender<String>,
-    pongs: usize,
-}
-
-impl Pinged {
-    /// Takes connections one after the other, until each ends.
-    async fn serve(self) {
-        loop {
-            let (stream, _) = self.listener.accept().await.unwrap();
-            self.story.send("connected".to_owned()).unwrap();
-            self.talk(stream).await;
-            self.story.send("closed".to_owned()).unwrap();
-        }
-    }
-
-    async fn talk(&self, stream: tokio::net::TcpStream) {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let (mut read, mut write) = stream.into_split();
-        let (mut framer, mut pongs, mut buffer) = (sip::Framer::new(), self.pongs, [0; 4_096]);
-        while let Ok(length @ 1..) = read.read(&mut buffer).await {
-            framer.push(&buffer[..length]);
-            while let Some(frame) = framer.next_frame().unwrap() {
-                let told = match frame {
-                    sip::Frame::Message(bytes) => answered(&bytes),
-                    sip::Frame::Ping if pongs > 0 => {
-                        pongs -= 1;
-                        Some(("pong".to_owned(), sip::Framer::PONG.to_vec()))
-                    }
-                    sip::Frame::Ping => Some(("ping".to_owned(), Vec::new())),
-                };
-                let Some((word, bytes)) = told else { continue };
-                self.story.send(word).unwrap();
-                write.write_all(&bytes).await.unwrap();
-            }
-        }
-    }
-}
-
-/// The 200 to a request, with its method; none to an ACK.
-fn answered(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
-    use sip::{Message, Method, Name};
-    let message = Message::parse(bytes).unwrap();
-    let method = message.method().filter(|method| *method != Method::Ack)?;
-    let same = [
-        ("Via", Name::Via),
-        ("Record-Route", Name::RecordRoute),
-        ("From", Name::From),
-        ("Call-ID", Name::CallId),
-        ("CSeq", Name::CSeq),
-    ];
-    let rows = same.into_iter().flat_map(|(title, name)| {
-        message.values(name).map(move |value| format!("{title}: {}\r\n", String::from_utf8_lossy(value)))
-    });
-    let rows: String = rows.collect();
-    let to = String::from_utf8_lossy(message.value(Name::To).unwrap()).into_owned();
-    let tag = if to.contains("tag=") { "" } else { ";tag=pinged" };
-    let sdp = if method == Method::Invite {
-        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
-    } else {
-        ""
-    };
-    let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-    let length = sdp.len();
-    let out = format!(
-        "SIP/2.0 200 OK\r\n{rows}To: {to}{tag}\r\nContact: <sip:pinged@127.0.0.1;transport=tcp>\r\n\
-         {kind}Content-Length: {length}\r\n\r\n{sdp}"
-    );
-    Some((format!("{method:?}"), out.into_bytes()))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_pong_closes_the_flow_and_the_next_call_makes_another() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let target = format!("sip:{};transport=tcp", listener.local_addr().unwrap());
-    let (story, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let agent = tokio::spawn(Pinged { listener, story, pongs: 1 }.serve());
-    let patience = Patience {
-        ping: Duration::from_millis(300),
-        pong: Duration::from_millis(200),
-        ..Patience::default()
-    };
-    let stage = Stage::set_with("pong", &[target], patience).await;
-    for _ in 0..2 {
-        assert_eq!(stage.call("+14155550100", Transport::Udp).await.outcome, Outcome::Completed);
-        let mut heard = Vec::new();
-        while heard.last().is_none_or(|word| word != "closed") {
-            let next = tokio::time::timeout(Duration::from_secs(5), told.recv()).await;
-            heard.push(next.expect("the edge closes what answers no more").unwrap());
-        }
-        // The call, a ping that is answered, and one that is not.
-        assert_eq!(heard, ["connected", "Invite", "Bye", "pong", "ping", "closed"]);
-    }
-    assert_eq!(stage.calls().await.len(), 2);
-    agent.abort();
 }
