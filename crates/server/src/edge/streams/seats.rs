@@ -104,6 +104,7 @@ mod tests {
         let trunks: Vec<_> = (STRANGERS_MAX..CONNECTIONS_MAX).map(|n| take(n, true).unwrap()).collect();
         assert!(take(u32::MAX, true).is_none());
         drop((strangers, trunks));
-        assert_eq!((seats.lock().all, seats.lock().strangers), (0, 0));
+        let left = seats.lock();
+        assert_eq!((left.all, left.strangers), (0, 0));
     }
 }
