@@ -72,6 +72,14 @@ impl Store {
             Engine::Sqlite(engine) => engine.facts_append(facts).await,
         }
     }
+
+    /// Whether another process has written to this store since this was asked last. Costs next to nothing, so that what only matters
+    /// where there are several can be done there alone.
+    pub async fn written_elsewhere(&self) -> bool {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.elsewhere().await,
+        }
+    }
 }
 
 fn path_of(url: &str) -> Result<PathBuf, StoreError> {

@@ -188,6 +188,8 @@ reads! {
     call_days(organization: OrganizationId, query: &CallQuery) -> Vec<CallDay> = read call::query::days;
     /// Calls of everybody to which more is to come, the oldest first.
     calls_open(limit: u32) -> Vec<OpenCall> = read call::open;
+    /// The same of those that began since a time.
+    calls_open_since(since: Timestamp, limit: u32) -> Vec<OpenCall> = read call::open_since;
     /// How many of the tenant's calls are ringing or answered.
     calls_in_progress_count(organization: OrganizationId) -> u64 = read call::in_progress;
     /// Minutes of each of these numbers in the month (UTC) that begins at `month_start`.

@@ -14,6 +14,10 @@ use crate::live::Live;
 
 /// How often open calls are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often it is asked whether another process has written to the store: its calls hold money and count, too.
+const ELSEWHERE_EVERY: Duration = Duration::from_secs(1);
+/// How young those are that are then looked at, in seconds: facts are in the store some two seconds after they are told.
+const YOUNG: i64 = 10;
 /// Calls looked at in one go.
 const CALLS_MAX: u32 = 10_000;
 /// A call that rings longer has lost its process: the edge's own bound on setup is two minutes.
@@ -44,7 +48,29 @@ impl Reaper {
             if let Err(error) = tokio::task::spawn_blocking(move || looking.look()).await {
                 tracing::error!(error = %error, "open calls were not looked at");
             }
-            clock::sleep(LOOK_EVERY).await;
+            let next = clock::instant() + LOOK_EVERY;
+            while clock::instant() < next {
+                clock::sleep(ELSEWHERE_EVERY).await;
+                if this.store.written_elsewhere().await {
+                    let looking = Arc::clone(&this);
+                    if let Err(error) = tokio::task::spawn_blocking(move || looking.look_at_young()).await {
+                        tracing::error!(error = %error, "another process's calls were not looked at");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes calls in that another process has let in: until then the two may let in calls for the same money.
+    fn look_at_young(&self) {
+        let since = clock::now().as_second().saturating_sub(YOUNG);
+        let since = Timestamp::from_second(since).unwrap_or(Timestamp::UNIX_EPOCH);
+        match self.store.calls_open_since(since, CALLS_MAX) {
+            Ok(open) => {
+                self.tally.reconcile(&open, false);
+                self.live.reconcile_calls(&open, false);
+            }
+            Err(error) => tracing::debug!(error = %error, "open calls cannot be read"),
         }
     }
 

@@ -83,6 +83,10 @@ impl Sqlite {
         self.writer.facts(facts).await
     }
 
+    pub(crate) async fn elsewhere(&self) -> bool {
+        self.writer.elsewhere().await
+    }
+
     pub(crate) async fn close(&self) {
         self.writer.close().await;
     }

@@ -28,6 +28,8 @@ type Reply<T> = oneshot::Sender<T>;
 enum Command {
     Commit(Box<Commit>, Reply<Result<Generation, CommitError>>),
     Facts(Vec<Fact>, Reply<Result<Appended, StoreError>>),
+    /// Whether another process has written since this was asked last.
+    Elsewhere(Reply<bool>),
     Close(Reply<()>),
 }
 
@@ -36,7 +38,7 @@ impl Command {
         match self {
             Self::Commit(commit, _) => commit.changes.len(),
             Self::Facts(facts, _) => facts.len(),
-            Self::Close(_) => 0,
+            Self::Elsewhere(_) | Self::Close(_) => 0,
         }
     }
 }
@@ -93,6 +95,11 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
+    pub(super) async fn elsewhere(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Command::Elsewhere(reply)).await.is_ok() && answer.await.unwrap_or(false)
+    }
+
     pub(super) async fn close(&self) {
         let (reply, answer) = oneshot::channel();
         // A writer that has ended needs no closing.
@@ -103,7 +110,15 @@ impl Writer {
 }
 
 fn write_all(db: &Connection, mut commands: mpsc::Receiver<Command>) {
+    let mut seen = version(db);
     while let Some(first) = commands.blocking_recv() {
+        if let Command::Elsewhere(reply) = first {
+            let (before, now) = (seen, version(db));
+            seen = now;
+            // Who has stopped waiting asks again.
+            reply.send(before != now).unwrap_or_default();
+            continue;
+        }
         let mut weight = first.weight();
         let mut group = vec![first];
         while group.len() < GROUP_MAX
@@ -125,6 +140,12 @@ fn write_all(db: &Connection, mut commands: mpsc::Receiver<Command>) {
     }
 }
 
+/// Changes with each commit of other connections, of which other processes alone have any that write
+/// (`PRAGMA data_version`).
+fn version(db: &Connection) -> Option<i64> {
+    db.pragma_query_value(None, "data_version", |row| row.get(0)).ok()
+}
+
 /// Applies a group in one transaction and answers each. Gives whom to tell when the store is closed, if that was asked.
 fn commit_group(db: &Connection, commands: Vec<Command>) -> Option<Reply<()>> {
     let mut close = None;
@@ -142,6 +163,8 @@ fn commit_group(db: &Connection, commands: Vec<Command>) -> Option<Reply<()>> {
                 let result = alone(db, &mut group, |group| call::append(db, group, facts));
                 outcomes.push(Outcome::Facts(result, reply));
             }
+            // One that came into a group is asked again.
+            Command::Elsewhere(reply) => reply.send(false).unwrap_or_default(),
             Command::Close(reply) => close = Some(reply),
         }
     }

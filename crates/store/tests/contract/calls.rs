@@ -224,6 +224,29 @@ async fn calls_of_nobody_are_kept_and_cost_nothing() {
 }
 
 #[tokio::test]
+async fn what_another_process_writes_is_told_once_and_what_this_one_writes_is_not() {
+    let world = World::new();
+    let organization = world.organization().await;
+    let other = world.beside();
+    // How the file was made is of no interest.
+    world.store.written_elsewhere().await;
+    let (one, two) = (world.call_id(), world.call_id());
+    let start = |call, second| vec![fact(organization, call, second, started(None, Micros::ZERO))];
+    world.store.facts_append(start(one, 5)).await.unwrap();
+    assert!(!world.store.written_elsewhere().await);
+    other.facts_append(start(two, 9)).await.unwrap();
+    assert!(world.store.written_elsewhere().await);
+    assert!(!world.store.written_elsewhere().await, "it was told");
+    other.facts_append(start(two, 9)).await.unwrap();
+    world.store.facts_append(start(one, 5)).await.unwrap();
+    other.facts_append(vec![fact(organization, two, 10, answered())]).await.unwrap();
+    world.store.facts_append(vec![fact(organization, one, 10, answered())]).await.unwrap();
+    assert!(world.store.written_elsewhere().await, "own writes hide nothing");
+    let young = world.store.calls_open_since(time(6), 9).unwrap();
+    assert_eq!(young.iter().map(|open| open.call.id).collect::<Vec<_>>(), [two]);
+}
+
+#[tokio::test]
 async fn open_calls_are_known_until_they_end() {
     let world = World::new();
     let organization = world.organization().await;

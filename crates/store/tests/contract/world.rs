@@ -43,6 +43,11 @@ impl World {
         Self { store, folder, count }
     }
 
+    /// The same file as another process has it.
+    pub(crate) fn beside(&self) -> Store {
+        Store::open(&url(&self.folder)).unwrap()
+    }
+
     pub(crate) fn uuid(&self) -> Uuid {
         Uuid::from_u128(u128::from(self.count.fetch_add(1, Ordering::Relaxed)) << 64)
     }

@@ -278,8 +278,12 @@ pub(crate) fn list(
 
 /// Calls to which more is to come, the oldest first.
 pub(crate) fn open(db: &Connection, limit: u32) -> Result<Vec<OpenCall>, StoreError> {
-    let sql = format!("{SELECT} AND open = 1 ORDER BY started_at LIMIT $1");
-    let found = all(db, &sql, params![limit], |row| {
+    open_since(db, Timestamp::UNIX_EPOCH, limit)
+}
+
+pub(crate) fn open_since(db: &Connection, since: Timestamp, limit: u32) -> Result<Vec<OpenCall>, StoreError> {
+    let sql = format!("{SELECT} AND open = 1 AND started_at >= $1 ORDER BY started_at LIMIT $2");
+    let found = all(db, &sql, params![time(since), limit], |row| {
         let facts = read_facts(row)?;
         let last = facts.iter().map(|fact| fact.at).max_by_key(|at| at.wall);
         Ok(Call::fold(&facts).zip(last).map(|(call, last)| OpenCall { call, last }))
