@@ -61,7 +61,19 @@ fn calls_over_a_bad_network_always_end_as_one_call() {
     }
     eprintln!("{seeds} seeds: {all:?}");
     // a world in which nothing of this happens would show nothing
-    let Seen { answered, failed, replaced, ended_late, crossed, within } = all;
+    let Seen {
+        answered,
+        failed,
+        replaced,
+        ended_late,
+        crossed,
+        within,
+        shifted,
+        challenged_within,
+        vain,
+        asked,
+        replayed,
+    } = all;
     for (what, count) in [
         ("answered", answered),
         ("failed", failed),
@@ -69,6 +81,11 @@ fn calls_over_a_bad_network_always_end_as_one_call() {
         ("ended late", ended_late),
         ("crossed", crossed),
         ("within", within),
+        ("shifted", shifted),
+        ("challenged within", challenged_within),
+        ("in vain", vain),
+        ("asked", asked),
+        ("replayed", replayed),
     ] {
         assert!(count * 1000 >= seeds, "{what}: {count} of {seeds}");
     }
@@ -86,6 +103,16 @@ struct Seen {
     crossed: u64,
     /// Something beside INVITE and BYE went on within a dialog.
     within: u64,
+    /// A call was answered whose target asked for a password.
+    shifted: u64,
+    /// A target asked within the dialog.
+    challenged_within: u64,
+    /// A target took our password for a wrong one.
+    vain: u64,
+    /// A call was answered whose caller was asked.
+    asked: u64,
+    /// An answer to us was given a second time.
+    replayed: u64,
 }
 
 impl Seen {
@@ -99,6 +126,12 @@ impl Seen {
         self.ended_late += u64::from(late);
         self.crossed += u64::from(world.facts.iter().any(crossed));
         self.within += u64::from(world.carried() > 0);
+        let challenged = world.doors.values().any(|door| door.challenged > 0);
+        self.shifted += u64::from(answered && challenged);
+        self.challenged_within += u64::from(world.doors.values().any(|door| door.challenged_within > 0));
+        self.vain += u64::from(world.attempts().iter().any(|(.., cause)| *cause == Cause::Auth));
+        self.asked += u64::from(answered && world.gate.as_ref().is_some_and(|gate| gate.asked > 0));
+        self.replayed += u64::from(world.gate.as_ref().is_some_and(|gate| gate.replayed > 0));
     }
 
     fn add(&mut self, other: &Self) {
@@ -108,6 +141,11 @@ impl Seen {
         self.ended_late += other.ended_late;
         self.crossed += other.crossed;
         self.within += other.within;
+        self.shifted += other.shifted;
+        self.challenged_within += other.challenged_within;
+        self.vain += other.vain;
+        self.asked += other.asked;
+        self.replayed += other.replayed;
     }
 }
 
@@ -133,6 +171,11 @@ fn bad_world(seed: u64) -> World {
     }
     if roll(3) == 0 {
         settings.headers.push("Supported: timer".into());
+    }
+    let gated = roll(6) == 0;
+    if gated {
+        settings.login =
+            Some(Login { owner: uuid::Uuid::nil(), username: USER.into(), password: PASSWORD.into() });
     }
     let mut agents = Vec::new();
     for index in 0..=roll(3) {
@@ -186,6 +229,17 @@ fn bad_world(seed: u64) -> World {
         world.within_at.push((ms(1000 + roll(5000)), side, method));
     }
     world.within_at.sort_by_key(|(at, ..)| *at);
+    if gated {
+        world.gate();
+        world.replay_at.extend((0..roll(3)).map(|n| ms(n * 2000 + roll(2000))));
+    }
+    for index in 0..world.targets.len() {
+        if roll(4) == 0 {
+            let (sha256, qop, server) = (roll(2) == 0, roll(4) > 0, roll(2) == 0);
+            let (stale, within, never) = (index_of(roll(3)) / 2, roll(3) == 0, roll(8) == 0);
+            world.door(index, Asking { sha256, qop, server, stale, within, never });
+        }
+    }
     world
 }
 
@@ -202,9 +256,17 @@ fn check(world: &World) {
     assert!(facts <= 1, "{facts} answers");
     assert!(!up || facts == 1, "the caller was answered and nobody was told");
     assert!(facts == 0 || world.failed().is_none(), "answered and failed");
-    assert!(facts == 1 || world.failed().is_some(), "neither answered nor failed");
+    assert!(world.routed <= 1, "let in {} times", world.routed);
+    assert!(facts == 1 || world.failed().is_some() || world.routed == 0, "neither answered nor failed");
     assert!(world.ended().is_none() || facts == 1, "an end without an answer");
     let hung_up = world.facts.iter().any(|fact| matches!(fact, Fact::HungUp { mark: 7, .. }));
     assert!(facts == 0 || world.ended().is_some() || hung_up, "an answer without an end");
-    assert_eq!(world.asks, 1);
+    for door in world.doors.values() {
+        let rises = door.first.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        assert!(rises, "each answer to a challenge has the next number: {:?}", door.first);
+        assert!(door.first.first().is_none_or(|first| *first == 1 + u32::from(world.gate.is_some())));
+    }
+    if world.gate.is_none() {
+        assert_eq!(world.asks, 1);
+    }
 }

@@ -3,15 +3,21 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 #![allow(dead_code, clippy::allow_attributes, reason = "each test program uses a part of it")]
 
+mod door;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use door::{Asking, Door, Gate, PASSWORD, Passed, USER};
 use sip::*;
 
 pub(crate) const EDGE: &str = "203.0.113.1:5060";
 pub(crate) const CALLER: &str = "198.51.100.7:5060";
+/// Whoever heard what the caller sent, and sends it again.
+pub(crate) const EAVESDROPPER: &str = "198.51.100.66:5060";
 pub(crate) const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 
 pub(crate) fn addr(text: &str) -> SocketAddr {
@@ -141,7 +147,26 @@ pub(crate) struct World {
     /// Requests of the edge, each with how often it was sent.
     requests: BTreeMap<Vec<u8>, usize>,
     carried: usize,
+    /// Before an agent.
+    pub(crate) doors: BTreeMap<SocketAddr, Door>,
+    /// Before the edge.
+    pub(crate) gate: Option<Gate>,
+    /// The caller's last INVITE comes again at these times after the start, from somebody else, as another call.
+    pub(crate) replay_at: Vec<Duration>,
+    /// Calls that were let in.
+    pub(crate) routed: usize,
+    /// The number that each request of the caller has, by its branch.
+    numbers: BTreeMap<Vec<u8>, u32>,
+    /// The last INVITE of the caller that came here, outside its dialog.
+    invite: Vec<u8>,
 }
+
+/// A login that answers doors.
+fn login() -> Arc<Login> {
+    Arc::new(Login { owner: OWNER, username: USER.into(), password: PASSWORD.into() })
+}
+
+const OWNER: uuid::Uuid = uuid::Uuid::from_u128(77);
 
 impl World {
     #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]
@@ -195,7 +220,28 @@ impl World {
             tags: BTreeMap::new(),
             requests: BTreeMap::new(),
             carried: 0,
+            doors: BTreeMap::new(),
+            gate: None,
+            replay_at: Vec::new(),
+            routed: 0,
+            numbers: BTreeMap::new(),
+            invite: Vec::new(),
         }
+    }
+
+    /// A door before an agent, whose answers the edge has the password for.
+    pub(crate) fn door(&mut self, index: usize, asking: Asking) {
+        let at = agent_addr(index);
+        self.doors.insert(at, Door::new(asking));
+        let manner = Arc::new(Manner { login: Some(login()), ..Manner::default() });
+        for target in self.targets.iter_mut().filter(|target| target.hops.iter().any(|hop| hop.addr == at)) {
+            target.manner = Some(Arc::clone(&manner));
+        }
+    }
+
+    /// The caller is asked by us, and knows the password.
+    pub(crate) fn gate(&mut self) {
+        self.gate = Some(Gate::new(1, self.now));
     }
 
     /// Another agent at the place of the first: what comes there without a tag reaches both, as through a fork.
@@ -285,15 +331,12 @@ impl World {
                 }
                 Output::Ask(ask) => {
                     self.asks += usize::from(!matches!(ask.kind, AskKind::Malformed { .. }));
+                    let invite = ask.kind == AskKind::Invite;
+                    let challenge =
+                        self.gate.as_mut().filter(|_| invite).and_then(|gate| gate.challenge(&ask, self.now));
                     let verdict = match (&ask.kind, self.refuse) {
-                        (AskKind::Invite, None) => Verdict::Route {
-                            call: ids(),
-                            direction: Direction::Inbound,
-                            trust: Trust::Untrusted,
-                            transfer: Transfer::Allowed,
-                            targets: self.targets.clone(),
-                            legs: self.legs.clone(),
-                        },
+                        _ if challenge.is_some() => challenge.expect("just looked at"),
+                        (AskKind::Invite, None) => self.route(&ask),
                         (AskKind::Options, _) => {
                             Verdict::Answer { headers: vec!["Accept: application/sdp".into()] }
                         }
@@ -308,7 +351,10 @@ impl World {
                     };
                     self.edge.handle(self.now, Input::Verdict { ask: ask.id, verdict });
                 }
-                Output::Login(_) => panic!("no target here has a login"),
+                Output::Login(ask) => {
+                    assert_eq!((ask.call, ask.owner), (ids().call, OWNER));
+                    self.edge.handle(self.now, Input::Login { ask, login: Some(login()) });
+                }
                 Output::Probed(probed) => self.probed.push(probed),
                 Output::Fact(fact) => {
                     self.trace.push(format!("        fact {}", short(&fact)));
@@ -318,13 +364,45 @@ impl World {
         }
     }
 
+    fn route(&mut self, ask: &Ask) -> Verdict {
+        assert_eq!(ask.flow.remote, addr(CALLER), "what the eavesdropper sends lets nobody in");
+        self.routed += 1;
+        Verdict::Route {
+            call: ids(),
+            direction: Direction::Inbound,
+            trust: Trust::Untrusted,
+            transfer: Transfer::Allowed,
+            targets: self.targets.clone(),
+            legs: self.legs.clone(),
+        }
+    }
+
+    /// Somebody who heard the caller's INVITE sends it as a call of their own.
+    fn replay(&mut self) {
+        let Ok(text) = std::str::from_utf8(&self.invite) else { return };
+        if text.is_empty() {
+            return;
+        }
+        self.count += 1;
+        let fresh = |line: &str| match line.split(": ").next() {
+            Some("Via") => {
+                format!("Via: SIP/2.0/UDP {EAVESDROPPER};branch=z9hG4bKreplay{};rport", self.count)
+            }
+            Some("Call-ID") => format!("Call-ID: replay-{}", self.count),
+            _ => line.to_owned(),
+        };
+        let text: Vec<_> = text.split("\r\n").map(fresh).collect();
+        self.post(addr(EAVESDROPPER), addr(EDGE), false, text.join("\r\n").as_bytes());
+    }
+
     /// A fact stands before what depends on it.
     fn check_order(&mut self, send: &Send) {
         let message = Message::parse(&send.bytes).expect("the edge sends SIP");
         let core = Core::read(&message).expect("the edge sends valid SIP");
         let replaced = self.replacements() > 0;
         self.note(send, &message, &core);
-        if send.to.remote == addr(CALLER) && !replaced && core.method == Method::Invite && core.cseq == 1 {
+        let asked = matches!(message.status(), Some(407)) && self.gate.is_some();
+        if send.to.remote == addr(CALLER) && !replaced && !asked && self.is_first(&message, &core) {
             match message.status() {
                 Some(200..=299) => assert!(self.answered() > 0, "a 2xx without its fact"),
                 Some(300..) => {
@@ -334,13 +412,20 @@ impl World {
             }
         }
         // one of our own that ends a late answer has no fact: there is no call that it ends
-        let late = message.values(Name::Via).count() == 1 && self.hung_up.is_empty();
+        let none_of_ours = self.hung_up.iter().all(|(_, sides)| *sides == 0);
+        let late = message.values(Name::Via).count() == 1 && none_of_ours;
         let ours = replaced || late || self.failed().is_some() || self.answered() > 0;
         if message.method() == Some(Method::Bye) && !ours {
             let end = |fact: &Fact| matches!(fact, Fact::Ended { .. } | Fact::HungUp { .. });
             let told = self.facts.iter().any(end);
             assert!(told, "a BYE without its fact");
         }
+    }
+
+    /// Whether an answer is to the caller's first INVITE, or the one with its password.
+    fn is_first(&self, message: &Message<'_>, core: &Core<'_>) -> bool {
+        let first = if self.gate.is_some() { 2 } else { 1 };
+        message.status().is_some() && core.method == Method::Invite && core.cseq <= first
     }
 
     fn note(&mut self, send: &Send, message: &Message<'_>, core: &Core<'_>) {
@@ -421,10 +506,39 @@ impl World {
         self.facts.iter().filter_map(attempt).collect()
     }
 
+    /// What the caller sends, for who holds answers against it.
+    fn heard(&mut self, bytes: &[u8]) {
+        let message = Message::parse(bytes).expect("the caller sends SIP");
+        let core = Core::read(&message).expect("valid SIP");
+        if message.status().is_none() {
+            self.numbers.insert(core.via.branch.unwrap_or_default().to_vec(), core.cseq);
+        }
+    }
+
+    /// What came from the caller, for who repeats it. Whoever is quicker than the caller itself is not stopped by digest: its
+    /// answer is taken once, whoever brings it.
+    fn came(&mut self, bytes: &[u8]) {
+        let Ok(message) = Message::parse(bytes) else { return };
+        let first =
+            Core::read(&message).is_ok_and(|core| core.method == Method::Invite && core.to_tag.is_none());
+        if message.status().is_none() && first {
+            self.invite = bytes.to_vec();
+        }
+    }
+
+    /// Whatever numbers its requests have on the other side: the caller hears its own.
+    fn check_number(&self, bytes: &[u8]) {
+        let Ok(message) = Message::parse(bytes) else { return };
+        let Ok(core) = Core::read(&message) else { return };
+        let Some(own) = core.via.branch.and_then(|branch| self.numbers.get(branch)) else { return };
+        assert!(message.status().is_none() || core.cseq == *own, "an answer to {own} says {}", core.cseq);
+    }
+
     fn drain_agents(&mut self) {
         while let Some(output) = self.caller.poll() {
             match output {
                 AgentOutput::Send { to, bytes } => {
+                    self.heard(&bytes);
                     self.post(addr(CALLER), to, self.caller_stream, &bytes);
                 }
                 AgentOutput::Event { event, .. } => {
@@ -461,6 +575,7 @@ impl World {
                 self.replace_at.first().map(|after| self.start + *after),
                 self.hang_up_at.first().map(|after| self.start + *after),
                 self.within_at.first().map(|(after, ..)| self.start + *after),
+                self.replay_at.first().map(|after| self.start + *after),
             ];
             let agents = self.agents.iter().filter_map(|(_, _, agent)| agent.next_deadline());
             let Some(next) = times.into_iter().flatten().chain(agents).min() else {
@@ -478,12 +593,19 @@ impl World {
             self.replace_at.remove(0);
             self.replaced += 1;
             self.edge = Edge::new(config(self.replaced));
+            if let Some(gate) = &mut self.gate {
+                gate.replaced(self.replaced, now);
+            }
             self.trace.push("        edge replaced".into());
             return;
         }
         if self.within_at.first().is_some_and(|(after, ..)| self.start + *after <= now) {
             let (_, side, method) = self.within_at.remove(0);
             return self.within(side, method);
+        }
+        if self.replay_at.first().is_some_and(|after| self.start + *after <= now) {
+            self.replay_at.remove(0);
+            return self.replay();
         }
         if self.hang_up_at.first().is_some_and(|after| self.start + *after <= now) {
             self.hang_up_at.remove(0);
@@ -537,14 +659,25 @@ impl World {
         }
         let input = AgentInput::Message { from: packet.from, bytes: &packet.bytes };
         if packet.to == addr(EDGE) {
+            if packet.from == addr(CALLER) {
+                self.came(&packet.bytes);
+            }
             let transport = if packet.stream { Transport::Tcp } else { Transport::Udp };
             let connection = packet.stream.then_some(1);
             let flow =
                 Flow { listener: u16::from(packet.stream), transport, remote: packet.from, connection };
             self.edge.handle(self.now, Input::Message { flow, bytes: &packet.bytes });
         } else if packet.to == addr(CALLER) {
+            self.check_number(&packet.bytes);
             self.caller.handle(self.now, input);
+        } else if packet.to == addr(EAVESDROPPER) {
+            // it hears that it is nobody
         } else {
+            match self.doors.get_mut(&packet.to).map_or(Passed::In, |door| door.pass(&packet.bytes)) {
+                Passed::In => {}
+                Passed::Answered(bytes) => return self.post(packet.to, packet.from, packet.stream, &bytes),
+                Passed::Nothing => return,
+            }
             let whose = own_tag(&packet.bytes, false).and_then(|tag| self.tags.get(&tag).copied());
             let here = |(index, one): &(usize, &mut (SocketAddr, Transport, Answerer))| {
                 one.0 == packet.to && whose.is_none_or(|whose| whose == *index)
