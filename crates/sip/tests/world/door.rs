@@ -45,8 +45,10 @@ pub(crate) struct Door {
     /// Answers by branch: a repeat gets the same.
     told: BTreeMap<Vec<u8>, Vec<u8>>,
     let_in: BTreeSet<Vec<u8>>,
-    /// `CSeq` numbers of INVITEs that were here.
-    invites: BTreeSet<u32>,
+    /// `CSeq` numbers of INVITEs that were let in.
+    taken: BTreeSet<u32>,
+    /// Counts that nonces were used with.
+    used: BTreeSet<(String, u32)>,
     /// Those of first INVITEs, in the order of their branches.
     pub(crate) first: Vec<u32>,
     /// Of first INVITEs.
@@ -67,35 +69,38 @@ impl Door {
             return Passed::In;
         }
         let branch = core.via.branch.unwrap().to_vec();
-        let refused = self.told.contains_key(&branch);
+        let (refused, known) = (self.told.get(&branch).cloned(), self.let_in.contains(&branch));
+        let within = core.to_tag.is_some();
         match core.method {
+            Method::Ack if refused.is_some() => return Passed::Nothing,
             Method::Ack => {
+                // of a refusal it has its INVITE's branch; of a 2xx, its number
                 let number = core.cseq;
-                assert!(self.invites.contains(&number), "an ACK of {number}, of which no INVITE was here");
-                return if refused { Passed::Nothing } else { Passed::In };
+                assert!(
+                    known || self.taken.contains(&number),
+                    "an ACK of {number}, and no such INVITE was let in"
+                );
+                return Passed::In;
             }
-            Method::Cancel if refused => return Passed::Answered(reply(&message, 200, "OK", "")),
+            Method::Cancel if refused.is_some() => return Passed::Answered(reply(&message, 200, "OK", "")),
             Method::Cancel => return Passed::In,
-            Method::Invite => drop(self.invites.insert(core.cseq)),
+            _ if refused.is_some() => return refused.map_or(Passed::Nothing, Passed::Answered),
+            _ if known => return Passed::In,
             _ => {}
         }
-        if let Some(answer) = self.told.get(&branch) {
-            return Passed::Answered(answer.clone());
-        }
-        let within = core.to_tag.is_some();
-        if self.let_in.contains(&branch)
-            || within && !self.asking.within
-            || !within && core.method != Method::Invite
-        {
-            return Passed::In;
-        }
+        let first = self.taken.first().copied().unwrap_or(0);
+        assert!(!within || core.cseq > first, "{} within the dialog of {first}", core.cseq);
         if !within {
             self.first.push(core.cseq);
         }
         let proven = self.proven(&message, std::str::from_utf8(bytes).unwrap());
         let stale = proven && self.asking.stale > 0;
-        if proven && !stale && !self.asking.never {
+        let asks = if within { self.asking.within } else { core.method == Method::Invite };
+        if !asks || proven && !stale && !self.asking.never {
             self.let_in.insert(branch);
+            if core.method == Method::Invite {
+                self.taken.insert(core.cseq);
+            }
             return Passed::In;
         }
         self.asking.stale -= usize::from(stale);
@@ -130,6 +135,10 @@ impl Door {
             None => hash(format!("{first}:{nonce}:{second}")),
         };
         assert_eq!(part(value, "response"), Some(&wanted[..]), "{value}");
+        if let Some(count) = count {
+            let once = self.used.insert((nonce.to_owned(), count));
+            assert!(once, "two requests have the answer {count} of {nonce}");
+        }
         // What overtook another on the way comes with a lower count: it is asked anew.
         let fresh = count.is_none_or(|count| count > *last);
         *last = count.unwrap_or(0).max(*last);
