@@ -47,6 +47,8 @@ pub(crate) struct Door {
     let_in: BTreeSet<Vec<u8>>,
     /// `CSeq` numbers of INVITEs that were let in.
     taken: BTreeSet<u32>,
+    /// Numbers of the edge's own requests, by dialog.
+    own: BTreeSet<(Vec<u8>, u32)>,
     /// Counts that nonces were used with.
     used: BTreeSet<(String, u32)>,
     /// Those of first INVITEs, in the order of their branches.
@@ -87,6 +89,15 @@ impl Door {
             _ if refused.is_some() => return refused.map_or(Passed::Nothing, Passed::Answered),
             _ if known => return Passed::In,
             _ => {}
+        }
+        if message.values(Name::Via).count() == 1 {
+            // the edge's own: each try within a dialog has a number of its own (RFC 3261 section 22.2)
+            let dialog = core.to_tag.unwrap_or_default().to_vec();
+            assert!(
+                self.own.insert((dialog, core.cseq)),
+                "two requests of the edge's own have the number {}",
+                core.cseq
+            );
         }
         let first = self.taken.first().copied().unwrap_or(0);
         assert!(!within || core.cseq > first, "{} within the dialog of {first}", core.cseq);
