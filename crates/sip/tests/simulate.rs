@@ -153,6 +153,43 @@ fn index_of(roll: u64) -> usize {
     usize::try_from(roll).expect("a small number")
 }
 
+fn some_agents(roll: &mut impl FnMut(u64) -> u64) -> Vec<AnswererConfig> {
+    let mut agents = Vec::new();
+    for index in 0..=roll(3) {
+        let answering = match roll(6) {
+            0 => Answering::Refuse { status: [503, 480, 408, 486, 404, 603, 302][index_of(roll(7))] },
+            1 => Answering::Silent,
+            _ => Answering::Accept { ring: ms(roll(4) * 700) },
+        };
+        let mut one = agent(index_of(index), answering);
+        // stands for a session timer: a BYE on a stream may die with its edge (the shell sends it at replay)
+        one.hang_up_after = Some(ms(60_000));
+        if roll(4) == 0 {
+            one.hang_up_after = Some(ms(roll(4000)));
+        }
+        if roll(4) == 0 {
+            one.reinvite_after = Some(ms(roll(4000)));
+        }
+        agents.push(one);
+    }
+    agents
+}
+
+/// Who asks for a password: we the caller, and some of the targets us.
+fn some_passwords(world: &mut World, gated: bool, roll: &mut impl FnMut(u64) -> u64) {
+    if gated {
+        world.gate();
+        world.replay_at.extend((0..roll(3)).map(|n| ms(n * 2000 + roll(2000))));
+    }
+    for index in 0..world.targets.len() {
+        if roll(4) == 0 {
+            let (sha256, qop, server) = (roll(2) == 0, roll(4) > 0, roll(2) == 0);
+            let (stale, within, never) = (index_of(roll(3)) / 2, roll(3) == 0, roll(8) == 0);
+            world.door(index, Asking { sha256, qop, server, stale, within, never });
+        }
+    }
+}
+
 fn bad_world(seed: u64) -> World {
     let mut dice = seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0x9E37_79B9;
     let mut roll = |sides: u64| {
@@ -177,24 +214,7 @@ fn bad_world(seed: u64) -> World {
         settings.login =
             Some(Login { owner: uuid::Uuid::nil(), username: USER.into(), password: PASSWORD.into() });
     }
-    let mut agents = Vec::new();
-    for index in 0..=roll(3) {
-        let answering = match roll(6) {
-            0 => Answering::Refuse { status: [503, 480, 408, 486, 404, 603, 302][index_of(roll(7))] },
-            1 => Answering::Silent,
-            _ => Answering::Accept { ring: ms(roll(4) * 700) },
-        };
-        let mut one = agent(index_of(index), answering);
-        // stands for a session timer: a BYE on a stream may die with its edge (the shell sends it at replay)
-        one.hang_up_after = Some(ms(60_000));
-        if roll(4) == 0 {
-            one.hang_up_after = Some(ms(roll(4000)));
-        }
-        if roll(4) == 0 {
-            one.reinvite_after = Some(ms(roll(4000)));
-        }
-        agents.push(one);
-    }
+    let agents = some_agents(&mut roll);
     let twin = (roll(5) == 0).then(|| {
         let answering = match roll(4) {
             0 => Answering::Refuse { status: [486, 603, 480][index_of(roll(3))] },
@@ -229,17 +249,7 @@ fn bad_world(seed: u64) -> World {
         world.within_at.push((ms(1000 + roll(5000)), side, method));
     }
     world.within_at.sort_by_key(|(at, ..)| *at);
-    if gated {
-        world.gate();
-        world.replay_at.extend((0..roll(3)).map(|n| ms(n * 2000 + roll(2000))));
-    }
-    for index in 0..world.targets.len() {
-        if roll(4) == 0 {
-            let (sha256, qop, server) = (roll(2) == 0, roll(4) > 0, roll(2) == 0);
-            let (stale, within, never) = (index_of(roll(3)) / 2, roll(3) == 0, roll(8) == 0);
-            world.door(index, Asking { sha256, qop, server, stale, within, never });
-        }
-    }
+    some_passwords(&mut world, gated, &mut roll);
     world
 }
 

@@ -193,7 +193,7 @@ fn reply(request: &Message<'_>, status: u16, reason: &str, lines: &str) -> Vec<u
         for value in request.values(name) {
             let value = String::from_utf8_lossy(value);
             let tag = if name == Name::To && !value.contains(";tag=") { ";tag=door" } else { "" };
-            out.push_str(&format!("{title}: {value}{tag}\r\n"));
+            out.extend([title, ": ", &value, tag, "\r\n"]);
         }
     }
     format!("{out}{lines}Content-Length: 0\r\n\r\n").into_bytes()
