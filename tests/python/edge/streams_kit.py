@@ -187,7 +187,7 @@ class Link:
         assert "sec-websocket-protocol: sip" in head.lower(), head
 
     def _welcome(self):
-        head = self._line_end()
+        head = self.asked = self._line_end()
         [key] = [line.split(":", 1)[1].strip() for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key:")]
         assert "sec-websocket-protocol: sip" in head.lower(), head
         self.socket.sendall(

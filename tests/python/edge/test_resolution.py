@@ -164,7 +164,7 @@ def test_a_name_that_is_not_there_has_its_cause(carrier, caller, dns):
     assert len(dns.asked) == asked, "what is not there is remembered too"
 
 
-@pytest.mark.parametrize("transport", ["TCP", "TLS"])
+@pytest.mark.parametrize("transport", ["TCP", "TLS", "WS", "WSS"])
 def test_ipv6_is_spoken_as_ipv4_is(tmp_path, authority, transport):
     with Dns() as dns:
         dns.put("six.test", AAAA, "::1")
@@ -173,7 +173,7 @@ def test_ipv6_is_spoken_as_ipv4_is(tmp_path, authority, transport):
         try:
             tenant = server.tenant()
             tenant.its_trunk = tenant.trunk("127.0.0.1", "::1")
-            context = serving(authority.issue("six.test")) if transport == "TLS" else None
+            context = serving(authority.issue("six.test")) if transport in ("TLS", "WSS") else None
             with StreamAgent(transport, context, host="::1", name="six.test") as agent, sip.Caller(server.sip) as caller:
                 number = line(tenant, agent.uri)
                 answered(caller, number)

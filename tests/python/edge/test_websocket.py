@@ -11,6 +11,7 @@ import time
 import pytest
 import sip
 from access_kit import Agent, bound
+from dns_kit import NAPTR, SRV, A, Dns
 from harness import ok, wait_for
 from streams_kit import SECURE, Authority, Link, StreamAgent, StreamCaller, calling, edge, metric, serving
 
@@ -23,8 +24,14 @@ def authority(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, authority):
-    running = edge(tmp_path_factory.mktemp("web"), authority, "TLS", "WS", "WSS")
+def dns():
+    with Dns() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, authority, dns):
+    running = edge(tmp_path_factory.mktemp("web"), authority, "TLS", "WS", "WSS", arguments=["--sip-dns", dns.setting])
     try:
         yield running.start()
         running.assert_up()
@@ -228,8 +235,10 @@ def test_who_asks_for_something_else_is_told_what_to_ask_for(server):
         (lambda link: bytes([0x02, 0xFE, 0xFF, 0xFF]) + os.urandom(4 + 0xFFFF) + bytes([0x80, 0x81]) + os.urandom(5), 1009),
         (lambda link: bytes([0x81, 3]) + b"abc", 1002),
         (lambda link: bytes([0xF1, 0x80, 1, 2, 3, 4]), 1002),
+        (lambda link: link._framed(b"\xff\xfe SIP/2.0", 1), 1002),
+        (lambda link: link._framed(b'{"hello": "there"}'), 1007),
     ],
-    ids=["too long", "too long in parts", "not masked", "reserved bits"],
+    ids=["too long", "too long in parts", "not masked", "reserved bits", "text that is none", "no SIP"],
 )
 def test_a_frame_that_cannot_be_taken_ends_the_connection_with_its_reason(server, data, code):
     link = Link(socket.create_connection(server.at["WS"], 5), "WS", server=False)
@@ -317,6 +326,24 @@ def test_a_target_that_takes_no_sip_over_web_socket_is_passed_over_with_its_caus
         causes = ["ws_handshake", "ws_handshake", "tls_name", "tls_untrusted", "transport", "answered"]
         assert [a["cause"] for a in record["attempts"]] == causes
         assert named.requests == [] and untrusted.requests == []
+
+
+@pytest.mark.parametrize(("service", "transport"), [("SIP+D2W", "WS"), ("SIPS+D2W", "WSS")])
+def test_a_domain_that_prefers_web_socket_is_called_so(server, carrier, authority, dns, service, transport):
+    """RFC 7118 section 9: the services of NAPTR."""
+    name = f"{transport.lower()}.test"
+    shown = serving(authority.issue(name)) if transport == "WSS" else None
+    with StreamAgent(transport, shown, name=name) as agent, sip.Caller(server.sip) as caller:
+        where = f"_sip._{transport.lower()}.{name}"
+        dns.put(name, NAPTR, (20, 1, "SIP+D2U", f"_sip._udp.{name}"), (10, 1, service, where))
+        dns.put(where, SRV, (1, 1, agent.address[1], f"host.{name}"))
+        dns.put(f"host.{name}", A, "127.0.0.1")
+        number = line(carrier, f"sip:{name}")
+        call = caller.invite(number["e164"])
+        assert call.final().status == 200
+        assert agent.got("INVITE")[0].all("via")[0].startswith(f"SIP/2.0/{transport} ")
+        assert f"host: {name}:{agent.address[1]}\r\n" in agent.links[0].asked.lower(), "the server may have many names"
+        call.bye()
 
 
 def test_without_a_listener_a_target_is_passed_over_and_explained(tmp_path):

@@ -89,6 +89,8 @@ pub(super) enum Close {
     TooLong,
     /// Its framing is lost.
     Malformed,
+    /// What was framed is no SIP.
+    NotSip,
 }
 
 /// The side that reads.
@@ -327,7 +329,7 @@ async fn messages(
         let came = match tokio::time::timeout(left, half.take()).await {
             Ok(Ok(came)) => came,
             Ok(Err(why)) => {
-                if matches!(why, Close::Malformed | Close::TooLong) {
+                if matches!(why, Close::Malformed | Close::NotSip | Close::TooLong) {
                     wire.gauge.malformed.increment(1);
                 }
                 return why;

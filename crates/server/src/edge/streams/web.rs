@@ -129,8 +129,8 @@ where
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Take for Reader<S> {
     async fn take(&mut self) -> Result<Came, Close> {
         match self.0.next().await {
-            Some(Ok(Message::Text(text))) => Ok(whole(&Bytes::from(text))),
-            Some(Ok(Message::Binary(bytes))) => Ok(whole(&bytes)),
+            Some(Ok(Message::Text(text))) => whole(&Bytes::from(text)),
+            Some(Ok(Message::Binary(bytes))) => whole(&bytes),
             // The library answers it when it reads on.
             Some(Ok(Message::Ping(_) | Message::Frame(_))) => Ok(Came::Part),
             Some(Ok(Message::Pong(_))) => Ok(Came::Pong),
@@ -146,12 +146,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Take for Reader<S> {
     }
 }
 
-/// Line breaks are no keep-alive here (RFC 7118 section 6 has pings), but some send them: they are passed over.
-fn whole(bytes: &[u8]) -> Came {
+/// Line breaks are no keep-alive here (RFC 7118 section 6 has pings), but some send them: they are passed over. What is no SIP at
+/// all ends the connection, as it does where bytes are framed.
+fn whole(bytes: &[u8]) -> Result<Came, Close> {
     if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
-        return Came::Part;
+        return Ok(Came::Part);
     }
-    Came::Message(bytes.to_vec())
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if !line.windows(4).any(|four| four.eq_ignore_ascii_case(b"SIP/")) {
+        return Err(Close::NotSip);
+    }
+    Ok(Came::Message(bytes.to_vec()))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Put for Writer<S> {
@@ -177,6 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Put for Writer<S> {
             Close::Leaving => (CloseCode::Away, "the service ends its connections"),
             Close::Silent => (CloseCode::Policy, "nothing was heard for too long"),
             Close::TooLong => (CloseCode::Size, "a message may have 65535 bytes"),
+            Close::NotSip => (CloseCode::Invalid, "what was sent is no SIP"),
             Close::Malformed => (CloseCode::Protocol, "what was sent is no WebSocket frame"),
         };
         let frame = CloseFrame { code, reason: reason.into() };
