@@ -9,6 +9,7 @@ import pytest
 from calls_kit import answering  # noqa: F401
 from dns_kit import A, SRV, Dns
 from harness import BINARY, Server, ok, wait_for
+from outbound_kit import CALLED, Agent, Caller, calling_number, dial
 from registrar_kit import Registrar, final, in_state, invite, status, trunk
 from sip import Peer
 
@@ -143,6 +144,29 @@ def test_a_carrier_that_asks_for_longer_or_moved_is_obeyed(tenant, registrar):
         assert len(former.registers) == 1 and [m.get("expires") for m in registrar.registers] == ["3600", "7200", "7200"]
         ok(tenant.native.delete(f"/api/v1/providers/{made['id']}"), 204)
         wait_for(lambda: registrar.contact_uri is None, "it is taken away where it was made")
+
+
+def test_calls_out_take_the_routes_that_the_carrier_names(tenant, registrar):
+    tenant.settings(imports="open")
+    with Agent(host="127.0.0.66") as proxy, Agent(host="127.0.0.67") as other, Caller(tenant.server.sip, host="127.0.0.23") as agent:
+        route = f"<sip:{proxy.address[0]}:{proxy.address[1]};lr>"
+        registrar.lines = [("Service-Route", f"{route}, <sip:second.carrier.example;lr>")]
+        made = trunk(tenant, registrar.place)
+        assert in_state(tenant, made, "registered")["service_route"] == [route, "<sip:second.carrier.example;lr>"]
+        path = f"/api/v1/providers/{made['id']}"
+        ok(tenant.native.patch(path, json={"outbound": {"address": registrar.place}}), 200)
+        number, login = calling_number(tenant, made)
+        call = dial(agent, number, login)
+        assert call.final().status == 200
+        invite = next(m for m in proxy.requests if m.method == "INVITE")
+        assert invite.uri == f"sip:{CALLED}@{registrar.place}" and invite.routes("route") == [route, "<sip:second.carrier.example;lr>"]
+        call.bye()
+        assert not [m for m in registrar.asked if m.method == "INVITE"]
+        # Calls that go elsewhere are not this carrier's to lead.
+        ok(tenant.native.patch(path, json={"outbound": {"address": f"127.0.0.67:{other.address[1]}"}}), 200)
+        call = dial(agent, number, login)
+        assert call.final().status == 200 and other.requests[0].get("route") is None
+        call.bye()
 
 
 def test_a_failing_registrar_shows_when_it_is_asked_next(tenant, registrar):

@@ -341,9 +341,14 @@ impl Place {
         let transport = Some(transport(outbound.transport));
         // It was checked when it was written.
         let (host, port) = target::host_and_port(&outbound.address).unwrap_or_default();
-        let state = State::of(host, port, transport);
+        let routed = way.routes.first().and_then(|first| State::routed(first, transport));
+        let passes = routed.is_some();
+        let (state, transport) = routed.unwrap_or_else(|| (State::of(host, port, transport), transport));
         let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let mut headers = vec![format!("P-Asserted-Identity: <sip:{number}@{bracketed}>")];
+        if passes {
+            headers.push(format!("Route: {}", way.routes.join(", ")));
+        }
         headers.extend(outbound.dial.headers.iter().map(|(name, value)| format!("{name}: {value}")));
         let media = match outbound.media_encryption {
             MediaEncryption::Disabled => MediaRule::SDES.and(MediaRule::DTLS),
@@ -384,6 +389,19 @@ pub(super) fn unspoken(transport: Transport) -> &'static str {
 }
 
 impl State {
+    /// Of the first route that a call is to take, with its transport: the trunk's where it names none.
+    fn routed(route: &str, transport: Option<Transport>) -> Option<(Self, Option<Transport>)> {
+        let inside = route.split('<').nth(1)?.split('>').next()?;
+        let uri = sip::Uri::parse(inside.as_bytes())?;
+        let named = match uri.scheme {
+            sip::Scheme::Sips => Some(Transport::Tls),
+            _ => uri.param(b"transport").and_then(Transport::read),
+        };
+        let (host, transport) = (std::str::from_utf8(uri.host).ok()?, named.or(transport));
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some((Self::of(host, uri.port, transport), transport))
+    }
+
     pub(super) fn of(host: &str, port: Option<u16>, transport: Option<Transport>) -> Self {
         match host.parse::<IpAddr>() {
             Ok(address) => {

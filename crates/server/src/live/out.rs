@@ -8,7 +8,7 @@ use domain::outbound::{
 };
 use domain::provider::{MediaEncryption, Outbound};
 use domain::routing::Intake;
-use domain::target::Transport;
+use domain::target::{Transport, host_and_port};
 use domain::trail::Rule;
 use domain::{E164, Endpoint, Generation, Micros, Price, Provider, Timestamp};
 use sip::Login;
@@ -45,6 +45,8 @@ pub(crate) struct WayOut {
     pub(crate) outbound: Outbound,
     /// What answers its carrier's challenges.
     pub(crate) login: Option<Arc<Login>>,
+    /// Proxies that its carrier wants to be passed on the way, the first one first (RFC 3608).
+    pub(crate) routes: Vec<String>,
 }
 
 /// One look at the tables at a time.
@@ -78,7 +80,8 @@ impl Live {
                     })
                 })
             };
-            outbound.map(|outbound| WayOut { outbound, login: directory.login(id.0) })
+            let routes = directory.trunk(*id).map(|trunk| self.routes(trunk)).unwrap_or_default();
+            outbound.map(|outbound| WayOut { outbound, login: directory.login(id.0), routes })
         };
         // The rules have just found them under this same lock.
         let ways = placed.trunks.iter().filter_map(way).collect();
@@ -89,8 +92,18 @@ impl Live {
     /// The way out by a trunk, for a call that is up.
     pub(crate) fn way_of(&self, id: ProviderId) -> Option<WayOut> {
         let directory = self.read();
-        let outbound = directory.trunk(id)?.outbound.clone()?;
-        Some(WayOut { outbound, login: directory.login(id.0) })
+        let trunk = directory.trunk(id)?;
+        let (outbound, routes) = (trunk.outbound.clone()?, self.routes(trunk));
+        Some(WayOut { outbound, login: directory.login(id.0), routes })
+    }
+
+    /// The routes of a trunk's calls out: where they go to whom it has registered with.
+    fn routes(&self, trunk: &Provider) -> Vec<String> {
+        let (Some(register), Some(outbound)) = (&trunk.register, &trunk.outbound) else { return Vec::new() };
+        let host = |at: &str| host_and_port(at).map(|(host, _)| host.to_ascii_lowercase());
+        let to = host(&outbound.address);
+        let same = to == host(&register.registrar) || to == register.domain.as_deref().and_then(host);
+        if same { self.registering.routes(trunk.id) } else { Vec::new() }
     }
 
     /// A call was let out: it is in progress from now on, and counts.

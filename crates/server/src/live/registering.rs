@@ -14,6 +14,8 @@ struct Table {
     accounts: HashMap<ProviderId, Arc<Account>>,
     /// By the user part of our Contact.
     by_user: HashMap<String, ProviderId>,
+    /// The routes that carriers want calls out to take (RFC 3608); most name none.
+    routes: HashMap<ProviderId, Vec<String>>,
 }
 
 /// See the module's head.
@@ -37,6 +39,7 @@ impl Registering {
             table.accounts.extend(before.map(|account| (trunk, account)));
             return;
         }
+        table.routes.remove(&trunk);
         if let Some(before) = before {
             table.by_user.remove(&before.user);
         }
@@ -46,6 +49,21 @@ impl Registering {
         }
         drop(table);
         self.changed.notify_one();
+    }
+
+    /// The routes that a trunk's carrier wants calls out to take, in place of those before.
+    pub(crate) fn put_routes(&self, trunk: ProviderId, routes: Vec<String>) {
+        let mut table = self.lock();
+        if routes.is_empty() || !table.accounts.contains_key(&trunk) {
+            table.routes.remove(&trunk);
+        } else {
+            table.routes.insert(trunk, routes);
+        }
+    }
+
+    /// These routes, in their order.
+    pub(super) fn routes(&self, trunk: ProviderId) -> Vec<String> {
+        self.lock().routes.get(&trunk).cloned().unwrap_or_default()
     }
 
     /// Every trunk that is to register.
@@ -141,7 +159,11 @@ mod tests {
         assert!(
             table.has(trunk.id) && table.trunk_called("tr00").is_none() && table.trunk_called("").is_none()
         );
+        table.put_routes(trunk.id, vec!["<sip:a;lr>".to_owned()]);
+        assert_eq!(table.routes(trunk.id).len(), 1);
         table.put(trunk.id, None);
+        table.put_routes(trunk.id, vec!["<sip:a;lr>".to_owned()]);
+        assert!(table.routes(trunk.id).is_empty(), "late news of a trunk that is gone");
         assert!(table.all().is_empty() && table.trunk_called(&account.user).is_none());
         assert!(!format!("{account:?}").contains("secret"));
     }

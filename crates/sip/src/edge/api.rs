@@ -15,6 +15,7 @@ use crate::login::Login;
 use crate::message::Message;
 use crate::register::Register;
 use crate::sdp::{Media, MediaRule};
+use crate::text;
 use crate::transport::{Flow, Hop, Listener};
 use crate::uri::{Dialled, Uri};
 
@@ -408,6 +409,15 @@ pub struct Target {
     pub media: MediaRule,
     /// What it needs beyond the ordinary.
     pub manner: Option<Arc<Manner>>,
+}
+
+impl Target {
+    /// The URI of the next hop: the first route that is added, or else the target's own.
+    pub(crate) fn next(&self) -> &[u8] {
+        let route = self.headers.iter().find_map(|line| line.strip_prefix("Route: "));
+        let uri = route.and_then(|route| text::name_addr(route.as_bytes())).map(|read| read.uri);
+        uri.unwrap_or(self.request_uri.as_bytes())
+    }
 }
 
 /// Who did something.

@@ -153,7 +153,7 @@ impl Edge {
         edit::request(&message, &plan, &mut sent);
         let mut client = self.client(now, to, token, sent);
         client.target = target;
-        client.whom = if one.flow.is_some() { Whom::Connected } else { Whom::of(one.request_uri.as_bytes()) };
+        client.whom = if one.flow.is_some() { Whom::Connected } else { Whom::of(one.next()) };
         client.extra = extra;
         client.interval = session::of_caller(&message, plan.interval);
         client.timer_c = Some(now + self.timer_c(&client));

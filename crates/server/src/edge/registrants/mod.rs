@@ -241,6 +241,7 @@ fn told(wire: &Wire, row: &Row, (before, after): (&RegistrantStatus, &Registrant
                 tracing::info!(trunk.id = %row.trunk, "a trunk has registered with its carrier");
             }
             wire.parts.live.put_registrar(row.trunk, row.located.clone());
+            wire.parts.live.registering.put_routes(row.trunk, after.service_route.clone());
         }
         _ if before.state != after.state || before.trouble != after.trouble => {
             let problem = after.trouble.map(shown::problem).unwrap_or_default();
