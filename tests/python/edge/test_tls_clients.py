@@ -5,6 +5,7 @@ import contextlib
 import pytest
 import sip
 from harness import ok
+from outbound_kit import CALLED, calling_number, trunk_to
 from streams_kit import Authority, StreamCaller, calling, edge
 
 
@@ -148,3 +149,18 @@ def test_where_certificates_are_required_nobody_else_gets_in(tmp_path, authority
             assert len(agent.got("INVITE")) == 1
     finally:
         server.stop()
+
+
+def test_a_domain_that_another_says_its_trunk_has_turns_no_calls_out_round(server, authority, callers):
+    home, other = server.tenant("home"), server.tenant("other")
+    inbound = {"allowed_addresses": [], "certificate_names": ["agent.example"]}
+    body = {"kind": "sip_trunk", "label": "trap", "inbound": inbound}
+    ok(other.admin.post("/api/v1/providers", json=body), 201)
+    with sip.Agent() as carrier:
+        number, _ = calling_number(home, trunk_to(home, carrier))
+        home.endpoint("sip:agent@127.0.0.29:5060", source_addresses=["127.0.0.29"])
+        context = calling(authority, callers.issue("agent.example"))
+        with StreamCaller("TLS", server.at["TLS"], context, host="127.0.0.29") as agent:
+            call = agent.invite(CALLED, from_user=number["e164"])
+            assert call.final().status == 200
+            call.bye()

@@ -254,7 +254,7 @@ impl Wire {
 
     /// How a new call is refused before it is decided.
     fn shed_how(&self, flow: Flow, message: &Message<'_>) -> Option<Shed> {
-        let known = || !self.parts.live.trunks_of(flow.remote).is_empty();
+        let known = || self.parts.live.is_known(flow.remote, clock::instant());
         let how = || if known() { Shed::Answer { retry_after: RETRY_AFTER } } else { Shed::Silence };
         (message.method() == Some(Method::Invite)).then(how)
     }

@@ -133,7 +133,7 @@ impl Bans {
         if mark.score >= BANNED && mark.banned.is_none() {
             mark.banned = Some(wall);
             self.held.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(source = %place, "a source is banned for what it asks");
+            tracing::info!("a source is banned for what it asks: GET /api/v1/bans says which");
         }
     }
 
