@@ -1,9 +1,13 @@
 //! Providers: how a number reaches the phone network.
 
+mod address;
 mod dial;
+mod media;
 mod register;
 
+pub use address::{AddressRule, HostName};
 pub use dial::{DialForm, FromForm, NumberFormat};
+pub use media::{MediaEncryption, Offer};
 pub use register::Register;
 
 use std::fmt;
@@ -53,115 +57,6 @@ impl ProviderKind {
     }
 }
 
-/// An address, or a range of them (CIDR), from which SIP is accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct AddressRule {
-    /// The network's address; bits beyond the prefix are zero.
-    pub network: IpAddr,
-    /// How many bits must match.
-    pub prefix: u8,
-}
-
-impl AddressRule {
-    /// The shortest prefix of an IPv4 range: the largest network ever given to one holder (RFC 1918's 10/8, the old class A).
-    pub const V4_MIN: u8 = 8;
-    /// The shortest prefix of an IPv6 range: registries give carriers /32, the largest of them up to /19.
-    pub const V6_MIN: u8 = 16;
-
-    /// Reads `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`. `None` for anything else, and for a range of everything:
-    /// a trunk that trusts the whole world is never meant. An IPv4 address in IPv6 dress (`::ffff:192.0.2.7`) is the IPv4 address: calls are compared in that form.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let written: IpAddr = address.trim().parse().ok()?;
-        let network = written.to_canonical();
-        let widest = if network.is_ipv4() { 32 } else { 128 };
-        let undressed = if network.is_ipv4() && written.is_ipv6() { 96 } else { 0 };
-        let prefix = match prefix {
-            None => widest,
-            Some(text) => text.trim().parse::<u8>().ok()?.checked_sub(undressed)?,
-        };
-        (1..=widest).contains(&prefix).then(|| Self { network: masked(network, prefix), prefix })
-    }
-
-    /// Whether it is wider than any carrier's: a few of those are the whole world, and nobody's call is unknown any more.
-    fn is_too_wide(&self) -> bool {
-        self.prefix < if self.network.is_ipv4() { Self::V4_MIN } else { Self::V6_MIN }
-    }
-
-    /// The range of an address with a prefix of this length.
-    pub fn of(address: IpAddr, prefix: u8) -> Self {
-        Self { network: masked(address, prefix), prefix }
-    }
-
-    /// Whether an address lies within.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix) == self.network
-    }
-
-    /// Whether every address of another range lies within this one.
-    pub fn covers(&self, other: &Self) -> bool {
-        other.prefix >= self.prefix && self.contains(other.network)
-    }
-
-    /// Whether two ranges share an address.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        let shorter = self.prefix.min(other.prefix);
-        self.network.is_ipv4() == other.network.is_ipv4()
-            && masked(self.network, shorter) == masked(other.network, shorter)
-    }
-}
-
-fn masked(address: IpAddr, prefix: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-            IpAddr::V4((u32::from(v4) & mask).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-            IpAddr::V6((u128::from(v6) & mask).into())
-        }
-    }
-}
-
-impl fmt::Display for AddressRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widest = if self.network.is_ipv4() { 32 } else { 128 };
-        if self.prefix == widest {
-            write!(f, "{}", self.network)
-        } else {
-            write!(f, "{}/{}", self.network, self.prefix)
-        }
-    }
-}
-
-/// A host by name, in lower case: from whatever it resolves to, SIP is accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HostName(String);
-
-impl HostName {
-    /// Reads one (RFC 1123 section 2.1). An address is none; that one was mistyped shows by its last label, which is never a
-    /// number.
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.strip_suffix('.').unwrap_or(text);
-        let label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
-        let last = text.rsplit('.').next().unwrap_or_default();
-        let named =
-            text.len() <= 253 && text.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit());
-        named.then(|| Self(text.to_ascii_lowercase()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// A secret, encrypted by the server. Opaque here.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sealed(pub Vec<u8>);
@@ -179,79 +74,6 @@ pub struct Credentials {
     pub username: String,
     /// The password, encrypted.
     pub password: Sealed,
-}
-
-/// Whether sound is encrypted on its way to and from a trunk. The edge hands an offer on as it is, or refuses it: see
-/// [`MediaEncryption::refuses`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MediaEncryption {
-    /// It is not asked for.
-    #[default]
-    Disabled,
-    /// The two ends may agree on it.
-    Allowed,
-    /// It must be: what may end up plain is refused.
-    Required,
-}
-
-/// What a call's offer says of encryption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
-    /// There is none: the one who is called makes it (RFC 3261 section 13.2.1).
-    Absent,
-    /// It could not be read.
-    Unreadable,
-    /// Every stream may be plain.
-    Plain,
-    /// Every stream is encrypted, with keys that stand in the offer.
-    Secure,
-    /// Every stream is encrypted, with keys that the two ends agree on (DTLS).
-    Dtls,
-    /// Some streams are encrypted, others may be plain.
-    Mixed,
-}
-
-impl Offer {
-    /// The offers that can be asked about, with their names.
-    pub const NAMES: [(Self, &'static str); 5] = [
-        (Self::Plain, "plain"),
-        (Self::Secure, "encrypted"),
-        (Self::Dtls, "dtls"),
-        (Self::Mixed, "mixed"),
-        (Self::Absent, "none"),
-    ];
-
-    /// By name.
-    pub fn parse(text: &str) -> Option<Self> {
-        crate::event::by_name(&Self::NAMES, text)
-    }
-}
-
-impl MediaEncryption {
-    /// The ways with their names.
-    pub const NAMES: [(Self, &'static str); 3] =
-        [(Self::Disabled, "disabled"), (Self::Allowed, "allowed"), (Self::Required, "required")];
-
-    /// The name.
-    pub fn as_str(self) -> &'static str {
-        crate::event::name_of(&Self::NAMES, self)
-    }
-
-    /// By name.
-    pub fn parse(text: &str) -> Option<Self> {
-        crate::event::by_name(&Self::NAMES, text)
-    }
-
-    /// Whether an offer cannot be taken. `required` takes only what is encrypted whatever the other side answers, so it refuses
-    /// one that cannot be read; `disabled` refuses only what cannot be answered plain. Where there is none, the answer makes it,
-    /// and that is judged then.
-    pub fn refuses(self, offer: Offer) -> bool {
-        match self {
-            Self::Required => matches!(offer, Offer::Unreadable | Offer::Plain | Offer::Mixed),
-            Self::Disabled => matches!(offer, Offer::Secure | Offer::Dtls),
-            Self::Allowed => false,
-        }
-    }
 }
 
 /// What may come in from a trunk.
