@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import select
+import signal
 import socket
 import threading
 import time
@@ -383,5 +384,41 @@ def test_a_call_outlives_its_process_and_ends_over_new_connections(tmp_path, aut
             assert [m.get("call-id") for m in agent.wait("BYE")] == [call.id]
             tenant.call_with(number["e164"], "completed")
             assert "tls_name" not in server.last_log()
+    finally:
+        server.stop()
+
+
+def test_its_certificate_is_taken_anew_and_callers_show_theirs(tmp_path, authority):
+    """All that TLS listeners have: reload, and trunks that are known by their certificate."""
+    more = ["--sip-tls-client-ca", authority.path]
+    server = edge(tmp_path, authority, "WSS", arguments=more).start()
+    try:
+        tenant = server.tenant()
+        inbound = {"allowed_addresses": [], "certificate_names": ["carrier.test"]}
+        trunk = ok(tenant.admin.post("/api/v1/providers", json={"kind": "sip_trunk", "label": "c", "inbound": inbound}), 201)
+        with sip.Agent() as agent:
+            number = tenant.number(trunk=trunk, endpoint_id=tenant.endpoint(agent.uri)["id"])
+
+            def shown(names):
+                """A call from who shows these names: its status, none where there is silence; and what the server shows."""
+                pair = authority.issue(*names) if names else None
+                with StreamCaller("WSS", server.at["WSS"], calling(authority, pair)) as caller:
+                    serial = caller.connect(server.at["WSS"]).socket.getpeercert()["serialNumber"]
+                    call = caller.invite(number["e164"])
+                    try:
+                        status = call.final(1).status
+                    except AssertionError:
+                        return None, serial
+                    call.bye()
+                    return status, serial
+
+            status, first = shown(["carrier.test"])
+            assert status == 200
+            assert shown(["somebody.test"]) == (None, first) and shown([]) == (None, first)
+            authority.issue("localhost", at="server")
+            server.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: metric(server, 'trunkline_sip_tls_reloads_total{result="ok"}') >= 1, "it was read again", 8)
+            status, second = shown(["carrier.test"])
+            assert status == 200 and second != first
     finally:
         server.stop()
