@@ -2,6 +2,7 @@
 //! here and over changes of them, on any toolchain.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip::digest::{Credentials, Nonces, Secret, names};
@@ -72,18 +73,12 @@ pub fn sdp(bytes: &[u8], now: Instant) {
     driver.finish();
 }
 
-/// Messages at a whole edge, each after a byte that says who sends it, how, and how long after the last.
+/// Messages at a whole edge, each after a byte that says who sends it, how, and how long after the last; whether its targets have a
+/// password, and whether we ask one of them something first.
 pub fn edge(bytes: &[u8], now: Instant) {
     let mut driver = Driver::new(now);
     for part in split(bytes).take(64) {
-        let Some((how, message)) = part.split_first() else { continue };
-        driver.known = how & 64 == 0;
-        driver.wait(Duration::from_millis([0, 400, 2100, 33_000][usize::from(how >> 4 & 3)]));
-        let mut flow = place(how & 3);
-        if how & 4 != 0 {
-            flow = Flow { listener: 1, transport: Transport::Tcp, connection: Some(1), ..flow };
-        }
-        driver.give(flow, message);
+        driver.part(part);
     }
     driver.finish();
 }
@@ -119,7 +114,11 @@ pub struct Driver {
     pub edge: Edge,
     now: Instant,
     known: bool,
+    login: bool,
     sent: usize,
+    /// Questions that were asked, and those that were answered, be it by silence.
+    asked: u64,
+    heard: u64,
 }
 
 impl Driver {
@@ -138,11 +137,37 @@ impl Driver {
             timers: Timers::default(),
             limits: Limits::default(),
         });
-        Self { edge, now, known: true, sent: 0 }
+        Self { edge, now, known: true, login: false, sent: 0, asked: 0, heard: 0 }
+    }
+
+    /// One message of an input of [`edge`]; what is sent because of it.
+    pub fn part(&mut self, part: &[u8]) -> Vec<Vec<u8>> {
+        let Some((how, message)) = part.split_first() else { return Vec::new() };
+        self.known = how & 64 == 0;
+        self.login = how & 8 != 0;
+        let mut sent = if how & 128 != 0 { self.probe() } else { Vec::new() };
+        self.wait(Duration::from_millis([0, 400, 2100, 33_000][usize::from(how >> 4 & 3)]));
+        let mut flow = place(how & 3);
+        if how & 4 != 0 {
+            flow = Flow { listener: 1, transport: Transport::Tcp, connection: Some(1), ..flow };
+        }
+        sent.extend(self.give(flow, message));
+        sent
     }
 
     pub fn give(&mut self, flow: Flow, bytes: &[u8]) -> Vec<Vec<u8>> {
         self.edge.handle(self.now, Input::Message { flow, bytes });
+        self.drain()
+    }
+
+    fn probe(&mut self) -> Vec<Vec<u8>> {
+        let hop = Hop { transport: Transport::Udp, addr: place(1).remote };
+        let (uri, wait) = (format!("sip:{}", hop.addr), Duration::from_secs(5));
+        // an input can foresee it, so that it may answer but for the branch
+        let call_id = format!("probe-{}", self.asked);
+        if self.edge.probe(self.now, &Probe { mark: self.asked, hop, uri, call_id, wait }).is_ok() {
+            self.asked += 1;
+        }
         self.drain()
     }
 
@@ -170,10 +195,14 @@ impl Driver {
                     sends.push(send.bytes);
                 }
                 Output::Ask(ask) => {
-                    let verdict = verdict(&ask.kind, self.known);
+                    let verdict = verdict(&ask.kind, self.known, self.login);
                     self.edge.handle(self.now, Input::Verdict { ask: ask.id, verdict });
                 }
-                _ => {}
+                Output::Login(ask) => {
+                    self.edge.handle(self.now, Input::Login { ask, login: Some(login()) });
+                }
+                Output::Probed(_) => self.heard += 1,
+                Output::Fact(_) => {}
             }
         }
         sends
@@ -188,6 +217,7 @@ impl Driver {
             self.drain();
         }
         assert!(self.edge.idle(), "idle in the end");
+        assert_eq!(self.asked, self.heard, "each question has one answer, be it silence");
     }
 }
 
@@ -203,7 +233,7 @@ fn allowed(to: SocketAddr) {
     assert!(!inside, "sent to {to}");
 }
 
-fn verdict(kind: &AskKind, known: bool) -> Verdict {
+fn verdict(kind: &AskKind, known: bool, login: bool) -> Verdict {
     let refuse = |status, reason| Verdict::Refuse {
         status,
         reason,
@@ -218,7 +248,7 @@ fn verdict(kind: &AskKind, known: bool) -> Verdict {
             direction: Direction::Inbound,
             trust: Trust::Untrusted,
             transfer: Transfer::Refused,
-            targets: [1, 2].map(target).to_vec(),
+            targets: [1, 2].map(|who| target(who, login)).to_vec(),
             legs: Vec::new(),
         },
         AskKind::Options => Verdict::Answer { headers: Vec::new() },
@@ -227,12 +257,17 @@ fn verdict(kind: &AskKind, known: bool) -> Verdict {
     }
 }
 
-fn target(who: u8) -> Target {
+fn login() -> Arc<Login> {
+    Arc::new(Login { owner: Default::default(), username: "line".into(), password: b"secret".to_vec() })
+}
+
+fn target(who: u8, logs_in: bool) -> Target {
     let addr = place(who).remote;
     Target {
         request_uri: format!("sip:+4930123456@{addr}"),
         hops: vec![Hop { transport: Transport::Udp, addr }],
         tag: who.into(),
+        manner: logs_in.then(|| Arc::new(Manner { login: Some(login()), ..Manner::default() })),
         ..Target::default()
     }
 }

@@ -148,61 +148,102 @@ fn answer(request: &str, status: &str, lines: &str) -> String {
     )
 }
 
+const INVITE: &str = "INVITE sip:+4930123456@203.0.113.1 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK-1;rport\r\n\
+    From: <sip:+1201@c>;tag=f1\r\nTo: <sip:+4930123456@203.0.113.1>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n\
+    Contact: <sip:+1201@198.51.100.7>\r\nSupported: timer, 100rel\r\nContent-Length: 0\r\n\r\n";
+
 /// A call as the edge sees it, message by message.
+struct Script {
+    driver: bodies::Driver,
+    input: Vec<u8>,
+}
+
+impl Script {
+    fn new() -> Self {
+        Self { driver: bodies::Driver::new(origin()), input: Vec::new() }
+    }
+
+    /// A message, after the byte that says how it comes; what the edge sends because of it.
+    fn say(&mut self, how: u8, text: &str) -> Vec<String> {
+        let part = [&[how], text.as_bytes()].concat();
+        self.input.extend_from_slice(&part);
+        self.input.extend_from_slice(bodies::NEXT);
+        let sent = self.driver.part(&part);
+        sent.into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+    }
+}
+
+fn the<'a>(sent: &'a [String], method: &str) -> &'a str {
+    sent.iter().find(|text| text.starts_with(method)).unwrap()
+}
+
+/// A request of the caller within the dialog of an INVITE that went on.
+fn within(on: &str, method: &str, number: u32, lines: &str) -> String {
+    let route = on.lines().find(|line| line.starts_with("Record-Route:")).unwrap();
+    let route = route.trim_start_matches("Record-");
+    format!(
+        "{method} sip:agent@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK-{method}{number}\r\n{route}\r\n\
+         From: <sip:+1201@c>;tag=f1\r\nTo: <sip:+4930123456@203.0.113.1>;tag=t1\r\nCall-ID: c1\r\nCSeq: {number} {method}\r\n\
+         Max-Forwards: 70\r\n{lines}Content-Length: 0\r\n\r\n"
+    )
+}
+
 fn call(end: &str) -> Vec<u8> {
-    let mut driver = bodies::Driver::new(origin());
-    let mut input = Vec::new();
-    let mut say = |who: u8, text: &str| {
-        input.push(who);
-        input.extend_from_slice(text.as_bytes());
-        input.extend_from_slice(bodies::NEXT);
-        let sent = driver.give(bodies::place(who & 3), text.as_bytes());
-        sent.into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect::<Vec<_>>()
-    };
-    let invite = "INVITE sip:+4930123456@203.0.113.1 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK-1;rport\r\n\
-        From: <sip:+1201@c>;tag=f1\r\nTo: <sip:+4930123456@203.0.113.1>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n\
-        Contact: <sip:+1201@198.51.100.7>\r\nSupported: timer, 100rel\r\nContent-Length: 0\r\n\r\n";
-    let sent = say(0, invite);
-    let on = sent.iter().find(|text| text.starts_with("INVITE")).unwrap().clone();
-    say(1, &answer(&on, "180", ""));
-    let within = |method: &str, number: u32, lines: &str| {
-        let route =
-            on.lines().find(|line| line.starts_with("Record-Route:")).unwrap().trim_start_matches("Record-");
-        format!(
-            "{method} sip:agent@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK-{method}{number}\r\n{route}\r\n\
-             From: <sip:+1201@c>;tag=f1\r\nTo: <sip:+4930123456@203.0.113.1>;tag=t1\r\nCall-ID: c1\r\nCSeq: {number} {method}\r\n\
-             Max-Forwards: 70\r\n{lines}Content-Length: 0\r\n\r\n"
-        )
-    };
+    let mut script = Script::new();
+    let on = the(&script.say(0, INVITE), "INVITE").to_owned();
+    script.say(1, &answer(&on, "180", ""));
     match end {
         "cancelled" => {
-            say(0, &invite.replace("INVITE", "CANCEL"));
-            say(1, &answer(&on, "487", ""));
-            say(
-                0,
-                &invite
-                    .replace("INVITE", "ACK")
-                    .replace("sip:+4930123456@203.0.113.1>\r\n", "sip:+4930123456@203.0.113.1>;tag=t1\r\n"),
-            );
+            script.say(0, &INVITE.replace("INVITE", "CANCEL"));
+            script.say(1, &answer(&on, "487", ""));
+            let tagged = ("sip:+4930123456@203.0.113.1>\r\n", "sip:+4930123456@203.0.113.1>;tag=t1\r\n");
+            script.say(0, &INVITE.replace("INVITE", "ACK").replace(tagged.0, tagged.1));
         }
         "refused" => {
-            say(1, &answer(&on, "503", "Retry-After: 9\r\n"));
+            script.say(1, &answer(&on, "503", "Retry-After: 9\r\n"));
         }
         _ => {
-            say(1, &answer(&on, "200", "Session-Expires: 1800;refresher=uas\r\n"));
-            say(0, &within("ACK", 1, ""));
+            script.say(1, &answer(&on, "200", "Session-Expires: 1800;refresher=uas\r\n"));
+            script.say(0, &within(&on, "ACK", 1, ""));
             for (number, method) in
                 (2..).zip(["UPDATE", "INFO", "PRACK", "INVITE", "OPTIONS", "REFER", "BYE"])
             {
                 let lines = "Session-Expires: 600\r\nSupported: timer\r\n";
-                let sent = say(if number % 2 == 0 { 0 } else { 4 }, &within(method, number, lines));
+                let how = if number % 2 == 0 { 0 } else { 4 };
+                let sent = script.say(how, &within(&on, method, number, lines));
                 if let Some(on) = sent.iter().find(|text| text.starts_with(method)) {
-                    say(1, &answer(on, "200", ""));
+                    script.say(1, &answer(on, "200", ""));
                 }
             }
         }
     }
-    input
+    script.input
+}
+
+/// A target that asks for a password, of the call and of its end (byte 8: the edge has one).
+fn challenged() -> Vec<u8> {
+    let mut script = Script::new();
+    let challenge =
+        "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"\r\n";
+    let on = the(&script.say(8, INVITE), "INVITE").to_owned();
+    let again = the(&script.say(9, &answer(&on, "407", challenge)), "INVITE").to_owned();
+    assert!(again.contains("CSeq: 2 INVITE") && again.contains("Proxy-Authorization"));
+    script.say(9, &answer(&again, "200", ""));
+    script.say(8, &within(&again, "ACK", 1, ""));
+    let bye = the(&script.say(8, &within(&again, "BYE", 2, "")), "BYE").to_owned();
+    let newer = challenge.replace("\"n\"", "\"n2\"");
+    let bye = the(&script.say(9, &answer(&bye, "407", &newer)), "BYE").to_owned();
+    script.say(9, &answer(&bye, "200", ""));
+    script.input
+}
+
+/// A question to a target beside a call (byte 128: it is asked first).
+fn asked() -> Vec<u8> {
+    let mut script = Script::new();
+    let sent = script.say(128, INVITE);
+    script.say(1, &answer(the(&sent, "OPTIONS"), "200", "Accept: application/sdp\r\n"));
+    script.say(1, &answer(the(&sent, "INVITE"), "486", ""));
+    script.input
 }
 
 /// Writes what is outdated of the first inputs: they are kept, and the gate fails where that changes one.
@@ -221,6 +262,8 @@ fn the_first_inputs_are_current() {
     for end in ["answered", "cancelled", "refused"] {
         put("edge", end, &call(end));
     }
+    put("edge", "challenged", &challenged());
+    put("edge", "asked", &asked());
     for (name, text) in [
         (
             "plain",

@@ -149,7 +149,7 @@ def test_a_place_is_asked_once_however_many_endpoints_name_it(carrier):
         agent.wait("OPTIONS", len(agent.got("OPTIONS")) + 1)
         assert [states(carrier, id) for id in ids] == [["unknown"], ["unknown"], ["up"]]
         assert carrier.native.delete(f"/api/v1/endpoints/{ids[2]}").status_code == 204
-        time.sleep(0.5)
+        time.sleep(1.2)
         asked = len(agent.got("OPTIONS"))
         time.sleep(4)
         assert len(agent.got("OPTIONS")) == asked, "nobody asks any more"

@@ -21,6 +21,8 @@ use crate::live::health::Spot;
 
 /// How often it is looked at who is due.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How soon a change of endpoints is followed; where nobody is asked, how often that is looked at.
+const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 /// The longest that a final answer is awaited; where a place is asked more often than that, until it is asked again.
 const WAIT: Duration = Duration::from_secs(5);
 /// How long a place that is asked from now on may wait for its first question, so that many do not begin at once.
@@ -158,10 +160,12 @@ fn wanted(endpoints: &[Arc<Endpoint>]) -> HashMap<Spot, Wanted> {
 pub(super) async fn follow(wire: Arc<Wire>) {
     let mut rounds = Rounds::default();
     let mut open: JoinSet<(Spot, Option<Heard>)> = JoinSet::new();
-    let mut seen = None;
+    let mut followed = None;
     describe();
     loop {
+        let mut heard_of = false;
         while let Some(over) = open.try_join_next() {
+            heard_of = true;
             match over {
                 Ok((spot, heard)) => {
                     if rounds.done(&spot, clock::instant(), draw)
@@ -173,21 +177,25 @@ pub(super) async fn follow(wire: Arc<Wire>) {
                 Err(error) => tracing::error!(error = %error, "a question to a target failed"),
             }
         }
-        let generation = wire.parts.live.generation();
-        if seen != Some(generation) {
-            seen = Some(generation);
-            rounds.follow(&wanted(&wire.parts.live.asked()), clock::instant(), draw);
+        let (now, generation) = (clock::instant(), wire.parts.live.generation());
+        if followed.is_none_or(|(at, when)| at != generation && now.duration_since(when) >= FOLLOW_EVERY) {
+            followed = Some((generation, now));
+            rounds.follow(&wanted(&wire.parts.live.asked()), now, draw);
             wire.parts.live.health.keep(|spot| rounds.rows.contains_key(spot));
+            levels(&wire, rounds.rows.len());
         }
-        for (spot, one) in rounds.due(clock::instant()) {
+        if heard_of {
+            levels(&wire, rounds.rows.len());
+        }
+        for (spot, one) in rounds.due(now) {
             let wire = Arc::clone(&wire);
             open.spawn(async move {
                 let heard = ask(&wire, &spot, one.every.min(WAIT)).await;
                 (spot, heard)
             });
         }
-        levels(&wire, rounds.rows.len());
-        clock::sleep(LOOK_EVERY).await;
+        let idle = rounds.rows.is_empty() && open.is_empty();
+        clock::sleep(if idle { FOLLOW_EVERY } else { LOOK_EVERY }).await;
     }
 }
 
