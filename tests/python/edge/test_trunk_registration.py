@@ -63,6 +63,7 @@ def test_a_trunk_registers_and_its_carriers_calls_come_in(tenant, registrar, ans
     receipts = [ok(tenant.native.get(f"/api/v1/calls/{c['id']}"), 200)["receipt"] for c in calls]
     by_contact = ["the caller calls what the trunk registered" in [step["rule"] for step in r["steps"]] for r in receipts]
     assert by_contact == [False, False, True]
+    assert {c["to"] for c in calls} == {number["e164"]}, "the secret of our Contact is in no record"
     elsewhere = ok(tenant.admin.get(f"/api/v1/numbers/{number['e164']}/explain", params={"from": "127.0.0.99"}), 200)
     assert "the caller calls what the trunk registered" in [s["rule"] for s in elsewhere["steps"]]
     # A number of another trunk is not to be reached by this one's Contact.
@@ -122,7 +123,8 @@ def test_a_wrong_password_is_tried_once(tenant, registrar):
     assert shown["sip_status"] == 401 and "register.credentials" in shown["problem"] and shown["expires_at"] is None
     assert len(registrar.registers) == 2
     number = tenant.number(trunk=made)
-    assert tenant.explain(number)["trunk"]["registration"]["state"] == "refused"
+    explained = tenant.explain(number)
+    assert explained["trunk"]["registration"]["state"] == "refused" and "is not registered with its carrier" in explained["reason"]
     time.sleep(2)
     assert len(registrar.registers) == 2
     # Whoever sets the right one need not wait.

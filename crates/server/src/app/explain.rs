@@ -6,7 +6,7 @@ use domain::op::ExplainAbout;
 use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
 use domain::rules::Exit;
 use domain::trail::{Rule, RuleName};
-use domain::trunk_status::TrunkStatus;
+use domain::trunk_status::{RegistrationState as State, TrunkRegistration, TrunkStatus};
 use domain::view::{Explanation, LegShown, Outcome};
 use domain::{E164, Endpoint, Result, Timestamp, View};
 use std::net::{IpAddr, SocketAddr};
@@ -26,8 +26,16 @@ impl App {
             None => E164::dialled(text, None),
         };
         let explainer = Explainer { live: &self.live, organization };
-        let explanation = explainer.inbound(dialled, about, ask.now);
-        Ok(View::Explanation(Explanation { trunk: self.trunk_shown(organization, dialled), ..explanation }))
+        let mut explanation = explainer.inbound(dialled, about, ask.now);
+        explanation.trunk = self.trunk_shown(organization, dialled);
+        let registration = explanation.trunk.as_ref().and_then(|trunk| trunk.registration.as_ref());
+        if let Some(TrunkRegistration { state: State::Failing | State::Refused, problem, .. }) = registration
+        {
+            let problem = problem.as_deref().unwrap_or_default();
+            let words = [" But its trunk is not registered with its carrier. ", problem];
+            explanation.reason.extend(words);
+        }
+        Ok(View::Explanation(explanation))
     }
 }
 

@@ -28,6 +28,7 @@ use super::wire::Work;
 use crate::clock;
 use crate::journal::Journal;
 use crate::live::bans::Fault;
+use crate::live::registering::is_contact;
 use crate::live::{Live, Route};
 
 /// Rows a second for INVITEs of unknown sources.
@@ -493,12 +494,14 @@ pub(super) fn offer(media: Media) -> Offer {
 /// What the caller told of the call.
 fn told(ask: &Ask, dialled: Option<E164>) -> Started {
     let shown = |user: &str, uri: &str| facts::bounded(if user.is_empty() { uri } else { user }.to_owned());
+    // What we are called by at a carrier is a secret: who was called stands in To then.
+    let to = if is_contact(&ask.dialled.user) { &ask.to } else { &ask.dialled };
     Started {
         direction: domain::call::Direction::Inbound,
         number_id: None,
         number: dialled,
         from: shown(&ask.from.user, &ask.from_uri),
-        to: shown(&ask.dialled.user, &ask.request_uri),
+        to: shown(&to.user, if is_contact(&ask.dialled.user) { "" } else { &ask.request_uri }),
         provider_id: None,
         endpoint_id: None,
         generation: domain::Generation(0),

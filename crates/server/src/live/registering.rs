@@ -92,6 +92,12 @@ const USER: &str = "tr";
 /// Bytes of the secret part.
 const USER_BYTES: usize = 15;
 
+/// Whether a user has the form of those in our Contacts: it is not to be shown.
+pub(crate) fn is_contact(user: &str) -> bool {
+    let hex = |secret: &str| secret.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    user.strip_prefix(USER).is_some_and(|secret| secret.len() == 2 * USER_BYTES && hex(secret))
+}
+
 impl Opener {
     /// What a trunk is to register, if it is. The user of its Contact is a secret between its carrier and us, and like the instance
     /// the same over restarts: so the binding stays one.
@@ -152,6 +158,7 @@ mod tests {
         let account = opener.account(&trunk).unwrap();
         assert_eq!(account.registrar, "sip:carrier.example;transport=tcp");
         assert_eq!((account.aor.as_str(), account.user.len()), ("sip:line@carrier.example", 32));
+        assert!(is_contact(&account.user) && !is_contact("trunk") && !is_contact("+14155550100"));
         assert_eq!(opener.account(&trunk), Some(account.clone()), "the same after a restart");
         assert_ne!(Opener(Some(Vault::new([2; 32]))).account(&trunk), Some(account.clone()));
         table.put(trunk.id, Some(account.clone()));

@@ -296,9 +296,14 @@ impl Registrant {
         }
     }
 
+    /// The connection by which calls come, if they come by one.
+    pub fn connection(&self) -> Option<u64> {
+        self.bound.and_then(|bound| bound.flow.connection)
+    }
+
     /// A connection has ended, and with it the flow that calls would have come by (RFC 5626 section 4.4).
     pub fn lost(&mut self, now: Instant, connection: u64) {
-        if self.bound.is_none_or(|bound| bound.flow.connection != Some(connection)) {
+        if self.connection() != Some(connection) {
             return;
         }
         // A try that is under way hears of its own fault.

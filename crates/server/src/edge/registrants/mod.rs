@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::resolve::Place;
@@ -26,6 +26,9 @@ pub(super) use follow::follow;
 
 /// Trunks that register at once; more are left out, with a word in the log.
 const TRUNKS_MAX: usize = 10_000;
+
+/// How long a registration that leaves has before the one that takes its place begins.
+const HANDOVER: Duration = Duration::from_secs(1);
 
 /// One registration.
 #[derive(Debug)]
@@ -85,13 +88,17 @@ impl RegistrantDesk {
         self.act(wire, index, |one, now| one.fault(now, send, why));
     }
 
-    /// A connection has ended.
+    /// A connection has ended. Most are nobody's here.
     pub(super) fn gone(&self, wire: &Arc<Wire>, connection: u64) {
         if !self.any.load(Ordering::Relaxed) {
             return;
         }
-        let indices: Vec<u32> = self.lock().rows.keys().copied().collect();
-        for index in indices {
+        let by = |row: &Row| row.one.connection() == Some(connection);
+        let whose: Vec<u32> = {
+            let table = self.lock();
+            table.rows.iter().filter(|(_, row)| by(row)).map(|(index, _)| *index).collect()
+        };
+        for index in whose {
             self.act(wire, index, |one, now| one.lost(now, connection));
         }
     }
@@ -132,7 +139,7 @@ impl RegistrantDesk {
     }
 
     /// Begins a trunk's registration, or goes on with it if it is the same; another one leaves first.
-    fn put(&self, wire: &Arc<Wire>, trunk: ProviderId, account: &Arc<Account>, at: Instant) {
+    fn put(&self, wire: &Arc<Wire>, trunk: ProviderId, account: &Arc<Account>, mut at: Instant) {
         let known = self.lock().by_trunk.get(&trunk).copied();
         if let Some(index) = known {
             let table = self.lock();
@@ -144,6 +151,8 @@ impl RegistrantDesk {
             // The same Contact for the same address: the new one takes its place, and taking it away would take both.
             let same = before.registrar == account.registrar && before.aor == account.aor;
             self.end(wire, trunk, !same);
+            // A registrar that goes by the instance may take both for one: the former is to be gone before.
+            at += if same { Duration::ZERO } else { HANDOVER };
         }
         let mut table = self.lock();
         if table.rows.len() >= TRUNKS_MAX {
