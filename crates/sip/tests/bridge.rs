@@ -476,6 +476,34 @@ fn a_new_process_goes_on_from_the_record() {
 }
 
 #[test]
+fn a_new_process_finds_out_that_a_side_is_gone() {
+    for gone in [None, Some(0), Some(1)] {
+        let mut world = two(NOW, NOW);
+        world.call(&[0], &[1]);
+        world.run(secs(5));
+        world.replace();
+        if let Some(index) = gone {
+            // It was started anew meanwhile and knows nothing.
+            world.parties[index] = Answerer::new(answerer(index, NOW));
+        }
+        let dialogs = world.dialogs();
+        assert!(world.bridges.adopt(world.now, ids(), dialogs, Transfer::Refused));
+        world.bridges.probe(world.now, ids().call);
+        world.run(secs(40));
+        assert_eq!((world.to(0, "OPTIONS"), world.to(1, "OPTIONS")), (1, 1));
+        let Some(index) = gone else {
+            assert!(!world.story().iter().any(|fact| fact.starts_with("ended")), "who answers lives");
+            world.parties[0].hang_up(world.now, None);
+            world.over();
+            continue;
+        };
+        assert_eq!(world.story().last().unwrap(), if index == 0 { "ended Caller" } else { "ended Callee" });
+        assert_eq!(world.to(1 - index, "BYE"), 1);
+        world.over();
+    }
+}
+
+#[test]
 fn a_new_process_ends_an_adopted_call_on_both_sides() {
     let mut world = two(NOW, NOW);
     world.call(&[0], &[1]);

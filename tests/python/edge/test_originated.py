@@ -240,6 +240,28 @@ def test_a_call_whose_process_died_while_it_was_set_up_is_over(tenant, agent, ph
         assert end["name"] == "call.failed"
 
 
+def test_a_side_that_went_while_nobody_was_there_is_found_out(tenant, agent, phone, line):
+    """Its BYE met no process: the next one asks, and a side that knows the call no longer (481) has ended it."""
+    call = begin(tenant, line)
+    until(tenant, call, "answered")
+    wait_for(lambda: len(agent.bodies) == 2, "both know")
+    tenant.server.kill()
+    tenant.server.start()
+    phone.wait("OPTIONS")
+    agent.wait("OPTIONS")
+    time.sleep(0.5)
+    assert state(tenant, call)["status"] == "answered", "who answers lives"
+    tenant.server.kill()
+    answer = phone._answer
+    phone._answer = lambda request, source: (
+        phone.send(request.reply(481, "No Such Call"), source) if request.method == "OPTIONS" else answer(request, source)
+    )
+    tenant.server.start()
+    agent.wait("BYE")
+    record = until(tenant, call, "completed")
+    assert record["ended_by"] == "callee" and "481" in record["reason"]
+
+
 def test_krosai_begins_a_call(tenant, agent, phone, line):
     api = tenant.client("krosai")
     body = {"from_number": line["e164"], "to_number": CALLEE, "metadata": {"a": 1}}

@@ -240,6 +240,13 @@ impl Control {
         self.wire.bridges.act(&self.wire, |bridges, now| bridges.adopt(now, ids(call), dialogs, transfer))
     }
 
+    /// Asks both sides of a call that an earlier process placed whether they are still there; where one is not, it ends.
+    pub(crate) fn probe(&self, call: &Call) {
+        if self.adopt(call) {
+            self.wire.bridges.act(&self.wire, |bridges, now| bridges.probe(now, call.id.0));
+        }
+    }
+
     /// Ends what an earlier process left of a call that it was placing.
     pub(crate) fn abandon(&self, call: &Call) {
         self.withdraw(ids(call), "The service was restarted while the call was being set up.");

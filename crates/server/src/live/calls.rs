@@ -141,6 +141,15 @@ impl Calls {
         }
     }
 
+    /// Does what is no proof of a call's life, though it writes facts of it: a call of an earlier process stays one.
+    pub(super) fn asking(&self, call: CallId, work: impl FnOnce()) {
+        let earlier = self.lock().calls.get(&call).is_some_and(|counted| counted.earlier);
+        work();
+        if earlier && let Some(counted) = self.lock().calls.get_mut(&call) {
+            counted.earlier = true;
+        }
+    }
+
     /// When this process began.
     pub(super) fn begun(&self) -> Timestamp {
         self.begun
@@ -272,6 +281,9 @@ mod tests {
         calls.reconcile(&up, true);
         calls.reconcile(&up, true);
         assert_eq!(calls.of(organization), 2);
+        calls.asking(CallId(Uuid::from_u128(1)), || {
+            calls.saw(&fact(1, FactKind::Step(domain::call::Side::Caller, 12)));
+        });
         calls.saw(&fact(2, FactKind::Step(domain::call::Side::Caller, 12)));
         calls.begun = Timestamp::from_second(calls.begun.as_second() - EARLIER_FOR).unwrap();
         let up = [1, 2].map(|call| since(&calls, call, 5, CallStatus::Answered));

@@ -520,6 +520,11 @@ impl Live {
         self.holds.reconcile(calls, all, self.calls.begun());
     }
 
+    /// Does what is no proof of a call's life, though it writes facts of it.
+    pub(crate) fn asking(&self, call: CallId, work: impl FnOnce()) {
+        self.calls.asking(call, work);
+    }
+
     /// How many calls in progress hold something.
     pub(crate) fn holding(&self) -> usize {
         self.holds.calls()

@@ -6,7 +6,7 @@
 
 use domain::call::{CallStatus, EndedBy, FactKind};
 use domain::ids::{CallId, OrganizationId};
-use domain::{CallEnd, Fact, Micros, Timestamp};
+use domain::{Call, CallEnd, Fact, Micros, Timestamp};
 use hashbrown::HashMap;
 use metrics::Counter;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ impl Unheard {
 
 /// Open calls looked at when a process begins.
 const OPEN_MAX: u32 = 10_000;
+/// The time between two calls of an earlier process whose sides are asked whether they are there.
+const PROBE_EVERY: Duration = Duration::from_millis(20);
 /// How often, and how long between, the record of a call is looked for whose message came.
 const STRAND_TRIES: u32 = 40;
 const STRAND_LOOK: Duration = Duration::from_millis(50);
@@ -87,13 +89,15 @@ impl Ends {
         let again = Arc::clone(&this);
         let ended = move || {
             again.end_again(unheard);
-            again.abandon();
+            again.abandon()
         };
         let strands = Arc::clone(&this).strands();
         let _strands = AbortOnDrop(tokio::spawn(strands));
-        if let Err(error) = tokio::task::spawn_blocking(ended).await {
+        let up = tokio::task::spawn_blocking(ended).await.unwrap_or_else(|error| {
             tracing::error!(error = %error, "calls that were ended are not ended again");
-        }
+            Vec::new()
+        });
+        let _probes = AbortOnDrop(tokio::spawn(Arc::clone(&this).probe(up)));
         loop {
             let (running, now) = (this.tally.running(), clock::now());
             let due = due(&running, now, |id| this.live.bounds(id));
@@ -122,21 +126,37 @@ impl Ends {
         }
     }
 
-    /// Calls that an earlier process was placing: nobody else knows of them. What they left is ended.
-    fn abandon(&self) {
+    /// Calls that an earlier process was placing: nobody else knows of them. What they left is ended. Gives those that are up.
+    fn abandon(&self) -> Vec<Call> {
         let open = match self.store.calls_open(OPEN_MAX) {
             Ok(open) => open,
             Err(error) => {
                 tracing::warn!(error = %error, "calls that were being placed cannot be read");
-                return;
+                return Vec::new();
             }
         };
-        for call in open.iter().map(|open| &open.call) {
+        let mut up = Vec::new();
+        for call in open.into_iter().map(|open| open.call) {
             let rings = call.status == CallStatus::Ringing && call.ended_at.is_none();
             if rings && call.origin.is_some() && call.started_at < self.begun {
-                self.control.abandon(call);
+                self.control.abandon(&call);
                 tracing::info!(call.id = %call.id, "a call that an earlier process was placing is given up");
+            } else if call.status == CallStatus::Answered
+                && call.origin.is_some()
+                && call.started_at < self.begun
+            {
+                up.push(call);
             }
+        }
+        up
+    }
+
+    /// Whether the sides of calls that an earlier process placed are still there: they are dialogs of our own, so that they can be
+    /// asked. One after the other, in no hurry.
+    async fn probe(self: Arc<Self>, calls: Vec<Call>) {
+        for call in calls {
+            self.live.asking(call.id, || self.control.probe(&call));
+            clock::sleep(PROBE_EVERY).await;
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) enum Why {
     Refresh,
     /// Ends it.
     Bye,
+    /// Asks whether the side is still there: one that knows the call no longer says 481, and any other answer is life.
+    Probe,
     /// Its answer changes nothing.
     Aside,
 }

@@ -263,7 +263,10 @@ impl Call {
                     self.lost(desk, side, status);
                 }
             }
-            Heard::Nothing | Heard::Provisional(..) | Heard::Final(Why::Bye | Why::Aside, ..) => {}
+            Heard::Final(Why::Probe, 481, _) => self.lost(desk, side, 481),
+            Heard::Nothing
+            | Heard::Provisional(..)
+            | Heard::Final(Why::Bye | Why::Probe | Why::Aside, ..) => {}
         }
     }
 
@@ -295,6 +298,16 @@ impl Call {
         let callee_tag = self.callee.tags.1.clone();
         desk.fact(Fact::Ended { ids: self.ids, by, callee_tag, reason: reason.clone() });
         self.leave_both(desk, &reason.unwrap_or_default());
+    }
+
+    /// Asks both sides whether they still know the call (RFC 3261 section 11.2: an OPTIONS within a dialog changes nothing of it).
+    pub(super) fn probe(&mut self, desk: &mut Desk<'_>) {
+        if self.stage == Stage::Up {
+            for side in [Side::Caller, Side::Callee] {
+                let what = What { method: "OPTIONS".to_owned(), ..What::default() };
+                self.leg(side).ask(desk, what, Why::Probe);
+            }
+        }
     }
 
     /// Ends the call, however far it is.
@@ -463,7 +476,8 @@ impl Call {
                 self.relay_lost(desk, side, number);
                 self.lost(desk, side, 408);
             }
-            Why::Aside => {}
+            // Silence tells nothing: it may be a peer that answers no such request.
+            Why::Probe | Why::Aside => {}
         }
     }
 

@@ -158,6 +158,12 @@ impl Bridges {
         self.has(call) && self.with(now, call, |call, desk| call.stop(desk, mark, reason)).is_some()
     }
 
+    /// Asks both sides of a call that is here whether they still know it; where one does not, the call ends. For a call that was
+    /// adopted: its sides may have hung up while nobody was there to hear it.
+    pub fn probe(&mut self, now: Instant, call: Uuid) {
+        self.with(now, call, Call::probe);
+    }
+
     /// A message that [`Bridges::owns`].
     pub fn handle(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
         if usize::from(flow.listener) >= self.config.listeners.len() {
