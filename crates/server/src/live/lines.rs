@@ -120,6 +120,19 @@ impl Lines {
         looked
     }
 
+    /// Whether a user name is a number's, by the store. No password is looked at.
+    pub(super) fn is_of(&self, number: NumberId, username: &str) -> bool {
+        let found = self.source.as_ref().map(|source| source.store.numbers_of_username(username));
+        match found {
+            Some(Ok(numbers)) => numbers.iter().any(|one| one.id == number),
+            Some(Err(error)) => {
+                tracing::error!(error = %error, "numbers cannot be looked up by their SIP user names");
+                false
+            }
+            None => false,
+        }
+    }
+
     /// Remembers a line that has just proved itself.
     pub(crate) fn proved(&self, username: &str, line: &Line, looked: &Looked) {
         let mut kept = self.lock();

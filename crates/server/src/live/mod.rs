@@ -331,9 +331,7 @@ impl Live {
         times: (Instant, Timestamp),
     ) -> std::io::Result<()> {
         // A number that was given back meanwhile has no such name, nor one whose password was replaced.
-        let right = |number: NumberId, username: &str| {
-            self.lines.look_up(username).lines.iter().any(|line| line.id == number)
-        };
+        let right = |number: NumberId, username: &str| self.lines.is_of(number, username);
         match self.registrations.keep(path, listeners, times, right)? {
             Some(0) => {}
             Some(count) => tracing::info!(count, "flows of registered agents are known from before"),
