@@ -52,6 +52,15 @@ def test_an_answered_call_tells_its_way(carrier, caller, answering, tmp_path):
         assert told in out, out
 
 
+def test_what_a_caller_writes_does_nothing_to_a_terminal(carrier, caller, answering, tmp_path):
+    number = line(carrier, answering.uri)
+    call, _ = up(caller, carrier, number)
+    call.ask("BYE", headers=[("Reason", 'Q.850;cause=16;text="\x1b[2Jbye"')])
+    call = receipt_of(carrier, number, "completed")
+    code, out, err = run("explain", call["id"], "--url", carrier.server.url, "--key", carrier.key("native"), folder=tmp_path)
+    assert code == 0 and "bye" in out and "\x1b" not in out, err
+
+
 def test_a_refused_call_tells_the_rule_that_refused_it(carrier, caller, answering, tmp_path):
     number = line(carrier, answering.uri)
     carrier.patch(number, allow_inbound=False)

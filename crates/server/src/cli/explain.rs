@@ -102,7 +102,9 @@ async fn receipt(args: &ExplainArgs) -> anyhow::Result<Option<Receipt>> {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this command's output")]
 pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     if let Some(receipt) = receipt(&args).await? {
-        print!("{receipt}");
+        // Callers write a part of it, and a terminal would do what they write.
+        let plain = |letter: char| if letter.is_control() && letter != '\n' { '?' } else { letter };
+        print!("{}", receipt.to_string().chars().map(plain).collect::<String>());
         return Ok(ExitCode::from(if receipt.is_refused() { 8 } else { 0 }));
     }
     let escaped = percent_encoding::utf8_percent_encode(&args.number, percent_encoding::NON_ALPHANUMERIC);
