@@ -3,6 +3,7 @@
 import pytest
 import sip
 from harness import ok, wait_for
+from outbound_kit import calling_number, dial, trunk_to
 from platforms import DTLS, SRTP, Bland
 from sip import SDP
 from streams_kit import StreamAgent, StreamCaller, calling
@@ -119,3 +120,17 @@ def test_an_address_on_this_machine_is_no_news(carrier, tls):  # noqa: F811
         call.bye()
         record = carrier.call_with(number["e164"], "completed")
         assert "media_unreachable" not in str(record), "both sides are as private as their sound"
+
+
+def test_a_trunk_that_requires_encryption_takes_keys_by_tls_on_both_sides(server, authority):  # noqa: F811
+    home = server.tenant("keys")
+    with over(authority, StreamAgentAny, "TLS") as phone:
+        side = {"address": f"localhost:{phone.address[1]}", "transport": "tls", "media_encryption": "required"}
+        number, login = calling_number(home, trunk_to(home, phone, inbound="127.0.0.96", **side))
+        with sip.Caller(server.sip, host="127.0.0.31") as by_udp:
+            answer = dial(by_udp, number, login, body=SRTP).final()
+            assert answer.status == 488 and "TLS on both sides" in answer.get("reason") and phone.got("INVITE") == []
+        with StreamCaller("TLS", server.at["TLS"], calling(authority), host="127.0.0.31") as by_tls:
+            call = dial(by_tls, number, login, body=SRTP)
+            assert call.final().status == 200
+            call.bye()

@@ -134,6 +134,10 @@ def test_countries_are_closed_by_default(one, platform, carrier):
 def test_encryption_of_sound_is_held_against_the_offer(one, platform, carrier):
     outbound(one, carrier, media_encryption="required")
     check_refused(one, platform, carrier, 488, "the trunk takes what was offered", media="plain")
+    # Its keys would be read on the way: by TLS on both sides it goes (test_media_policy).
+    answer = dial(platform, one.its_number, one.its_login, body=SECURE).final()
+    assert answer.status == 488 and "TLS on both sides" in answer.get("reason")
+    outbound(one, carrier, media_encryption="allowed")
     check_goes_with = dial(platform, one.its_number, one.its_login, body=SECURE)
     assert check_goes_with.final().status == 200
     check_goes_with.bye()

@@ -104,6 +104,8 @@ pub struct TrunkOut {
     pub emergency: bool,
     /// Whether its sound is encrypted.
     pub media: MediaEncryption,
+    /// Whether it is reached by TLS.
+    pub tls: bool,
     /// Which of several is tried first: the lowest.
     pub priority: u16,
     /// Whether it takes another call this second.
@@ -212,6 +214,16 @@ pub struct CallOut<'a> {
     pub to: &'a str,
     /// What the call's offer says of encryption; none: the question is not about one offer.
     pub offer: Option<Offer>,
+    /// Whether it came by TLS; none: the question is not about that.
+    pub tls: Option<bool>,
+}
+
+impl CallOut<'_> {
+    /// Whether keys would be read on the way that a trunk wants kept.
+    fn opens_keys(&self, trunk: &TrunkOut) -> bool {
+        let open = self.tls == Some(false) || !trunk.tls;
+        trunk.media == MediaEncryption::Required && self.offer == Some(Offer::Secure) && open
+    }
 }
 
 /// Who is called.

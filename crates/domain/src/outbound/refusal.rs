@@ -39,6 +39,8 @@ pub enum Refusal {
     MediaPlain,
     /// The trunk takes no encrypted sound, and the offer allows nothing else.
     MediaSecure,
+    /// Sound has to be encrypted, its keys stand in the offer, and the offer does not travel encrypted on both sides.
+    MediaKeysOpen,
     /// The balance is used up.
     Balance,
     /// The organization has as many calls in progress as it may have.
@@ -72,7 +74,7 @@ const TRUNK_PACE: &str =
 
 impl Refusal {
     /// Every refusal, in the order of the rules.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::UnknownSource,
         Self::NotProven,
         Self::CallerNotHeld,
@@ -91,6 +93,7 @@ impl Refusal {
         Self::TrunkCountry,
         Self::MediaPlain,
         Self::MediaSecure,
+        Self::MediaKeysOpen,
         Self::Balance,
         Self::TooManyCalls,
         Self::NumberFull,
@@ -121,7 +124,7 @@ impl Refusal {
             | Self::CountryClosed
             | Self::TrunkCountry => 403,
             Self::NotANumber => 404,
-            Self::MediaPlain | Self::MediaSecure => 488,
+            Self::MediaPlain | Self::MediaSecure | Self::MediaKeysOpen => 488,
             Self::Unpaid | Self::Balance => 402,
             Self::TooManyCalls | Self::NumberFull => 486,
             Self::TrunkFull
@@ -154,6 +157,7 @@ impl Refusal {
             Self::TrunkCountry => "trunk_country",
             Self::MediaPlain => "media_not_encrypted",
             Self::MediaSecure => "media_encrypted",
+            Self::MediaKeysOpen => "media_keys_open",
             Self::Balance => "balance",
             Self::TooManyCalls => "too_many_calls",
             Self::NumberFull => "number_full",
@@ -216,6 +220,9 @@ impl Refusal {
             }
             Self::MediaSecure => {
                 "The call offered encrypted sound only, which the trunk has disabled. Set its `outbound.media_encryption` to allowed, or offer plain RTP."
+            }
+            Self::MediaKeysOpen => {
+                "The trunk requires encrypted sound, the call's keys stand in its offer, and that does not travel by TLS on both sides. Call by TLS and give the trunk's `outbound` the transport tls, or set its `media_encryption` to allowed."
             }
             Self::Balance => "The organization's balance is used up. Add money to its ledger.",
             Self::TooManyCalls => {

@@ -130,6 +130,8 @@ impl<S: FnMut(Rule)> Rules<S> {
             Refusal::MediaSecure
         };
         trunks.retain(|trunk| call.offer.is_none_or(|offer| !trunk.media.refuses(offer)));
+        let unfit = if trunks.is_empty() { unfit } else { Refusal::MediaKeysOpen };
+        trunks.retain(|trunk| !call.opens_keys(trunk));
         self.check(RuleName::MediaTaken, !trunks.is_empty(), unfit)?;
         Ok((to, trunks))
     }

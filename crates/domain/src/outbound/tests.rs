@@ -33,6 +33,7 @@ fn trunk(n: u128) -> TrunkOut {
         destination_country: None,
         emergency: false,
         media: MediaEncryption::Allowed,
+        tls: false,
         priority: 10,
         paced: true,
         calls: None,
@@ -106,7 +107,7 @@ impl Table for World {
 
 fn call(to: &str) -> CallOut<'_> {
     let party = Party::Organizations(&[OWNER]);
-    CallOut { party, shown: Shown::Number(e164("+14155550100")), to, offer: Some(Offer::Plain) }
+    CallOut { party, shown: Shown::Number(e164("+14155550100")), to, offer: Some(Offer::Plain), tls: None }
 }
 
 const TO: &str = "+12125550123";
@@ -151,6 +152,18 @@ fn each_rule_refuses_with_its_own_reason() {
     assert_eq!(of(elsewhere), Some(Refusal::TrunkCountry));
     let secure = |w: &mut World| w.ways = Ok(vec![TrunkOut { media: MediaEncryption::Required, ..trunk(5) }]);
     assert_eq!(of(secure), Some(Refusal::MediaPlain));
+    for (offer, there, here, wanted) in [
+        (Offer::Secure, true, Some(true), None),
+        (Offer::Secure, true, None, None),
+        (Offer::Secure, true, Some(false), Some(Refusal::MediaKeysOpen)),
+        (Offer::Secure, false, Some(true), Some(Refusal::MediaKeysOpen)),
+        (Offer::Dtls, false, Some(false), None),
+    ] {
+        let mut world = world();
+        world.ways = Ok(vec![TrunkOut { media: MediaEncryption::Required, tls: there, ..trunk(5) }]);
+        let call = CallOut { offer: Some(offer), tls: here, ..call(TO) };
+        assert_eq!(why(&world, call), wanted, "{offer:?} {there} {here:?}");
+    }
     assert_eq!(of(|w| w.price = Price::by_minute(Micros(1))), Some(Refusal::Balance));
     let held = |w: &mut World| {
         (w.price, w.organization.balance, w.held) = (Price::by_minute(Micros(60)), Micros(10), Micros(9));

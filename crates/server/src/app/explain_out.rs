@@ -42,7 +42,7 @@ impl App {
         };
         let unseen = own.map_or_else(unheld, |own| own.e164);
         let shown = caller.as_deref().map_or(Shown::Number(unseen), |text| Shown::of(text, None));
-        let call = CallOut { party, shown, to, offer: *offer };
+        let call = CallOut { party, shown, to, offer: *offer, tls: None };
         Ok(match self.live.place(call, |rule| steps.push(rule)) {
             Ok(route) => {
                 let targets: Vec<_> =

@@ -225,6 +225,8 @@ impl App {
             to: &dialled,
             // what the agent is asked for, and so what it answers with
             offer: Some(offer),
+            // how its agent is reached is looked at with the endpoint
+            tls: None,
         };
         let (route, trail, sound) = self.placed(endpoint, call)?;
         let ids = CallIds { call: clock::id(), organization: number.organization_id.0, number: number.id.0 };
@@ -340,7 +342,8 @@ fn of_refusal(refused: &Refused) -> Error {
         | Refusal::AccountOneWay
         | Refusal::NoTrunk
         | Refusal::MediaPlain
-        | Refusal::MediaSecure => (Kind::Conflict, What::Number, Some("from")),
+        | Refusal::MediaSecure
+        | Refusal::MediaKeysOpen => (Kind::Conflict, What::Number, Some("from")),
         Refusal::TooManyCalls
         | Refusal::NumberFull
         | Refusal::TrunkFull

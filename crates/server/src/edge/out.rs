@@ -30,7 +30,8 @@ impl Decider {
             return Some(Step::Now(decide::refuse(503, "Call Records Cannot Be Kept")));
         }
         let to = dialled(ask);
-        let call = CallOut { party, shown: caller(ask), to: &to, offer: Some(decide::offer(ask.media)) };
+        let (offer, tls) = (Some(decide::offer(ask.media)), Some(ask.flow.transport.secure()));
+        let call = CallOut { party, shown: caller(ask), to: &to, offer, tls };
         let mut trail = Trail::default();
         if matches!(party, Party::Number(_)) {
             trail.see(RuleName::NumberProven.is(true));

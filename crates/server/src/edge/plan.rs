@@ -353,7 +353,9 @@ impl Place {
         let media = match outbound.media_encryption {
             MediaEncryption::Disabled => MediaRule::SDES.and(MediaRule::DTLS),
             MediaEncryption::Allowed => MediaRule::default(),
-            MediaEncryption::Required => MediaRule::PLAIN,
+            // keys that are read on the way keep nothing
+            MediaEncryption::Required if transport.is_some_and(Transport::secure) => MediaRule::PLAIN,
+            MediaEncryption::Required => MediaRule::PLAIN.and(MediaRule::SDES),
         };
         let rewritten = shows && outbound.dial.from == FromForm::Number;
         let from = rewritten.then(|| format!("sip:{number}@{bracketed}"));
