@@ -28,7 +28,7 @@ def server(tmp_path_factory, twilio, dns):  # noqa: F811
         "TRUNKLINE_TWILIO_SOURCES": CARRIER,
     }
     folder = tmp_path_factory.mktemp("accounts")
-    running = Server(folder, arguments=["--sip-dns", dns.setting], environment=environment)
+    running = Server(folder, arguments=["--sip-dns", dns.setting, "--drain-seconds", "1"], environment=environment)
     try:
         yield running.start()
     finally:
