@@ -11,7 +11,7 @@ from dns_kit import A, SRV, Dns
 from harness import BINARY, Server, ok, wait_for
 from outbound_kit import CALLED, Agent, Caller, calling_number, dial
 from registrar_kit import Registrar, final, in_state, invite, status, trunk
-from sip import Peer
+from sip import Message, Peer, token
 
 
 @pytest.fixture
@@ -58,6 +58,16 @@ def test_a_trunk_registers_and_its_carriers_calls_come_in(tenant, registrar, ans
         for target in (wrong, f"sip:{number['e164']}@{edge[0]}:{edge[1]}"):
             request = invite(other, target, number["e164"], edge)
             assert not other.receive(0.5), request
+    # It may ask from there whether we are there, by the same name alone.
+    with Caller(edge, host="127.0.0.62") as other:
+        for target, answered in ((registrar.contact_uri, True), (wrong, False)):
+            request = Message(f"OPTIONS {target} SIP/2.0", [
+                ("Via", f"SIP/2.0/UDP {other.address[0]}:{other.address[1]};branch={token('z9hG4bK')}"), ("Max-Forwards", "70"),
+                ("From", f"<sip:c@carrier.example>;tag={token()}"), ("To", f"<{target}>"), ("Call-ID", token("c")), ("CSeq", "1 OPTIONS"),
+            ])  # fmt: skip
+            other.send(request, edge)
+            answer = other.receive(2 if answered else 0.5)
+            assert (answer.status == 200) if answered else answer is None
     calls = tenant.calls(number["e164"])
     assert len(calls) == 3 and {c["provider_id"] for c in calls} == {made["id"]}
     receipts = [ok(tenant.native.get(f"/api/v1/calls/{c['id']}"), 200)["receipt"] for c in calls]

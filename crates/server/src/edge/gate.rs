@@ -34,12 +34,22 @@ pub(super) fn admits(live: &Live, gauge: &Gauge, flow: &Flow, bytes: &[u8], now:
         gauge.banned.increment(1);
         return false;
     }
-    if method == b"REGISTER" && live.registers() {
+    // A carrier may ask whether we are there from another address than the registrar's: by what only it knows.
+    let called = || live.registering.trunk_called(user(bytes)).is_some();
+    if method == b"REGISTER" && live.registers() || method == b"OPTIONS" && called() {
         return true;
     }
     gauge.unknown_source.increment(1);
     wrong(live, source, Fault::Asks, now);
     false
+}
+
+/// The user in a request line; empty where there is none.
+fn user(bytes: &[u8]) -> &str {
+    let uri = bytes.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let rest = uri.strip_prefix(b"sip:").or_else(|| uri.strip_prefix(b"sips:")).unwrap_or_default();
+    let user = rest.iter().position(|byte| *byte == b'@').and_then(|at| rest.get(..at));
+    user.and_then(|user| std::str::from_utf8(user).ok()).unwrap_or_default()
 }
 
 /// Takes note of what a stranger did wrong.
@@ -58,6 +68,20 @@ fn in_dialog(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_asked_for_stands_in_the_request_line() {
+        for (line, name) in [
+            ("OPTIONS sip:tr01@h SIP/2.0\r\n", "tr01"),
+            ("OPTIONS sips:a@h;x=b@c SIP/2.0\r\n", "a"),
+            ("OPTIONS sip:h SIP/2.0\r\nTo: <sip:a@b>\r\n", ""),
+            ("OPTIONS tel:+1@h SIP/2.0\r\n", ""),
+            ("OPTIONS", ""),
+            ("", ""),
+        ] {
+            assert_eq!(user(line.as_bytes()), name, "{line}");
+        }
+    }
 
     #[test]
     fn what_belongs_to_a_dialog_says_so() {

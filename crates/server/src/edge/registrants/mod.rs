@@ -253,6 +253,11 @@ fn told(wire: &Wire, row: &Row, (before, after): (&RegistrantStatus, &Registrant
             wire.parts.live.registering.put_routes(row.trunk, after.service_route.clone());
         }
         _ if before.state != after.state || before.trouble != after.trouble => {
+            if after.state == RegistrantState::Refused {
+                // Whoever will not have us is no longer known by its address.
+                wire.parts.live.put_registrar(row.trunk, Vec::new());
+                wire.parts.live.registering.put_routes(row.trunk, Vec::new());
+            }
             let problem = after.trouble.map(shown::problem).unwrap_or_default();
             tracing::warn!(trunk.id = %row.trunk, problem, "a trunk is not registered with its carrier");
         }
