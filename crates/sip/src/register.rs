@@ -99,7 +99,7 @@ impl Contacts {
 impl Contact {
     fn read(value: &[u8]) -> Option<Self> {
         let read = text::name_addr(value)?;
-        let uri = crate::Uri::parse(read.uri)?;
+        let uri = crate::Uri::parse(text::target(value)?)?;
         // What is bound is called by SIP, and its headers would be a stranger's.
         if !matches!(uri.scheme, crate::Scheme::Sip | crate::Scheme::Sips) || !uri.headers.is_empty() {
             return None;

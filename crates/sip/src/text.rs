@@ -282,6 +282,11 @@ pub(crate) fn name_addr(value: &[u8]) -> Option<NameAddr<'_>> {
     Some(NameAddr { uri: trim(uri), params })
 }
 
+/// The same where the URI may come to stand in a request line: one that is folded or has spaces in it would break that.
+pub(crate) fn target(value: &[u8]) -> Option<&[u8]> {
+    name_addr(value).map(|read| read.uri).filter(|uri| uri.iter().all(|byte| *byte > b' '))
+}
+
 /// The first `<` outside a quoted display name.
 fn find_open(value: &[u8]) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
@@ -311,6 +316,14 @@ mod tests {
     fn parameters_are_read_without_regard_to_case_and_space() {
         assert_eq!(param_value(b"; TAG = 7 ;lr", b"tag"), Some(&b"7"[..]));
         assert!(has_param(b"a=1;lr", b"lr"));
+    }
+
+    #[test]
+    fn what_may_stand_in_a_request_line_is_in_one_piece() {
+        assert_eq!(target(b"<sip:a@b;lr>;x"), Some(&b"sip:a@b;lr"[..]));
+        for value in [&b"<sip:a\r\n b@c>"[..], b"<sip:a b@c>", b"sip:a\tb@c;x", b"<sip:a@b\0>"] {
+            assert!(name_addr(value).is_some() && target(value).is_none());
+        }
     }
 
     #[test]

@@ -363,8 +363,8 @@ impl Leg {
 
     /// A Contact in a request or answer that refreshes the target (RFC 3261 section 12.2.1.2).
     pub(super) fn moved(&mut self, message: &Message<'_>) {
-        if let Some(read) = message.values(Name::Contact).next().and_then(text::name_addr) {
-            self.dialog.target = text::owned(read.uri);
+        if let Some(uri) = message.values(Name::Contact).next().and_then(text::target) {
+            self.dialog.target = text::owned(uri);
         }
     }
 

@@ -12,11 +12,11 @@ use crate::transport::Flow;
 /// a BYE that is lost is sent with the next repeat of the 2xx.
 pub(super) fn end(desk: &mut Desk<'_>, (message, core): (&Message<'_>, &Core<'_>), to: Option<Flow>) {
     let (Some(to), Method::Invite) = (to, core.method) else { return };
-    let Some(contact) = message.values(Name::Contact).next().and_then(text::name_addr) else { return };
+    let Some(contact) = message.values(Name::Contact).next().and_then(text::target) else { return };
     let mut routes: Vec<_> = message.values(Name::RecordRoute).collect();
     routes.reverse();
-    let (first, lines, _) = write_path(contact.uri, &routes);
-    let uri = text::owned(first.unwrap_or(contact.uri));
+    let (first, lines, _) = write_path(contact, &routes);
+    let uri = text::owned(first.unwrap_or(contact));
     let (from, theirs, call_id) = (text::owned(core.from), text::owned(core.to), text::owned(core.call_id));
     for (method, cseq) in [("ACK", core.cseq), ("BYE", core.cseq.saturating_add(1))] {
         // the same for repeats: a second BYE is a repeat of the first

@@ -513,5 +513,5 @@ impl Edge {
 
 /// The URI of the first Contact.
 fn contact(message: &Message<'_>) -> Option<String> {
-    message.values(Name::Contact).next().and_then(text::name_addr).map(|read| text::owned(read.uri))
+    message.values(Name::Contact).next().and_then(text::target).map(text::owned)
 }

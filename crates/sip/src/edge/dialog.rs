@@ -266,7 +266,7 @@ impl Edge {
         // RFC 3261 section 16.4: a strict router put our Record-Route into the Request-URI
         if let Some((cookie, from)) = self.who(uri, core) {
             let last = routes.pop()?;
-            let request_uri = Some(text::name_addr(last)?.uri);
+            let request_uri = Some(text::target(last)?);
             let toward = self.pop_twin(&mut routes, 0, core, (cookie, from));
             return Some(Path { cookie, from, routes, request_uri, toward });
         }
@@ -374,7 +374,7 @@ impl Edge {
 /// The Request-URI to write where it is not `target`, the Route lines to write, and the URI of the next hop. A strict router
 /// ahead gets its own URI in the request line, and the real one as the last Route (RFC 3261 section 16.6 step 6).
 pub(crate) fn write_path<'a>(target: &'a [u8], routes: &[&'a [u8]]) -> (Option<&'a [u8]>, Vec<u8>, &'a [u8]) {
-    let first = routes.first().and_then(|value| text::name_addr(value)).map(|read| read.uri);
+    let first = routes.first().and_then(|value| text::target(value));
     let Some(first) = first else { return (None, Vec::new(), target) };
     let loose = Uri::parse(first).is_some_and(|uri| uri.loose());
     let mut lines = Vec::new();
