@@ -53,7 +53,7 @@ pub use cookie::{CallIds, Cookie, Direction, Place, Reach};
 pub use edge::{
     Ask, AskId, AskKind, Attempt, Cause, Config, Dialog, Edge, Exit, Fact, Fault, Input, Known, Leg, Limits,
     LoginAsk, Manner, Outcome, Outcomes, Output, Probe, Probed, SHARDS_MAX, STATUSES, STEP_FIRST, Send,
-    SendId, Shed, Side, Target, Timers, Transfer, Trust, Verdict, Whom, private,
+    SendId, Shed, Side, Target, Timers, Transfer, Trust, Verdict, Whom, private, undelivered,
 };
 pub use edit::{Forward, Interval, Routes, Stamp, request as forward_request, response as forward_response};
 pub use keys::{Key, Keys};

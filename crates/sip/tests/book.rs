@@ -126,6 +126,42 @@ fn a_request_by_a_flow_that_is_gone_is_answered_at_once() {
     }
 }
 
+/// A strict router's URI comes to stand in the request line, and a Contact in our BYE: one that is folded would end that line.
+#[test]
+fn nothing_that_is_folded_gets_into_a_request_line() {
+    let mut bench = Bench::new();
+    let route = bench.up();
+    for more in ["<sip:198.51.100.9;x=\r\n y>", "<sip:198.51.100.9; x>", "<sip:a\tb@198.51.100.9>"] {
+        let routes = format!("{}, {more}\r\n", route.trim_end());
+        for sent in bench.give(CARRIER, &within("INFO", TARGET, &routes, ENDS)) {
+            let mut words = sent.first().split(' ');
+            assert_eq!((words.next(), words.next(), words.next()), (Some("INFO"), Some(TARGET), Some("SIP/2.0")));
+        }
+    }
+}
+
+/// RFC 3261 section 8.1.3.1: the sender of what cannot be delivered hears 503, also where no transaction is kept.
+#[test]
+fn what_cannot_be_delivered_is_answered_by_the_way_that_it_came() {
+    let mut bench = Bench::new();
+    let route = bench.up();
+    for (method, answered) in [("INFO", true), ("INVITE", true), ("BYE", true), ("ACK", false)] {
+        let on = bench.give(CARRIER, &within(method, TARGET, &route, ENDS)).remove(0);
+        assert_eq!((on.id, on.to.remote), (SendId::NONE, AGENT.parse().unwrap()));
+        let answer = undelivered(on.text.as_bytes(), &on.to).map(|bytes| String::from_utf8(bytes).unwrap());
+        let Some(answer) = answer else {
+            assert!(!answered, "{method}");
+            continue;
+        };
+        let up = bench.give(AGENT, &answer).remove(0);
+        assert!(answered && up.first().starts_with("SIP/2.0 503 "), "{}", up.text);
+        assert_eq!((up.to.remote, up.headers("Via").len()), (CARRIER.parse().unwrap(), 1));
+        assert_eq!(up.header("CSeq"), Some(format!("2 {method}").as_str()));
+    }
+    let answer = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\r\n";
+    assert!(undelivered(answer.as_bytes(), &udp(AGENT)).is_none(), "an answer is not answered");
+}
+
 #[test]
 fn maddr_stands_for_the_host() {
     let mut bench = Bench::new();

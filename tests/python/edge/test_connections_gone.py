@@ -150,6 +150,24 @@ def test_a_registered_agent_whose_connection_is_gone_has_no_other_way(server, ca
             agent.answer("BYE")
 
 
+@pytest.mark.parametrize("here", ["UDP", "TCP"])
+def test_who_cannot_be_reached_any_more_is_told_of_at_once(server, carrier, here):
+    """Neither the connection nor the place is there: 503 (RFC 3261 section 8.1.3.1), and no silence of half a minute."""
+    with StreamAgent("TCP") as agent, (sip.Caller(server.sip) if here == "UDP" else StreamCaller("TCP", server.sip)) as caller:
+        number = line(carrier, agent.uri)
+        call = caller.invite(number["e164"])
+        assert call.final().status == 200
+        agent.wait("ACK")
+        agent._stop.set()
+        agent._thread.join(5)
+        agent.socket.close()
+        cut(server, agent)
+        for method, body in [("INFO", ""), ("INVITE", sip.SDP), ("BYE", "")]:
+            began = time.monotonic()
+            assert call.ask(method, body).status == 503 and time.monotonic() - began < 2, method
+        carrier.call_with(number["e164"], "completed")
+
+
 def test_an_api_ends_a_call_whose_connections_are_gone(server, carrier):
     with StreamAgent("TCP", name="side.test") as agent, StreamCaller("TCP", server.at["TCP"], listens=True) as caller:
         agent.called = caller.called = "side.test"

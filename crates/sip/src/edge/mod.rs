@@ -40,6 +40,7 @@ pub(crate) use hang_up::beyond;
 pub use onward::{Exit, Leg, Outcome, Outcomes, STATUSES};
 pub use probe::{Probe, Probed};
 pub(crate) use record::secured;
+pub use respond::undelivered;
 pub(crate) use respond::{Reply, companion, reply, reply_flow};
 pub(crate) use session::interval;
 

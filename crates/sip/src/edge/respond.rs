@@ -3,7 +3,7 @@
 
 use crate::branch::Seen;
 use crate::edit::{self, Stamp};
-use crate::message::{Core, Message, Name, Via};
+use crate::message::{Core, Message, Method, Name, Via};
 use crate::text;
 use crate::transport::{Flow, Hop, Transport};
 use crate::uri;
@@ -60,6 +60,17 @@ pub(crate) fn reply(request: &Message<'_>, flow: &Flow, reply: &Reply<'_>) -> Ve
     out.extend_from_slice(reply.lines);
     out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
     out
+}
+
+/// The answer to a request that was sent without a transaction and could not be delivered, as if its receiver had given it (RFC
+/// 3261 section 8.1.3.1): to be taken in like any answer from there. None to what is no such request: nobody awaits an answer to an
+/// ACK, and the INVITE of a CANCEL ends by itself.
+pub fn undelivered(bytes: &[u8], to: &Flow) -> Option<Vec<u8>> {
+    let request = Message::parse(bytes).ok()?;
+    let method = request.method().filter(|method| !matches!(method, Method::Ack | Method::Cancel))?;
+    let lines = if method == Method::Invite { &b"Retry-After: 5\r\n"[..] } else { b"" };
+    let answer = Reply { status: 503, reason: "Next Hop Not Reached", to_tag: b"", lines };
+    Some(reply(&request, to, &answer))
 }
 
 fn tagged(value: &[u8]) -> bool {
@@ -139,7 +150,7 @@ pub(crate) fn within(
 ) -> Option<Vec<u8>> {
     let contact = response.values(Name::Contact).next()?;
     let mut out = Vec::with_capacity(512);
-    start(&mut out, within.method, text::name_addr(contact)?.uri);
+    start(&mut out, within.method, text::target(contact)?);
     out.extend_from_slice(within.via);
     for route in routes {
         line(&mut out, "Route: ", route);

@@ -2,7 +2,7 @@
 //! let us in by it; with TLS only to whom the certificate names, and never without it instead.
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use sip::{Fault, Hop, Input, Side, Whom};
+use sip::{Fault, Flow, Hop, Input, SendId, Side, Whom};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::connection::Stream;
-use super::{Key, Names, Origin, web};
+use super::{Key, Names, Origin, Piece, What, web};
 use crate::edge::gauge::connect_failed;
 use crate::edge::plan::draws;
 use crate::edge::resolve;
-use crate::edge::wire::Wire;
+use crate::edge::wire::{Wire, Work};
 
 /// The longest a connection may take to be made, what it agrees on included.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -44,8 +44,23 @@ pub(super) async fn connect(wire: Arc<Wire>, key: Key, listener: u16) {
         }
     }
     let waiting = wire.streams.lock().connecting.remove(&key).unwrap_or_default();
+    let to = Flow { listener, transport: key.transport, remote: key.remote, connection: None };
     for piece in waiting {
-        wire.aside(Input::Fault { send: piece.id, why });
+        lost(&wire, piece, (to, why));
+    }
+}
+
+/// Tells that something was not delivered: its transaction, or, where it has none, whoever sent it.
+fn lost(wire: &Arc<Wire>, piece: Piece, (to, why): (Flow, Fault)) {
+    match piece.what {
+        What::Message(bytes) if piece.id == SendId::NONE => {
+            if let Some(answer) = sip::undelivered(&bytes, &to)
+                && wire.message(to, &answer, &mut Work::default())
+            {
+                wire.arm();
+            }
+        }
+        What::Message(_) | What::Ping | What::Pong => wire.aside(Input::Fault { send: piece.id, why }),
     }
 }
 
