@@ -135,7 +135,10 @@ fn nothing_that_is_folded_gets_into_a_request_line() {
         let routes = format!("{}, {more}\r\n", route.trim_end());
         for sent in bench.give(CARRIER, &within("INFO", TARGET, &routes, ENDS)) {
             let mut words = sent.first().split(' ');
-            assert_eq!((words.next(), words.next(), words.next()), (Some("INFO"), Some(TARGET), Some("SIP/2.0")));
+            assert_eq!(
+                (words.next(), words.next(), words.next()),
+                (Some("INFO"), Some(TARGET), Some("SIP/2.0"))
+            );
         }
     }
 }
