@@ -8,17 +8,25 @@ use domain::trail::{Rule, RuleName};
 use domain::view::{Explanation, Outcome};
 use domain::{E164, Result, View};
 
-use super::explain::unheld;
+use super::explain::{Explainer, unheld};
 use super::{App, Ask};
 
 impl App {
     pub(super) fn number_explain_out(&self, ask: Ask<'_>, text: &str, out: &ExplainOut) -> Result<View> {
         let organization = ask.organization()?;
-        let ExplainOut { to, from, caller, offer } = out;
         let number = match NumberId::parse(text) {
             Some(id) => Some(self.number_find(ask, &NumberRef::Id(id))?.e164),
             None => E164::dialled(text, None),
         };
+        Ok(View::Explanation(Explainer { live: &self.live, organization }.outbound(number, out)))
+    }
+}
+
+impl Explainer<'_> {
+    /// Where a call from a number would go.
+    pub(crate) fn outbound(&self, number: Option<E164>, out: &ExplainOut) -> Explanation {
+        let organization = self.organization;
+        let ExplainOut { to, from, caller, offer } = out;
         let mut steps = Vec::new();
         if let Some(address) = from {
             let mut trunks = self.live.trunks_from(*address).into_iter();
@@ -26,7 +34,7 @@ impl App {
             steps.push(RuleName::SourceNoTrunk.is(none));
             if !none {
                 let why = "The address is a trunk's: what comes from it comes in, always. Call from another address.";
-                return Ok(refused(number, (403, why), steps));
+                return refused(number, (403, why), steps);
             }
         }
         // Another tenant's number is explained like one that nobody holds.
@@ -43,25 +51,17 @@ impl App {
         let unseen = own.map_or_else(unheld, |own| own.e164);
         let shown = caller.as_deref().map_or(Shown::Number(unseen), |text| Shown::of(text, None));
         let call = CallOut { party, shown, to, offer: *offer, tls: None };
-        Ok(match self.live.place(call, |rule| steps.push(rule)) {
+        match self.live.place(call, |rule| steps.push(rule)) {
             Ok(route) => {
                 let targets: Vec<_> =
                     route.ways.iter().map(|way| way.outbound.request_uri(route.placed.to)).collect();
                 let reason = "The call goes out by the number's trunk.".to_owned();
                 let (outcome, sip_status) = (Outcome::Route, 200);
-                View::Explanation(Explanation {
-                    number,
-                    outcome,
-                    sip_status,
-                    reason,
-                    steps,
-                    targets,
-                    legs: Vec::new(),
-                    trunk: None,
-                })
+                let legs = Vec::new();
+                Explanation { number, outcome, sip_status, reason, steps, targets, legs, trunk: None }
             }
             Err(why) => refused(number, of(why.why), steps),
-        })
+        }
     }
 }
 
@@ -69,8 +69,8 @@ fn of(why: Refusal) -> (u16, &'static str) {
     (why.sip_status(), why.words())
 }
 
-fn refused(number: Option<E164>, (sip_status, words): (u16, &str), steps: Vec<Rule>) -> View {
+fn refused(number: Option<E164>, (sip_status, words): (u16, &str), steps: Vec<Rule>) -> Explanation {
     let (outcome, reason, targets) = (Outcome::Refuse, words.to_owned(), Vec::new());
     let legs = Vec::new();
-    View::Explanation(Explanation { number, outcome, sip_status, reason, steps, targets, legs, trunk: None })
+    Explanation { number, outcome, sip_status, reason, steps, targets, legs, trunk: None }
 }
