@@ -11,7 +11,7 @@ use domain::organization::Kyc;
 use domain::provider::{
     AddressRule, DialForm, Inbound, MediaEncryption, Outbound, ProviderKind, ProviderPatch,
 };
-use domain::routing::Intake;
+use domain::routing::{Intake, TrunkRoute};
 use domain::rules::{EndpointRules, EndpointRulesPatch, Heard, NumberRules};
 use domain::target::{Target, TargetUri};
 use domain::trail::{Rule, RuleName};
@@ -20,7 +20,7 @@ use domain::{Bag, E164, Endpoint, Micros, Organization, Patch, Provider, Timesta
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sip::{Ask, Edge, Flow, Input, Output, Verdict};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use store::{Changed, NumberRow};
 use uuid::Uuid;
 
@@ -473,108 +473,112 @@ fn same_out(explained: &Explanation, verdict: &Verdict, work: &Work) -> Result<(
 }
 
 /// How often each thing came up: a world without it would show nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     routed: u32,
     refused: u32,
     unknown: u32,
     chains: u32,
-    down: u32,
+    asked: u32,
     agents: u32,
     out: u32,
     out_refused: u32,
+}
+
+/// A configuration, and an edge that decides on it.
+struct Case {
+    dice: Dice,
+    live: Arc<Live>,
+    edge: Edge,
+    decider: Decider,
+    gauge: Gauge,
+    names: Names,
+    streams: Streams,
+}
+
+impl Case {
+    fn of(seed: u64, journal: &Arc<Journal>) -> Self {
+        let dice = Dice(Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1));
+        let live = Arc::new(dice.configuration());
+        let decider = Decider::new(Arc::clone(&live), Arc::clone(journal), Transport::ALL.to_vec());
+        let (gauge, names, streams) = (Gauge::new(), Names::default(), Streams::default());
+        Self { dice, live, edge: edge(), decider, gauge, names, streams }
+    }
+
+    fn decide(&mut self, ask: &Ask) -> (Verdict, Work) {
+        let mut work = Work::default();
+        let Self { gauge, names, streams, decider, .. } = self;
+        let mut around = Around { now: clock::instant(), gauge, names, streams, work: &mut work };
+        let Step::Now(verdict) = decider.decide(ask, &mut around) else {
+            panic!("nothing here has to be looked up")
+        };
+        (verdict, work)
+    }
+
+    /// A call in.
+    fn comes_in(&mut self, n: usize, seen: &mut Seen) -> Result<(), TestCaseError> {
+        let live = Arc::clone(&self.live);
+        let (ask, about, dialled) = self.dice.invite(&live, &mut self.edge, n);
+        let held = dialled.and_then(|e164| live.number(e164));
+        let organization = held.map_or_else(|| owner(0), |number| number.organization_id);
+        let explained = Explainer { live: &live, organization }.inbound(dialled, &about, clock::now());
+        let (verdict, work) = self.decide(&ask);
+        let trunks = live.trunks_of(ask.flow.remote);
+        let shown = |one: &TrunkRoute| one.organization_id.is_none_or(|id| id == organization);
+        if !trunks.is_empty() && !trunks.iter().any(shown) {
+            // Of a trunk that is another's alone, who asks is told nothing.
+            seen.unknown += 1;
+            prop_assert_eq!(&explained.steps, &[RuleName::SourceIsTrunk.is(false)]);
+            let routed = matches!(verdict, Verdict::Route { .. });
+            prop_assert!(!routed);
+            return Ok(());
+        }
+        same(&explained, &verdict, &work)?;
+        let routed = explained.outcome == Outcome::Route;
+        let agent = RuleName::AgentRegistered.is(true);
+        seen.routed += u32::from(routed);
+        seen.refused += u32::from(!routed);
+        seen.chains += u32::from(explained.legs.len() > 1);
+        seen.agents += u32::from(routed && explained.steps.contains(&agent));
+        seen.asked += u32::from(explained.steps.contains(&RuleName::TargetsUp.is(true)));
+        Ok(())
+    }
+
+    /// A call out.
+    fn goes_out(&mut self, n: usize, seen: &mut Seen) -> Result<(), TestCaseError> {
+        let (ask, about, number) = self.dice.agent_invite(&mut self.edge, n);
+        let explained = Explainer { live: &self.live, organization: owner(0) }.outbound(number, &about);
+        let (verdict, work) = self.decide(&ask);
+        if self.live.organizations_from(ask.flow.remote.ip()).is_empty() {
+            // Its endpoint is off: whoever calls from there has to know a password, which `explain` takes for granted.
+            let stranger = matches!(verdict, Verdict::Drop | Verdict::Challenge { .. });
+            prop_assert!(stranger);
+            return Ok(());
+        }
+        same_out(&explained, &verdict, &work)?;
+        seen.out += u32::from(explained.outcome == Outcome::Route);
+        seen.out_refused += u32::from(explained.outcome == Outcome::Refuse);
+        Ok(())
+    }
 }
 
 #[test]
 fn what_is_explained_is_what_is_decided() {
     let folder = std::env::temp_dir().join(format!("trunkline-explained-{:x}", clock::process_number()));
     let journal = Arc::new(Journal::open(&folder).unwrap());
-    let (gauge, names, streams) = (Gauge::new(), Names::default(), Streams::default());
-    let seen = std::cell::RefCell::new(Seen::default());
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 4000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    });
-    let run = runner.run(&(1_u64..), |seed| {
-        let dice = Dice(Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1));
-        let live = Arc::new(dice.configuration());
-        let mut edge = edge();
-        let mut decider = Decider::new(Arc::clone(&live), Arc::clone(&journal), Transport::ALL.to_vec());
-        for n in 0..4 {
-            let (ask, about, dialled) = dice.invite(&live, &mut edge, n);
-            let held = dialled.and_then(|e164| live.number(e164));
-            let organization = held.map_or_else(|| owner(0), |number| number.organization_id);
-            let explained = Explainer { live: &live, organization }.inbound(dialled, &about, clock::now());
-            let mut work = Work::default();
-            let mut around = Around {
-                now: clock::instant(),
-                gauge: &gauge,
-                names: &names,
-                streams: &streams,
-                work: &mut work,
-            };
-            let Step::Now(verdict) = decider.decide(&ask, &mut around) else {
-                panic!("all targets are addresses")
-            };
-            let trunks = live.trunks_of(ask.flow.remote);
-            let shown =
-                |one: &domain::routing::TrunkRoute| one.organization_id.is_none_or(|id| id == organization);
-            let mut seen = seen.borrow_mut();
-            if !trunks.is_empty() && !trunks.iter().any(shown) {
-                // Of a trunk that is another's alone, who asks is told nothing.
-                seen.unknown += 1;
-                prop_assert_eq!(&explained.steps, &[RuleName::SourceIsTrunk.is(false)]);
-                let routed = matches!(verdict, Verdict::Route { .. });
-                prop_assert!(!routed);
-                continue;
-            }
-            same(&explained, &verdict, &work)?;
-            seen.routed += u32::from(explained.outcome == Outcome::Route);
-            seen.refused += u32::from(explained.outcome == Outcome::Refuse);
-            seen.chains += u32::from(explained.legs.len() > 1);
-            let agent = RuleName::AgentRegistered.is(true);
-            seen.agents += u32::from(explained.outcome == Outcome::Route && explained.steps.contains(&agent));
-            seen.down += u32::from(explained.steps.contains(&RuleName::TargetsUp.is(true)));
-        }
-        for n in 4..7 {
-            let (ask, about, number) = dice.agent_invite(&mut edge, n);
-            let explained = Explainer { live: &live, organization: owner(0) }.outbound(number, &about);
-            let mut work = Work::default();
-            let now = clock::instant();
-            let mut around = Around { now, gauge: &gauge, names: &names, streams: &streams, work: &mut work };
-            let Step::Now(verdict) = decider.decide(&ask, &mut around) else {
-                panic!("all ways are addresses")
-            };
-            if live.organizations_from(ask.flow.remote.ip()).is_empty() {
-                // Its endpoint is off: whoever calls from there has to know a password, which `explain` takes for granted.
-                let stranger = matches!(verdict, Verdict::Drop | Verdict::Challenge { .. });
-                prop_assert!(stranger);
-                continue;
-            }
-            same_out(&explained, &verdict, &work)?;
-            let mut seen = seen.borrow_mut();
-            seen.out += u32::from(explained.outcome == Outcome::Route);
-            seen.out_refused += u32::from(explained.outcome == Outcome::Refuse);
-        }
-        Ok(())
+    let seen = RefCell::new(Seen::default());
+    let settings = ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() };
+    let run = proptest::test_runner::TestRunner::new(settings).run(&(1_u64..), |seed| {
+        let (mut case, mut seen) = (Case::of(seed, &journal), seen.borrow_mut());
+        (0..4).try_for_each(|n| case.comes_in(n, &mut seen))?;
+        (4..7).try_for_each(|n| case.goes_out(n, &mut seen))
     });
     drop(std::fs::remove_dir_all(folder));
     if let Err(why) = run {
         panic!("{why}");
     }
-    let Seen { routed, refused, unknown, chains, down, agents, out, out_refused } = seen.into_inner();
-
-    for (what, count) in [
-        ("routed", routed),
-        ("refused", refused),
-        ("unknown", unknown),
-        ("chains", chains),
-        ("down", down),
-        ("agents", agents),
-        ("out", out),
-        ("out, refused", out_refused),
-    ] {
-        assert!(count > 100, "{what}: {count} is too few to show anything");
-    }
+    let seen = seen.into_inner();
+    let Seen { routed, refused, unknown, chains, asked, agents, out, out_refused } = seen;
+    let counts = [routed, refused, unknown, chains, asked, agents, out, out_refused];
+    assert!(counts.iter().all(|count| *count > 100), "too little of something to show anything: {seen:?}");
 }
