@@ -504,6 +504,37 @@ fn a_new_process_finds_out_that_a_side_is_gone() {
 }
 
 #[test]
+fn an_answer_that_comes_again_to_a_new_process_is_acknowledged_and_the_call_goes_on() {
+    for party in [0, 1] {
+        let mut world = two(NOW, NOW);
+        world.call(&[0], &[1]);
+        world.run(secs(5));
+        // its ACK was lost with the process
+        let answer = |(_, from, _, text): &&(Duration, SocketAddr, SocketAddr, String)| {
+            *from == party_addr(party) && text.starts_with("SIP/2.0 200") && text.contains(" INVITE\r\n")
+        };
+        let answer = world.seen.iter().rev().find(answer).unwrap().3.clone();
+        let flow =
+            Flow { listener: 0, transport: Transport::Udp, remote: party_addr(party), connection: None };
+        world.replace();
+        let before = world.to(party, "ACK");
+        world.bridges.hold(true);
+        world.bridges.handle(world.now, flow, answer.as_bytes());
+        world.drain();
+        assert_eq!((world.to(party, "ACK"), world.to(party, "BYE")), (before, 0), "it will come again");
+        let dialogs = world.dialogs();
+        assert!(world.bridges.adopt(world.now, ids(), dialogs, Transfer::Refused));
+        world.bridges.hold(false);
+        world.bridges.handle(world.now, flow, answer.as_bytes());
+        world.run(secs(5));
+        assert_eq!((world.to(party, "ACK"), world.to(party, "BYE")), (before + 1, 0));
+        assert_eq!(world.parties[party].up(), 1);
+        world.parties[party].hang_up(world.now, None);
+        world.over();
+    }
+}
+
+#[test]
 fn a_new_process_ends_an_adopted_call_on_both_sides() {
     let mut world = two(NOW, NOW);
     world.call(&[0], &[1]);

@@ -328,3 +328,11 @@ def test_what_is_private_is_in_no_log(tenant, agent, phone, line):
     until(tenant, begin(tenant, line, metadata={"secret": "zebra"}), "answered")
     log = tenant.server.last_log()
     assert CALLEE not in log and "zebra" not in log
+
+
+def test_a_header_that_the_endpoint_has_of_its_own_stands_once(tenant, agent, phone):
+    number = line_of(tenant, agent, phone, headers={"X-Call-ID": "ours-{call_id}"})
+    call = begin(tenant, number)
+    [invite] = agent.wait("INVITE")
+    assert invite.all("x-call-id") == [f"ours-{call['id']}"]
+    ok(tenant.admin.post(f"/api/v1/calls/{call['id']}/hangup"))

@@ -44,8 +44,10 @@ pub(super) struct BridgeDesk {
 impl BridgeDesk {
     pub(super) fn new(config: sip::Config) -> Self {
         let (strand, stranded) = mpsc::channel(STRANDED_MAX);
+        let mut bridges = Bridges::new(config);
+        bridges.hold(true);
         Self {
-            bridges: Mutex::new(Bridges::new(config)),
+            bridges: Mutex::new(bridges),
             way_out: Mutex::default(),
             waiting: Mutex::default(),
             armed: Notify::new(),

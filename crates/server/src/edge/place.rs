@@ -162,7 +162,10 @@ impl Control {
             return;
         }
         for target in &mut agents {
-            target.headers.extend(headers.iter().cloned());
+            // an endpoint's own headers may have one of ours
+            let name = |line: &str| line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            let own: Vec<_> = target.headers.iter().map(|line| name(line)).collect();
+            target.headers.extend(headers.iter().filter(|line| !own.contains(&name(line))).cloned());
         }
         if agents.is_empty() || trunks.is_empty() {
             let side = if agents.is_empty() { "the agent" } else { "the trunk" };
@@ -252,6 +255,11 @@ impl Control {
         self.withdraw(ids(call), "The service was restarted while the call was being set up.");
         let legs: Vec<_> = call.legs.iter().map(|parts| (side(parts.side), leg(parts))).collect();
         self.wire.bridges.act(&self.wire, |bridges, now| bridges.abandon(now, ids(call), &legs));
+    }
+
+    /// The calls of earlier processes are here, or were given up: from now on an answer that belongs to none is ended.
+    pub(crate) fn adopted(&self) {
+        self.wire.bridges.act(&self.wire, |bridges, _| bridges.hold(false));
     }
 
     /// Messages of calls that are not in memory; whoever asks first has them.

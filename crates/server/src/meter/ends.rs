@@ -97,6 +97,7 @@ impl Ends {
             tracing::error!(error = %error, "calls that were ended are not ended again");
             Vec::new()
         });
+        this.control.adopted();
         let _probes = AbortOnDrop(tokio::spawn(Arc::clone(&this).probe(up)));
         loop {
             let (running, now) = (this.tally.running(), clock::now());
@@ -145,6 +146,8 @@ impl Ends {
                 && call.origin.is_some()
                 && call.started_at < self.begun
             {
+                // at once: its sides may be repeating what the earlier process did not answer any more
+                self.control.adopt(&call);
                 up.push(call);
             }
         }

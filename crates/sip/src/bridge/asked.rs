@@ -304,8 +304,12 @@ impl Leg {
         if !same {
             return super::stray::end(desk, (message, core), self.way(desk));
         }
-        if let Some((_, Some((to, prefer, bytes)))) = self.acks.iter().find(|(cseq, _)| *cseq == core.cseq) {
-            desk.send(SendId::NONE, *to, *prefer, bytes.clone());
+        match self.acks.iter().find(|(cseq, _)| *cseq == core.cseq) {
+            Some((_, Some((to, prefer, bytes)))) => desk.send(SendId::NONE, *to, *prefer, bytes.clone()),
+            // of an INVITE that an earlier process sent; its offer was in it
+            None if self.life == Life::Up => self.ack(desk, core.cseq, What::default()),
+            // what the ACK is to say is still to come; or it is over
+            Some((_, None)) | None => {}
         }
     }
 

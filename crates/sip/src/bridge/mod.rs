@@ -51,6 +51,8 @@ pub struct Bridges {
     deadlines: BTreeSet<(Instant, Uuid)>,
     out: VecDeque<Output>,
     unknown: VecDeque<(Unknown, Flow, Vec<u8>)>,
+    /// Answers of calls that are not here wait: see [`Bridges::hold`].
+    held: bool,
     count: u32,
 }
 
@@ -72,8 +74,15 @@ impl Bridges {
             deadlines: BTreeSet::new(),
             out: VecDeque::new(),
             unknown: VecDeque::new(),
+            held: false,
             count: 0,
         }
+    }
+
+    /// While this is said, answers to what an earlier process asked change nothing: they are repeated. A process that begins has
+    /// calls to adopt, and must not take the answers of those for answers that nobody waits for.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// True for a message that is to be given to [`Bridges::handle`] and to nobody else.
@@ -186,7 +195,7 @@ impl Bridges {
             Some(id) => {
                 self.with(now, id, |call, desk| call.message(desk, flow, (&message, &core)));
             }
-            None if names::proves(&self.ring, &core) => {
+            None if !self.held && names::proves(&self.ring, &core) => {
                 let accepted = message.status().is_some_and(|status| (200..300).contains(&status));
                 if accepted && core.method == Method::Invite {
                     stray::end(&mut self.desk(now), (&message, &core), Some(flow));
