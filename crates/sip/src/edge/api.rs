@@ -91,6 +91,13 @@ pub struct AskId(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SendId(pub(crate) u64);
 
+impl SendId {
+    /// One by its number, for shells that send something of their own.
+    pub const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 impl AskId {
     /// Which edge of the process asks.
     pub fn shard(self) -> u8 {

@@ -183,9 +183,10 @@ fn halves(
 ) -> Opened {
     let (writer, queue) = mpsc::channel(QUEUE);
     let (recent, go, why) = (Recent::default(), Arc::new(Notify::new()), Farewell::default());
-    let leaving = (recent.clone(), Arc::clone(&why));
+    let stuck = Arc::new(Notify::new());
+    let leaving = Leaving { recent: recent.clone(), why: Arc::clone(&why), stuck: Arc::clone(&stuck) };
     tokio::spawn(write_all(Arc::clone(wire), write, (name.id, queue), leaving));
-    let ends = Ends { writer: writer.downgrade(), recent: recent.clone(), go: Arc::clone(&go), why };
+    let ends = Ends { writer: writer.downgrade(), recent: recent.clone(), go: Arc::clone(&go), why, stuck };
     let reading = read_all(Arc::clone(wire), read, name, ends);
     let line = Arc::new(line(writer, recent));
     Opened { line, reader: tokio::spawn(reading).abort_handle(), go }
@@ -194,11 +195,26 @@ fn halves(
 /// Why the reader ended, for the writer to tell; nothing where it was ended.
 type Farewell = Arc<OnceLock<Close>>;
 
+/// What the writer shares with the reader.
+struct Leaving {
+    recent: Recent,
+    why: Farewell,
+    /// Nothing can be written any more: then nothing is read either.
+    stuck: Arc<Notify>,
+}
+
+/// Tells the edge of sends that a break took.
+fn tell(wire: &Arc<Wire>, lost: impl IntoIterator<Item = SendId>) {
+    for send in lost.into_iter().filter(|send| *send != SendId::NONE) {
+        wire.aside(Input::Fault { send, why: Fault::Broken });
+    }
+}
+
 async fn write_all(
     wire: Arc<Wire>,
     mut half: impl Put,
     (id, mut queue): (u64, Receiver<Piece>),
-    (recent, why): (Recent, Farewell),
+    Leaving { recent, why, stuck }: Leaving,
 ) {
     let mut pieces = Vec::with_capacity(AT_ONCE);
     while queue.recv_many(&mut pieces, AT_ONCE).await > 0 {
@@ -208,12 +224,18 @@ async fn write_all(
             wire.streams.remove(id);
             wire.gone(id);
             queue.close();
+            stuck.notify_one();
+            tell(&wire, recent.take());
             while let Ok(piece) = queue.try_recv() {
-                wire.aside(Input::Fault { send: piece.id, why: Fault::Broken });
+                tell(&wire, [piece.id]);
             }
             return;
         }
         pieces.clear();
+    }
+    if why.get().is_some() {
+        // Written to an end that had gone already.
+        tell(&wire, recent.take());
     }
     let why = why.get().copied().unwrap_or(Close::Leaving);
     drop(tokio::time::timeout(MESSAGE_MAX, half.end(why)).await);
@@ -225,6 +247,7 @@ struct Ends {
     recent: Recent,
     go: Arc<Notify>,
     why: Farewell,
+    stuck: Arc<Notify>,
 }
 
 async fn read_all(wire: Arc<Wire>, half: impl Take, name: Name, ends: Ends) {
@@ -237,15 +260,16 @@ async fn read_all(wire: Arc<Wire>, half: impl Take, name: Name, ends: Ends) {
         // Whoever speaks WebSocket answers pings (RFC 6455 section 5.5.2).
         answers: name.flow.transport.web(),
     };
-    let why = messages(&wire, half, &name, (pulse, &ends.writer)).await;
+    let why = tokio::select! {
+        why = messages(&wire, half, &name, (pulse, &ends.writer)) => why,
+        () = ends.stuck.notified() => Close::Gone,
+    };
     ends.why.get_or_init(|| why);
     wire.gauge.connected(name.flow.transport, -1);
     wire.streams.remove(name.id);
     wire.gone(name.id);
     drop(name.seat);
-    for send in ends.recent.take() {
-        wire.aside(Input::Fault { send, why: Fault::Broken });
-    }
+    tell(&wire, ends.recent.take());
 }
 
 /// Whether the other end is alive (RFC 5626 section 3.5.1). Not everybody answers a ping: silence after one only means

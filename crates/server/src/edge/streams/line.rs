@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::Sender;
@@ -21,27 +21,49 @@ use super::{Piece, What};
 /// Sends that are reported as lost when the connection breaks.
 const RECENT: usize = 64;
 
-/// The last sends, whose transactions must hear of a break: the kernel may have taken bytes that never arrived.
+/// The last sends that were begun, whose transactions must hear of a break: the kernel may have taken bytes that never arrived. What
+/// still waits is not among them, so that each is told of once: a transaction takes a second break for that of its next connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Recent(Arc<Mutex<VecDeque<SendId>>>);
+pub(super) struct Recent(Arc<Mutex<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    ids: VecDeque<SendId>,
+    /// They were told of.
+    over: bool,
+}
 
 impl Recent {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn remember(&self, ids: impl Iterator<Item = SendId>) {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.lock();
         for id in ids.filter(|id| *id != SendId::NONE) {
-            // Named when it was given, and again when the task takes it up.
-            if recent.contains(&id) {
+            if held.ids.contains(&id) {
                 continue;
             }
-            if recent.len() >= RECENT {
-                recent.pop_front();
+            if held.ids.len() >= RECENT {
+                held.ids.pop_front();
             }
-            recent.push_back(id);
+            held.ids.push_back(id);
         }
     }
 
+    /// It was not begun after all. True where it was told of meanwhile.
+    fn forget(&self, id: SendId) -> bool {
+        let mut held = self.lock();
+        let before = held.ids.len();
+        held.ids.retain(|one| *one != id);
+        held.over && held.ids.len() == before && id != SendId::NONE
+    }
+
+    /// Gives them, to be told of.
     pub(super) fn take(&self) -> VecDeque<SendId> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut held = self.lock();
+        held.over = true;
+        std::mem::take(&mut held.ids)
     }
 }
 
@@ -96,11 +118,22 @@ impl Line {
             self.recent.remember(std::iter::once(piece.id));
             match pen.write(bytes) {
                 Wrote::All => return Ok(()),
-                // The task is woken for the rest by an empty piece, which has the message's name.
-                Wrote::Part => bytes.clear(),
+                // The task is woken for the rest by an empty piece, unless it has more to do anyway or is gone: its break is told.
+                Wrote::Part => {
+                    bytes.clear();
+                    piece.id = SendId::NONE;
+                    self.behind(pen.as_ref(), piece).ok();
+                    return Ok(());
+                }
+                Wrote::Nothing if self.recent.forget(piece.id) => return Ok(()),
                 Wrote::Nothing => {}
             }
         }
+        self.behind(pen.as_ref(), piece)
+    }
+
+    /// Lets a piece wait, and everything that comes after it.
+    fn behind(&self, pen: &dyn Pen, piece: Piece) -> Result<(), Fault> {
         // Counted first: who comes behind this, on whichever thread, waits too.
         pen.waiting().fetch_add(1, Ordering::AcqRel);
         let waits = self.wait(piece);
@@ -240,6 +273,26 @@ mod tests {
         line.send(piece("3")).unwrap();
         far.read_exact(&mut heard[..1]).await.unwrap();
         assert_eq!(heard[0], b'3', "what waited is out: the next is written at once");
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_told_of_by_whoever_takes_it_out_of_the_queue_and_by_nobody_else() {
+        let (near, _far) = tokio::io::duplex(1);
+        let (queue, mut waiting) = mpsc::channel(2);
+        let recent = Recent::default();
+        let line = Line::direct(Writer::new(near).pen(), queue, recent.clone());
+        let send = |id| line.send(Piece { id: SendId::numbered(id), ..piece("ab") });
+        assert_eq!([1, 2, 3].map(send), [Ok(()), Ok(()), Err(Fault::Full)]);
+        assert_eq!(recent.take(), [SendId::numbered(1)], "the others were not begun");
+        assert_eq!(waiting.try_recv().unwrap().id, SendId::NONE, "the rest of the first");
+        assert_eq!(waiting.try_recv().unwrap().id, SendId::numbered(2));
+        drop(waiting);
+        assert_eq!(send(4), Err(Fault::Broken));
+        assert!(recent.take().is_empty(), "who sent it knows");
+        // The other end breaks while a message is between the two.
+        recent.remember(std::iter::once(SendId::numbered(5)));
+        assert_eq!(recent.take(), [SendId::numbered(5)]);
+        assert!(recent.forget(SendId::numbered(5)), "told already: it is not to wait for another word");
     }
 
     #[tokio::test]
