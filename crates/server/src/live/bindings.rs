@@ -145,7 +145,11 @@ impl Kept {
     /// Writes what holds of a number. True when the file should be written anew.
     pub(super) fn write(&mut self, number: NumberId, bindings: &[Binding]) -> bool {
         let none = || written(&Line { number: number.to_string(), bindings: Vec::new() });
-        let line = line(&self.locals, number, bindings).unwrap_or_else(none);
+        let mut line = line(&self.locals, number, bindings).unwrap_or_else(none);
+        if self.failed {
+            // What failed may have left half a line, which would swallow this one.
+            line.insert(0, b'\n');
+        }
         match self.file.write_all(&line) {
             Ok(()) => self.failed = false,
             Err(error) if !self.failed => {
@@ -265,6 +269,10 @@ mod tests {
         // Half a line, and what nobody wrote.
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"\xff{}\n{\"number\":").unwrap();
         assert_eq!(read(&path, &listeners(), times).unwrap().len(), 1);
+        // A disk that was full for a while: what comes after half a line holds.
+        (kept.failed, kept.bytes) = (true, (0, 0));
+        kept.write(NUMBER, &[]);
+        assert!(read(&path, &listeners(), times).unwrap().is_empty() && !kept.failed);
         let mut kept = kept.anew(std::iter::once((NUMBER, &both[..]))).unwrap();
         kept.write(NUMBER, &both[1..]);
         assert!(read(&path, &listeners(), times).unwrap().is_empty(), "the last line holds");
