@@ -344,6 +344,42 @@ fn a_registrar_that_moved_is_followed_but_not_round_and_round() {
 }
 
 #[test]
+fn who_is_on_the_public_network_leads_nobody_inside() {
+    for (registrar, inside, followed) in [
+        ("198.18.0.9:5060", "127.0.0.1:5060", false),
+        ("198.18.0.9:5060", "10.0.0.7:5060", false),
+        ("198.18.0.9:5060", "192.0.2.77:5060", true),
+        ("10.0.0.9:5060", "10.0.0.7:5060", true),
+    ] {
+        // By address or by a name that leads there: what counts is where it is.
+        let mut bench = Bench::udp();
+        bench.hops[0].addr = at(registrar);
+        let mut bench = bench.begin();
+        bench.hops[0].addr = at(inside);
+        bench.answer(302, "Contact: <sip:elsewhere.example>\r\n");
+        let asked = bench.sent.iter().any(|send| send.to.remote == at(inside));
+        assert_eq!(asked, followed, "{registrar} to {inside}");
+        if !followed {
+            assert_eq!(bench.trouble(), Some(Trouble::Answer(302)));
+            bench.hops[0].addr = at(registrar);
+            bench.wait();
+            assert_eq!(
+                bench.located.last().unwrap(),
+                "sip:carrier.example",
+                "the next try is the trunk's own"
+            );
+        }
+    }
+    for (registrar, count) in [("198.18.0.9:5060", 0), ("10.0.0.9:5060", 2)] {
+        let mut bench = Bench::udp();
+        bench.hops[0].addr = at(registrar);
+        let mut bench = bench.begin();
+        bench.answer(200, "Service-Route: <sip:a.example;lr>, <sip:10.0.0.7;lr>\r\n");
+        assert_eq!(bench.one.status(bench.now).service_route.len(), count, "{registrar}");
+    }
+}
+
+#[test]
 fn a_flow_that_ends_is_made_anew_after_a_while() {
     let mut bench = Bench::new("sip:carrier.example;transport=tcp", Transport::Tcp, 1).begin();
     bench.accept(3_600);

@@ -391,7 +391,8 @@ pub(super) fn unspoken(transport: Transport) -> &'static str {
 }
 
 impl State {
-    /// Of the first route that a call is to take, with its transport: the trunk's where it names none.
+    /// Of the first route that a call is to take, with its transport: the trunk's where it names none. A trunk that calls by TLS
+    /// takes no route without.
     fn routed(route: &str, transport: Option<Transport>) -> Option<(Self, Option<Transport>)> {
         let inside = route.split('<').nth(1)?.split('>').next()?;
         let uri = sip::Uri::parse(inside.as_bytes())?;
@@ -399,6 +400,10 @@ impl State {
             sip::Scheme::Sips => Some(Transport::Tls),
             _ => uri.param(b"transport").and_then(Transport::read),
         };
+        let secure = |one: Option<Transport>| one.is_some_and(Transport::secure);
+        if secure(transport) && !secure(named.or(transport)) {
+            return None;
+        }
         let (host, transport) = (std::str::from_utf8(uri.host).ok()?, named.or(transport));
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Some((Self::of(host, uri.port, transport), transport))
@@ -450,6 +455,21 @@ mod tests {
     #[test]
     fn what_moves_a_call_on_by_default_is_one_table_in_both_crates() {
         assert_eq!(outcomes(Causes::MOVES_ON), Outcomes::DEFAULT);
+    }
+
+    #[test]
+    fn a_trunk_that_calls_by_tls_takes_no_route_without() {
+        let by = |route, transport| State::routed(route, Some(transport)).map(|(_, transport)| transport);
+        for (route, trunk, taken) in [
+            ("<sip:p.example;lr>", Transport::Tls, Some(Some(Transport::Tls))),
+            ("<sips:p.example;lr>", Transport::Tls, Some(Some(Transport::Tls))),
+            ("<sip:p.example;transport=udp;lr>", Transport::Tls, None),
+            ("<sip:192.0.2.1;transport=TCP;lr>", Transport::Tls, None),
+            ("<sip:p.example;transport=tcp;lr>", Transport::Udp, Some(Some(Transport::Tcp))),
+            ("<sip:p.example;transport=tls;lr>", Transport::Udp, Some(Some(Transport::Tls))),
+        ] {
+            assert_eq!(by(route, trunk), taken, "{route}");
+        }
     }
 
     /// An endpoint of targets with these priorities and weights.

@@ -1,8 +1,9 @@
 //! What a registrant makes of final answers.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{Bound, REFRESH_MIN, Registrant, Stage, Trouble};
+use super::{Bound, Moved, REFRESH_MIN, Registrant, Stage, Trouble, fit};
 use crate::login::challenges;
 use crate::message::{Message, Name};
 use crate::text;
@@ -30,7 +31,7 @@ impl Registrant {
             401 | 407 => self.challenged(now, to, (status, message)),
             _ if self.leaving => self.stage = Stage::Over,
             200..=299 => self.accepted(now, to, message),
-            301 | 302 => self.redirected(now, (status, message)),
+            301 | 302 => self.redirected(now, to, (status, message)),
             423 => self.too_brief(now, to, message),
             // Another try would say the same: who we are, or what we ask, is wrong.
             403 | 404 | 410 | 416 | 420 | 604 => self.refuse(now, Trouble::Refused(status)),
@@ -64,16 +65,16 @@ impl Registrant {
     }
 
     /// Goes where the registrar says, until that fails; what began under TLS stays so.
-    fn redirected(&mut self, now: Instant, (status, message): (u16, &Message<'_>)) {
+    fn redirected(&mut self, now: Instant, to: Flow, (status, message): (u16, &Message<'_>)) {
         let secure = secure(self.uri());
         let next = message
             .values(Name::Contact)
             .filter_map(|value| place(text::name_addr(value)?.uri))
             .find(|uri| !secure || self::secure(uri));
         match next {
-            Some(next) if self.attempt.redirects < REDIRECTS_MAX => {
+            Some(uri) if self.attempt.redirects < REDIRECTS_MAX => {
                 self.attempt.redirects += 1;
-                self.moved = Some(next);
+                self.moved = Some(Moved { uri, by: (status, to.remote.ip()) });
                 self.locate();
             }
             Some(_) | None => self.fail(now, Trouble::Answer(status), None),
@@ -91,7 +92,7 @@ impl Registrant {
         if now.duration_since(since) >= super::STOOD {
             self.failures = 0;
         }
-        self.service_route = service_route(message);
+        self.service_route = service_route(message, to.remote.ip());
         (self.trouble, self.refused) = (None, false);
         // Well before its end, so that there is time for another try, and not all at one time (three to four fifths of it).
         let fifth = lasts / 5;
@@ -139,12 +140,13 @@ fn secure(uri: &str) -> bool {
     transport.and_then(Transport::read).is_some_and(Transport::secure)
 }
 
-/// The routes that calls out are to take (RFC 3608); all or none.
-fn service_route(message: &Message<'_>) -> Vec<String> {
+/// The routes that calls out are to take (RFC 3608), as a registrar at an address names them; all or none.
+fn service_route(message: &Message<'_>, by: IpAddr) -> Vec<String> {
     let values = message.every("Service-Route").flat_map(text::List);
     let read = |value: &[u8]| {
         let uri = Uri::parse(text::name_addr(value)?.uri)?;
         let fits = uri.loose() && value.len() <= ROUTE_MAX && !value.iter().any(u8::is_ascii_control);
+        let fits = fits && uri.address().is_none_or(|named| fit(named, by));
         fits.then(|| text::owned(text::trim(value)))
     };
     let routes: Option<Vec<String>> = values.take(ROUTES_MAX + 1).map(read).collect();

@@ -13,13 +13,14 @@ mod status;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use crate::bridge::places;
-use crate::edge::{Fault, Send, SendId, Timers};
+use crate::edge::{Fault, Send, SendId, Timers, private};
 use crate::keys;
 use crate::login::{Login, Session};
 use crate::message::{Core, Message, Method};
@@ -105,6 +106,14 @@ enum Stage {
     Over,
 }
 
+/// Where a registrar has sent us.
+#[derive(Debug)]
+struct Moved {
+    uri: String,
+    /// By which answer, and from where.
+    by: (u16, IpAddr),
+}
+
 /// What was spent on one try.
 #[derive(Debug, Default)]
 struct Attempt {
@@ -127,7 +136,7 @@ pub struct Registrant {
     /// How long is asked for, in seconds: 423 raises it.
     expires: u32,
     /// Where a 301 or 302 has led.
-    moved: Option<String>,
+    moved: Option<Moved>,
     attempt: Attempt,
     stage: Stage,
     bound: Option<Bound>,
@@ -143,6 +152,11 @@ impl fmt::Debug for Registrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registrant").field("stage", &self.stage).finish_non_exhaustive()
     }
+}
+
+/// Whether an address is one that somebody at another may name: who is on the public network names none that is not.
+fn fit(named: IpAddr, by: IpAddr) -> bool {
+    !private(named) || private(by)
 }
 
 impl Registrant {
@@ -227,7 +241,7 @@ impl Registrant {
 
     /// The Request-URI.
     fn uri(&self) -> &str {
-        self.moved.as_deref().unwrap_or(&self.config.account.registrar)
+        self.moved.as_ref().map_or(&self.config.account.registrar, |moved| &moved.uri)
     }
 
     /// Where the registrar is, in the order of trying; empty: its name could not be looked up.
@@ -238,7 +252,11 @@ impl Registrant {
         if hops.is_empty() {
             return self.fail(now, Trouble::Fault(Fault::Unresolved), None);
         }
-        self.attempt.hops = hops.iter().copied().take(HOPS_MAX).collect();
+        let good = |hop: &Hop| self.moved.as_ref().is_none_or(|moved| fit(hop.addr.ip(), moved.by.1));
+        self.attempt.hops = hops.iter().copied().filter(good).take(HOPS_MAX).collect();
+        if let (Some(Moved { by: (status, _), .. }), true) = (&self.moved, self.attempt.hops.is_empty()) {
+            return self.fail(now, Trouble::Answer(*status), None);
+        }
         self.next_hop(now, Trouble::Fault(Fault::Unspoken));
     }
 
