@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock;
 use crate::hep::Collector;
+use crate::live::registering::hide_contacts;
 
 /// Calls of which messages are kept; one more, and the oldest goes.
 const CALLS_MAX: usize = 200;
@@ -176,6 +177,7 @@ impl Traces {
         let Some(traced) = state.calls.get_mut(&call) else { return };
         let mut bytes = bytes.to_vec();
         redact(&mut bytes, &traced.hidden);
+        hide_contacts(&mut bytes);
         let size = bytes.len();
         if traced.until.is_some_and(|until| until < at) {
             return self.tidy(&mut state, at);
@@ -314,6 +316,20 @@ mod tests {
         assert_eq!(traces.get(OrganizationId::NONE, call(2)), None, "another's is not shown");
         traces.forget(call(2));
         assert_eq!((kept(call(2)), traces.active(), traces.lock().bytes), (None, false, 0));
+    }
+
+    #[test]
+    fn what_a_carrier_calls_us_by_is_in_no_trace() {
+        let traces = Traces::default();
+        on(&traces, 1);
+        traces.begin(call(1), (OWNER, number(1)), "a");
+        let secret = "0123456789abcdef0123456789abcd";
+        let text = format!(
+            "INVITE sip:tr{secret}@h SIP/2.0\r\nCall-ID: a\r\nTo: <sips:tr{secret}@h;user=phone>\r\n\r\n"
+        );
+        traces.message(clock::now(), places(), text.as_bytes());
+        let told = String::from_utf8(traces.get(OWNER, call(1)).unwrap().messages[0].bytes.clone()).unwrap();
+        assert_eq!(told, text.replace(secret, &"x".repeat(secret.len())));
     }
 
     #[test]

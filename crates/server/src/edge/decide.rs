@@ -495,13 +495,15 @@ pub(super) fn offer(media: Media) -> Offer {
 fn told(ask: &Ask, dialled: Option<E164>) -> Started {
     let shown = |user: &str, uri: &str| facts::bounded(if user.is_empty() { uri } else { user }.to_owned());
     // What we are called by at a carrier is a secret: who was called stands in To then.
-    let to = if is_contact(&ask.dialled.user) { &ask.to } else { &ask.dialled };
+    let called = is_contact(&ask.dialled.user);
+    let to = if called { &ask.to.user } else { &ask.dialled.user };
+    let to = if is_contact(to) { "" } else { to };
     Started {
         direction: domain::call::Direction::Inbound,
         number_id: None,
         number: dialled,
         from: shown(&ask.from.user, &ask.from_uri),
-        to: shown(&to.user, if is_contact(&ask.dialled.user) { "" } else { &ask.request_uri }),
+        to: shown(to, if called { "" } else { &ask.request_uri }),
         provider_id: None,
         endpoint_id: None,
         generation: domain::Generation(0),

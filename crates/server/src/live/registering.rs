@@ -98,6 +98,20 @@ pub(crate) fn is_contact(user: &str) -> bool {
     user.strip_prefix(USER).is_some_and(|secret| secret.len() == 2 * USER_BYTES && hex(secret))
 }
 
+/// Takes the secrets of such users out of a message, whose length stays: who has one calls as the trunk's carrier.
+pub(crate) fn hide_contacts(message: &mut [u8]) {
+    const LENGTH: usize = USER.len() + 2 * USER_BYTES;
+    let mut at = 0;
+    while let Some(word) = message.get_mut(at..at + LENGTH) {
+        if std::str::from_utf8(word).is_ok_and(is_contact) {
+            word[USER.len()..].fill(b'x');
+            at += LENGTH;
+        } else {
+            at += 1;
+        }
+    }
+}
+
 impl Opener {
     /// What a trunk is to register, if it is. The user of its Contact is a secret between its carrier and us, and like the instance
     /// the same over restarts: so the binding stays one.
@@ -161,6 +175,11 @@ mod tests {
         assert!(is_contact(&account.user) && !is_contact("trunk") && !is_contact("+14155550100"));
         assert_eq!(opener.account(&trunk), Some(account.clone()), "the same after a restart");
         assert_ne!(Opener(Some(Vault::new([2; 32]))).account(&trunk), Some(account.clone()));
+        let line =
+            |user: &str| format!("INVITE sip:{user}@h SIP/2.0\r\nTo: <sip:{user}@h>\r\n\r\ntr0").into_bytes();
+        let mut message = line(&account.user);
+        hide_contacts(&mut message);
+        assert_eq!(message, line(&format!("tr{}", "x".repeat(30))));
         table.put(trunk.id, Some(account.clone()));
         assert_eq!(table.trunk_called(&account.user), Some(trunk.id));
         assert!(
