@@ -8,7 +8,7 @@ import sip
 from access_kit import Agent as Registered
 from dns_kit import A, Dns
 from harness import ok, wait_for
-from streams_kit import Authority, StreamAgent, StreamCaller, calling, edge, metric, serving
+from streams_kit import StreamAgent, StreamCaller, calling, edge, metric, serving
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +19,6 @@ def dns():
         running.put("inner.test", A, "127.0.0.9")
         running.put("both.test", A, "127.0.0.9", "127.0.0.1")
         yield running
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")

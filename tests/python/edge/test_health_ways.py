@@ -6,7 +6,7 @@ import pytest
 import sip
 from dns_kit import SRV, A, Dns
 from harness import ok, wait_for
-from streams_kit import Authority, StreamAgent, edge, serving
+from streams_kit import StreamAgent, edge, serving
 
 EVERY = {"enabled": True, "interval_seconds": 2}
 
@@ -15,11 +15,6 @@ EVERY = {"enabled": True, "interval_seconds": 2}
 def dns():
     with Dns() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")

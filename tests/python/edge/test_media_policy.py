@@ -7,7 +7,7 @@ from outbound_kit import calling_number, dial, trunk_to
 from platforms import DTLS, SRTP, Bland
 from sip import SDP
 from streams_kit import StreamAgent, StreamCaller, calling
-from test_platforms import authority, both_ways, carrier, endpoint, over, secure, server  # noqa: F401
+from test_platforms import both_ways, carrier, endpoint, over, secure, server  # noqa: F401
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from harness import ok, wait_for
 from sip import SDP, Agent, Message, token, uri_in
-from streams_kit import Authority, StreamAgent, edge, serving
+from streams_kit import StreamAgent, edge, serving
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_originated import CALLEE, Phone, begin, line_of, until  # noqa: E402
@@ -49,11 +49,6 @@ class Secure(StreamAgent):
     def answered(self, method, cseq):
         fits = lambda m: m.status and m.status >= 200 and m.get("cseq") == f"{cseq} {method}"  # noqa: E731
         return wait_for(lambda: next((m for m in list(self.requests) if fits(m)), None), f"an answer to {method}")
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")

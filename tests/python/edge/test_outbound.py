@@ -2,14 +2,13 @@
 
 import re
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from harness import new_number, ok, wait_for
 
 sys.path.insert(0, str(Path(__file__).parent))
-from outbound_kit import CALLED, PLATFORM, Agent, Caller, answer_to, calling_number, credentials_of, dial, trunk_to  # noqa: E402
+from outbound_kit import CALLED, Agent, Caller, answer_to, calling_number, credentials_of, dial, trunk_to  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +21,6 @@ def home(server):
 @pytest.fixture
 def carrier():
     with Agent() as party:
-        yield party
-
-
-@pytest.fixture
-def platform(server):
-    with Caller(server.sip, host=PLATFORM) as party:
         yield party
 
 

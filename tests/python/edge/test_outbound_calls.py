@@ -1,7 +1,6 @@
 """Calls out as they go on: carriers that challenge, how trunks want numbers, the operator's trunks, ends, crashes, the command line."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -29,12 +28,6 @@ def home(server):
 @pytest.fixture
 def carrier():
     with Agent() as party:
-        yield party
-
-
-@pytest.fixture
-def platform(server):
-    with Caller(server.sip, host=PLATFORM) as party:
         yield party
 
 

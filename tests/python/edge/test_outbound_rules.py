@@ -8,7 +8,7 @@ import pytest
 from harness import new_number, ok, wait_for
 
 sys.path.insert(0, str(Path(__file__).parent))
-from outbound_kit import CALLED, PLATFORM, SECURE, Agent, Caller, answer_to, calling_number, credentials_of, dial, trunk_to  # noqa: E402
+from outbound_kit import CALLED, SECURE, Agent, Caller, answer_to, calling_number, credentials_of, dial, trunk_to  # noqa: E402
 
 ABROAD = "+442071838750"
 
@@ -16,12 +16,6 @@ ABROAD = "+442071838750"
 @pytest.fixture
 def carrier():
     with Agent() as party:
-        yield party
-
-
-@pytest.fixture
-def platform(server):
-    with Caller(server.sip, host=PLATFORM) as party:
         yield party
 
 

@@ -1,18 +1,12 @@
 """A call, changes and an end from each side with a simulator of each platform; for some the process is killed in between."""
 
-import re
 
 import pytest
 import sip
 from harness import ok, wait_for
 from platforms import DTLS, SRTP, Bland, Digest, ElevenLabs, LiveKit, OpenAi, Retell, Vapi, XAi
 from sip import SDP, Caller, token
-from streams_kit import Authority, StreamCaller, calling, edge, serving
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
+from streams_kit import StreamCaller, calling, edge, serving
 
 
 @pytest.fixture(scope="module")

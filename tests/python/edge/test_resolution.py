@@ -8,18 +8,13 @@ import pytest
 import sip
 from dns_kit import AAAA, NAPTR, SRV, A, Dns
 from harness import wait_for
-from streams_kit import Authority, StreamAgent, edge, serving
+from streams_kit import StreamAgent, edge, serving
 
 
 @pytest.fixture(scope="module")
 def dns():
     with Dns() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")

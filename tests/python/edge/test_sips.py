@@ -1,15 +1,9 @@
 """`sips` on the wire (RFC 3261 section 16.6 step 4, RFC 5630): in Record-Route, and in the Contact of calls that we place."""
 
 import pytest
-import sip
 from harness import ok
 from test_originated import Phone, begin, line_of, until
-from streams_kit import Authority, StreamAgent, StreamCaller, calling, edge, serving
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
+from streams_kit import StreamAgent, StreamCaller, calling, edge, serving
 
 
 @pytest.fixture(scope="module")

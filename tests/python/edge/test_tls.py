@@ -11,11 +11,6 @@ from streams_kit import Authority, StreamAgent, StreamCaller, calling, edge, met
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory, authority):
     running = edge(tmp_path_factory.mktemp("tls"), authority, "TLS")
     try:

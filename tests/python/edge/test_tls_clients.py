@@ -10,11 +10,6 @@ from streams_kit import Authority, StreamCaller, calling, edge
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def callers(tmp_path_factory):
     """The authority of carriers' certificates."""
     return Authority(tmp_path_factory.mktemp("callers"), "carriers")

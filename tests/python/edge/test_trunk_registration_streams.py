@@ -6,12 +6,7 @@ from dns_kit import A, Dns
 from harness import ok, wait_for
 from registrar_kit import StreamRegistrar, final, in_state, invite, status, trunk
 from sip import Message, token
-from streams_kit import Authority, edge, serving
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
+from streams_kit import edge, serving
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,6 @@ HERE = "sip:registered.invalid"
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def dns():
     with Dns() as running:
         yield running
