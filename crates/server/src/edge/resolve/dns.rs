@@ -96,14 +96,22 @@ impl Dns {
         let Some(resolver) = self.0.as_ref().filter(|_| host.contains('.')) else {
             // The library does not tell a name that is not there from one that could not be asked for.
             let found = tokio::net::lookup_host((host, 0)).await.map_err(|_| Failed)?;
-            let found = found.map(|at| at.ip().to_canonical()).take(SOURCES_MAX).collect();
-            return Ok((found, UNTOLD));
+            return Ok((sources(found.map(|at| at.ip()).collect()), UNTOLD));
         };
         let mut lasts = Lasts(LASTS.1);
-        let mut found = Asking { resolver, spoken: &[] }.hosts(host, &mut lasts).await?;
-        found.truncate(SOURCES_MAX);
-        Ok((found, lasts.0.max(LASTS.0)))
+        let found = Asking { resolver, spoken: &[] }.hosts(host, &mut lasts).await?;
+        Ok((sources(found), lasts.0.max(LASTS.0)))
     }
+}
+
+/// Addresses that a trunk calls from, each once, in order. Of too many the same ones each time, however DNS turns them round: a
+/// caller is not now known and now not.
+fn sources(found: Vec<IpAddr>) -> Vec<IpAddr> {
+    let mut found: Vec<_> = found.into_iter().map(|address| address.to_canonical()).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.truncate(SOURCES_MAX);
+    found
 }
 
 fn one(transport: Transport, at: Vec<SocketAddr>) -> Found {
@@ -255,4 +263,19 @@ fn service(transport: Transport, host: &str) -> String {
         Transport::Wss => "_sips._ws",
     };
     format!("{service}.{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_addresses_the_same_ones_count_however_they_are_turned_round() {
+        let mut all: Vec<IpAddr> = (0..40).map(|n| IpAddr::from([192, 0, 2, n])).collect();
+        let first = sources(all.clone());
+        assert_eq!(first.len(), SOURCES_MAX);
+        all.rotate_left(17);
+        all.extend(all.clone());
+        assert_eq!(sources(all), first);
+    }
 }
