@@ -3,6 +3,7 @@
 Nothing here knows how the service is written: only its command line, its native API and the vendors' headers.
 """
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -89,6 +90,17 @@ def ok(response, status=None):
         f"not {status or '2xx'}: {response.text[:600]}"
     )
     return response.json() if response.content else None
+
+
+@contextlib.contextmanager
+def while_up(server, seconds=15):
+    """A server that runs for as long as this lasts, and ends in order: within so many seconds, with nothing gone wrong."""
+    try:
+        yield server.start()
+        server.assert_up()
+    finally:
+        code = server.stop(seconds)
+    assert code == 0, server.last_log()
 
 
 class Server:

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from harness import ROOT, free_port, ok, wait_for
+from harness import ROOT, free_port, ok, wait_for, while_up
 from sip import Agent, Caller, Sipp
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "edge"))
@@ -30,12 +30,8 @@ def authority(tmp_path_factory):
 def server(tmp_path_factory, authority):
     more = ["--sip-tls-client-ca", authority.path, "--sip-tls-client-auth", "allow"]
     running = edge(tmp_path_factory.mktemp("streams"), authority, "TLS", "WS", arguments=more)
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        code = running.stop()
-    assert code == 0, running.last_log()
+    with while_up(running):
+        yield running
 
 
 class Kamailio:

@@ -17,3 +17,11 @@ def platform(server):
     """An agent that calls out: from no trunk's address."""
     with Caller(server.sip, host=PLATFORM) as party:
         yield party
+
+
+@pytest.fixture(scope="module")
+def carrier(server):
+    """A tenant whose trunk is this machine."""
+    tenant = server.tenant()
+    tenant.its_trunk = tenant.trunk("127.0.0.1")
+    return tenant

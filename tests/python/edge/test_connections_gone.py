@@ -6,8 +6,9 @@ import time
 import pytest
 import sip
 from access_kit import Agent as Registered
+from calls_kit import line
 from dns_kit import A, Dns
-from harness import ok, wait_for
+from harness import ok, wait_for, while_up
 from streams_kit import StreamAgent, StreamCaller, calling, edge, metric, serving
 
 
@@ -24,23 +25,8 @@ def dns():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority, dns):
     running = edge(tmp_path_factory.mktemp("gone"), authority, "TLS", "WS", arguments=["--sip-dns", dns.setting])
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        code = running.stop()
-    assert code == 0, running.last_log()
-
-
-@pytest.fixture(scope="module")
-def carrier(server):
-    tenant = server.tenant()
-    tenant.its_trunk = tenant.trunk("127.0.0.1")
-    return tenant
-
-
-def line(carrier, *targets):
-    return carrier.number(trunk=carrier.its_trunk, endpoint_id=carrier.endpoint(*targets)["id"])
+    with while_up(running):
+        yield running
 
 
 def cut(server, party):

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 import sip
-from harness import Server, free_port
+from calls_kit import line
+from harness import Server, free_port, while_up
 
 
 @pytest.fixture(scope="module")
@@ -13,12 +14,8 @@ def server(tmp_path_factory):
     port = free_port()
     running = Server(tmp_path_factory.mktemp("six"), arguments=["--sip", f"udp:[::1]:{port}"])
     running.six = ("::1", port)
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        code = running.stop()
-    assert code == 0, running.last_log()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +69,6 @@ class SixAgent(Six, sip.Agent):
     @property
     def uri(self):
         return f"sip:{self.place}"
-
-
-def line(carrier, *targets):
-    return carrier.number(trunk=carrier.its_trunk, endpoint_id=carrier.endpoint(*targets)["id"])
 
 
 def place(server, version):

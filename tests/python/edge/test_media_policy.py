@@ -2,12 +2,12 @@
 
 import pytest
 import sip
-from harness import ok, wait_for
+from harness import ok
 from outbound_kit import calling_number, dial, trunk_to
 from platforms import DTLS, SRTP, Bland
 from sip import SDP
 from streams_kit import StreamAgent, StreamCaller, calling
-from test_platforms import both_ways, carrier, endpoint, over, secure, server  # noqa: F401
+from test_platforms import both_ways, endpoint, over, secure, server  # noqa: F401
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import new_number, ok, wait_for
 
 sys.path.insert(0, str(Path(__file__).parent))
 from outbound_kit import CALLED, Agent, Caller, answer_to, calling_number, credentials_of, dial, trunk_to  # noqa: E402

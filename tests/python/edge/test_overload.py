@@ -6,7 +6,7 @@ import sys
 import threading
 
 import pytest
-from harness import Server, ok, wait_for
+from harness import Server, ok, wait_for, while_up
 from sip import Agent, Caller
 
 FLOOD = pathlib.Path(__file__).with_name("flood.py")
@@ -17,12 +17,8 @@ SECONDS = 6
 def server(tmp_path_factory):
     # One thread: however fast the machine, the flood is faster.
     running = Server(tmp_path_factory.mktemp("overload"), environment={"TRUNKLINE_SIP_THREADS": "1"})
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        code = running.stop(40)
-    assert code == 0, running.last_log()
+    with while_up(running, 40):
+        yield running
 
 
 def shed(server):

@@ -4,9 +4,9 @@
 import pytest
 import sip
 from harness import ok, wait_for
-from platforms import DTLS, SRTP, Bland, Digest, ElevenLabs, LiveKit, OpenAi, Retell, Vapi, XAi
-from sip import SDP, Caller, token
-from streams_kit import StreamCaller, calling, edge, serving
+from platforms import Digest, ElevenLabs, LiveKit, OpenAi, Retell, Vapi, XAi
+from sip import SDP, Caller
+from streams_kit import calling, edge, serving
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +17,6 @@ def server(tmp_path_factory, authority):
         running.assert_up()
     finally:
         running.stop()
-
-
-@pytest.fixture(scope="module")
-def carrier(server):
-    tenant = server.tenant()
-    tenant.its_trunk = tenant.trunk("127.0.0.1")
-    return tenant
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 
 from calls_kit import answering, caller, carrier, line, up
 from harness import ok, wait_for
-from sip import Agent, Caller
+from sip import Agent
 from test_lifecycle_cli import run
 
 

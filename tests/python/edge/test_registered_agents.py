@@ -8,7 +8,7 @@ import pytest
 from access_kit import Agent, bound, digest
 from calls_kit import caller, carrier  # noqa: F401
 from harness import free_port, ok, wait_for
-from sip import Caller, Message, Sipp, token
+from sip import Message, token
 
 HERE = "sip:registered.invalid"
 

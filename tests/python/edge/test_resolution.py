@@ -6,6 +6,7 @@ import time
 
 import pytest
 import sip
+from calls_kit import line
 from dns_kit import AAAA, NAPTR, SRV, A, Dns
 from harness import wait_for
 from streams_kit import StreamAgent, edge, serving
@@ -27,21 +28,10 @@ def server(tmp_path_factory, authority, dns):
         running.stop()
 
 
-@pytest.fixture(scope="module")
-def carrier(server):
-    tenant = server.tenant()
-    tenant.its_trunk = tenant.trunk("127.0.0.1")
-    return tenant
-
-
 @pytest.fixture
 def caller(server):
     with sip.Caller(server.sip) as party:
         yield party
-
-
-def line(carrier, *targets):
-    return carrier.number(trunk=carrier.its_trunk, endpoint_id=carrier.endpoint(*targets)["id"])
 
 
 def answered(caller, number, **how):

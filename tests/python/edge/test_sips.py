@@ -1,7 +1,8 @@
 """`sips` on the wire (RFC 3261 section 16.6 step 4, RFC 5630): in Record-Route, and in the Contact of calls that we place."""
 
 import pytest
-from harness import ok
+from calls_kit import line
+from harness import ok, while_up
 from test_originated import Phone, begin, line_of, until
 from streams_kit import StreamAgent, StreamCaller, calling, edge, serving
 
@@ -9,23 +10,8 @@ from streams_kit import StreamAgent, StreamCaller, calling, edge, serving
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority):
     running = edge(tmp_path_factory.mktemp("sips"), authority, "TLS", "WSS")
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        code = running.stop()
-    assert code == 0, running.last_log()
-
-
-@pytest.fixture(scope="module")
-def carrier(server):
-    tenant = server.tenant()
-    tenant.its_trunk = tenant.trunk("127.0.0.1")
-    return tenant
-
-
-def line(carrier, *targets):
-    return carrier.number(trunk=carrier.its_trunk, endpoint_id=carrier.endpoint(*targets)["id"])
+    with while_up(running):
+        yield running
 
 
 class SipsAgent(StreamAgent):

@@ -10,8 +10,8 @@ import time
 import pytest
 from access_kit import Agent, digest
 from calls_kit import answering, caller, carrier, line  # noqa: F401
-from harness import Server, new_number, ok, wait_for
-from sip import Caller, Message, token
+from harness import new_number, ok, wait_for
+from sip import Caller, token
 
 TRUNK = "127.0.0.40"
 

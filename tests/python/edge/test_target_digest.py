@@ -20,13 +20,6 @@ def server(tmp_path_factory):
         running.stop()
 
 
-@pytest.fixture(scope="module")
-def carrier(server):
-    tenant = server.tenant()
-    tenant.its_trunk = tenant.trunk("127.0.0.1")
-    return tenant
-
-
 def asks(*rows):
     return [Digest(realm, USER, PASSWORD, **how) for realm, how in rows]
 

@@ -6,30 +6,16 @@ import time
 
 import pytest
 import sip
-from harness import wait_for
+from calls_kit import line
+from harness import wait_for, while_up
 from streams_kit import Authority, StreamAgent, StreamCaller, calling, edge, metric, serving
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority):
     running = edge(tmp_path_factory.mktemp("tls"), authority, "TLS")
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        code = running.stop()
-    assert code == 0, running.last_log()
-
-
-@pytest.fixture(scope="module")
-def carrier(server):
-    tenant = server.tenant()
-    tenant.its_trunk = tenant.trunk("127.0.0.1")
-    return tenant
-
-
-def line(carrier, *targets):
-    return carrier.number(trunk=carrier.its_trunk, endpoint_id=carrier.endpoint(*targets)["id"])
+    with while_up(running):
+        yield running
 
 
 def caller_on(server, authority, transport):
