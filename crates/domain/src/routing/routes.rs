@@ -51,7 +51,7 @@ pub struct NumberRoute {
     pub network: Network,
     /// Where its calls go.
     pub endpoint_id: Option<EndpointId>,
-    /// Whether its holder has said more of its calls: [`Table::rules`].
+    /// Whether its holder has said more of its calls: [`super::Table::rules`].
     pub ruled: bool,
 }
 
@@ -96,7 +96,7 @@ pub struct EndpointRoute {
     pub targets_on: usize,
     /// How many of those are known to be down; none: they are not asked.
     pub down: Option<usize>,
-    /// Whether it has fallbacks of its own: [`Table::fallback`].
+    /// Whether it has fallbacks of its own: [`super::Table::fallback`].
     pub has_fallback: bool,
     /// What its sound may be.
     pub media: EndpointMedia,
