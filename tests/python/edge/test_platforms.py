@@ -99,10 +99,11 @@ def both_ways(carrier, caller, agent, number, between=lambda: None, body=SDP):
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
-def test_openai(server, carrier, caller, authority, killed):
+@pytest.mark.parametrize("kind, more", [("openai", {}), ("azure_openai", {"region": "swedencentral"})], ids=["openai", "azure"])
+def test_openai_and_azure(server, carrier, caller, authority, kind, more, killed):
     with over(authority, OpenAi, "TLS") as agent:
-        config = {"project_id": "proj_1"}
-        made = endpoint(carrier, "openai", config, agent, user="proj_1")
+        config = {"project_id": "proj_1"} | more
+        made = endpoint(carrier, kind, config, agent, user="proj_1")
         assert made["ring_seconds"] == 300 and made["media_encryption"] == "allowed" and made["to_form"] == "as_received"
         number = carrier.number(trunk=carrier.its_trunk, endpoint_id=made["id"])
         both_ways(carrier, caller, agent, number, between=lambda: killed and (server.kill(), server.start()))
