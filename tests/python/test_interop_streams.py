@@ -150,7 +150,7 @@ def test_kamailio_is_known_by_its_certificate(server, kamailio):
 
 
 @pytest.mark.parametrize("agents", ["udp", "tcp"])
-@pytest.mark.parametrize("transport", ["tcp", "tls", "ws"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls", "ws"])
 def test_a_call_goes_on_to_an_agent_behind_kamailio(server, tenant, kamailio, transport, agents):
     with StreamAgent("TCP") if agents == "tcp" else Agent() as agent, Caller(server.sip) as caller:
         place = f"{PROXY}:{kamailio.at[transport.upper()][1]}"
