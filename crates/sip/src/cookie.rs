@@ -15,6 +15,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::edge::Transfer;
@@ -197,7 +198,7 @@ impl Cookie {
 
 /// Compares without telling by time where the first difference is.
 pub(crate) fn equal(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    one.ct_eq(other).into()
 }
 
 struct Raw {
