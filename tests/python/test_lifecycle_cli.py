@@ -44,7 +44,7 @@ def test_the_demo_runs_to_its_end(tmp_path):
         TRUNKLINE_HTTP=f"127.0.0.1:{free_port()}", TRUNKLINE_SIP=f"udp:127.0.0.1:{free_port()}",
     )  # fmt: skip
     assert code == 0, out + err
-    for word in ("KrosAI", "Cartesia", "PolyAI", "Neo", "INVITE", "200", "BYE", "completed"):
+    for word in ("KrosAI", "Cartesia", "PolyAI", "Neo", "INVITE", "200", "BYE", "completed", "the source is a trunk", "answered +"):
         assert word in out, f"{word} is missing in:\n{out}"
     assert re.search(r"\+\d{10,15}", out)
     assert "\x1b[" not in out, "colour only on a terminal"

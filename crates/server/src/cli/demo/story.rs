@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::client::{Client, Request, text};
 use crate::cli::call::{CallOrder, Outcome, place};
 use crate::cli::echo_agent::EchoAgent;
+use crate::cli::receipt::Receipt;
 use crate::cli::timeline::{self, Colour};
 use crate::clock;
 use crate::service::Service;
@@ -207,10 +208,17 @@ impl Stage<'_> {
             let value = call[field].as_str().map_or_else(|| call[field].to_string(), str::to_owned);
             println!("  {} {value}", self.colour.paint("2", &format!("{field:<18}")));
         }
-        let path = format!("/numbers/{NUMBER}/explain");
-        let explained = self.tenant((Method::GET, &path, None)).await?;
-        self.chapter(&format!("Why it went there: trunkline explain {NUMBER}"));
-        println!("  {}", text(&explained, "reason")?);
+        self.receipt(&text(&call, "id")?).await
+    }
+
+    /// Prints why the call went where it went.
+    async fn receipt(&self, id: &str) -> anyhow::Result<()> {
+        self.chapter(&format!("Why it went there: trunkline explain {id}"));
+        let call = self.tenant((Method::GET, &format!("/calls/{id}"), None)).await?;
+        let receipt: Receipt = serde_json::from_value(call).context("the answer is not a call")?;
+        for line in receipt.to_string().lines() {
+            println!("  {line}");
+        }
         Ok(())
     }
 }
