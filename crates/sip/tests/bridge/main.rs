@@ -1,0 +1,8 @@
+//! Calls of our own on invented time: an agent, who is called, and the bridge between them, over a network that loses, repeats
+//! and delays datagrams from a seed.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod replaced;
+mod session;
+mod setup;
+mod world;
