@@ -1,6 +1,8 @@
 //! Calls of our own, message by message: what the two sides may say that a whole user agent of ours never does.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod settings;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -37,20 +39,6 @@ struct Desk {
 impl Desk {
     #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]
     fn new(phones: &[&str]) -> Self {
-        let listener = Listener {
-            transport: Transport::Udp,
-            local: "203.0.113.1:5060".parse().unwrap(),
-            public_host: "203.0.113.1".into(),
-            public_port: 5060,
-        };
-        let config = Config {
-            listeners: vec![listener],
-            process: 1,
-            keys: Keys { current: Key { id: 1, secret: [7; 32] }, previous: None },
-            timers: Timers::default(),
-            limits: Limits::default(),
-            node: 1,
-        };
         let target = |at: &&str| Target {
             request_uri: format!("sip:+12015550123@{at}"),
             hops: vec![Hop { transport: Transport::Udp, addr: at.parse().unwrap() }],
@@ -66,7 +54,8 @@ impl Desk {
         let (sound, media, transfer) = (Sound::Plain, MediaRule::default(), Transfer::Refused);
         let new = Origination { ids: ids(), agent, callee, transfer, sound, media };
         let (sent, facts) = (Vec::new(), Vec::new());
-        let mut desk = Self { now: Instant::now(), bridges: Bridges::new(config), sent, facts, count: 0 };
+        let bridges = Bridges::new(settings::over(&[Transport::Udp], 1));
+        let mut desk = Self { now: Instant::now(), bridges, sent, facts, count: 0 };
         assert!(desk.bridges.originate(desk.now, new));
         desk.drain();
         desk

@@ -1,26 +1,15 @@
 //! One edge, message by message: what needs no second party. Refusals, silence, the cookie and the next-hop rule.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod settings;
+
 use std::time::Instant;
 
 use proptest::prelude::*;
 use sip::*;
 
 fn config() -> Config {
-    let listener = |transport| Listener {
-        transport,
-        local: "203.0.113.1:5060".parse().unwrap(),
-        public_host: "203.0.113.1".into(),
-        public_port: 5060,
-    };
-    Config {
-        listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
-        node: 1,
-        process: 1,
-        keys: Keys { current: Key { id: 1, secret: [7; 32] }, previous: None },
-        timers: Timers::default(),
-        limits: Limits::default(),
-    }
+    settings::config(1)
 }
 
 #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]

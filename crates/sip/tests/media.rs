@@ -1,8 +1,11 @@
 //! What becomes of offers after the first: in the answer, within the dialog, on any process; and addresses nobody reaches.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod settings;
+
 use std::time::Instant;
 
+use settings::over;
 use sip::*;
 
 const CARRIER: &str = "198.51.100.7:5060";
@@ -11,23 +14,6 @@ const PLAIN: &str = "v=0\r\nc=IN IP4 198.51.100.7\r\nm=audio 4000 RTP/AVP 0\r\n"
 const SDES: &str = "v=0\r\nc=IN IP4 198.51.100.7\r\nm=audio 4000 RTP/SAVP 0\r\na=crypto:1 X inline:y\r\n";
 const DTLS: &str =
     "v=0\r\nc=IN IP4 198.51.100.7\r\nm=audio 4000 UDP/TLS/RTP/SAVP 0\r\na=fingerprint:sha-256 AA\r\n";
-
-fn config(process: u32) -> Config {
-    let listener = |transport| Listener {
-        transport,
-        local: "203.0.113.1:5060".parse().unwrap(),
-        public_host: "203.0.113.1".into(),
-        public_port: 5060,
-    };
-    Config {
-        listeners: vec![listener(Transport::Udp)],
-        node: 1,
-        process,
-        keys: Keys { current: Key { id: 1, secret: [7; 32] }, previous: None },
-        timers: Timers::default(),
-        limits: Limits::default(),
-    }
-}
 
 #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]
 fn origin() -> Instant {
@@ -44,7 +30,13 @@ struct Line {
 
 impl Line {
     fn new(media: MediaRule) -> Self {
-        Self { edge: Edge::new(config(1)), now: origin(), media, sent: Vec::new(), facts: Vec::new() }
+        Self {
+            edge: Edge::new(over(&[Transport::Udp], 1)),
+            now: origin(),
+            media,
+            sent: Vec::new(),
+            facts: Vec::new(),
+        }
     }
 
     fn give(&mut self, from: &str, text: &str) {
@@ -200,7 +192,7 @@ fn later_offers_of_either_side_are_judged_alike_by_any_process() {
                 let mut line = Line::new(rule);
                 line.call("", "");
                 let request = within(&line, method, sdp, back);
-                line.edge = Edge::new(config(2));
+                line.edge = Edge::new(over(&[Transport::Udp], 2));
                 line.sent.clear();
                 line.give(from, &request);
                 assert_eq!(line.last(from, "SIP/2.0 488").is_some(), refused, "{rule:?} {method} {sdp}");

@@ -2,6 +2,8 @@
 //! mutations of them, at an edge.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod settings;
+
 use std::path::PathBuf;
 
 use sip::*;
@@ -102,22 +104,6 @@ fn broken_answers_are_dropped() {
     }
 }
 
-fn config() -> Config {
-    Config {
-        listeners: vec![Listener {
-            transport: Transport::Udp,
-            local: "203.0.113.1:5060".parse().unwrap(),
-            public_host: "203.0.113.1".into(),
-            public_port: 5060,
-        }],
-        node: 1,
-        process: 1,
-        keys: Keys { current: Key { id: 1, secret: [7; 32] }, previous: None },
-        timers: Timers::default(),
-        limits: Limits::default(),
-    }
-}
-
 fn refuse(status: u16, reason: &'static str) -> Verdict {
     Verdict::Refuse { status, reason, reason_header: None, retry_after: None, fact_call: None }
 }
@@ -183,7 +169,7 @@ fn origin() -> std::time::Instant {
 fn an_edge_bears_all_of_them_and_their_mutations() {
     let all = all();
     let mut now = origin();
-    let mut edge = Edge::new(config());
+    let mut edge = Edge::new(settings::over(&[Transport::Udp], 1));
     for (_, bytes) in &all {
         throw(&mut edge, now, bytes);
     }
@@ -225,7 +211,7 @@ fn an_edge_bears_all_of_them_and_their_mutations() {
 
 #[test]
 fn random_bytes_meet_silence() {
-    let mut edge = Edge::new(config());
+    let mut edge = Edge::new(settings::over(&[Transport::Udp], 1));
     let now = origin();
     for bytes in
         [&b""[..], b"\r\n\r\n", b"\0\0\0\0", b"GET / HTTP/1.1\r\n\r\n", b"INVITE", b"\xFF\xFE SIP/2.0"]

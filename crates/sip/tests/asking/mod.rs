@@ -1,11 +1,15 @@
 //! A target that asks for credentials, and checks what it is sent; the caller's side, and processes that are replaced in between.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+#[path = "../settings/mod.rs"]
+mod settings;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use md5::{Digest as _, Md5};
+pub(crate) use settings::config;
 use sha2::Sha256;
 use sip::*;
 use uuid::Uuid;
@@ -16,23 +20,6 @@ pub(crate) const OTHER: &str = "192.0.2.11:5060";
 pub(crate) const URI: &str = "sip:+4930123456@192.0.2.10:5060";
 pub(crate) const OWNER: Uuid = Uuid::from_u128(77);
 pub(crate) const CALL: Uuid = Uuid::from_u128(5);
-
-pub(crate) fn config(process: u32) -> Config {
-    let listener = |transport| Listener {
-        transport,
-        local: "203.0.113.1:5060".parse().unwrap(),
-        public_host: "203.0.113.1".into(),
-        public_port: 5060,
-    };
-    Config {
-        listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
-        node: 1,
-        process,
-        keys: Keys { current: Key { id: 1, secret: [7; 32] }, previous: None },
-        timers: Timers::default(),
-        limits: Limits::default(),
-    }
-}
 
 pub(crate) fn login() -> Arc<Login> {
     Arc::new(Login { owner: OWNER, username: "line".into(), password: b"secret".to_vec() })

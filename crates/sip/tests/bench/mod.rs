@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 #![allow(dead_code, clippy::allow_attributes, reason = "each test program uses a part of it")]
 
+#[path = "../settings/mod.rs"]
+mod settings;
+
 use std::time::{Duration, Instant};
 
 use sip::*;
@@ -9,26 +12,13 @@ use sip::*;
 pub(crate) const CARRIER: &str = "198.51.100.7:5060";
 pub(crate) const AGENT: &str = "192.0.2.10:5060";
 pub(crate) const SECOND: &str = "192.0.2.11:5060";
-pub(crate) const EDGE: &str = "203.0.113.1:5060";
+pub(crate) const EDGE: &str = settings::EDGE;
 /// Tags and Call-ID of the dialog that [`Bench::up`] makes, as the caller writes them.
 pub(crate) const ENDS: (&str, &str, &str) = ("f1", "t1", "c1");
 pub(crate) const TARGET: &str = "sip:agent@192.0.2.10:5060";
 
 pub(crate) fn config() -> Config {
-    let listener = |transport| Listener {
-        transport,
-        local: EDGE.parse().unwrap(),
-        public_host: "203.0.113.1".into(),
-        public_port: 5060,
-    };
-    Config {
-        listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
-        node: 1,
-        process: 1,
-        keys: Keys { current: Key { id: 1, secret: [7; 32] }, previous: None },
-        timers: Timers::default(),
-        limits: Limits::default(),
-    }
+    settings::config(1)
 }
 
 #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]

@@ -4,5 +4,7 @@
 
 mod replaced;
 mod session;
+#[path = "../settings/mod.rs"]
+mod settings;
 mod setup;
 mod world;

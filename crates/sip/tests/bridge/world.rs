@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use sip::*;
 use uuid::Uuid;
 
-pub(crate) const EDGE: &str = "203.0.113.1:5060";
+pub(crate) use crate::settings::EDGE;
+use crate::settings::over;
+
 pub(crate) const AGENT_SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=inactive\r\n";
 pub(crate) const PHONE_SDP: &[u8] =
     b"v=0\r\no=- 2 2 IN IP4 192.0.2.20\r\ns=-\r\nc=IN IP4 192.0.2.20\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n";
@@ -27,23 +29,6 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 
 pub(crate) fn ids() -> CallIds {
     CallIds { call: Uuid::from_u128(1), organization: Uuid::from_u128(2), number: Uuid::from_u128(3) }
-}
-
-pub(crate) fn config(process: u32) -> Config {
-    let listener = Listener {
-        transport: Transport::Udp,
-        local: addr(EDGE),
-        public_host: "203.0.113.1".into(),
-        public_port: 5060,
-    };
-    Config {
-        listeners: vec![listener],
-        process,
-        keys: Keys { current: Key { id: 1, secret: [7; 32] }, previous: None },
-        timers: Timers::default(),
-        limits: Limits::default(),
-        node: 1,
-    }
 }
 
 pub(crate) const RING: Answering = Answering::Accept { ring: Duration::from_millis(1500) };
@@ -121,7 +106,7 @@ impl World {
             count: 0,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             loss: 0,
-            bridges: Bridges::new(config(1)),
+            bridges: Bridges::new(over(&[Transport::Udp], 1)),
             parties: parties.into_iter().map(Answerer::new).collect(),
             facts: Vec::new(),
             unknown: Vec::new(),
@@ -225,7 +210,7 @@ impl World {
     /// A new process takes over.
     pub(crate) fn replace(&mut self) {
         self.drain();
-        self.bridges = Bridges::new(config(2));
+        self.bridges = Bridges::new(over(&[Transport::Udp], 2));
     }
 
     pub(crate) fn sent<'w>(&'w self, from: &'w str, to: usize, method: &'w str) -> Vec<&'w str> {

@@ -7,6 +7,8 @@ mod acts;
 mod checks;
 mod door;
 mod net;
+#[path = "../settings/mod.rs"]
+mod settings;
 mod told;
 
 use std::cmp::Reverse;
@@ -16,9 +18,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use door::{Asking, Door, Gate, PASSWORD, Passed, USER};
+pub(crate) use settings::EDGE;
 use sip::*;
 
-pub(crate) const EDGE: &str = "203.0.113.1:5060";
 pub(crate) const CALLER: &str = "198.51.100.7:5060";
 /// Whoever heard what the caller sent, and sends it again.
 pub(crate) const EAVESDROPPER: &str = "198.51.100.66:5060";
@@ -45,20 +47,7 @@ pub(crate) fn ids() -> CallIds {
 }
 
 pub(crate) fn config(process: u32) -> Config {
-    let listener = |transport| Listener {
-        transport,
-        local: addr(EDGE),
-        public_host: "203.0.113.1".into(),
-        public_port: 5060,
-    };
-    Config {
-        listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
-        node: 1,
-        process,
-        keys: Keys { current: Key { id: 1, secret: [7; 32] }, previous: None },
-        timers: Timers::default(),
-        limits: Limits::default(),
-    }
+    settings::config(process)
 }
 
 pub(crate) fn caller(seed: u64, transport: Transport) -> CallerConfig {
