@@ -37,8 +37,12 @@ struct Desk {
 }
 
 impl Desk {
-    #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]
     fn new(phones: &[&str]) -> Self {
+        Self::with(phones, MediaRule::default())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]
+    fn with(phones: &[&str], media: MediaRule) -> Self {
         let target = |at: &&str| Target {
             request_uri: format!("sip:+12015550123@{at}"),
             hops: vec![Hop { transport: Transport::Udp, addr: at.parse().unwrap() }],
@@ -51,7 +55,7 @@ impl Desk {
             answer: Duration::from_mins(1),
         };
         let (agent, callee) = (party(&[AGENT]), party(phones));
-        let (sound, media, transfer) = (Sound::Plain, MediaRule::default(), Transfer::Refused);
+        let (sound, transfer) = (Sound::Plain, Transfer::Refused);
         let new = Origination { ids: ids(), agent, callee, transfer, sound, media };
         let (sent, facts) = (Vec::new(), Vec::new());
         let bridges = Bridges::new(settings::over(&[Transport::Udp], 1));
@@ -258,4 +262,33 @@ fn a_subscription_that_is_not_known_does_not_end_the_call() {
     desk.ask(PHONE, "INFO", ("", ""));
     desk.answer(AGENT, "INFO", 481, ("", ""));
     assert!(desk.ended());
+}
+
+#[test]
+fn only_what_a_session_may_become_ends_a_call_that_must_be_encrypted() {
+    let secure = |host, port| {
+        let keys = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key\r\n";
+        sdp(host, port).replace("RTP/AVP", "RTP/SAVP") + keys
+    };
+    let (agent, phone) = (secure("192.0.2.10", 4000), secure("192.0.2.20", 6000));
+    let up = || {
+        let mut desk = Desk::with(&[PHONE], MediaRule::PLAIN);
+        desk.answer(AGENT, "INVITE", 200, ("", &agent));
+        desk.answer(PHONE, "INVITE", 200, ("", &phone));
+        desk.answer(AGENT, "INVITE", 200, ("", &agent));
+        assert!(!desk.ended());
+        desk
+    };
+    // what it could do, not what it does
+    let mut desk = up();
+    desk.ask(AGENT, "OPTIONS", ("", ""));
+    desk.answer(PHONE, "OPTIONS", 200, ("", &sdp("192.0.2.20", 6000)));
+    assert_eq!((desk.ended(), desk.count(AGENT, "SIP/2.0 200")), (false, 1));
+    // there is no ACK but that of an INVITE
+    let mut desk = up();
+    let acks = desk.count(PHONE, "ACK");
+    desk.ask(AGENT, "UPDATE", ("", &agent));
+    desk.answer(PHONE, "UPDATE", 200, ("", &sdp("192.0.2.20", 6000)));
+    assert_eq!((desk.ended(), desk.count(AGENT, "SIP/2.0 488")), (true, 1));
+    assert_eq!(desk.count(PHONE, "ACK"), acks);
 }

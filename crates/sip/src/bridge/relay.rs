@@ -182,7 +182,8 @@ impl Call {
         (message, core): (&Message<'_>, &Core<'_>),
     ) {
         let from = other(side);
-        if status < 300 && matches!(core.method, Method::Invite | Method::Update) {
+        let session = status < 300 && matches!(core.method, Method::Invite | Method::Update);
+        if session {
             self.leg(side).moved(message);
             self.leg(side).agreed(desk, message, false);
             self.leg(from).agreed(desk, message, true);
@@ -199,10 +200,12 @@ impl Call {
                 self.leg(side).ack(desk, cseq, What::default());
             }
         }
-        // what was asked for without an offer has it in its answer
-        if status < 300 && media::sdp(message).is_some_and(|sdp| self.media.refuses(sdp::offer(sdp))) {
+        // what was asked for without an offer has it in its answer. What OPTIONS is answered with says only what could be
+        if session && media::sdp(message).is_some_and(|sdp| self.media.refuses(sdp::offer(sdp))) {
             self.relayed.retain(|one| one.number != number || one.from != from);
-            self.leg(side).ack(desk, cseq, What::default());
+            if core.method == Method::Invite {
+                self.leg(side).ack(desk, cseq, What::default());
+            }
             self.leg(from).answer(desk, number, (488, "Not Acceptable Here"), &What::default());
             return self.unfit(desk, side);
         }
