@@ -113,10 +113,7 @@ fn write_all(db: &Connection, mut commands: mpsc::Receiver<Command>) {
     let mut seen = version(db);
     while let Some(first) = commands.blocking_recv() {
         if let Command::Elsewhere(reply) = first {
-            let (before, now) = (seen, version(db));
-            seen = now;
-            // Who has stopped waiting asks again.
-            reply.send(before != now).unwrap_or_default();
+            tell_elsewhere(db, &mut seen, reply);
             continue;
         }
         let mut weight = first.weight();
@@ -128,7 +125,7 @@ fn write_all(db: &Connection, mut commands: mpsc::Receiver<Command>) {
             weight += next.weight();
             group.push(next);
         }
-        if let Some(closed) = commit_group(db, group) {
+        if let Some(closed) = commit_group(db, group, &mut seen) {
             // Whoever comes from here on is refused: the queue goes with this function.
             drop(commands);
             if let Err(error) = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
@@ -146,8 +143,15 @@ fn version(db: &Connection) -> Option<i64> {
     db.pragma_query_value(None, "data_version", |row| row.get(0)).ok()
 }
 
+/// Answers by what was seen the last time.
+fn tell_elsewhere(db: &Connection, seen: &mut Option<i64>, reply: Reply<bool>) {
+    let before = std::mem::replace(seen, version(db));
+    // Who has stopped waiting asks again.
+    reply.send(before != *seen).unwrap_or_default();
+}
+
 /// Applies a group in one transaction and answers each. Gives whom to tell when the store is closed, if that was asked.
-fn commit_group(db: &Connection, commands: Vec<Command>) -> Option<Reply<()>> {
+fn commit_group(db: &Connection, commands: Vec<Command>, seen: &mut Option<i64>) -> Option<Reply<()>> {
     let mut close = None;
     let mut outcomes = Vec::with_capacity(commands.len());
     let begun = run(db, "BEGIN IMMEDIATE").and_then(|_| Counters::load(db));
@@ -163,8 +167,7 @@ fn commit_group(db: &Connection, commands: Vec<Command>) -> Option<Reply<()>> {
                 let result = alone(db, &mut group, |group| call::append(db, group, facts));
                 outcomes.push(Outcome::Facts(result, reply));
             }
-            // One that came into a group is asked again.
-            Command::Elsewhere(reply) => reply.send(false).unwrap_or_default(),
+            Command::Elsewhere(reply) => tell_elsewhere(db, seen, reply),
             Command::Close(reply) => close = Some(reply),
         }
     }

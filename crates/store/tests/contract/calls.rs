@@ -242,6 +242,17 @@ async fn what_another_process_writes_is_told_once_and_what_this_one_writes_is_no
     other.facts_append(vec![fact(organization, two, 10, answered())]).await.unwrap();
     world.store.facts_append(vec![fact(organization, one, 10, answered())]).await.unwrap();
     assert!(world.store.written_elsewhere().await, "own writes hide nothing");
+    // Among writes that wait for the writer, which takes them together.
+    for round in 0..20_u32 {
+        let at = 11 + i64::from(round);
+        other
+            .facts_append(vec![fact(organization, two, at, FactKind::Refreshed(Some(round)))])
+            .await
+            .unwrap();
+        let own = || world.store.facts_append(start(one, 5));
+        let (.., told) = tokio::join!(own(), own(), own(), own(), world.store.written_elsewhere());
+        assert!(told, "{round}");
+    }
     let young = world.store.calls_open_since(time(6), 9).unwrap();
     assert_eq!(young.iter().map(|open| open.call.id).collect::<Vec<_>>(), [two]);
 }
