@@ -151,10 +151,16 @@ impl<S: FnMut(Rule)> Rules<S> {
         if let Some(calls) = own.calls {
             self.look(RuleName::NumberRoom.of(calls), Refusal::NumberFull)?;
         }
-        if let Some(calls) = trunks.iter().find_map(|trunk| trunk.calls) {
+        let limited = |trunks: &[TrunkOut]| trunks.iter().find_map(|trunk| trunk.calls);
+        if let Some(first) = limited(&trunks) {
             trunks.retain(|trunk| trunk.calls.is_none_or(|(now, most)| now < most));
-            let room = RuleName::TrunkRoom.of(calls);
-            self.look(Rule { passed: !trunks.is_empty(), ..room }, Refusal::TrunkFull)?;
+            // what is told is of a trunk that has room, if one has
+            let room = match limited(&trunks) {
+                Some(calls) => RuleName::TrunkRoom.of(calls),
+                None if trunks.is_empty() => RuleName::TrunkRoom.of(first),
+                None => RuleName::TrunkRoom.is(true),
+            };
+            self.look(room, Refusal::TrunkFull)?;
         }
         for (name, cap, whose, window, why) in caps(number, &own, organization) {
             let begun = cap.map(|_| table.begun(whose, window)).unwrap_or_default();

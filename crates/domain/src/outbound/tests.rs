@@ -1,4 +1,5 @@
 use super::*;
+use crate::trail::RuleName;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -188,6 +189,25 @@ fn each_rule_refuses_with_its_own_reason() {
     assert_eq!(why(&world(), CallOut { party: Party::Unknown, ..call(TO) }), Some(Refusal::UnknownSource));
     let nobody = CallOut { party: Party::Organizations(&[]), ..call(TO) };
     assert_eq!(why(&world(), nobody), Some(Refusal::UnknownSource));
+}
+
+#[test]
+fn what_is_told_of_trunks_is_of_one_that_has_room() {
+    for (limits, passed, calls) in [
+        ([Some((3, 3)), None], true, None),
+        ([Some((3, 3)), Some((1, 2))], true, Some((1, 2))),
+        ([Some((3, 3)), Some((2, 2))], false, Some((3, 3))),
+    ] {
+        let mut world = world();
+        let ways = (5..).zip(limits).map(|(n, calls)| TrunkOut { calls, ..trunk(n) });
+        world.ways = Ok(ways.collect());
+        let mut told = Vec::new();
+        assert_eq!(decide(&world, call(TO), |rule| told.push(rule)).is_ok(), passed);
+        told.retain(|rule| rule.name == RuleName::TrunkRoom);
+        let wanted =
+            calls.map_or_else(|| RuleName::TrunkRoom.is(true), |calls| RuleName::TrunkRoom.of(calls));
+        assert_eq!(told, [wanted], "{limits:?}");
+    }
 }
 
 #[test]
