@@ -167,14 +167,11 @@ pub fn decide(table: &impl Table, call: CallIn<'_>, see: impl FnMut(Rule)) -> Re
     look.look(RuleName::room(calls_max.map(|most| (table.calls(owner), most))), Refusal::TooManyCalls)?;
     if let Some(most) = rules.as_ref().and_then(|rules| rules.calls_max) {
         let now = table.number_calls(number.id);
-        look.look(
-            RuleName::NumberRoom.is(now < most).seeing(Seen::Count { now, most }),
-            Refusal::NumberFull,
-        )?;
+        look.look(RuleName::NumberRoom.of((now, most)), Refusal::NumberFull)?;
     }
     if let Some(most) = table.trunk_calls_max(trunk.id) {
         let now = table.trunk_calls(trunk.id);
-        look.look(RuleName::TrunkRoom.is(now < most).seeing(Seen::Count { now, most }), Refusal::TrunkFull)?;
+        look.look(RuleName::TrunkRoom.of((now, most)), Refusal::TrunkFull)?;
     }
     Ok(Routed { number, trunk, endpoint_id, chain, price })
 }

@@ -146,7 +146,7 @@ impl EndpointRoute {
         self.targets_on > 0 && self.down == Some(self.targets_on)
     }
 
-    /// What is told of its targets, where they are asked and one is down.
+    /// What is told of its targets, where they are asked.
     pub(super) fn health(&self) -> Option<Rule> {
         let down = self.down?;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
