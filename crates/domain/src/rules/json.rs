@@ -347,21 +347,19 @@ pub fn answer_seconds(value: &Value) -> Result<u16> {
 
 /// Reads a limit on calls at a time.
 pub fn calls_max(value: &Value, what: What) -> Result<u32> {
-    let exact = value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=1_000_000.0).contains(n));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just now")]
-    exact.map(|n| n as u32).ok_or_else(|| {
-        let words = "`max_concurrent_calls` must be a whole number from 0 to 1000000.";
-        Error::invalid(what, "max_concurrent_calls", words)
-    })
+    limit(value, 1_000_000, (what, "max_concurrent_calls"))
 }
 
 /// Reads a limit on calls out that a number begins, by the field's name.
 pub fn begun_max(value: &Value, field: &'static str) -> Result<u32> {
-    let exact = value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=10_000_000.0).contains(n));
+    limit(value, 10_000_000, (What::Number, field))
+}
+
+fn limit(value: &Value, most: u32, (what, field): (What, &'static str)) -> Result<u32> {
+    let exact = value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=f64::from(most)).contains(n));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just now")]
     exact.map(|n| n as u32).ok_or_else(|| {
-        let words = format!("`{field}` must be a whole number from 0 to 10000000.");
-        Error::invalid(What::Number, field, words)
+        Error::invalid(what, field, format!("`{field}` must be a whole number from 0 to {most}."))
     })
 }
 
