@@ -228,7 +228,7 @@ impl Registrant {
         }
     }
 
-    /// Begins a try, whatever the wait: the operator has changed something, say.
+    /// Begins a try.
     fn begin(&mut self) {
         self.attempt = Attempt::default();
         self.locate();
@@ -279,7 +279,7 @@ impl Registrant {
     fn ask(&mut self, now: Instant, to: Flow) {
         self.cseq += 1;
         let branch = branch(self.config.index, &self.token());
-        let bytes = self.write(to.listener, &branch);
+        let bytes = self.write(to, &branch);
         self.count += 1;
         let id = send_id(self.config.index, self.count);
         let t1 = self.config.timers.t1;

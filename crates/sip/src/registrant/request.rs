@@ -8,7 +8,7 @@ use super::Registrant;
 use crate::bridge::places;
 use crate::edge::{Send, SendId, Whom};
 use crate::login::Asked;
-use crate::transport::{Flow, Transport};
+use crate::transport::Flow;
 
 /// Before the index and the token in a branch. A point is no base64url, so that it is never taken for the proxy's.
 const BRANCH: &str = "z9hG4bKr.";
@@ -65,21 +65,17 @@ pub fn sender(send: SendId) -> Option<u32> {
 
 impl Registrant {
     /// Our Contact, without its parameters for the header.
-    pub(super) fn contact(&self, listener: u16) -> String {
-        let listeners = &self.config.listeners;
-        let place = places::name(listeners, listener);
-        let transport = listeners.get(usize::from(listener)).map_or(Transport::Udp, |one| one.transport);
-        let parameter =
-            if transport.stream() { format!(";transport={}", transport.param()) } else { String::new() };
+    pub(super) fn contact(&self, by: Flow) -> String {
+        let place = places::name(&self.config.listeners, by.listener);
+        let streams = by.transport.stream();
+        let parameter = if streams { format!(";transport={}", by.transport.param()) } else { String::new() };
         format!("sip:{}@{place}{parameter}", self.config.account.user)
     }
 
-    /// A REGISTER as a listener sends it, with what answers the challenges so far.
-    pub(super) fn write(&mut self, listener: u16, branch: &str) -> Vec<u8> {
+    /// A REGISTER as it goes by a flow, with what answers the challenges so far.
+    pub(super) fn write(&mut self, by: Flow, branch: &str) -> Vec<u8> {
         let uri = self.uri().to_owned();
-        let (place, contact) = (places::name(&self.config.listeners, listener), self.contact(listener));
-        let transport =
-            self.config.listeners.get(usize::from(listener)).map_or(Transport::Udp, |one| one.transport);
+        let (place, contact) = (places::name(&self.config.listeners, by.listener), self.contact(by));
         let expires = if self.leaving { 0 } else { self.expires };
         let Self { call_id, tag, cseq, config, .. } = &*self;
         let (aor, instance) = (&config.account.aor, config.account.instance);
@@ -94,7 +90,7 @@ impl Registrant {
              Contact: <{contact}>;+sip.instance=\"<urn:uuid:{instance}>\";reg-id=1;expires={expires}\r\n\
              Expires: {expires}\r\n\
              Supported: path, outbound\r\n",
-            transport.via()
+            by.transport.via()
         )
         .into_bytes();
         let cnonce = self.token();

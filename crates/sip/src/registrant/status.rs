@@ -78,7 +78,7 @@ impl Registrant {
         });
         RegistrantStatus {
             state,
-            contact: flow.map(|flow| self.contact(flow.listener)),
+            contact: flow.map(|flow| self.contact(flow)),
             flow,
             until: bound.map(|bound| bound.until),
             next: match &self.stage {
