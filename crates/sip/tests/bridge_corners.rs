@@ -240,6 +240,20 @@ fn an_agent_that_moves_when_it_hears_of_the_phone_is_found_by_it() {
 }
 
 #[test]
+fn a_phone_that_asks_at_the_same_time_over_and_over_learns_of_the_agent_all_the_same() {
+    let mut desk = Desk::new(&[PHONE]);
+    desk.answer(AGENT, "INVITE", 200, ("", &sdp("192.0.2.10", 4000)));
+    desk.answer(PHONE, "INVITE", 200, ("", &sdp("192.0.2.20", 6000)));
+    desk.answer(AGENT, "INVITE", 200, ("", &sdp("192.0.2.10", 4002)));
+    for tries in 2..6 {
+        assert_eq!(desk.count(PHONE, "INVITE"), tries);
+        assert!(desk.last(PHONE, "INVITE").contains("m=audio 4002"));
+        desk.answer(PHONE, "INVITE", 491, ("", ""));
+        desk.pass(Duration::from_secs(5));
+    }
+}
+
+#[test]
 fn large_requests_of_one_side_are_bounded_and_forgotten() {
     let mut desk = Desk::up("");
     let body = "x".repeat(60_000);

@@ -418,6 +418,7 @@ impl Call {
                         (self.wanted, self.sync_at) = (self.wanted.take().or(Some(given)), at);
                     }
                     Side::Callee => {
+                        self.rounds = self.rounds.saturating_sub(1);
                         let offer = std::mem::take(&mut self.offer);
                         (self.owed, self.owed_at) = (self.owed.take().or(Some(offer)), at);
                     }
