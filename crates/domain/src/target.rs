@@ -32,6 +32,17 @@ impl Transport {
         }
     }
 
+    /// As a URI says it; UDP is meant where it says nothing.
+    pub fn parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+            Self::Ws => ";transport=ws",
+            Self::Wss => ";transport=wss",
+        }
+    }
+
     /// One of a trunk by name, in any case.
     pub fn parse(text: &str) -> Option<Self> {
         crate::event::by_name(&Self::NAMES, &text.to_ascii_lowercase())

@@ -167,14 +167,7 @@ impl Outbound {
 
     /// The Request-URI of a call by it.
     pub fn request_uri(&self, to: Destination) -> String {
-        let parameter = match self.transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
-            Transport::Tls => ";transport=tls",
-            Transport::Ws => ";transport=ws",
-            Transport::Wss => ";transport=wss",
-        };
-        format!("sip:{}@{}{parameter}", self.dial.user(to), self.address)
+        format!("sip:{}@{}{}", self.dial.user(to), self.address, self.transport.parameter())
     }
 }
 

@@ -42,14 +42,7 @@ impl Register {
 
     /// The Request-URI of its REGISTER.
     pub fn request_uri(&self) -> String {
-        let parameter = match self.transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
-            Transport::Tls => ";transport=tls",
-            Transport::Ws => ";transport=ws",
-            Transport::Wss => ";transport=wss",
-        };
-        format!("sip:{}{parameter}", self.registrar)
+        format!("sip:{}{}", self.registrar, self.transport.parameter())
     }
 
     pub(super) fn check(&self) -> Result<()> {
