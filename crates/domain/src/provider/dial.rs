@@ -153,11 +153,11 @@ mod tests {
             headers("Session-Expires", "90"),
             headers("x", "90"),
             headers("P-Asserted-Identity", "<sip:a@b>"),
-            headers("X", "a\r\nVia: b"),
-            headers("X", &"a".repeat(256)),
+            headers("X-A", "a\r\nVia: b"),
+            headers("X-A", &"a".repeat(256)),
             DialForm { prefix: "12;x".into(), ..DialForm::default() },
             DialForm { prefix: "1".repeat(17), ..DialForm::default() },
-            DialForm { headers: vec![("X".into(), String::new()); 17], ..DialForm::default() },
+            DialForm { headers: vec![("X-A".into(), String::new()); 17], ..DialForm::default() },
         ] {
             assert_eq!(bad.check().unwrap_err().field, Some("outbound"), "{bad:?}");
         }
