@@ -324,7 +324,7 @@ impl Provider {
         Ok(next)
     }
 
-    /// Only a SIP trunk has sides, and it has one at least.
+    /// A SIP trunk has one side at least, an account the way out alone, and what is managed none.
     fn check_sides(&self) -> Result<()> {
         let sides = self.inbound.is_some() || self.outbound.is_some();
         match self.kind {
