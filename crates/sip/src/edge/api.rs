@@ -92,7 +92,7 @@ pub struct AskId(pub(crate) u64);
 pub struct SendId(pub(crate) u64);
 
 impl SendId {
-    /// One by its number, for shells that send something of their own.
+    /// One by its number: for tests of shells, which no edge gives any.
     pub const fn numbered(number: u64) -> Self {
         Self(number)
     }
