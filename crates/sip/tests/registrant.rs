@@ -211,6 +211,7 @@ fn a_wrong_password_is_not_tried_again_and_again() {
         bench.answer(401, CHALLENGE);
         assert_eq!(bench.state(), RegistrantState::Refused);
         assert_eq!(bench.sent.len(), before + 2 * tries as usize);
+        assert_eq!(bench.one.status(bench.now).failures, 1 + tries);
     }
     assert!(bench.now.duration_since(begun) >= Duration::from_hours(4));
     // A stale nonce is no wrong password, once.

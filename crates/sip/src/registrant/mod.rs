@@ -352,11 +352,7 @@ impl Registrant {
 
     /// Tries again later: RFC 5626 section 4.5.
     fn fail(&mut self, now: Instant, why: Trouble, retry_after: Option<Duration>) {
-        if self.bound.is_some_and(|bound| now.duration_since(bound.since) >= STOOD) {
-            self.failures = 0;
-        }
-        let most = BASE.saturating_mul(1 << self.failures.min(16)).min(MOST);
-        self.failures = self.failures.saturating_add(1);
+        let most = BASE.saturating_mul(1 << self.failed(now).min(16)).min(MOST);
         let wait = self.half_to(most).max(retry_after.unwrap_or_default().min(RETRY_MOST));
         // The next binding is counted from its own beginning.
         if let Some(bound) = &mut self.bound {
@@ -366,8 +362,17 @@ impl Registrant {
         self.rest(now, why, wait);
     }
 
+    /// Counts a try that came to nothing; how many did before it in a row.
+    fn failed(&mut self, now: Instant) -> u32 {
+        let stood = self.bound.is_some_and(|bound| now.duration_since(bound.since) >= STOOD);
+        let before = if stood { 0 } else { self.failures };
+        self.failures = before.saturating_add(1);
+        before
+    }
+
     /// Does not try again for long: the registrar has said no, and would say so again.
     fn refuse(&mut self, now: Instant, why: Trouble) {
+        self.failed(now);
         let wait = self.half_to(REFUSED_REST);
         self.session = Session::new(Arc::clone(&self.config.account.login));
         (self.bound, self.moved) = (None, None);
