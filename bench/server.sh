@@ -1,4 +1,4 @@
-# Sourced by the benchmarks: a server of their own, in a temporary folder, on loopback, stopped at the end.
+# Sourced by the benchmarks: a server of their own, in a temporary folder, on loopback; what is in bench_started ends with them.
 bench_work=$(mktemp -d)
 bench_admin=bench_$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
 bench_started=()
@@ -10,6 +10,15 @@ bench_stop() {
   rm -rf "$bench_work"
 }
 trap bench_stop EXIT
+
+# What a benchmark needs is there: packages, and the release build where TRUNKLINE_BIN names no other.
+bench_begin() { scripts/deps bench; built TRUNKLINE_BIN trunkline --bin trunkline; }
+built() { # VARIABLE FILE CARGO_ARGUMENT...: builds the program that the variable names, where it names none
+  local -n named=$1
+  [ -z "${named:-}" ] || return 0
+  cargo build --release --locked "${@:3}"
+  named=${CARGO_TARGET_DIR:-target}/release/$2
+}
 
 api() { # METHOD PATH [FILE with the JSON body] -> body; fails, showing the answer, on an error status
   local body=()
@@ -66,6 +75,17 @@ import_numbers() { # COUNT: sets bench_trunk, bench_endpoint
   api GET "/api/v1/numbers/%2B1$((4152000000 + $1 - 1))" | jq -e '.status == "active"' >/dev/null
   echo "$1 numbers imported in $((SECONDS - t0)) s"
 }
+# What callers dial, as bench/caller.xml reads it: 50,000 at most, in no order.
+numbers_csv() { # FILE COUNT [FIRST] (0)
+  { echo RANDOM; shuf -i "$((2000000 + ${3:-0}))-$((2000000 + $2 - 1))" -n 50000 | sed 's/$/;/'; } >"$1"
+}
+# An agent that answers at 127.0.0.1:5080.
+agent_start() { # [FILE (bench/agent.xml)] [SIPp's transport (u1)] [what it runs under ...]
+  "${@:3}" sipp -sf "${1:-bench/agent.xml}" -t "${2:-u1}" -i 127.0.0.1 -p 5080 -nostdin >/dev/null 2>&1 & bench_started+=("$!")
+}
+tick=$(getconf CLK_TCK)
+# CPU time of a process and its children so far, in ticks.
+cpu() { local t=0 p s; for p in "$1" $(pgrep -P "$1" || true); do s=$(awk '{print $14+$15}' "/proc/$p/stat"); t=$((t + s)); done; echo "$t"; }
 trunk_calls_go_to() { # SIP_URI
   printf '{"targets":[{"uri":"%s","priority":1,"weight":1,"enabled":true}]}' "$1" >"$bench_work/body"
   api PATCH "/api/v1/endpoints/$bench_endpoint" "$bench_work/body" >/dev/null
