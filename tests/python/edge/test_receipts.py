@@ -208,7 +208,11 @@ def test_a_traced_call_shows_every_message_without_its_secrets(carrier, caller, 
         f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{SECRET}|2^31\r\n"
     )
     headers = [("Proxy-Authorization", 'Digest username="u", response="deadbeefdeadbeef"')]
+    # It rings first: a 180 that a 200 has overtaken goes no further.
+    answering.how = "ring"
     call = caller.invite(number["e164"], body=body, headers=headers)
+    call.response(lambda m: m.status == 180, what="ringing")
+    answering.accept()
     assert call.final().status == 200
     carrier.call_with(number["e164"], "answered")
     # It is followed to its end, whatever becomes of the window.
