@@ -1,7 +1,7 @@
 # Sourced by the benchmarks: a server of their own, in a temporary folder, on loopback; what is in bench_started ends with them.
 bench_work=$(mktemp -d)
 bench_admin=bench_$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
-bench_started=()
+bench_started=() bench_agent=()
 bench_serve=()
 bench_stop() {
   local p
@@ -80,8 +80,8 @@ numbers_csv() { # FILE COUNT [FIRST] (0)
   { echo RANDOM; shuf -i "$((2000000 + ${3:-0}))-$((2000000 + $2 - 1))" -n 50000 | sed 's/$/;/'; } >"$1"
 }
 # An agent that answers at 127.0.0.1:5080.
-agent_start() { # [FILE (bench/agent.xml)] [SIPp's transport (u1)] [what it runs under ...]
-  "${@:3}" sipp -sf "${1:-bench/agent.xml}" -t "${2:-u1}" -i 127.0.0.1 -p 5080 -nostdin >/dev/null 2>&1 & bench_started+=("$!")
+agent_start() { # [FILE (bench/agent.xml)] [SIPp's transport (u1)] [what it runs under ...]; with the options in bench_agent
+  "${@:3}" sipp -sf "${1:-bench/agent.xml}" -t "${2:-u1}" -i 127.0.0.1 -p 5080 "${bench_agent[@]}" -nostdin >/dev/null 2>&1 & bench_started+=("$!")
 }
 tick=$(getconf CLK_TCK)
 # CPU time of a process and its children so far, in ticks.
