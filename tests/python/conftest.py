@@ -17,12 +17,8 @@ def pytest_configure(config):
 def server(tmp_path_factory):
     """A server that the tests of one module share. It must end by SIGTERM with exit code 0."""
     running = harness.Server(tmp_path_factory.mktemp("server"))
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        code = running.stop() if running.process else None
-    assert code == 0, f"SIGTERM: exit code {code}\n{running.last_log()}"
+    with harness.while_up(running):
+        yield running
 
 
 @pytest.fixture

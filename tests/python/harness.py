@@ -99,7 +99,7 @@ def while_up(server, seconds=15):
         yield server.start()
         server.assert_up()
     finally:
-        code = server.stop(seconds)
+        code = server.stop(seconds) if server.process else None
     assert code == 0, server.last_log()
 
 

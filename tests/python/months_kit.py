@@ -4,7 +4,7 @@ import calendar
 import datetime
 
 import pytest
-from harness import Server, ok
+from harness import Server, ok, while_up
 
 DAY = 86_400
 
@@ -12,12 +12,8 @@ DAY = 86_400
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("months"), arguments=["--sim"])
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        code = running.stop() if running.process else None
-    assert code == 0, running.last_log()
+    with while_up(running):
+        yield running
 
 
 def when(text):

@@ -7,7 +7,7 @@ covered by being in a table; a new kind of thing needs a line in `Owner` or `NOB
 
 import pytest
 from documents import NOBODY, Document
-from harness import DIALECTS, Server, credential, ok
+from harness import DIALECTS, Server, credential, ok, while_up
 
 #: Operations that are the operator's: 403 for every tenant, whatever its key.
 OPERATORS = {
@@ -124,12 +124,8 @@ class Walk:
 def server(tmp_path_factory):
     # A webhook of each owner's is at an address of this machine where nobody listens.
     running = Server(tmp_path_factory.mktemp("matrix"), environment={"TRUNKLINE_OUTGOING_PRIVATE": "allow"})
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        code = running.stop() if running.process else None
-    assert code == 0, running.last_log()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture(scope="module")

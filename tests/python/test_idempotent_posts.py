@@ -8,7 +8,7 @@ added to the table.
 import uuid
 
 import pytest
-from harness import DIALECTS, Server, credential, new_number, ok, wait_for
+from harness import DIALECTS, Server, credential, new_number, ok, wait_for, while_up
 from receiver import Receiver
 
 CREATE = {"name": "Ada", "responseSettings": {"greeting": "Hello"}}
@@ -198,10 +198,8 @@ def writing_posts(server):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("server"), arguments=["--sim"])
-    try:
-        yield running.start()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture(scope="module")

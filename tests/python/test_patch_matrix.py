@@ -8,7 +8,7 @@ import copy
 import json
 
 import pytest
-from harness import DIALECTS, Server, new_number, ok
+from harness import DIALECTS, Server, new_number, ok, while_up
 from jsonschema import Draft202012Validator
 
 NOBODY = "0190b5b0-1111-7222-8333-444455556666"
@@ -160,11 +160,8 @@ SHOWN_AS = {"endpointId": "endpoint_id", "allowInbound": "allow_inbound", "allow
 def server(tmp_path_factory):
     """One whose webhooks may be at addresses of this machine."""
     running = Server(tmp_path_factory.mktemp("server"), environment={"TRUNKLINE_OUTGOING_PRIVATE": "allow"})
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture(scope="module")

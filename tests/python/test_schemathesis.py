@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 import schemathesis
 from documents import NOBODY, Whole, example
-from harness import DIALECTS, ROOT, Server, credential
+from harness import DIALECTS, ROOT, Server, credential, while_up
 from hypothesis import strategies
 from schemathesis.checks import not_a_server_error
 from schemathesis import GenerationMode
@@ -74,14 +74,8 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     desk = Desk(tmp_path_factory.mktemp("schemathesis"))
-    running = desk.server
-    try:
-        running.start()
+    with while_up(desk.server):
         yield desk
-        running.assert_up()
-    finally:
-        code = running.stop() if running.process else None
-    assert code == 0, running.last_log()
 
 
 def real(operation, owner, dialect):

@@ -4,16 +4,14 @@ import subprocess
 from datetime import datetime, timedelta
 
 import pytest
-from harness import BINARY, Server, free_port, ok
+from harness import BINARY, Server, free_port, ok, while_up
 
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("sim"), arguments=["--sim"])
-    try:
-        yield running.start()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 def clock_of(server):

@@ -6,7 +6,7 @@ import json
 import secrets
 
 import pytest
-from harness import ROOT, Server, ok
+from harness import ROOT, Server, ok, while_up
 
 CONTRACT = json.loads((ROOT / "contracts/carriers/twilio.json").read_text())
 NEWER = {"cartesia-version": "2026-08-14"}
@@ -58,10 +58,8 @@ class Twilio:
 @pytest.fixture(scope="module")
 def twilio(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("twilio"), arguments=["--sim"])
-    try:
-        yield Twilio(running.start())
-    finally:
-        running.stop()
+    with while_up(running):
+        yield Twilio(running)
 
 
 def serve(folder, twilio, *arguments):
@@ -75,11 +73,8 @@ def serve(folder, twilio, *arguments):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, twilio):
     running = serve(tmp_path_factory.mktemp("server"), twilio)
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture

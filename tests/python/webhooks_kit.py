@@ -1,7 +1,7 @@
 """What the tests of webhooks and plans share: servers, tenants, a receiver, and how webhooks are made and looked at."""
 
 import pytest
-from harness import Server, ok
+from harness import Server, ok, while_up
 from receiver import Receiver
 
 NOBODY = "0190b5b0-1111-7222-8333-444455556666"
@@ -21,11 +21,8 @@ ALLOWED = {"TRUNKLINE_OUTGOING_PRIVATE": "allow"}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("server"), environment=ALLOWED)
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +41,8 @@ def other(server):
 def simulated(tmp_path_factory):
     """A server whose clock can be moved."""
     running = Server(tmp_path_factory.mktemp("sim"), arguments=["--sim"])
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from dns_kit import SRV, A, Dns
-from harness import Server, new_number, ok, wait_for
+from harness import Server, new_number, ok, wait_for, while_up
 
 sys.path.insert(0, str(Path(__file__).parent))
 from outbound_kit import CALLED, PLATFORM, Agent, Caller, Challenging, credentials_of, dial  # noqa: E402
@@ -29,10 +29,8 @@ def server(tmp_path_factory, twilio, dns):  # noqa: F811
     }
     folder = tmp_path_factory.mktemp("accounts")
     running = Server(folder, arguments=["--sip-dns", dns.setting, "--drain-seconds", "1"], environment=environment)
-    try:
-        yield running.start()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import socket
 import pytest
 import sip
 from dns_kit import SRV, A, Dns
-from harness import ok, wait_for
+from harness import ok, wait_for, while_up
 from streams_kit import StreamAgent, edge, serving
 
 EVERY = {"enabled": True, "interval_seconds": 2}
@@ -20,11 +20,8 @@ def dns():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority, dns):
     running = edge(tmp_path_factory.mktemp("health"), authority, "TLS", arguments=["--sip-dns", dns.setting])
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from harness import BINARY, Server, free_port, ok, wait_for
+from harness import BINARY, Server, free_port, ok, wait_for, while_up
 from sip import Agent, Caller
 from streams_kit import metric
 
@@ -74,11 +74,8 @@ def collector():
 def server(tmp_path_factory, collector):
     host = f"localhost:{collector.address[1]}"
     running = Server(tmp_path_factory.mktemp("hep"), arguments=["--hep", host, "--drain-seconds", "1"])
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 def traced(tenant, number):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import ok, wait_for
+from harness import ok, wait_for, while_up
 from sip import SDP, Agent, Message, token, uri_in
 from streams_kit import StreamAgent, edge, serving
 
@@ -54,11 +54,8 @@ class Secure(StreamAgent):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority):
     running = edge(tmp_path_factory.mktemp("secured"), authority, "TLS")
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture

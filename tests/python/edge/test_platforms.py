@@ -3,7 +3,7 @@
 
 import pytest
 import sip
-from harness import ok, wait_for
+from harness import ok, wait_for, while_up
 from platforms import Digest, ElevenLabs, LiveKit, OpenAi, Retell, Vapi, XAi
 from sip import SDP, Caller
 from streams_kit import calling, edge, serving
@@ -12,11 +12,8 @@ from streams_kit import calling, edge, serving
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority):
     running = edge(tmp_path_factory.mktemp("platforms"), authority, "TLS")
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import sip
 from calls_kit import line
 from dns_kit import AAAA, NAPTR, SRV, A, Dns
-from harness import wait_for
+from harness import wait_for, while_up
 from streams_kit import StreamAgent, edge, serving
 
 
@@ -21,11 +21,8 @@ def dns():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority, dns):
     running = edge(tmp_path_factory.mktemp("dns"), authority, "TLS", arguments=["--sip-dns", dns.setting])
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture

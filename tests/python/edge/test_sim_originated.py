@@ -3,17 +3,14 @@
 import time
 
 import pytest
-from harness import Server, ok, wait_for
+from harness import Server, ok, wait_for, while_up
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("sim"), arguments=["--sim", "--drain-seconds", "1"])
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 import sip
-from harness import Server, ok, wait_for
+from harness import Server, ok, wait_for, while_up
 from platforms import Challenger, Digest
 from sip import SDP, Caller
 from test_platforms import hang_up_from, reinvite_from, reinvited
@@ -13,11 +13,8 @@ USER, PASSWORD = "line-7", "correct horse: battery"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("asked"))
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 def asks(*rows):

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 import sip
-from harness import ok
+from harness import ok, while_up
 from outbound_kit import CALLED, calling_number, trunk_to
 from streams_kit import Authority, StreamCaller, calling, edge
 
@@ -18,11 +18,8 @@ def callers(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority, callers):
     running = edge(tmp_path_factory.mktemp("mtls"), authority, "TLS", arguments=["--sip-tls-client-ca", callers.path])
-    try:
-        yield running.start()
-        running.assert_up()
-    finally:
-        running.stop()
+    with while_up(running):
+        yield running
 
 
 @pytest.fixture(scope="module")

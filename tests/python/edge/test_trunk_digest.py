@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from harness import Server, new_number, ok, wait_for
+from harness import Server, new_number, ok, wait_for, while_up
 from sip import Caller, Sipp, token
 from calls_kit import answering, caller, carrier, line, up
 
@@ -19,14 +19,13 @@ USER, PASSWORD = "line-1", "correct horse: battery"
 @pytest.fixture(scope="module")
 def digest(tmp_path_factory):
     """A server of its own: where any trunk asks for a password, strangers are asked."""
-    server = Server(tmp_path_factory.mktemp("digest")).start()
-    tenant = server.tenant("digest")
-    tenant.settings(imports="open")
-    inbound = {"allowed_addresses": [], "credentials": {"username": USER, "password": PASSWORD}}
-    tenant.its_trunk = ok(tenant.admin.post("/api/v1/providers",
-                                            json={"kind": "sip_trunk", "label": "d", "inbound": inbound}), 201)  # fmt: skip
-    yield tenant
-    server.stop()
+    with while_up(Server(tmp_path_factory.mktemp("digest"))) as server:
+        tenant = server.tenant("digest")
+        tenant.settings(imports="open")
+        inbound = {"allowed_addresses": [], "credentials": {"username": USER, "password": PASSWORD}}
+        body = {"kind": "sip_trunk", "label": "d", "inbound": inbound}
+        tenant.its_trunk = ok(tenant.admin.post("/api/v1/providers", json=body), 201)
+        yield tenant
 
 
 def answer_to(challenge, call, *, user=USER, password=PASSWORD, nc=1, uri=None):

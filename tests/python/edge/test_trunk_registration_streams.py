@@ -3,7 +3,7 @@
 import pytest
 from calls_kit import answering  # noqa: F401
 from dns_kit import A, Dns
-from harness import ok, wait_for
+from harness import ok, wait_for, while_up
 from registrar_kit import StreamRegistrar, final, in_state, invite, status, trunk
 from sip import Message, token
 from streams_kit import edge, serving
@@ -20,8 +20,8 @@ def dns():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority, dns):
     running = edge(tmp_path_factory.mktemp("registers"), authority, "TLS", arguments=["--sip-dns", dns.setting])
-    yield running.start()
-    assert running.stop() == 0
+    with while_up(running):
+        yield running
 
 
 @pytest.mark.parametrize("transport", ["TCP", "TLS"])
