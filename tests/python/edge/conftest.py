@@ -1,6 +1,7 @@
 """Fixtures of the edge's tests."""
 
 import pytest
+from dns_kit import Dns
 from outbound_kit import PLATFORM
 from sip import Caller
 from streams_kit import Authority
@@ -10,6 +11,12 @@ from streams_kit import Authority
 def authority(tmp_path_factory):
     """Who signs the certificates of a module's parties."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def dns():
+    with Dns() as running:
+        yield running
 
 
 @pytest.fixture

@@ -349,6 +349,19 @@ class StreamAgent(Streams, sip.Agent):
         Streams.close(self)
 
 
+def caller_on(server, authority, transport):
+    if transport == "UDP":
+        return sip.Caller(server.sip)
+    return StreamCaller(transport, server.at[transport], calling(authority))
+
+
+def agent_on(authority, transport, **how):
+    if transport == "UDP":
+        return sip.Agent(**how)
+    context = serving(authority.issue("localhost")) if transport in SECURE else None
+    return StreamAgent(transport, context, name="localhost", **how)
+
+
 def edge(folder, authority, *transports, arguments=(), names=("localhost", "127.0.0.1"), host="127.0.0.1"):
     """A server, not yet started, with these further listeners (`at[transport]`) and a certificate that the authority signed."""
     at, more = {}, []

@@ -7,18 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from dns_kit import SRV, A, Dns
+from dns_kit import SRV, A
 from harness import Server, new_number, ok, wait_for, while_up
 
 sys.path.insert(0, str(Path(__file__).parent))
 from outbound_kit import CALLED, PLATFORM, Agent, Caller, Challenging, credentials_of, dial  # noqa: E402
 from twilio import CARRIER, bring, link, native, twilio  # noqa: E402, F401  (a fixture is found by its name)
-
-
-@pytest.fixture(scope="module")
-def dns():
-    with Dns() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,18 @@ import pytest
 import sip
 from access_kit import Agent as Registered
 from calls_kit import line
-from dns_kit import A, Dns
+from dns_kit import A
 from harness import ok, wait_for, while_up
 from streams_kit import StreamAgent, StreamCaller, calling, edge, metric, serving
 
 
 @pytest.fixture(scope="module")
-def dns():
-    with Dns() as running:
-        running.put("side.test", A, "127.0.0.1")
-        # Nobody's business: an address of this network that the dialog does not go to.
-        running.put("inner.test", A, "127.0.0.9")
-        running.put("both.test", A, "127.0.0.9", "127.0.0.1")
-        yield running
+def dns(dns):
+    dns.put("side.test", A, "127.0.0.1")
+    # Nobody's business: an address of this network that the dialog does not go to.
+    dns.put("inner.test", A, "127.0.0.9")
+    dns.put("both.test", A, "127.0.0.9", "127.0.0.1")
+    return dns
 
 
 @pytest.fixture(scope="module")

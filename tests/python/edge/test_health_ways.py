@@ -4,17 +4,11 @@ import socket
 
 import pytest
 import sip
-from dns_kit import SRV, A, Dns
+from dns_kit import SRV, A
 from harness import ok, wait_for, while_up
 from streams_kit import StreamAgent, edge, serving
 
 EVERY = {"enabled": True, "interval_seconds": 2}
-
-
-@pytest.fixture(scope="module")
-def dns():
-    with Dns() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

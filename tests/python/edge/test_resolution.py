@@ -13,12 +13,6 @@ from streams_kit import StreamAgent, edge, serving
 
 
 @pytest.fixture(scope="module")
-def dns():
-    with Dns() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory, authority, dns):
     running = edge(tmp_path_factory.mktemp("dns"), authority, "TLS", arguments=["--sip-dns", dns.setting])
     with while_up(running):

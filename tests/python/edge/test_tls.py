@@ -8,7 +8,7 @@ import pytest
 import sip
 from calls_kit import line
 from harness import wait_for, while_up
-from streams_kit import Authority, StreamAgent, StreamCaller, calling, edge, metric, serving
+from streams_kit import Authority, StreamAgent, agent_on, caller_on, edge, metric, serving
 
 
 @pytest.fixture(scope="module")
@@ -16,19 +16,6 @@ def server(tmp_path_factory, authority):
     running = edge(tmp_path_factory.mktemp("tls"), authority, "TLS")
     with while_up(running):
         yield running
-
-
-def caller_on(server, authority, transport):
-    if transport == "UDP":
-        return sip.Caller(server.sip)
-    return StreamCaller(transport, server.at[transport], calling(authority))
-
-
-def agent_on(authority, transport, **how):
-    if transport == "UDP":
-        return sip.Agent(**how)
-    context = serving(authority.issue("localhost")) if transport == "TLS" else None
-    return StreamAgent(transport, context, name="localhost", **how)
 
 
 @pytest.mark.parametrize("there", ["UDP", "TCP", "TLS"])

@@ -2,7 +2,7 @@
 
 import pytest
 from calls_kit import answering  # noqa: F401
-from dns_kit import A, Dns
+from dns_kit import A
 from harness import ok, wait_for, while_up
 from registrar_kit import StreamRegistrar, final, in_state, invite, status, trunk
 from sip import Message, token
@@ -10,11 +10,10 @@ from streams_kit import edge, serving
 
 
 @pytest.fixture(scope="module")
-def dns():
-    with Dns() as running:
-        running.put("carrier.test", A, "127.0.0.61")
-        running.put("other.test", A, "127.0.0.61")
-        yield running
+def dns(dns):
+    dns.put("carrier.test", A, "127.0.0.61")
+    dns.put("other.test", A, "127.0.0.61")
+    return dns
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,11 @@ import pytest
 import sip
 from access_kit import Agent, bound
 from calls_kit import line
-from dns_kit import NAPTR, SRV, A, Dns
+from dns_kit import NAPTR, SRV, A
 from harness import ok, wait_for, while_up
-from streams_kit import SECURE, Authority, Link, StreamAgent, StreamCaller, calling, edge, metric, serving
+from streams_kit import SECURE, Authority, Link, StreamAgent, StreamCaller, agent_on, caller_on, calling, edge, metric, serving
 
 HERE = "sip:registered.invalid"
-
-
-@pytest.fixture(scope="module")
-def dns():
-    with Dns() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +25,6 @@ def server(tmp_path_factory, authority, dns):
     running = edge(tmp_path_factory.mktemp("web"), authority, "TLS", "WS", "WSS", arguments=["--sip-dns", dns.setting])
     with while_up(running):
         yield running
-
-
-def caller_on(server, authority, transport):
-    if transport == "UDP":
-        return sip.Caller(server.sip)
-    return StreamCaller(transport, server.at[transport], calling(authority))
-
-
-def agent_on(authority, transport, **how):
-    if transport == "UDP":
-        return sip.Agent(**how)
-    context = serving(authority.issue("localhost")) if transport in SECURE else None
-    return StreamAgent(transport, context, name="localhost", **how)
 
 
 class Browser(Agent):
