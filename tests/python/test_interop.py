@@ -37,28 +37,58 @@ def options(address, seconds):
     raise AssertionError(f"nobody answers OPTIONS at {address}")
 
 
+class Kamailio:
+    """Kamailio by a file of tests/kamailio, with its words filled in; it can go and come back at the same ports, having forgotten all."""
+
+    def __init__(self, folder, config, address, **words):
+        self.folder, self.address, self.process = folder, address, None
+        self.config, self.log = folder / config, folder / "log"
+        text = (ROOT / "tests" / "kamailio" / config).read_text()
+        for name, word in words.items():
+            text = text.replace(f"@{name}@", str(word))
+        self.config.write_text(text)
+
+    place = property(lambda self: f"{self.address[0]}:{self.address[1]}")
+
+    def start(self):
+        binary = shutil.which("kamailio", path=os.environ["PATH"] + ":/usr/sbin")
+        modules = [path for path in glob.glob("/usr/lib/*/kamailio/modules") if os.path.isfile(f"{path}/tls.so")]
+        assert binary and modules, "Kamailio and its TLS module are there"
+        command = [binary, "-DD", "-E", "-f", self.config, "-L", modules[0], "-m", "64", "-M", "8", "-Y", self.folder, "-w", self.folder]
+        with open(self.log, "ab") as out:
+            self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        options(self.address, 15)
+
+    def stop(self):
+        end(self.process)
+
+    def story(self):
+        return self.log.read_text(errors="replace")[-3000:]
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.stop()
+
+    def assert_up(self):
+        assert self.process.poll() is None, self.story()
+
+
 @pytest.fixture(scope="module")
 def carrier(server, tmp_path_factory):
     """Kamailio, handing calls to the server; gives its address."""
-    folder = tmp_path_factory.mktemp("kamailio")
     address = (CARRIER, free_port(CARRIER))
-    text = (ROOT / "tests" / "kamailio" / "carrier.cfg").read_text()
-    text = text.replace("@LISTEN@", f"{address[0]}:{address[1]}").replace("@SERVICE@", f"127.0.0.1:{server.sip_port}")
-    config, log = folder / "carrier.cfg", folder / "log"
-    config.write_text(text)
-    binary = shutil.which("kamailio", path=os.environ["PATH"] + ":/usr/sbin")
-    modules = [path for path in glob.glob("/usr/lib/*/kamailio/modules") if os.path.isdir(path)]
-    assert binary and modules, "Kamailio and its modules are there"
-    command = [binary, "-DD", "-E", "-f", config, "-L", modules[0], "-m", "64", "-M", "8", "-Y", folder, "-w", folder]
-    with open(log, "wb") as out:
-        process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-    try:
-        wait_for(lambda: process.poll() is None, "Kamailio runs", 2)
-        options(address, 15)
-        yield address
-        assert process.poll() is None, log.read_text()[-2000:]
-    finally:
-        end(process)
+    words = {"LISTEN": f"{address[0]}:{address[1]}", "SERVICE": f"127.0.0.1:{server.sip_port}"}
+    with Kamailio(tmp_path_factory.mktemp("kamailio"), "carrier.cfg", address, **words) as running:
+        yield running.address
+        running.assert_up()
 
 
 @pytest.fixture(scope="module")

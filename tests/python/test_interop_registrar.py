@@ -1,17 +1,13 @@
 """A trunk that registers with somebody else's registrar: Kamailio, with digest, over UDP and TCP."""
 
-import glob
-import os
 import pathlib
 import re
-import shutil
-import subprocess
 import sys
 
 import pytest
-from harness import ROOT, free_port, ok, wait_for
+from harness import free_port, ok, wait_for
 from sip import Agent, Caller
-from test_interop import end, options
+from test_interop import Kamailio
 
 sys.path.append(str(pathlib.Path(__file__).parent / "edge"))
 from registrar_kit import in_state, trunk  # noqa: E402
@@ -19,42 +15,23 @@ from registrar_kit import in_state, trunk  # noqa: E402
 CARRIER = "127.0.0.5"  # the carrier's address; nothing else sends from it
 
 
-class Kamailio:
-    """A registrar that can go and come back at the same place, having forgotten everything."""
+class Registrar(Kamailio):
+    """It keeps what was registered in memory."""
 
     def __init__(self, folder, password="pass 7"):
-        self.address = (CARRIER, free_port(CARRIER))
-        self.folder, self.config, self.log = folder, folder / "registrar.cfg", folder / "log"
-        text = (ROOT / "tests" / "kamailio" / "registrar.cfg").read_text()
-        text = text.replace("@LISTEN@", self.place).replace("@USER@", "line7").replace("@PASSWORD@", password)
-        self.config.write_text(text)
-        self.process = None
-
-    place = property(lambda self: f"{self.address[0]}:{self.address[1]}")
-
-    def start(self):
-        binary = shutil.which("kamailio", path=os.environ["PATH"] + ":/usr/sbin")
-        modules = [path for path in glob.glob("/usr/lib/*/kamailio/modules") if os.path.isdir(path)]
-        assert binary and modules, "Kamailio and its modules are there"
-        command = [binary, "-DD", "-E", "-f", self.config, "-L", modules[0], "-m", "64", "-M", "8", "-Y", self.folder, "-w", self.folder]
-        with open(self.log, "ab") as out:
-            self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        options(self.address, 15)
-        return self
+        address = (CARRIER, free_port(CARRIER))
+        words = {"LISTEN": f"{address[0]}:{address[1]}", "USER": "line7", "PASSWORD": password}
+        super().__init__(folder, "registrar.cfg", address, **words)
 
     def heard(self):
         return re.findall(r"REGISTER (?:challenged|taken expires=\d+ proto=\w+)", self.log.read_text())
 
-    def stop(self):
-        end(self.process)
-
 
 @pytest.fixture
 def kamailio(tmp_path):
-    running = Kamailio(tmp_path).start()
-    yield running
-    assert running.process.poll() is None, running.log.read_text()[-2000:]
-    running.stop()
+    with Registrar(tmp_path) as running:
+        yield running
+        running.assert_up()
 
 
 def called(tenant, carrier, number):
@@ -94,16 +71,13 @@ def test_kamailio_takes_our_registration_and_its_calls_come_by_it(fresh, kamaili
 
 
 def test_kamailio_refuses_a_wrong_password_and_is_left_alone(tenant, tmp_path):
-    carrier = Kamailio(tmp_path, password="another").start()
-    try:
+    with Registrar(tmp_path, password="another") as carrier:
         made = trunk(tenant, carrier.place)
         assert in_state(tenant, made, "refused")["sip_status"] == 401
         assert carrier.heard() == ["REGISTER challenged"] * 2
         body = {"register": {"registrar": carrier.place, "credentials": {"username": "line7", "password": "another"}}}
         ok(tenant.native.patch(f"/api/v1/providers/{made['id']}", json=body), 200)
         in_state(tenant, made, "registered")
-    finally:
-        carrier.stop()
 
 
 def test_a_registrar_that_goes_away_is_found_when_it_is_back(tenant, kamailio):

@@ -2,21 +2,19 @@
 
 import glob
 import json
-import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import sys
 import time
 
 import pytest
-from harness import ROOT, free_port, ok, wait_for, while_up
+from harness import free_port, ok, wait_for, while_up
 from sip import Agent, Caller, Sipp
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "edge"))
 from streams_kit import Authority, StreamAgent, edge, metric  # noqa: E402
-from test_interop import end, options  # noqa: E402
+from test_interop import Kamailio, end  # noqa: E402
 
 PROXY = "127.0.0.4"  # Kamailio's address; nothing else sends from it
 
@@ -34,50 +32,23 @@ def server(tmp_path_factory, authority):
         yield running
 
 
-class Kamailio:
-    """A proxy that can be ended and started again at the same ports."""
-
+class Proxy(Kamailio):
     def __init__(self, folder, server, authority):
-        self.folder, self.process = folder, None
         self.at = {name: (PROXY, free_port(PROXY)) for name in ("UDP", "TCP", "TLS")}
-        self.at["WS"] = self.at["TCP"]
         certificate, key = authority.issue("proxy.test", "localhost", PROXY, at="proxy")
         words = {
             "HOST": PROXY, "CERTIFICATE": certificate, "KEY": key, "AUTHORITY": authority.path,
             "SERVICE": f"127.0.0.1:{server.sip_port}", "SERVICE_TLS": f"127.0.0.1:{server.at['TLS'][1]}",
-        } | {name: self.at[name][1] for name in ("UDP", "TCP", "TLS")}  # fmt: skip
-        text = (ROOT / "tests" / "kamailio" / "proxy.cfg").read_text()
-        for name, word in words.items():
-            text = text.replace(f"@{name}@", str(word))
-        self.config, self.log = folder / "proxy.cfg", folder / "log"
-        self.config.write_text(text)
-
-    def start(self):
-        binary = shutil.which("kamailio", path=os.environ["PATH"] + ":/usr/sbin")
-        modules = [path for path in glob.glob("/usr/lib/*/kamailio/modules") if os.path.isfile(f"{path}/tls.so")]
-        assert binary and modules, "Kamailio and its TLS module are there"
-        command = [binary, "-DD", "-E", "-f", self.config, "-L", modules[0], "-m", "64", "-M", "8", "-Y", self.folder, "-w", self.folder]
-        with open(self.log, "ab") as out:
-            self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        wait_for(lambda: self.process.poll() is None, "Kamailio runs", 2)
-        options(self.at["UDP"], 15)
-        return self
-
-    def stop(self):
-        end(self.process)
-
-    def story(self):
-        return self.log.read_text(errors="replace")[-3000:]
+        } | {name: port for name, (_, port) in self.at.items()}  # fmt: skip
+        self.at["WS"] = self.at["TCP"]
+        super().__init__(folder, "proxy.cfg", self.at["UDP"], **words)
 
 
 @pytest.fixture(scope="module")
 def kamailio(server, authority, tmp_path_factory):
-    running = Kamailio(tmp_path_factory.mktemp("kamailio"), server, authority).start()
-    try:
+    with Proxy(tmp_path_factory.mktemp("kamailio"), server, authority) as running:
         yield running
-        assert running.process.poll() is None, running.story()
-    finally:
-        running.stop()
+        running.assert_up()
 
 
 @pytest.fixture(scope="module")
@@ -180,22 +151,18 @@ def test_fifty_calls_come_in_through_kamailio_over_tls(tenant, kamailio, tmp_pat
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 def test_kamailio_is_restarted_in_a_call_and_the_agent_hangs_up(server, tenant, authority, tmp_path, transport):
-    kamailio = Kamailio(tmp_path, server, authority).start()
-    try:
-        with Agent() as agent, Caller(kamailio.at["UDP"]) as caller:
-            number = line(tenant, agent.uri)
-            call = caller.invite(number["e164"], headers=[("X-Transport", transport)])
-            assert call.final().status == 200
-            agent.wait("ACK")
-            kamailio.stop()
-            kamailio.start()
-            agent.send_bye(server.sip)
-            bye = caller.receive_until(lambda m: m.method == "BYE", 5, "the agent's BYE, by a new connection")
-            caller.send(bye.reply(200, "OK"), caller.peer)
-            wait_for(lambda: [m for m in agent.requests if m.status == 200], "the 200 to the BYE at the agent")
-            tenant.call_with(number["e164"], "completed")
-    finally:
+    with Proxy(tmp_path, server, authority) as kamailio, Agent() as agent, Caller(kamailio.at["UDP"]) as caller:
+        number = line(tenant, agent.uri)
+        call = caller.invite(number["e164"], headers=[("X-Transport", transport)])
+        assert call.final().status == 200
+        agent.wait("ACK")
         kamailio.stop()
+        kamailio.start()
+        agent.send_bye(server.sip)
+        bye = caller.receive_until(lambda m: m.method == "BYE", 5, "the agent's BYE, by a new connection")
+        caller.send(bye.reply(200, "OK"), caller.peer)
+        wait_for(lambda: [m for m in agent.requests if m.status == 200], "the 200 to the BYE at the agent")
+        tenant.call_with(number["e164"], "completed")
 
 
 # --- baresip -----------------------------------------------------------------------------------------------------------------
