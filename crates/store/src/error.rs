@@ -3,7 +3,7 @@
 use domain::{Guard, What};
 
 /// A failure of the store itself.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused, failed, or is away.
     #[error("the database failed: {0}")]

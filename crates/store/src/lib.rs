@@ -10,11 +10,14 @@
 //! well under a millisecond, so they are called directly from asynchronous code. What reads everything ([`Store::snapshot`],
 //! [`Store::doctor`]) takes seconds on a large store and belongs on a blocking thread.
 
+mod db;
 mod error;
 mod fact;
 mod feed;
 mod reads;
+mod rows;
 mod sqlite;
+mod writer;
 
 use domain::{Commit, Fact, Generation};
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ pub use error::{CommitError, StoreError};
 pub use fact::{fact_decode, fact_encode};
 pub use feed::{AgentCallRow, Appended, Changed, Changes, Epoch, NumberRow, NumberShown, OpenCall};
 use sqlite::Sqlite;
+use writer::Writer;
 
 /// The store. Cloning it is cheap and gives another way to the same one.
 #[derive(Clone, Debug)]
@@ -49,36 +53,34 @@ impl Store {
         }
     }
 
+    fn writer(&self) -> &Writer {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.writer(),
+        }
+    }
+
     /// Writes what is queued, brings the file into one piece and refuses writes from then on. Reads go on.
     pub async fn close(&self) {
-        match &self.0 {
-            Engine::Sqlite(engine) => engine.close().await,
-        }
+        self.writer().close().await;
     }
 
     /// Applies a commit whole or not at all. `Ok` means durable: it survives the loss of power. Gives the generation from
     /// which on it is visible; a commit without changes gives the current one.
     pub async fn commit(&self, commit: Commit) -> Result<Generation, CommitError> {
-        match &self.0 {
-            Engine::Sqlite(engine) => engine.commit(commit).await,
-        }
+        self.writer().commit(commit).await
     }
 
     /// Appends facts of calls, in any order and as often as one likes: a fact that is there already (same organization, call
     /// and [`Fact::key`]) is passed over. Each call touched is folded anew; one that is final for the first time is settled in
     /// the same transaction: its one terminal event, its minutes, its cost. `Ok` means durable.
     pub async fn facts_append(&self, facts: Vec<Fact>) -> Result<Appended, StoreError> {
-        match &self.0 {
-            Engine::Sqlite(engine) => engine.facts_append(facts).await,
-        }
+        self.writer().facts(facts).await
     }
 
     /// Whether another process has written to this store since this was asked last. Costs next to nothing, so that what only matters
     /// where there are several can be done there alone.
     pub async fn written_elsewhere(&self) -> bool {
-        match &self.0 {
-            Engine::Sqlite(engine) => engine.elsewhere().await,
-        }
+        self.writer().elsewhere().await
     }
 }
 

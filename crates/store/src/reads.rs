@@ -21,7 +21,7 @@ use domain::{
 
 use crate::error::StoreError;
 use crate::feed::{AgentCallRow, Changed, Changes, Epoch, NumberShown, OpenCall};
-use crate::sqlite::{
+use crate::rows::{
     agent, answer, call, change_log, delivery, doctor, endpoint, event, intent, key, ledger, number,
     organization, provider, rate, stock, trace, uses, webhook,
 };

@@ -1,106 +1,15 @@
-//! Checks of what must always hold. Each is one question that finds the rows at fault; a sound store has none.
+//! What only a file of SQLite is asked.
 
-use rusqlite::Connection;
-use rusqlite::types::ValueRef;
-
+use crate::db::Db;
 use crate::error::StoreError;
+use crate::rows::doctor::{asked, named};
 
-/// At most this many rows are named for each check: the first few tell what is wrong.
-const NAMED_MAX: usize = 10;
-
-/// What is checked: a sentence, and a statement whose first column names each row at fault.
-const CHECKS: [(&str, &str); 28] = [
-    (
-        "the entries of a posting do not sum to zero",
-        "SELECT posting_id FROM entries GROUP BY organization_id, posting_id HAVING sum(amount) <> 0",
-    ),
-    (
-        "a posting has not its two entries",
-        "SELECT p.id FROM postings p WHERE (SELECT count(*) FROM entries e WHERE e.organization_id = p.organization_id \
-         AND e.id IN (p.entry, p.entry + 1) AND e.posting_id = p.id) <> 2",
-    ),
-    (
-        "an entry belongs to no posting",
-        "SELECT e.id FROM entries e WHERE NOT EXISTS (SELECT 1 FROM postings p \
-         WHERE p.organization_id = e.organization_id AND p.id = e.posting_id)",
-    ),
-    (
-        "the ledger of an organization does not sum to zero",
-        "SELECT organization_id FROM entries GROUP BY organization_id HAVING sum(amount) <> 0",
-    ),
-    (
-        "an entry's balance does not follow from the one before it",
-        "SELECT id FROM (SELECT id, amount, balance_after, lag(balance_after, 1, 0) \
-         OVER (PARTITION BY organization_id, account ORDER BY id) AS before FROM entries) \
-         WHERE balance_after <> before + amount",
-    ),
-    (
-        "a held number has no claim on its E.164",
-        "SELECT n.id FROM numbers n WHERE n.held = 1 AND NOT EXISTS (SELECT 1 FROM number_claims c \
-         WHERE c.e164 = n.e164 AND c.organization_id = n.organization_id AND c.number_id = n.id)",
-    ),
-    (
-        "a claim belongs to no held number",
-        "SELECT c.number_id FROM number_claims c WHERE NOT EXISTS (SELECT 1 FROM numbers n \
-         WHERE n.organization_id = c.organization_id AND n.id = c.number_id AND n.held = 1 AND n.e164 = c.e164)",
-    ),
-    (
-        "a number is marked as held against its status",
-        "SELECT id FROM numbers WHERE held <> (status NOT IN ('released', 'deleted'))",
-    ),
-    (
-        "the count of an organization's numbers is wrong",
-        "SELECT h.organization_id FROM holdings h WHERE h.held <> (SELECT count(*) FROM numbers n \
-         WHERE n.organization_id = h.organization_id AND n.held = 1)",
-    ),
-    (
-        "a held number names a provider that is not there",
-        "SELECT id FROM numbers n WHERE held = 1 AND provider_id IS NOT NULL \
-         AND NOT EXISTS (SELECT 1 FROM providers p WHERE p.id = n.provider_id)",
-    ),
-    (
-        "sold stock is held by nobody",
-        "SELECT s.id FROM stock s WHERE s.state = 'sold' AND NOT EXISTS (SELECT 1 FROM number_claims c \
-         JOIN numbers n ON n.organization_id = c.organization_id AND n.id = c.number_id \
-         WHERE c.e164 = s.e164 AND n.id = s.number_id AND n.stock_id = s.id)",
-    ),
-    (
-        "a held number's stock is not sold to it",
-        "SELECT n.id FROM numbers n WHERE n.held = 1 AND n.stock_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM stock s \
-         WHERE s.id = n.stock_id AND s.state = 'sold' AND s.number_id = n.id)",
-    ),
+/// As in [`crate::rows::doctor`], in SQLite's own words.
+const CHECKS: [(&str, &str); 2] = [
     (
         "a number is not in the search index",
         "SELECT n.id FROM numbers n WHERE NOT EXISTS (SELECT 1 FROM number_search_docsize d \
          WHERE d.id = (1 << 53) - n.alias)",
-    ),
-    (
-        "an agent has two default endpoints in one environment",
-        "SELECT agent_id FROM endpoints WHERE is_default AND agent_id IS NOT NULL \
-         GROUP BY organization_id, agent_id, environment HAVING count(*) > 1",
-    ),
-    (
-        "a call was charged otherwise than its postings say",
-        "SELECT c.id FROM calls c LEFT JOIN (SELECT p.organization_id AS owner, p.call_id AS call, sum(e.amount) AS paid \
-         FROM postings p JOIN entries e ON e.organization_id = p.organization_id AND e.id = p.entry \
-         WHERE p.call_id IS NOT NULL GROUP BY 1, 2) x ON x.owner = c.organization_id AND x.call = c.id \
-         WHERE c.charged <> coalesce(-x.paid, 0)",
-    ),
-    (
-        "a call is marked as in progress against its status: it would hold money for ever, or none",
-        "SELECT id FROM calls WHERE open <> (status IN ('ringing', 'answered'))",
-    ),
-    ("a call was charged before it ended", "SELECT id FROM calls WHERE open = 1 AND charged <> 0"),
-    (
-        "a number of the stock with a monthly price is held without a time until which it is paid",
-        "SELECT id FROM numbers WHERE held = 1 AND stock_id IS NOT NULL AND monthly_cost > 0 AND network <> 'test' \
-         AND status <> 'pending' AND rented_until IS NULL AND created_at < 250000000000000000",
-    ),
-    (
-        "a rent is not the monthly price of its number",
-        "SELECT p.id FROM postings p JOIN entries e ON e.organization_id = p.organization_id AND e.id = p.entry \
-         LEFT JOIN numbers n ON n.organization_id = p.organization_id AND n.id = p.number_id \
-         WHERE p.kind = 'rental' AND (n.id IS NULL OR e.amount <> -n.monthly_cost)",
     ),
     (
         "a rent is for a period behind the one that its number is paid for",
@@ -108,91 +17,21 @@ const CHECKS: [(&str, &str); 28] = [
          (strftime('%Y', n.rented_until / 1000000, 'unixepoch') - strftime('%Y', coalesce(n.delivered_at, n.created_at) / 1000000, 'unixepoch')) * 12 \
          + strftime('%m', n.rented_until / 1000000, 'unixepoch') - strftime('%m', coalesce(n.delivered_at, n.created_at) / 1000000, 'unixepoch') AS next \
          FROM postings p JOIN numbers n ON n.organization_id = p.organization_id AND n.id = p.number_id \
-         WHERE p.kind = 'rental') WHERE rented_until IS NOT NULL AND period >= next",
-    ),
-    (
-        "more was given back for a number than was paid",
-        "SELECT p.number_id FROM postings p JOIN entries e ON e.organization_id = p.organization_id AND e.id = p.entry \
-         WHERE p.number_id IS NOT NULL GROUP BY p.organization_id, p.number_id HAVING sum(e.amount) > 0 \
-         AND sum(p.kind = 'purchase') > 0",
-    ),
-    (
-        "a number is unpaid and not inactive",
-        "SELECT id FROM numbers WHERE unpaid = 1 AND held = 1 AND status <> 'inactive'",
-    ),
-    (
-        "sold stock is reserved, or a reservation is nobody's",
-        "SELECT id FROM stock WHERE (state = 'sold' AND hold_by IS NOT NULL) OR (hold_by IS NULL) <> (hold_until IS NULL)",
-    ),
-    (
-        "what waits for a webhook is counted wrong",
-        "SELECT w.id FROM webhooks w WHERE w.waiting <> (SELECT count(*) FROM deliveries d \
-         WHERE d.organization_id = w.organization_id AND d.webhook_id = w.id AND d.state = 'waiting') \
-         OR w.due_at IS NOT max((SELECT min(d.state_at) FROM deliveries d \
-         WHERE d.organization_id = w.organization_id AND d.webhook_id = w.id AND d.state = 'waiting'), coalesce(w.rests_until, 0))",
-    ),
-    (
-        "a counter is behind what it has given",
-        "SELECT generation FROM meta WHERE generation < (SELECT coalesce(max(generation), 0) FROM change_log) \
-         OR alias < (SELECT coalesce(max(alias), 0) FROM numbers) OR entry < (SELECT coalesce(max(id), 0) FROM entries)",
-    ),
-    (
-        "a carrier is asked for a number that does not wait for it",
-        "SELECT i.id FROM intents i WHERE i.progress = 'open' AND i.work = 'acquire' \
-         AND (i.stock_id IS NOT NULL OR i.network <> 'public') AND NOT EXISTS (SELECT 1 FROM numbers n \
-         WHERE n.organization_id = i.organization_id AND n.id = i.number_id AND n.status = 'pending' AND n.e164 = i.e164)",
-    ),
-    (
-        "a number waits for a carrier that is not asked",
-        "SELECT n.id FROM numbers n WHERE n.status = 'pending' AND n.network <> 'public' AND NOT EXISTS (SELECT 1 FROM intents i \
-         WHERE i.progress = 'open' AND i.work = 'acquire' AND i.e164 = n.e164 AND i.number_id = n.id)",
-    ),
-    (
-        "a number that was not delivered is still held, or not paid back",
-        "SELECT i.id FROM intents i JOIN numbers n ON n.organization_id = i.organization_id AND n.id = i.number_id \
-         WHERE i.progress = 'failed' AND i.work = 'acquire' AND (i.stock_id IS NOT NULL OR i.network <> 'public') AND (n.held = 1 OR (SELECT coalesce(sum(e.amount), 0) FROM postings p \
-         JOIN entries e ON e.organization_id = p.organization_id AND e.posting_id = p.id AND e.account = 'wallet' \
-         WHERE p.organization_id = n.organization_id AND p.number_id = n.id) <> 0)",
+         WHERE p.kind = 'rental') AS rents WHERE rented_until IS NOT NULL AND period >= next",
     ),
 ];
 
-/// See [`crate::Store::doctor`].
-pub(crate) fn problems(db: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut problems = Vec::new();
-    for (sentence, sql) in CHECKS {
-        problems.extend(named(db, sql)?.into_iter().map(|row| format!("{sentence}: {row}")));
-    }
-    problems.extend(
-        named(db, "PRAGMA foreign_key_check")?
-            .into_iter()
-            .map(|row| format!("a row refers to nothing: {row}")),
-    );
-    let sound = |row: &String| row != "ok";
-    problems.extend(
-        named(db, "PRAGMA quick_check")?
-            .into_iter()
-            .filter(sound)
-            .map(|row| format!("the file is damaged: {row}")),
-    );
-    Ok(problems)
-}
+/// How many damaged rows are named.
+const DAMAGED_MAX: usize = 10;
 
-fn named(db: &Connection, sql: &str) -> Result<Vec<String>, StoreError> {
-    let mut found = Vec::new();
-    let mut statement = db.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()?
-        && found.len() < NAMED_MAX
-    {
-        found.push(match row.get_ref(0)? {
-            ValueRef::Null | ValueRef::Real(_) => "?".to_owned(),
-            ValueRef::Integer(number) => number.to_string(),
-            ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            // An id: never a phone number or a name, which the log may not hold.
-            ValueRef::Blob(bytes) => {
-                uuid::Uuid::from_slice(bytes).map_or_else(|_| "?".to_owned(), |id| id.to_string())
-            }
-        });
-    }
-    Ok(found)
+pub(crate) fn problems(db: Db<'_>) -> Result<Vec<String>, StoreError> {
+    let mut problems = asked(db, &CHECKS)?;
+    let mut damaged = |sql: &str, sentence: &str| -> Result<(), StoreError> {
+        let rows = named(db, sql)?.into_iter().filter(|row| row != "ok").take(DAMAGED_MAX);
+        problems.extend(rows.map(|row| format!("{sentence}: {row}")));
+        Ok(())
+    };
+    damaged("PRAGMA foreign_key_check", "a row refers to nothing")?;
+    damaged("PRAGMA quick_check", "the file is damaged")?;
+    Ok(problems)
 }

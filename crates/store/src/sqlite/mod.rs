@@ -1,42 +1,21 @@
 //! The SQLite engine: one file in WAL mode, one writing connection on its own thread, several that read.
 
-pub(crate) mod agent;
-pub(crate) mod answer;
-mod apply;
-pub(crate) mod call;
-pub(crate) mod change_log;
-pub(crate) mod delivery;
+mod desk;
 pub(crate) mod doctor;
-pub(crate) mod endpoint;
-pub(crate) mod event;
-mod index;
-pub(crate) mod intent;
-pub(crate) mod key;
-pub(crate) mod ledger;
-mod list;
 mod migrate;
-pub(crate) mod number;
-pub(crate) mod organization;
-pub(crate) mod provider;
-pub(crate) mod rate;
-mod search;
-mod sql;
-pub(crate) mod stock;
-pub(crate) mod trace;
-pub(crate) mod uses;
-pub(crate) mod webhook;
-mod writer;
+pub(crate) mod search;
+pub(crate) mod statement;
 
-use domain::{Commit, Fact, Generation};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::{CommitError, StoreError};
-use crate::feed::Appended;
-use writer::Writer;
+use crate::db::Db;
+use crate::error::StoreError;
+use crate::writer::Writer;
+pub(crate) use desk::Desk;
 
 /// How many reads run at once. A read takes some ten microseconds, so few are enough; a long one has a connection of its own.
 const READERS: usize = 8;
@@ -68,33 +47,26 @@ impl Sqlite {
         db.execute_batch("PRAGMA foreign_keys = ON;")?;
         keep_prepared(&db)?;
         let readers = (0..READERS).map(|_| reader(path).map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Self { path: path.to_owned(), writer: Writer::start(db)?, readers, next: AtomicUsize::new(0) })
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Writer::start(crate::writer::Desk::Sqlite(Desk::new(db)))?,
+            readers,
+            next: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) async fn commit(&self, commit: Commit) -> Result<Generation, CommitError> {
-        self.writer.commit(commit).await
-    }
-
-    pub(crate) async fn facts_append(&self, facts: Vec<Fact>) -> Result<Appended, StoreError> {
-        self.writer.facts(facts).await
-    }
-
-    pub(crate) async fn elsewhere(&self) -> bool {
-        self.writer.elsewhere().await
-    }
-
-    pub(crate) async fn close(&self) {
-        self.writer.close().await;
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
     }
 
     /// Lends a reader: the first that is free, since its statements are prepared and its pages at hand; else one in turn.
     pub(crate) fn read<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        work: impl FnOnce(Db<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
         let lent = free.unwrap_or_else(|| {
@@ -102,32 +74,31 @@ impl Sqlite {
             // A reader holds no state of ours that a panic could have broken.
             self.readers[turn].lock().unwrap_or_else(PoisonError::into_inner)
         });
-        work(&lent)
+        work(Db::Sqlite(&lent))
     }
 
     /// Lends a reader inside a transaction: all it reads is of one moment.
     pub(crate) fn read_at_once<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        work: impl FnOnce(Db<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.read(|db| at_once(db, work))
+        self.read(|db| match db {
+            Db::Sqlite(db) => at_once(db, work),
+        })
     }
 
     /// The same on a connection of its own, for what takes seconds.
     pub(crate) fn read_long<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        work: impl FnOnce(Db<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         at_once(&reader(&self.path)?, work)
     }
 }
 
-fn at_once<T>(
-    db: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+fn at_once<T>(db: &Connection, work: impl FnOnce(Db<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
     let transaction = db.unchecked_transaction()?;
-    let result = work(&transaction);
+    let result = work(Db::Sqlite(&transaction));
     transaction.finish()?;
     result
 }
@@ -158,7 +129,8 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let store = Sqlite::open(&folder.path().join("a.db")).unwrap();
         let anew = store.read(|db| {
-            let mut statement = db.prepare_cached(&number::SHOWN)?;
+            let Db::Sqlite(db) = db;
+            let mut statement = db.prepare_cached(&crate::rows::number::SHOWN)?;
             for id in 0..3u8 {
                 statement.query([[id; 16], [id + 1; 16]])?.next()?;
             }

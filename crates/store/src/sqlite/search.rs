@@ -1,157 +1,76 @@
-//! Text search: what a person typed, as a question to the trigram index.
-//!
-//! The index answers for three characters and more. Shorter texts are looked for by reading the newest rows, [`SHORT_SCAN`]
-//! of them at most: a bound, not a promise. Case is ignored; nothing that is typed has a special meaning.
+//! The search index as SQLite has it: trigrams of FTS5, see `migrations/sqlite/0002_search.sql`.
 
-/// How many of the newest rows are looked at for a text of one or two characters.
-pub(super) const SHORT_SCAN: usize = 5_000;
-/// How many agents' names may answer one search.
-pub(super) const AGENTS_MAX: usize = 256;
+use crate::db::{Db, Failure, Param, Value, params};
+use crate::error::StoreError;
+use crate::rows::index::{NEWEST, NumberText, Text};
+use crate::rows::list::List;
+use crate::rows::search::{Sought, agent, fours};
 
-/// The private-use characters U+E000 to U+F8FF: no text of a person contains them, and they have no case. These stand for
-/// numbers, the rest for pairs of digits: a trigram that meant two things would make both slow to find.
-const FIRST: u32 = 0xE000;
-const COUNT: u64 = 0x1800;
-const FIRST_PAIR: u32 = 0xF800;
-
-/// A trigram that stands for a small number: three private-use characters.
-fn trigram(number: u64) -> String {
-    let digits = [number / (COUNT * COUNT) % COUNT, number / COUNT % COUNT, number % COUNT];
-    let character = |d: u64| u32::try_from(d).ok().and_then(|d| char::from_u32(FIRST + d));
-    digits.into_iter().filter_map(character).collect()
-}
-
-/// Digits as a character for each two neighbours: a trigram of these stands for four digits.
-fn fours(digits: &str) -> String {
-    let pair = |pair: &[u8]| {
-        let two = u32::from(pair[0].wrapping_sub(b'0')) * 10 + u32::from(pair[1].wrapping_sub(b'0'));
-        char::from_u32(FIRST_PAIR + two)
+pub(crate) fn put(db: Db<'_>, stood: bool, row: i64, text: &Text) -> Result<(), StoreError> {
+    let run = |sql: &str, values: &[&dyn Param]| {
+        let failed = |f: Failure| {
+            StoreError::Database(f.about(domain::What::Number, domain::What::Number).to_string())
+        };
+        db.write(sql, values).map(|_| ()).map_err(failed)
     };
-    digits.as_bytes().windows(2).filter_map(pair).collect()
+    if stood {
+        let table = if matches!(text, Text::Number(_)) { "number_search" } else { "stock_search" };
+        run(&format!("DELETE FROM {table} WHERE rowid = $1"), params![row])?;
+    }
+    match text {
+        Text::Number(NumberText { tenant, agent, digits, fours, label }) => {
+            let sql = "INSERT INTO number_search (rowid, tenant, agent, digits, fours, label) VALUES ($1, $2, $3, $4, $5, $6)";
+            run(sql, params![row, tenant, agent, digits, fours, label])
+        }
+        Text::Stock(digits, fours) => {
+            let sql = "INSERT INTO stock_search (rowid, digits, fours) VALUES ($1, $2, $3)";
+            run(sql, params![row, digits, fours])
+        }
+        Text::StockGone => Ok(()),
+    }
 }
 
-/// A number and the numbers that its label names, in both ways in which the index knows digits.
-pub(super) fn digits_of(number: u64, label: Option<&str>) -> (String, String) {
-    let mut runs = vec![number.to_string()];
-    runs.extend(label.iter().flat_map(|label| dialled_runs(label)));
-    let fours: Vec<String> = runs.iter().map(|run| fours(run)).collect();
-    (runs.join(" "), fours.join(" "))
+/// The join is crossed, and the owner no way into the table: what the index has narrowed down no other index may take over.
+pub(crate) fn numbers(
+    columns: &str,
+    sought: &Sought,
+    (owner, tenant): (Vec<u8>, &str),
+    agents: &[u64],
+) -> (List, &'static str) {
+    let sql = format!(
+        "SELECT {columns} FROM number_search CROSS JOIN numbers n ON n.alias = {NEWEST} - number_search.rowid \
+         WHERE number_search MATCH $1"
+    );
+    let list = List::new(&sql, vec![Value::Text(in_numbers(sought, tenant, agents))]);
+    (list.and("+n.organization_id =", owner), "number_search.rowid")
 }
 
-/// Runs of digits, separators between them left out, as they are in what is looked for.
-fn dialled_runs(text: &str) -> Vec<String> {
-    let runs = text.split(|c: char| !is_dialled(c));
-    let digits = runs.map(|run| run.chars().filter(char::is_ascii_digit).collect::<String>());
-    digits.filter(|run| run.len() >= 3).collect()
-}
-
-fn is_dialled(c: char) -> bool {
-    c.is_ascii_digit() || " +-.()/".contains(c)
+pub(crate) fn stock(columns: &str, digits: &str) -> (List, &'static str) {
+    let sql = format!(
+        "SELECT {columns} FROM stock_search CROSS JOIN stock ON stock.serial = {NEWEST} - stock_search.rowid \
+         WHERE stock_search MATCH $1"
+    );
+    (List::new(&sql, vec![Value::Text(digits_asked(digits))]), "stock_search.rowid")
 }
 
 /// What the index is asked for a part of a number, of three digits or more.
-pub(super) fn digits_asked(digits: &str) -> String {
+fn digits_asked(digits: &str) -> String {
     match digits.len() {
         3 => format!("digits : {}", quoted(digits)),
         _ => format!("fours : {}", quoted(&fours(digits))),
     }
 }
 
-/// The trigram of an organization's held numbers, or of those it gave back.
-pub(super) fn tenant(serial: u64, held: bool) -> String {
-    trigram(serial * 3 + u64::from(held))
-}
-
-/// The trigram of an agent.
-pub(super) fn agent(serial: u64) -> String {
-    trigram(serial * 3 + 2)
-}
-
-/// What is looked for.
-pub(super) struct Sought {
-    /// The text in lower case.
-    pub(super) text: String,
-    /// Its digits, if it looks like a part of a phone number: separators and `+` do not count.
-    pub(super) digits: Option<String>,
-}
-
-impl Sought {
-    /// `None` for a text without anything to look for.
-    pub(super) fn read(typed: &str) -> Option<Self> {
-        let visible: String = typed.chars().filter(|c| !c.is_control() && !is_private(*c)).collect();
-        let text = visible.trim().to_lowercase();
-        let dialled = text.chars().all(is_dialled);
-        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        let digits = Some(digits).filter(|d| dialled && !d.is_empty());
-        (!text.is_empty()).then_some(Self { text, digits })
-    }
-
-    /// Whether the index can answer.
-    pub(super) fn is_indexed(&self) -> bool {
-        self.text.chars().count() >= 3 && self.digits.as_ref().is_none_or(|d| d.len() >= 3)
-    }
-
-    /// The question to the index of numbers: in this tenant, by number, label, or one of these agents.
-    pub(super) fn in_numbers(&self, tenant: &str, agents: &[u64]) -> String {
-        // Digits are known with those of the label: its own trigrams of digits are on too many rows.
-        let what = self.digits.as_ref().map(|digits| digits_asked(digits));
-        let mut parts = vec![what.unwrap_or_else(|| format!("label : {}", quoted(&self.text)))];
-        parts.extend(agents.iter().map(|serial| format!("agent : {}", quoted(&agent(*serial)))));
-        format!("tenant : {} AND ({})", quoted(tenant), parts.join(" OR "))
-    }
-
-    /// The same where a row is looked at: `digits` of a number and a label.
-    pub(super) fn is_in(&self, number: u64, label: Option<&str>) -> bool {
-        let by_digits = self.digits.as_ref().is_some_and(|part| number.to_string().contains(part.as_str()));
-        by_digits || label.is_some_and(|label| label.to_lowercase().contains(&self.text))
-    }
-}
-
-fn is_private(c: char) -> bool {
-    ('\u{E000}'..='\u{F8FF}').contains(&c)
-}
-
-/// What may stand in the index: without the characters that have a meaning there.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() && !is_private(*c)).collect()
+/// The question to the index of numbers: in this tenant, by number, label, or one of these agents.
+fn in_numbers(sought: &Sought, tenant: &str, agents: &[u64]) -> String {
+    // Digits are known with those of the label: its own trigrams of digits are on too many rows.
+    let what = sought.digits.as_ref().map(|digits| digits_asked(digits));
+    let mut parts = vec![what.unwrap_or_else(|| format!("label : {}", quoted(&sought.text)))];
+    parts.extend(agents.iter().map(|serial| format!("agent : {}", quoted(&agent(*serial)))));
+    format!("tenant : {} AND ({})", quoted(tenant), parts.join(" OR "))
 }
 
 /// A string of FTS5's query language: a quote within is doubled.
-pub(super) fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_typed_is_read() {
-        let read =
-            |text: &str| Sought::read(text).map(|s| (s.text.clone(), s.digits.clone(), s.is_indexed()));
-        let row = |t: &str, d: Option<&str>, i| Some((t.to_owned(), d.map(str::to_owned), i));
-        assert_eq!(read("+1 (415) 555"), row("+1 (415) 555", Some("1415555"), true));
-        assert_eq!(read(" Front "), row("front", None, true));
-        assert_eq!(read("+ 1"), row("+ 1", Some("1"), false));
-        assert_eq!(read("ab"), row("ab", None, false));
-        assert_eq!(read(" \u{0}\u{E000} "), None);
-    }
-
-    #[test]
-    fn small_numbers_have_trigrams_of_their_own() {
-        let all: std::collections::HashSet<_> =
-            (0..20_000).chain([COUNT * COUNT, COUNT * COUNT * COUNT - 1]).map(trigram).collect();
-        assert_eq!(all.len(), 20_002);
-        assert!(all.iter().all(|t| t.chars().count() == 3));
-        let pairs = fours("0123456789");
-        assert!(all.iter().all(|t| t.chars().all(|c| !pairs.contains(c) && is_private(c))));
-        assert!(pairs.chars().all(is_private));
-    }
-
-    #[test]
-    fn a_part_of_a_number_is_a_part_of_its_fours() {
-        assert!(fours("14155550100").contains(&fours("5550")));
-        assert!(!fours("14155550100").contains(&fours("5551")));
-        assert_eq!(fours("0199").chars().collect::<Vec<_>>(), ['\u{F801}', '\u{F813}', '\u{F863}']);
-    }
 }

@@ -353,11 +353,11 @@ fn before_rents(path: &std::path::Path, created: Timestamp) {
     db.execute_batch("CREATE TABLE migrations (number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL)")
         .unwrap();
     let scripts = [
-        include_str!("../../migrations/0001_tables.sql"),
-        include_str!("../../migrations/0002_search.sql"),
-        include_str!("../../migrations/0003_endpoint_bags.sql"),
-        include_str!("../../migrations/0004_agent_calls.sql"),
-        include_str!("../../migrations/0005_platforms_keys_calls.sql"),
+        include_str!("../../migrations/sqlite/0001_tables.sql"),
+        include_str!("../../migrations/sqlite/0002_search.sql"),
+        include_str!("../../migrations/sqlite/0003_endpoint_bags.sql"),
+        include_str!("../../migrations/sqlite/0004_agent_calls.sql"),
+        include_str!("../../migrations/sqlite/0005_platforms_keys_calls.sql"),
     ];
     for (number, script) in (1..).zip(scripts) {
         db.execute_batch(script).unwrap();

@@ -1,0 +1,137 @@
+//! A connection to the one engine or the other, as the statements of [`crate::rows`] see it.
+//!
+//! A statement is written once, in what both engines read alike: parameters are `$1`, `$2`, …, ids are bytes, truths are the
+//! integers 0 and 1, texts compare by their bytes. What the engines have apart stands in their own folders.
+
+mod value;
+
+use domain::What;
+
+use crate::error::{CommitError, StoreError};
+use crate::rows::index::Text;
+use crate::rows::list::List;
+use crate::rows::search::Sought;
+pub(crate) use value::{Cell, Field, Param, Value};
+
+/// A connection, lent for the time of one piece of work.
+#[derive(Clone, Copy)]
+pub(crate) enum Db<'a> {
+    Sqlite(&'a rusqlite::Connection),
+}
+
+/// One row of a result.
+pub(crate) enum Row<'r, 's> {
+    Sqlite(&'r rusqlite::Row<'s>),
+}
+
+impl<'r> Row<'r, '_> {
+    /// The value of a column.
+    pub(crate) fn cell(&self, at: usize) -> Result<Cell<'r>, StoreError> {
+        match self {
+            Self::Sqlite(row) => crate::sqlite::statement::cell(row, at),
+        }
+    }
+}
+
+/// The parameters of a statement.
+macro_rules! params {
+    () => { &[] as &[&dyn $crate::db::Param] };
+    ($($param:expr),+ $(,)?) => { &[$(&$param as &dyn $crate::db::Param),+] as &[&dyn $crate::db::Param] };
+}
+pub(crate) use params;
+
+/// A statement that did not succeed, before it is known what that means to the caller.
+pub(crate) enum Failure {
+    /// A row with such a key is there already.
+    Taken,
+    /// A row that is referred to is not there; which, where the engine says so.
+    Dangling(Option<What>),
+    /// Anything else.
+    Commit(CommitError),
+}
+
+impl Failure {
+    /// Names the things: `own` was to be written, `other` is what it refers to.
+    pub(crate) fn about(self, own: What, other: What) -> CommitError {
+        match self {
+            Self::Taken => CommitError::Exists(own),
+            Self::Dangling(missing) => CommitError::Stale(missing.unwrap_or(other)),
+            Self::Commit(error) => error,
+        }
+    }
+}
+
+/// What each row of a result is given to.
+pub(crate) type See<'a> = dyn FnMut(Row<'_, '_>) -> Result<(), StoreError> + 'a;
+
+impl Db<'_> {
+    /// Runs one writing statement; gives the number of rows it touched.
+    pub(crate) fn write(self, sql: &str, row: &[&dyn Param]) -> Result<usize, Failure> {
+        match self {
+            Self::Sqlite(db) => crate::sqlite::statement::write(db, sql, row),
+        }
+    }
+
+    /// Gives the first row to `see`, where there is one.
+    pub(crate) fn first(self, sql: &str, row: &[&dyn Param], see: &mut See<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(db) => crate::sqlite::statement::first(db, sql, row, see),
+        }
+    }
+
+    /// Gives each row to `see`.
+    pub(crate) fn all(self, sql: &str, row: &[&dyn Param], see: &mut See<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(db) => crate::sqlite::statement::all(db, sql, row, see),
+        }
+    }
+
+    /// The same for what is never held in memory at once. `see` asks this connection nothing.
+    pub(crate) fn each(self, sql: &str, see: &mut See<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(db) => crate::sqlite::statement::each(db, sql, see),
+        }
+    }
+
+    /// Brings a row of the search index to what it is to be; `stood` says whether it is there.
+    pub(crate) fn index(self, stood: bool, row: i64, text: &Text) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => crate::sqlite::search::put(self, stood, row, text),
+        }
+    }
+
+    /// The list of an organization's numbers (`n`) that the index finds, and its column to page by. `whose` names the organization
+    /// and its trigram.
+    pub(crate) fn numbers_sought(
+        self,
+        columns: &str,
+        sought: &Sought,
+        whose: (Vec<u8>, &str),
+        agents: &[u64],
+    ) -> (List, &'static str) {
+        match self {
+            Self::Sqlite(_) => crate::sqlite::search::numbers(columns, sought, whose, agents),
+        }
+    }
+
+    /// The list of the stock that the index finds, and its column to page by.
+    pub(crate) fn stock_sought(self, columns: &str, digits: &str) -> (List, &'static str) {
+        match self {
+            Self::Sqlite(_) => crate::sqlite::search::stock(columns, digits),
+        }
+    }
+
+    /// What the engine checks beside what both do, and what it finds.
+    pub(crate) fn problems(self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Sqlite(_) => crate::sqlite::doctor::problems(self),
+        }
+    }
+
+    /// Whether there is such a row.
+    pub(crate) fn exists(self, sql: &str, row: &[&dyn Param]) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(db) => crate::sqlite::statement::exists(db, sql, row),
+        }
+    }
+}

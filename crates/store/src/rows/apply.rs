@@ -1,0 +1,262 @@
+//! One commit inside the writer's transaction: its changes in order, then what must hold once all are applied.
+
+use crate::db::{Db, params};
+use domain::ids::{AgentId, OrganizationId, ProviderId};
+use domain::number::Environment;
+use domain::{Change, Commit, Event, Generation, Guard, Micros, What};
+
+use super::change_log::Topic;
+use super::index::Pending;
+use super::sql::{blob, corrupt, int, one, write};
+use super::{
+    agent, answer, call, delivery, endpoint, event, intent, key, ledger, number, organization, provider,
+    rate, stock, trace, webhook,
+};
+use crate::error::{CommitError, StoreError};
+
+/// What is counted for the whole installation. Read when the writer's transaction begins, written before it ends; a commit
+/// that fails gives back what it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counters {
+    generation: u64,
+    alias: u64,
+    serial: u64,
+    entry: u64,
+}
+
+impl Counters {
+    pub(crate) fn load(db: Db<'_>) -> Result<Self, StoreError> {
+        let sql = "SELECT generation, alias, serial, entry FROM meta WHERE one = 1";
+        let found = one(db, sql, &[], |mut row| {
+            Ok(Self { generation: row.uint()?, alias: row.uint()?, serial: row.uint()?, entry: row.uint()? })
+        })?;
+        found.ok_or_else(|| corrupt("meta", "absent"))
+    }
+
+    pub(crate) fn save(&self, db: Db<'_>) -> Result<(), StoreError> {
+        let Self { generation, alias, serial, entry } = *self;
+        let sql = "UPDATE meta SET generation = $1, alias = $2, serial = $3, entry = $4 WHERE one = 1";
+        let row = params![int(generation), int(alias), int(serial), int(entry)];
+        write(db, sql, row).map_err(|f| f.about(What::Request, What::Request))?;
+        Ok(())
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.generation)
+    }
+
+    pub(super) fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    pub(super) fn next_entry(&mut self) -> u64 {
+        self.entry += 1;
+        self.entry
+    }
+
+    /// The alias of a new number: the one it has, or (0) the next.
+    pub(super) fn alias_for(&mut self, own: u64) -> u64 {
+        if own == 0 {
+            self.alias += 1;
+            return self.alias;
+        }
+        self.alias = self.alias.max(own);
+        own
+    }
+}
+
+/// What the commands of one group share.
+pub(crate) struct Group {
+    pub(crate) counters: Counters,
+    pub(crate) index: Pending,
+}
+
+/// One commit being applied.
+pub(super) struct Tx<'a> {
+    pub(super) db: Db<'a>,
+    pub(super) counters: &'a mut Counters,
+    pub(super) index: &'a mut Pending,
+    /// Whether anything was written, so that the generation rises.
+    touched: bool,
+    defaults: Vec<(OrganizationId, AgentId, Environment)>,
+    providers_gone: Vec<ProviderId>,
+    /// The organization asked for last: a bulk of numbers asks for the same again and again.
+    serial: Option<(OrganizationId, Option<u64>)>,
+    /// Events that were written, for the webhooks that want them.
+    events: Vec<Event>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(db: Db<'a>, group: &'a mut Group) -> Self {
+        let Group { counters, index } = group;
+        let (defaults, providers_gone) = (Vec::new(), Vec::new());
+        Self {
+            db,
+            counters,
+            index,
+            touched: false,
+            defaults,
+            providers_gone,
+            serial: None,
+            events: Vec::new(),
+        }
+    }
+
+    /// Says that something was written.
+    pub(super) fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    /// Says that an event was written. The operator's own have no webhooks.
+    pub(super) fn announce(&mut self, event: &Event) {
+        if event.organization_id != OrganizationId::NONE {
+            self.events.push(event.clone());
+        }
+    }
+
+    /// The events written so far, once.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Says that something was written that memory follows.
+    pub(super) fn log(
+        &mut self,
+        topic: Topic,
+        organization: OrganizationId,
+        key: &[u8; 16],
+    ) -> Result<(), CommitError> {
+        self.touch();
+        let sql = "INSERT INTO change_log (generation, kind, organization_id, key) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT DO NOTHING";
+        let row = params![int(self.counters.generation + 1), topic as u8, blob(organization), key];
+        write(self.db, sql, row).map_err(|f| f.about(What::Request, What::Request))?;
+        Ok(())
+    }
+
+    /// Asks that an agent have at most one default in an environment at the end.
+    pub(super) fn check_default(
+        &mut self,
+        organization: OrganizationId,
+        agent: AgentId,
+        environment: Environment,
+    ) {
+        self.defaults.push((organization, agent, environment));
+    }
+
+    /// Asks that no held number name a provider at the end.
+    pub(super) fn check_provider(&mut self, id: ProviderId) {
+        self.providers_gone.push(id);
+    }
+
+    /// The number that stands for an organization in the search index.
+    pub(super) fn organization_serial(&mut self, id: OrganizationId) -> Result<Option<u64>, StoreError> {
+        match self.serial {
+            Some((known, serial)) if known == id => Ok(serial),
+            _ => {
+                let serial = organization::serial(self.db, id)?;
+                self.serial = Some((id, serial));
+                Ok(serial)
+            }
+        }
+    }
+
+    /// Ends it: the generation that holds what was written.
+    pub(super) fn raise(self) -> Option<Generation> {
+        self.touched.then(|| {
+            self.counters.generation += 1;
+            self.counters.generation()
+        })
+    }
+}
+
+/// Applies a commit. After an error the caller rolls back to where it began.
+pub(crate) fn commit(db: Db<'_>, group: &mut Group, commit: &Commit) -> Result<Generation, CommitError> {
+    let Commit { changes, guards, answer } = commit;
+    let mut tx = Tx::new(db, group);
+    for change in changes {
+        apply(&mut tx, change)?;
+    }
+    delivery::announce(&mut tx)?;
+    for agents_default in &tx.defaults {
+        if endpoint::defaults_clash(db, agents_default)? {
+            return Err(CommitError::Stale(What::Endpoint));
+        }
+    }
+    for guard in guards {
+        if !holds(db, guard)? {
+            return Err(CommitError::Guard(*guard));
+        }
+    }
+    for id in &tx.providers_gone {
+        if provider::in_use(db, *id)? {
+            return Err(CommitError::Stale(What::Provider));
+        }
+    }
+    if let Some(answer) = answer {
+        answer::keep(db, answer)?;
+    }
+    let raised = tx.raise();
+    Ok(raised.unwrap_or_else(|| group.counters.generation()))
+}
+
+fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
+    match change {
+        Change::Organization(organization) => organization::put(tx, organization),
+        Change::Key(key) => key::put(tx, key),
+        Change::Agent(agent) => agent::put(tx, agent),
+        Change::AgentDelete(organization, id, version) => agent::delete(tx, *organization, id, *version),
+        Change::Endpoint(endpoint) => endpoint::put(tx, endpoint),
+        Change::EndpointDelete(organization, id, version) => {
+            endpoint::delete(tx, *organization, *id, *version)
+        }
+        Change::Provider(provider) => provider::put(tx, provider),
+        Change::ProviderDelete(id, version) => provider::delete(tx, *id, *version),
+        Change::Stock(stock) => stock::put(tx, stock),
+        Change::StockDelete(id, version) => stock::delete(tx, *id, *version),
+        Change::Number(number) => number::put(tx, number),
+        Change::Posting(posting) => ledger::post(tx, posting),
+        Change::CallRedact(organization, id, at) => call::agent::redact(tx, (*organization, *id), *at),
+        Change::Event(event) => event::put(tx, event),
+        Change::Intent(intent) => intent::put(tx, intent),
+        Change::IntentsPrune(before, most) => intent::prune(tx, *before, *most),
+        Change::Webhook(webhook) => webhook::put(tx, webhook),
+        Change::WebhookDelete(organization, id, version) => webhook::delete(tx, *organization, *id, *version),
+        Change::Delivery(delivery) => delivery::put(tx, delivery),
+        Change::DeliveriesPrune(before, most) => delivery::prune(tx, *before, *most),
+        Change::KeyUse(used) => key::used(tx, used),
+        Change::Rate(rate) => rate::put(tx, rate),
+        Change::RateDelete(organization, id) => rate::delete(tx, *organization, *id),
+        Change::Trace(organization, window) => trace::put(tx, *organization, *window),
+        Change::CallDelete(organization, id) => call::delete(tx, *organization, *id),
+    }
+}
+
+/// Whether a guard holds. The one writer is the organization's lock.
+fn holds(db: Db<'_>, guard: &Guard) -> Result<bool, StoreError> {
+    Ok(match guard {
+        Guard::WalletCovers(organization) => ledger::balance(db, *organization)? >= Micros::ZERO,
+        Guard::SlotsWithin(organization, most) => number::slots_used(db, *organization)? <= u64::from(*most),
+        Guard::ChurnWithin(organization, most, since) => {
+            number::rent::born(db, *organization, *since, u64::from(*most) + 1)? <= u64::from(*most)
+        }
+        Guard::HoldsWithin(organization, most, at) => {
+            stock::holds(db, *organization, *at)?.len() <= usize::try_from(*most).unwrap_or(usize::MAX)
+        }
+        Guard::NumberUncalled(organization, id) => !number::rent::was_called(db, *organization, *id)?,
+        Guard::EndpointAt(organization, id, version) => {
+            endpoint::get(db, *organization, *id)?.is_some_and(|endpoint| endpoint.version == *version)
+        }
+        Guard::EndpointFollowed(organization, id) => endpoint::is_followed(db, *organization, *id)?,
+        Guard::EndpointUnused(organization, id) => {
+            number::list::on_endpoint(db, *organization, *id, None, 1)?.is_empty()
+        }
+        Guard::TestNumbersWithin(organization, most) => {
+            number::held_for_tests(db, *organization)? <= u64::from(*most)
+        }
+        Guard::WebhooksWithin(organization, most) => webhook::count(db, *organization)? <= u64::from(*most),
+        Guard::RatesWithin(owner, most) => rate::count(db, *owner)? <= u64::from(*most),
+        Guard::ProviderUnused(id) => !provider::in_use(db, *id)?,
+    })
+}
