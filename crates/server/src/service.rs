@@ -10,7 +10,7 @@ use domain::carrier_account::CarrierSources;
 use domain::provider::ProviderKind;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use crate::app::{App, PublicSip};
 use crate::carriage::{self, Accounts, Carriage};
 use crate::edge::{Beside, EdgeHandle, EdgeParts, EdgeSettings, ListenerSettings};
+use crate::files::Files;
 use crate::http::{Front, Health, Phase};
 use crate::identity::Identity;
 use crate::journal::Journal;
@@ -65,16 +66,16 @@ pub(crate) struct Service {
 impl Service {
     /// Starts everything; ready when it returns.
     pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let files = Files::of(&settings.store)?;
+        let (files, vault) = Files::open(&settings)?;
         // Before anything takes the time.
         let ground = ground(&settings, &files)?;
         let (health, upkeep) = health()?;
-        let store = Store::open(&settings.store).with_context(|| store_named(&settings.store))?;
-        let vault = open_vault(&settings, &files)?;
-        let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin)?;
+        let store =
+            Store::open(settings.store.reveal()).with_context(|| format!("--store {}", settings.store))?;
+        let (admin_key, new_admin_key) = admin_key(&settings, &vault, &files.admin())?;
         let live = live_table(&settings, &vault, &store)?;
-        let journal = Arc::new(Journal::open(&files.journal)?);
-        let mut meter = metered(&store, &journal, &live).await?;
+        let journal = Arc::new(Journal::open(&files.journal(), settings.journal_max)?);
+        let mut meter = metered(&health, &store, &journal, &live).await?;
         let listener =
             TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
         let http = listener.local_addr()?;
@@ -84,7 +85,7 @@ impl Service {
         let sip = edge.bound().to_vec();
         let public = public_sip(&settings, &sip);
         let (uses, rents) = (Arc::new(KeyUses::default()), Arc::new(tokio::sync::Notify::new()));
-        let simulated = Arc::new(SimCarrier::open(files.beside(".sim-carrier"))?);
+        let simulated = Arc::new(SimCarrier::open(files.own(".sim-carrier"))?);
         let asked = (Arc::clone(&simulated), accounts(&settings, &vault, &public, http)?);
         let carriage = Arc::new(Carriage::new(store.clone(), Arc::clone(&live), asked.0, asked.1));
         let network = SimNetwork::new(Arc::clone(&live), sip.clone());
@@ -163,7 +164,7 @@ impl Service {
 
 /// The clock and the files of a simulation, where there is to be one.
 fn ground(settings: &Settings, files: &Files) -> anyhow::Result<Option<SimGround>> {
-    let open = || SimGround::open(|ending| files.beside(ending), settings.sim_seed);
+    let open = || SimGround::open(|ending| files.own(ending), settings.sim_seed);
     settings.sim.then(open).transpose()
 }
 
@@ -176,7 +177,13 @@ fn health() -> anyhow::Result<(Arc<Health>, JoinHandle<()>)> {
 }
 
 /// The meter, once what is in the journal is in the store; a day's calls out are counted on from there.
-async fn metered(store: &Store, journal: &Arc<Journal>, live: &Arc<Live>) -> anyhow::Result<Meter> {
+async fn metered(
+    health: &Health,
+    store: &Store,
+    journal: &Arc<Journal>,
+    live: &Arc<Live>,
+) -> anyhow::Result<Meter> {
+    health.watch(Arc::clone(live), Arc::clone(journal));
     let meter = Meter::start(store.clone(), Arc::clone(journal), Arc::clone(live)).await?;
     live.calls_placed_earlier(&store.calls_placed(clock::day_begin())?);
     Ok(meter)
@@ -242,44 +249,6 @@ async fn metrics_upkeep(metrics: PrometheusHandle) {
     }
 }
 
-/// The store as an error names it: of a URL that is no file's only the scheme, since the rest may hold a password.
-fn store_named(url: &str) -> String {
-    match url.split_once(':') {
-        Some(("sqlite", _)) | None => format!("--store {url}"),
-        Some((scheme, _)) => format!("--store {scheme}:…"),
-    }
-}
-
-/// Where things lie beside an SQLite store.
-struct Files {
-    store: String,
-    key: PathBuf,
-    admin: PathBuf,
-    journal: PathBuf,
-}
-
-impl Files {
-    fn of(url: &str) -> anyhow::Result<Self> {
-        let path =
-            url.strip_prefix("sqlite:").with_context(|| format!("{}: not a file", store_named(url)))?;
-        let store = path.strip_prefix("//").unwrap_or(path).to_owned();
-        let beside = |ending: &str| PathBuf::from(format!("{store}{ending}"));
-        Ok(Self { key: beside(".key"), admin: beside(".admin"), journal: beside(".journal"), store })
-    }
-
-    fn beside(&self, ending: &str) -> PathBuf {
-        PathBuf::from(format!("{}{ending}", self.store))
-    }
-}
-
-fn open_vault(settings: &Settings, files: &Files) -> anyhow::Result<Vault> {
-    match (&settings.secret_key, &settings.secret_key_file) {
-        (Some(text), _) => Vault::from_text(text).context("TRUNKLINE_SECRET_KEY"),
-        (None, Some(path)) => Vault::from_file(path).context("--secret-key-file"),
-        (None, None) => Vault::from_file(&files.key),
-    }
-}
-
 /// The operator's key: the one given; else the one whose hash an earlier start left; else a new one, shown once.
 fn admin_key(
     settings: &Settings,
@@ -315,7 +284,7 @@ fn edge_settings(settings: &Settings, vault: &Vault, files: &Files) -> EdgeSetti
         no_provisional: NO_PROVISIONAL,
         threads: settings.sip_threads,
         patience: edge::Patience::default(),
-        beside: Some(Beside { register: files.beside(".register"), bindings: files.beside(".bindings") }),
+        beside: Some(Beside { register: files.own(".register"), bindings: files.own(".bindings") }),
     }
 }
 

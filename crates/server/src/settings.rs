@@ -12,9 +12,15 @@ use std::time::Duration;
 use crate::edge::{ClientAuth, TlsSettings};
 use crate::identity::settings::{self as identity, IssuerArgs, IssuerSettings};
 use crate::outgoing::Private;
+use crate::store_url::StoreUrl;
 
 /// The most threads that receive at one UDP socket.
 const SIP_THREADS_MAX: usize = 64;
+
+/// What may wait for a store that is away: some 1,600,000 facts, or half a million calls.
+const JOURNAL_MEGABYTES: u64 = 1_024;
+/// The most of it, a terabyte: beyond, it is a slip.
+const JOURNAL_MEGABYTES_MAX: u64 = 1 << 20;
 
 /// The flags of `trunkline serve`. Each can be set in the environment, or in the file under its own name with `_` for `-`.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -29,9 +35,15 @@ pub(crate) struct ServeArgs {
     /// How many threads receive at each UDP socket, 1 to 64 [default: as many as there are cores]
     #[arg(long, env = "TRUNKLINE_SIP_THREADS", value_name = "COUNT")]
     sip_threads: Option<usize>,
-    /// Where data is kept [default: sqlite:./trunkline.db]
+    /// Where data is kept: sqlite:PATH or postgres://…; a URL with a password belongs in the environment or the file, since `ps` shows flags to everybody [default: sqlite:./trunkline.db]
     #[arg(long, env = "TRUNKLINE_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<String>,
+    /// The folder of what is this node's own: call records on their way to the store, registrations [default: beside the SQLite store; else ./trunkline.data]
+    #[arg(long, env = "TRUNKLINE_DATA", value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// How much of call records may wait for a store that is away; shortly before, new calls are refused [default: 1024]
+    #[arg(long, env = "TRUNKLINE_JOURNAL_MEGABYTES", value_name = "COUNT")]
+    journal_megabytes: Option<u64>,
     /// A TOML file with these settings
     #[arg(long, env = "TRUNKLINE_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -60,7 +72,7 @@ pub(crate) struct ServeArgs {
     /// Where messages of traced calls are sent as they come, by HEP version 3 over UDP [default: nowhere]
     #[arg(long, env = "TRUNKLINE_HEP", value_name = "HOST:PORT")]
     hep: Option<String>,
-    /// A file with the secret key, 32 bytes in base64 [default: beside the SQLite store, made at first start]
+    /// A file with the secret key, 32 bytes in base64 [default: beside the SQLite store, made at first start; with PostgreSQL it is needed]
     #[arg(long, env = "TRUNKLINE_SECRET_KEY_FILE", value_name = "FILE")]
     secret_key_file: Option<PathBuf>,
     /// The secret key itself
@@ -130,7 +142,11 @@ pub(crate) struct Settings {
     pub(crate) sip_dns: Option<SocketAddr>,
     /// Where messages of traced calls are sent, as `host:port`.
     pub(crate) hep: Option<String>,
-    pub(crate) store: String,
+    pub(crate) store: StoreUrl,
+    /// The folder of what is this node's own, if it is not beside the store.
+    pub(crate) data: Option<PathBuf>,
+    /// The most bytes of call records that may wait for the store.
+    pub(crate) journal_max: u64,
     pub(crate) secret_key_file: Option<PathBuf>,
     pub(crate) secret_key: Option<String>,
     pub(crate) admin_key: Option<String>,
@@ -204,7 +220,9 @@ impl ServeArgs {
             sim,
             sim_seed: self.sim_seed.or(file.sim_seed).unwrap_or(1),
             sip_threads: threads_of(self.sip_threads.or(file.sip_threads))?,
-            store: self.store.or(file.store).unwrap_or_else(|| "sqlite:./trunkline.db".to_owned()),
+            store: store_of(self.store.or(file.store)),
+            data: self.data.or(file.data),
+            journal_max: journal_of(self.journal_megabytes.or(file.journal_megabytes))?,
             secret_key_file: self.secret_key_file.or(file.secret_key_file),
             secret_key: self.secret_key.or(file.secret_key),
             admin_key: self.admin_key.or(file.admin_key).filter(|key| !key.is_empty()),
@@ -287,9 +305,28 @@ fn rules_of(texts: &[String]) -> anyhow::Result<Vec<AddressRule>> {
     texts.iter().map(read).collect()
 }
 
+fn store_of(said: Option<String>) -> StoreUrl {
+    StoreUrl::new(said.unwrap_or_else(|| "sqlite:./trunkline.db".to_owned()))
+}
+
+fn journal_of(said: Option<u64>) -> anyhow::Result<u64> {
+    let megabytes = said.unwrap_or(JOURNAL_MEGABYTES);
+    let within = (1..=JOURNAL_MEGABYTES_MAX).contains(&megabytes);
+    if within {
+        Ok(megabytes << 20)
+    } else {
+        bail!("--journal-megabytes {megabytes}: must be 1 to {JOURNAL_MEGABYTES_MAX}")
+    }
+}
+
 fn from_file(path: &Path) -> anyhow::Result<ServeArgs> {
     let text = std::fs::read_to_string(path).with_context(|| format!("--config {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("--config {}", path.display()))
+    // The reader's own words show the line, which may be the one with a password.
+    toml::from_str(&text).map_err(|error| {
+        let line =
+            error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
+        anyhow::anyhow!("--config {}: line {line}: {}", path.display(), error.message())
+    })
 }
 
 /// A simulation is no service: its clock goes where it is told, and its calls and money are nobody's.
@@ -412,5 +449,26 @@ mod tests {
     fn an_unknown_setting_in_the_file_is_an_error() {
         assert!(toml::from_str::<ServeArgs>("http = \"127.0.0.1:1\"\nsip = [\"udp:127.0.0.1:2\"]").is_ok());
         assert!(toml::from_str::<ServeArgs>("htttp = \"x\"").is_err());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_shown() {
+        let path =
+            std::env::temp_dir().join(format!("trunkline-config-{:x}", crate::clock::process_number()));
+        std::fs::write(&path, "http = \"127.0.0.1:1\"\nstore = \"postgres://me:secret@host/db\nsip = []\n")
+            .unwrap();
+        let error = format!("{:#}", from_file(&path).unwrap_err());
+        assert!(error.contains("line 2") && !error.contains("secret"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn what_may_wait_for_the_store_has_bounds() {
+        let with = |text: &str| toml::from_str::<ServeArgs>(text).unwrap().resolve();
+        assert_eq!(with("").unwrap().journal_max, 1 << 30);
+        assert_eq!(with("journal_megabytes = 1").unwrap().journal_max, 1 << 20);
+        for wrong in ["journal_megabytes = 0", "journal_megabytes = 1048577"] {
+            assert!(with(wrong).unwrap_err().to_string().contains("--journal-megabytes"), "{wrong}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use domain::Timestamp;
 use domain::call::Place;
 use domain::ids::{CallId, NumberId, OrganizationId};
 use domain::trace::{Trace, TraceWindow, TracedMessage, redact};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use metrics::{Counter, Gauge, counter, gauge};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,6 +110,11 @@ impl Traces {
             None => state.windows.remove(&window.number_id),
         };
         self.tidy(&mut state, clock::now());
+    }
+
+    /// The numbers besides these of which calls are traced.
+    pub(crate) fn others(&self, seen: &HashSet<NumberId>) -> Vec<NumberId> {
+        self.lock().windows.keys().filter(|id| !seen.contains(*id)).copied().collect()
     }
 
     /// A call to or from a number begins; it is followed where the number is traced. Its other leg may have another Call-ID:

@@ -5,6 +5,8 @@ use clap::Args;
 use std::process::ExitCode;
 use store::Store;
 
+use crate::store_url::StoreUrl;
+
 /// The flags of `trunkline doctor`.
 #[derive(Args, Debug)]
 pub(super) struct DoctorArgs {
@@ -22,13 +24,14 @@ pub(super) struct DoctorArgs {
 /// Prints each problem on a line of its own; the exit code tells whether there is one.
 #[expect(clippy::print_stdout, reason = "this command's output")]
 pub(super) async fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
+    let url = StoreUrl::new(args.store);
     // A store that is not there is not made.
-    if let Some(path) = args.store.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path))
-        && !std::path::Path::new(path).exists()
+    if let Some(path) = url.file()
+        && !path.exists()
     {
-        anyhow::bail!("--store: {path} is not there");
+        anyhow::bail!("--store: {} is not there", path.display());
     }
-    let store = Store::open(&args.store).context("--store")?;
+    let store = Store::open(url.reveal()).context("--store")?;
     let checked = store.clone();
     // It reads everything: seconds for a large store.
     let problems = tokio::task::spawn_blocking(move || checked.doctor()).await??;

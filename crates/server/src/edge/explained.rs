@@ -565,7 +565,7 @@ impl Case {
 #[test]
 fn what_is_explained_is_what_is_decided() {
     let folder = std::env::temp_dir().join(format!("trunkline-explained-{:x}", clock::process_number()));
-    let journal = Arc::new(Journal::open(&folder).unwrap());
+    let journal = Arc::new(Journal::open(&folder, 1 << 20).unwrap());
     let seen = RefCell::new(Seen::default());
     let settings = ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() };
     let run = proptest::test_runner::TestRunner::new(settings).run(&(1_u64..), |seed| {

@@ -76,7 +76,7 @@ impl Stage {
     pub(super) async fn set_with(name: &str, targets: &[String], patience: Patience) -> Self {
         let folder =
             std::env::temp_dir().join(format!("trunkline-edge-{name}-{:x}", clock::process_number()));
-        let journal = Arc::new(Journal::open(&folder).unwrap());
+        let journal = Arc::new(Journal::open(&folder, 1 << 20).unwrap());
         let listener =
             |transport| ListenerSettings { transport, bind: "127.0.0.1:0".parse().unwrap(), public: None };
         let settings = EdgeSettings {

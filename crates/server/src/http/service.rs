@@ -6,7 +6,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, extract::Extension};
 use http::{StatusCode, header};
-use metrics::{Counter, Histogram};
+use metrics::{Counter, Gauge, Histogram, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,6 +14,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::Front;
+use crate::clock;
+use crate::journal::Journal;
+use crate::live::Live;
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +33,49 @@ pub(crate) enum Phase {
 pub(crate) struct Health {
     phase: AtomicU8,
     metrics: PrometheusHandle,
+    /// What is looked at when it is asked for, once it is there.
+    watched: OnceLock<Watched>,
+}
+
+struct Watched {
+    live: Arc<Live>,
+    journal: Arc<Journal>,
+    waiting: Gauge,
 }
 
 impl Health {
     pub(crate) fn new(metrics: PrometheusHandle) -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), metrics }
+        Self { phase: AtomicU8::new(Phase::Starting as u8), metrics, watched: OnceLock::new() }
+    }
+
+    /// From now on the table and the journal are told of too.
+    pub(crate) fn watch(&self, live: Arc<Live>, journal: Arc<Journal>) {
+        let (waiting, most) = (gauge!("trunkline_journal_bytes"), gauge!("trunkline_journal_bytes_max"));
+        metrics::describe_gauge!("trunkline_journal_bytes", "Bytes of call records that wait for the store");
+        metrics::describe_gauge!(
+            "trunkline_journal_bytes_max",
+            "The most that may wait; from nine tenths on, new calls are refused"
+        );
+        most.set(float(journal.bytes_max()));
+        // It is told once, at start.
+        self.watched.get_or_init(|| Watched { live, journal, waiting });
+    }
+
+    /// How the table stands and what waits, as of now; the metrics are brought up to date by it.
+    fn look(&self) -> Option<serde_json::Value> {
+        let Watched { live, journal, waiting } = self.watched.get()?;
+        let (stands, bytes) = (live.stands(clock::instant()), journal.waiting());
+        waiting.set(float(bytes));
+        Some(serde_json::json!({
+            "store": if stands.up { "up" } else { "away" },
+            "table": {
+                "generation": stands.generation.0,
+                "newest": stands.newest.0,
+                "behind": stands.behind(),
+                "age_seconds": stands.age.as_secs(),
+            },
+            "journal": { "bytes": bytes, "bytes_max": journal.bytes_max(), "full": journal.full() },
+        }))
     }
 
     /// Enters a phase.
@@ -45,6 +86,11 @@ impl Health {
     fn ready(&self) -> bool {
         self.phase.load(Ordering::Acquire) == Phase::Ready as u8
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; the journal is smaller than 2^52 bytes")]
+fn float(bytes: u64) -> f64 {
+    bytes as f64
 }
 
 /// Health, metrics and documents.
@@ -61,16 +107,21 @@ pub(super) fn router(health: Arc<Health>) -> Router<Arc<Front>> {
         .layer(Extension(health))
 }
 
+/// Ready as long as calls are carried: a store that is away, or a table that is behind, is told of and no reason to send calls
+/// elsewhere, where it would be the same.
 async fn ready(Extension(health): Extension<Arc<Health>>) -> Response {
     let (status, word) = if health.ready() {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    (status, Json(serde_json::json!({"status": word}))).into_response()
+    let mut body = health.look().unwrap_or_else(|| serde_json::json!({}));
+    body["status"] = word.into();
+    (status, Json(body)).into_response()
 }
 
 async fn metrics_text(Extension(health): Extension<Arc<Health>>) -> Response {
+    health.look();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], health.metrics.render()).into_response()
 }
 

@@ -21,8 +21,6 @@ use tokio::sync::Notify;
 
 use segment::{Active, Segment};
 
-/// The most that may wait for the store: some 400,000 facts.
-const BYTES_MAX: u64 = 256 << 20;
 /// Facts kept in memory for the store; what is more is read back from the files.
 const QUEUE_MAX: usize = if cfg!(test) { 512 } else { 16_384 };
 /// A segment is ended when it is longer than this.
@@ -76,12 +74,8 @@ pub(crate) struct Batch {
 
 impl Journal {
     /// Opens the folder, making it if need be. What processes that are gone left there comes first in [`Journal::take`].
-    pub(crate) fn open(folder: &Path) -> std::io::Result<Self> {
-        Self::open_with(folder, BYTES_MAX)
-    }
-
-    /// The same with another bound on what may wait for the store.
-    fn open_with(folder: &Path, bytes_max: u64) -> std::io::Result<Self> {
+    /// `bytes_max` is the most that may wait for the store: shortly before it, new calls are refused.
+    pub(crate) fn open(folder: &Path, bytes_max: u64) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut end = 0;
         let mut segments = VecDeque::new();
@@ -181,6 +175,11 @@ impl Journal {
     /// True when so much waits for the store that new calls are to be refused; calls in progress never are.
     pub(crate) fn full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that may wait for the store.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.bytes_max
     }
 
     /// Bytes that wait for the store.

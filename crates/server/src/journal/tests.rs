@@ -44,7 +44,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn what_was_appended_is_there_after_a_kill_until_it_is_acknowledged() {
     let folder = folder("kill");
-    let journal = Journal::open_with(&folder, 1 << 20).unwrap();
+    let journal = Journal::open(&folder, 1 << 20).unwrap();
     journal.append(&mut vec![fact(1), fact(2)]);
     journal.append(&mut vec![fact(3)]);
     let batch = journal.take(2).unwrap().unwrap();
@@ -52,12 +52,12 @@ fn what_was_appended_is_there_after_a_kill_until_it_is_acknowledged() {
     killed(journal);
     // The first two are in the same file and come again: the store knows them.
     for _ in 0..2 {
-        let journal = Journal::open_with(&folder, 1 << 20).unwrap();
+        let journal = Journal::open(&folder, 1 << 20).unwrap();
         let first = journal.take(1_000).unwrap().unwrap();
         assert_eq!(first.facts.len(), 3);
         killed(journal);
     }
-    let journal = Journal::open_with(&folder, 1 << 20).unwrap();
+    let journal = Journal::open(&folder, 1 << 20).unwrap();
     assert_eq!(calls(&journal), [1, 2, 3]);
     journal.append(&mut vec![fact(4)]);
     assert_eq!(calls(&journal), [4]);
@@ -69,14 +69,14 @@ fn what_was_appended_is_there_after_a_kill_until_it_is_acknowledged() {
 #[test]
 fn a_torn_tail_costs_only_the_torn_fact() {
     let folder = folder("torn");
-    let journal = Journal::open_with(&folder, 1 << 20).unwrap();
+    let journal = Journal::open(&folder, 1 << 20).unwrap();
     journal.append(&mut vec![fact(1)]);
     journal.append(&mut vec![fact(2)]);
     killed(journal);
     let [path] = files(&folder).try_into().unwrap();
     let length = std::fs::metadata(&path).unwrap().len();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 3).unwrap();
-    let journal = Journal::open_with(&folder, 1 << 20).unwrap();
+    let journal = Journal::open(&folder, 1 << 20).unwrap();
     journal.append(&mut vec![fact(3)]);
     assert_eq!(calls(&journal), [1, 3]);
     assert_eq!(files(&folder).len(), 1, "the torn file is acknowledged and gone");
@@ -86,7 +86,7 @@ fn a_torn_tail_costs_only_the_torn_fact() {
 #[test]
 fn more_than_the_queue_holds_is_read_back_in_order() {
     let folder = folder("overflow");
-    let journal = Journal::open_with(&folder, 1 << 30).unwrap();
+    let journal = Journal::open(&folder, 1 << 30).unwrap();
     let count = QUEUE_MAX as u128 + 500;
     for n in 0..count {
         journal.append(&mut vec![fact(n)]);
@@ -103,7 +103,7 @@ fn more_than_the_queue_holds_is_read_back_in_order() {
 #[test]
 fn a_batch_that_the_store_refused_is_taken_again() {
     let folder = folder("again");
-    let journal = Journal::open_with(&folder, 1 << 20).unwrap();
+    let journal = Journal::open(&folder, 1 << 20).unwrap();
     journal.append(&mut vec![fact(1), fact(2)]);
     drop(journal.take(1_000).unwrap().unwrap());
     journal.append(&mut vec![fact(3)]);
@@ -114,7 +114,7 @@ fn a_batch_that_the_store_refused_is_taken_again() {
 #[test]
 fn segments_end_and_go() {
     let folder = folder("segments");
-    let journal = Journal::open_with(&folder, 1 << 30).unwrap();
+    let journal = Journal::open(&folder, 1 << 30).unwrap();
     let many = || (0..500).map(fact).collect::<Vec<_>>();
     while files(&folder).len() < 3 {
         journal.append(&mut many());
@@ -129,7 +129,7 @@ fn segments_end_and_go() {
 #[test]
 fn a_journal_that_the_store_does_not_empty_says_that_it_is_full() {
     let folder = folder("full");
-    let journal = Journal::open_with(&folder, 10_000).unwrap();
+    let journal = Journal::open(&folder, 10_000).unwrap();
     while !journal.full() {
         journal.append(&mut vec![fact(1)]);
     }
@@ -143,9 +143,9 @@ fn a_journal_that_the_store_does_not_empty_says_that_it_is_full() {
 #[test]
 fn a_living_process_keeps_its_segment() {
     let folder = folder("two");
-    let old = Journal::open_with(&folder, 1 << 20).unwrap();
+    let old = Journal::open(&folder, 1 << 20).unwrap();
     old.append(&mut vec![fact(1)]);
-    let new = Journal::open_with(&folder, 1 << 20).unwrap();
+    let new = Journal::open(&folder, 1 << 20).unwrap();
     new.append(&mut vec![fact(2)]);
     assert_eq!((calls(&new), calls(&old)), (vec![2], vec![1]));
     std::fs::remove_dir_all(folder).unwrap();

@@ -12,7 +12,7 @@ use domain::provider::{AddressRule, Provider, ProviderKind};
 use domain::routing::{OrganizationRoute, TrunkRoute};
 use domain::rules::{NumberRules, Schedule};
 use domain::{E164, Endpoint, Key, Micros, Organization, Price, Timestamp};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use sip::{Login, Manner};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
@@ -32,7 +32,7 @@ const SECURE_HOSTS_MAX: usize = 256;
 
 /// Gives small integers for ids. They are never reused, so a number that still names a thing that is gone finds nothing.
 #[derive(Debug)]
-struct Indexed<K, V> {
+pub(super) struct Indexed<K, V> {
     by_id: HashMap<K, u32>,
     rows: Vec<(K, Option<V>)>,
 }
@@ -52,7 +52,7 @@ impl<K: Copy + Eq + Hash, V> Indexed<K, V> {
         })
     }
 
-    fn put(&mut self, id: K, value: Option<V>) {
+    pub(super) fn put(&mut self, id: K, value: Option<V>) {
         let index = self.index(id);
         self.rows[index as usize].1 = value;
     }
@@ -63,6 +63,12 @@ impl<K: Copy + Eq + Hash, V> Indexed<K, V> {
 
     fn values(&self) -> impl Iterator<Item = &V> {
         self.rows.iter().filter_map(|(_, value)| value.as_ref())
+    }
+
+    /// What is there besides these.
+    pub(super) fn others(&self, seen: &HashSet<K>) -> Vec<K> {
+        let there = self.rows.iter().filter(|(_, value)| value.is_some());
+        there.map(|(id, _)| *id).filter(|id| !seen.contains(id)).collect()
     }
 
     fn get(&self, id: K) -> Option<&V> {
@@ -103,9 +109,9 @@ fn registers(endpoint: &Endpoint) -> bool {
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
-    organizations: Indexed<OrganizationId, Tenant>,
-    endpoints: Indexed<EndpointId, Arc<Endpoint>>,
-    trunks: Indexed<ProviderId, Arc<Provider>>,
+    pub(super) organizations: Indexed<OrganizationId, Tenant>,
+    pub(super) endpoints: Indexed<EndpointId, Arc<Endpoint>>,
+    pub(super) trunks: Indexed<ProviderId, Arc<Provider>>,
     /// Trunks by single addresses; ranges are in `ranges`.
     addresses: HashMap<IpAddr, Vec<TrunkRoute>>,
     /// Trunks by the domains of their callers' certificates.
@@ -113,7 +119,7 @@ pub(crate) struct Directory {
     ranges: Vec<(AddressRule, TrunkRoute)>,
     /// Trunks by what the hosts that they name resolve to.
     hosts: Hosts,
-    keys: HashMap<KeyHash, Arc<Key>>,
+    pub(super) keys: HashMap<KeyHash, Arc<Key>>,
     /// Trunks whose callers are asked for a password.
     pub(super) guards: Guards,
     /// What answers challenges of targets and carriers, by the endpoint or trunk that it is of.
@@ -129,7 +135,7 @@ pub(crate) struct Directory {
     /// Endpoints with a target for registered agents.
     registering: usize,
     /// Endpoints whose targets are asked.
-    asked: hashbrown::HashSet<EndpointId>,
+    asked: HashSet<EndpointId>,
     /// The operator's trunks that take calls out.
     operators: Vec<ProviderId>,
     /// What calls cost by prefix.

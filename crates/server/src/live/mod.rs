@@ -18,10 +18,12 @@ pub(crate) mod lines;
 mod numbers;
 mod out;
 mod rates;
+mod rebuild;
 pub(crate) mod refresh;
 pub(crate) mod registering;
 pub(crate) mod registrations;
 mod sources;
+mod standing;
 
 use dialects::plan::Plan;
 use domain::call::{Direction, FactKind};
@@ -83,6 +85,8 @@ pub(crate) struct Live {
     split_key: [u8; 32],
     /// The last generation applied. Readers of a call see at least this.
     applied: watch::Sender<Generation>,
+    /// How that stands to the store.
+    standing: standing::Standing,
     /// Wakes the refresher; carries nothing.
     nudge: tokio::sync::Notify,
 }
@@ -160,6 +164,7 @@ impl Live {
             health: health::Healths::default(),
             split_key: [0; 32],
             applied,
+            standing: standing::Standing::default(),
             nudge: tokio::sync::Notify::new(),
         }
     }
@@ -220,9 +225,7 @@ impl Live {
                 directory.put_provider(id, None, None);
             }
             Changed::Number(row) if !row.status.is_held() => {
-                self.lines.forget(row.id);
-                self.registrations.clear(row.id);
-                self.write().put_rules(row.id, None);
+                self.forget(row.id);
                 self.numbers.remove(row.e164, row.id);
             }
             Changed::Number(row) => {
@@ -248,6 +251,11 @@ impl Live {
             *at = generation.max(*at);
             later
         });
+    }
+
+    /// Says that the table was built at a generation, which may be an earlier one of another history.
+    fn is_at(&self, generation: Generation) {
+        self.applied.send_replace(generation);
     }
 
     /// The last generation applied.

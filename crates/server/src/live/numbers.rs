@@ -59,6 +59,11 @@ impl Slot {
         }
     }
 
+    /// The number.
+    pub(crate) fn digits(&self) -> u64 {
+        self.e164
+    }
+
     /// The number's id.
     pub(crate) fn id(&self) -> NumberId {
         NumberId(Uuid::from_u64_pair(self.id[0], self.id[1]))
@@ -214,14 +219,20 @@ impl Numbers {
         self.shards.iter().map(|s| of(&s.read().unwrap_or_else(PoisonError::into_inner))).sum()
     }
 
+    /// Shows every number, in no order. A shard cannot be changed meanwhile.
+    pub(crate) fn each(&self, mut see: impl FnMut(&Slot)) {
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            shard.table.iter().for_each(|&i| see(&shard.slots[i as usize]));
+        }
+    }
+
     /// Every number, in no order.
     #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<Slot> {
-        let of = |s: &RwLock<Shard>| {
-            let shard = s.read().unwrap_or_else(PoisonError::into_inner);
-            shard.table.iter().map(|&i| shard.slots[i as usize]).collect::<Vec<_>>()
-        };
-        self.shards.iter().flat_map(of).collect()
+        let mut all = Vec::new();
+        self.each(|slot| all.push(*slot));
+        all
     }
 }
 

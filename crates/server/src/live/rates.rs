@@ -4,7 +4,7 @@ use domain::call::Direction;
 use domain::ids::{OrganizationId, RateId};
 use domain::rate::{Deck, Prefix};
 use domain::{E164, Price, Rate};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 /// See the module's head.
 #[derive(Debug, Default)]
@@ -48,6 +48,11 @@ impl Rates {
                 self.decks.remove(&(owner, way));
             }
         }
+    }
+
+    /// What is there besides these.
+    pub(super) fn others(&self, seen: &HashSet<RateId>) -> Vec<RateId> {
+        self.places.keys().filter(|id| !seen.contains(*id)).copied().collect()
     }
 
     /// The price of a call to a number: by the organization's deck, else by everybody's.

@@ -1,13 +1,15 @@
 //! Keeps the live table at the store's generation: a snapshot at start, then the change log.
 //!
 //! Start-up, a missed nudge and a normal change are one code path: look what came since the last generation, apply it, say
-//! so. Nudges carry nothing; the log is the truth, and it is looked at every few seconds even without one.
+//! so. Nudges carry nothing, whether they are this node's or another's; the log is the truth, and it is looked at every few
+//! seconds even without one. Where the log is no longer the one that was followed, the table is built anew ([`super::rebuild`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Store, StoreError};
 
 use super::Live;
+use super::rebuild::Rebuild;
 use crate::clock;
 
 /// How often the log is looked at without a nudge.
@@ -18,8 +20,10 @@ const BATCH: usize = 10_000;
 /// Builds the table from a snapshot.
 pub(crate) fn build(live: &Live, store: &Store) -> Result<(), StoreError> {
     let began = clock::instant();
-    let (_, generation) = store.snapshot(&mut |change| live.apply(change))?;
-    live.reached(generation);
+    let mut rebuild = Rebuild::begin(live);
+    let (epoch, generation) = store.snapshot(&mut |change| rebuild.see(change))?;
+    rebuild.finish((epoch, generation));
+    live.standing.current(began);
     let (numbers, bytes) = live.size();
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(numbers, bytes, duration_ms, generation = generation.0, "live table built");
@@ -28,6 +32,18 @@ pub(crate) fn build(live: &Live, store: &Store) -> Result<(), StoreError> {
 
 /// Applies what has come since the table's generation.
 pub(crate) fn catch_up(live: &Live, store: &Store) -> Result<(), StoreError> {
+    // What was committed before this is in the log that is read below.
+    let looked = clock::instant();
+    let (epoch, newest) = store.generation()?;
+    if !live.standing.follows((epoch, newest), live.generation()) {
+        tracing::warn!(
+            generation = newest.0,
+            applied = live.generation().0,
+            "the store's history is another than the one followed: the live table is built anew"
+        );
+        return build(live, store);
+    }
+    live.standing.saw(newest);
     loop {
         let changes = store.changes_since(live.generation(), BATCH)?;
         for change in changes.items {
@@ -36,9 +52,16 @@ pub(crate) fn catch_up(live: &Live, store: &Store) -> Result<(), StoreError> {
         // Every change up to here is visible to calls before anybody is told so.
         live.reached(changes.upto);
         if !changes.more {
-            return Ok(());
+            break;
         }
     }
+    if live.standing.current(looked) {
+        tracing::info!(
+            generation = live.generation().0,
+            "the store answers again; the live table follows it"
+        );
+    }
+    Ok(())
 }
 
 /// Follows the log until the task is dropped.
@@ -48,9 +71,11 @@ pub(crate) async fn follow(live: Arc<Live>, store: Store) {
             () = live.nudge.notified() => {}
             () = clock::sleep(LOOK_EVERY) => {}
         }
-        if let Err(error) = catch_up(&live, &store) {
+        if let Err(error) = catch_up(&live, &store)
+            && live.standing.away()
+        {
             // The last table stays in use; calls go on.
-            tracing::warn!(error = %error, "the change log cannot be read");
+            tracing::warn!(error = %error, "the change log cannot be read; calls go on with the last table");
         }
     }
 }

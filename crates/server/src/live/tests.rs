@@ -1,23 +1,29 @@
 //! Applying changes one by one gives the same table as building it from where they led.
 
+use domain::call::Direction;
 use domain::carrier_account::{AccountPatch, CarrierSources};
 use domain::endpoint::EndpointPatch;
-use domain::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
+use domain::ids::{EndpointId, KeyId, NumberId, OrganizationId, ProviderId, RateId};
+use domain::key::{DialectName, KeyHash, Mode, Role};
 use domain::number::{Environment, Status};
 use domain::organization::Kyc;
 use domain::provider::{AddressRule, Inbound, ProviderKind, ProviderPatch, Sealed};
+use domain::rate::Prefix;
 use domain::routing::{CallIn, CallerShown, Intake};
 use domain::rules::NumberRules;
 use domain::target::{Target, TargetUri};
-use domain::{Bag, E164, Endpoint, Micros, Organization, Patch, Provider, Timestamp};
+use domain::{
+    Bag, E164, Endpoint, Generation, Key, Micros, Organization, Patch, Price, Provider, Rate, Timestamp,
+};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{Changed, NumberRow};
+use store::{Changed, Epoch, NumberRow};
 use uuid::Uuid;
 
 use super::Live;
+use super::rebuild::Rebuild;
 
 const DIGITS: u64 = 14_152_000_000;
 
@@ -121,7 +127,7 @@ fn change() -> impl Strategy<Value = Changed> {
 }
 
 /// What a store would hold after these changes, as it would tell it from scratch.
-fn rebuilt(history: &[Changed]) -> Live {
+fn contents(history: &[Changed]) -> Vec<Changed> {
     let mut last: HashMap<String, Changed> = HashMap::new();
     for change in history {
         match change {
@@ -148,11 +154,33 @@ fn rebuilt(history: &[Changed]) -> Live {
             Changed::Key(_) | Changed::Rate(_) | Changed::RateGone(_) | Changed::Trace(_) => {}
         }
     }
+    last.into_values().collect()
+}
+
+fn rebuilt(history: &[Changed]) -> Live {
     let live = empty();
-    for change in last.into_values() {
-        live.apply(change);
-    }
+    built(&live, 1, history);
     live
+}
+
+/// Builds a table by what a store holds after these changes, of which history that is.
+fn built(live: &Live, epoch: u64, history: &[Changed]) {
+    let mut rebuild = Rebuild::begin(live);
+    for change in contents(history) {
+        rebuild.see(change);
+    }
+    rebuild.finish((Epoch(epoch), Generation(history.len() as u64)));
+}
+
+/// What is there of things that no call could find out about.
+fn inside(live: &Live) -> Vec<String> {
+    let mut inside: Vec<_> = live.numbers.all().iter().map(|slot| slot.id().to_string()).collect();
+    let directory = live.read();
+    inside.extend(directory.schedules.keys().map(|id| format!("schedule of {id}")));
+    let tenants = (0..3).map(|n| OrganizationId(Uuid::from_u128(n)));
+    inside.extend(tenants.map(|id| format!("{id} {:?}", directory.organization(id))));
+    inside.sort_unstable();
+    inside
 }
 
 /// Everything that a call could find out.
@@ -196,13 +224,70 @@ proptest! {
             live.apply(change);
         }
         prop_assert_eq!(answers(&live), answers(&rebuilt(&history)));
-        let numbers = |live: &Live| {
-            let mut ids: Vec<_> = live.numbers.all().iter().map(super::numbers::Slot::id).collect();
-            ids.sort_unstable();
-            ids
-        };
-        prop_assert_eq!(numbers(&live), numbers(&rebuilt(&history)));
+        prop_assert_eq!(inside(&live), inside(&rebuilt(&history)));
     }
+
+    /// As where a standby takes over that has not got the last commits, and others follow there: the two histories have a beginning
+    /// in common, or nothing.
+    #[test]
+    fn building_anew_leaves_nothing_of_another_history(
+        history in prop::collection::vec(change(), 0..60),
+        shared in 0usize..60,
+        later in prop::collection::vec(change(), 0..30),
+    ) {
+        let live = empty();
+        built(&live, 1, &[]);
+        for change in history.clone() {
+            live.apply(change);
+        }
+        let shared = history.into_iter().take(shared);
+        let other: Vec<_> = shared.chain(later).collect();
+        built(&live, 2, &other);
+        prop_assert_eq!(answers(&live), answers(&rebuilt(&other)));
+        prop_assert_eq!(inside(&live), inside(&rebuilt(&other)));
+        let ruled = |live: &Live| live.read().rules.keys().copied().collect::<std::collections::BTreeSet<_>>();
+        prop_assert_eq!(ruled(&live), ruled(&rebuilt(&other)));
+        prop_assert_eq!(live.generation(), Generation(other.len() as u64));
+    }
+}
+
+#[test]
+fn a_key_that_another_history_does_not_have_opens_nothing() {
+    let live = empty();
+    built(&live, 1, &[]);
+    let (organization_id, now) = (OrganizationId(Uuid::from_u128(1)), Timestamp::UNIX_EPOCH);
+    let key = Key {
+        id: KeyId(Uuid::from_u128(1)),
+        organization_id,
+        name: "k".into(),
+        dialect: DialectName("native".into()),
+        role: Role::Owner,
+        scopes: None,
+        mode: Mode::Live,
+        allowed_addresses: Vec::new(),
+        expires_at: None,
+        prefix: "p".into(),
+        hash: KeyHash([7; 32]),
+        created_at: now,
+        revoked_at: None,
+        replaced_at: None,
+        version: 1,
+    };
+    let rate = Rate {
+        id: RateId(Uuid::from_u128(2)),
+        organization_id,
+        direction: Direction::Inbound,
+        prefix: Prefix::parse("").unwrap(),
+        price: Price::by_minute(Micros(7)),
+        created_at: now,
+    };
+    live.apply(Changed::Key(key.clone()));
+    live.apply(Changed::Rate(rate));
+    assert!(live.key(&key.hash).is_some());
+    built(&live, 2, &[]);
+    assert!(live.key(&key.hash).is_none());
+    let dialled = E164::from_u64(DIGITS).unwrap();
+    assert_eq!(live.read().price(organization_id, Direction::Inbound, dialled), Price::default());
 }
 
 #[test]

@@ -77,7 +77,6 @@ impl Meter {
             live: Arc::clone(&live),
             journal: Arc::clone(&journal),
             tally: Arc::clone(&tally),
-            waiting: gauge!("trunkline_journal_bytes"),
             holding: gauge!("trunkline_calls_holding"),
             unproven: counter!("trunkline_calls_unproven_total"),
             away: false,
@@ -87,7 +86,6 @@ impl Meter {
             "trunkline_calls_unproven_total",
             "Calls whose end was seen and whose answer was not: not billed"
         );
-        metrics::describe_gauge!("trunkline_journal_bytes", "Bytes of call records that wait for the store");
         let reaper = reaper::Reaper { store, live, journal: Arc::clone(&journal), tally: Arc::clone(&tally) };
         Ok(Self {
             tally,
@@ -146,7 +144,6 @@ struct Mover {
     live: Arc<Live>,
     journal: Arc<Journal>,
     tally: Arc<Tally>,
-    waiting: Gauge,
     holding: Gauge,
     unproven: Counter,
     away: bool,
@@ -235,10 +232,9 @@ impl Mover {
 
     #[expect(
         clippy::cast_precision_loss,
-        reason = "a gauge is a float; the journal is smaller than 2^52 bytes"
+        reason = "a gauge is a float; fewer calls than 2^52 hold something"
     )]
     fn show(&self) {
-        self.waiting.set(self.journal.waiting() as f64);
         self.holding.set(self.live.holding() as f64);
         self.tally.show();
     }
