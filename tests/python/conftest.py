@@ -2,6 +2,7 @@
 
 import harness
 import pytest
+import stores
 
 
 def pytest_configure(config):
@@ -11,6 +12,10 @@ def pytest_configure(config):
         raise pytest.UsageError(f"no step of scripts/steps runs {', '.join(forgotten)}")
     if not harness.BINARY.is_file():
         raise pytest.UsageError(f"{harness.BINARY} is not there: build it first with `.ci/run build`")
+
+
+def pytest_unconfigure(config):
+    stores.Postgres.remove_all()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import time
 import uuid
 
 import httpx
+from stores import store_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -106,13 +107,13 @@ def while_up(server, seconds=15):
 class Server:
     """One `trunkline serve` with a store of its own."""
 
-    def __init__(self, folder, *, environment=None, arguments=()):
+    def __init__(self, folder, *, environment=None, arguments=(), store=None):
         self.folder = pathlib.Path(folder)
         self.admin_key = "admin_" + secrets.token_hex(20)
         self.http_port, self.sip_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.sip = ("127.0.0.1", self.sip_port)
-        self.store = self.folder / "t.db"
+        self.store = store or store_of(self.folder)
         self.log = self.folder / "trunkline.log"
         self.environment, self.arguments = environment or {}, list(arguments)
         self.process = None
@@ -124,7 +125,7 @@ class Server:
         if "--sim" not in self.arguments:
             # No test asks a carrier outside this machine: here nobody knows any account.
             environment["TRUNKLINE_TWILIO_URL"] = f"{self.url}/no-carrier/{{region}}"
-        environment |= self.environment
+        environment |= {"TRUNKLINE_STORE": self.store.url} | self.store.environment | self.environment
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -132,8 +133,7 @@ class Server:
                     "--http", f"127.0.0.1:{self.http_port}",
                     "--sip", f"udp:127.0.0.1:{self.sip_port}",
                     "--sip", f"tcp:127.0.0.1:{self.sip_port}",
-                    "--store", f"sqlite:{self.store}",
-                    *self.arguments,
+                    *self.store.arguments, *self.arguments,
                 ],
                 cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
@@ -150,6 +150,15 @@ class Server:
             return httpx.get(f"{self.url}/health/ready", timeout=5).status_code
         except httpx.TransportError:
             return None
+
+    def own(self, ending):
+        """A file of the node's own."""
+        return self.store.stem.with_name(self.store.stem.name + ending)
+
+    def doctor(self):
+        """What the store's own checks find, on a server that is running or not."""
+        environment = {"TRUNKLINE_STORE": self.store.url}
+        return subprocess.run([BINARY, "doctor"], env=environment, capture_output=True, text=True, timeout=60)
 
     def last_log(self):
         return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""

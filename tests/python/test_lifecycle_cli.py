@@ -144,10 +144,31 @@ def test_explain_says_where_and_why(carrier, tmp_path):
     assert code == 3 and err
 
 
+def test_health_tells_how_the_table_stands(server):
+    told = ok(server.anonymous.get("/health/ready"), 200)
+    assert (told["status"], told["store"], told["table"]["behind"]) == ("ready", "up", 0) and told["table"]["age_seconds"] <= 10
+    assert told["journal"]["bytes_max"] == 1 << 30 and not told["journal"]["full"]
+    before = told["table"]["generation"]
+    server.tenant("one more")
+    after = ok(server.anonymous.get("/health/ready"), 200)["table"]
+    assert after["generation"] == after["newest"] > before, "what was answered is applied"
+    metrics = server.anonymous.get("/metrics").text
+    for row in ("trunkline_store_up 1", "trunkline_table_behind 0", "trunkline_journal_bytes_max 1073741824"):
+        assert re.search(f"^{row}$", metrics, re.M), row
+    assert re.search(r"^trunkline_table_age_seconds [0-9.]+$", metrics, re.M)
+
+
 def test_a_stores_password_is_not_told(tmp_path):
     url = "postgres://trunkline:hunter2@db.example/numbers"
     code, out, err = run("serve", "--store", url, folder=tmp_path, seconds=20)
     assert code != 0 and "postgres" in err and "hunter2" not in out + err
+    # Its nodes share one secret key: none is made up here.
+    assert "--secret-key-file" in err and "TRUNKLINE_SECRET_KEY" in err and not list(tmp_path.glob("**/*key*"))
+    absent = run("serve", "--secret-key-file", tmp_path / "absent", folder=tmp_path, seconds=20, TRUNKLINE_STORE=url)
+    assert absent[0] != 0 and "--secret-key-file" in absent[2] and "hunter2" not in absent[2]
+    (tmp_path / "t.toml").write_text(f'store = "{url}\nhttp = "127.0.0.1:0"\n')
+    broken = run("serve", "--config", tmp_path / "t.toml", folder=tmp_path, seconds=20)
+    assert broken[0] != 0 and "line 1" in broken[2] and "hunter2" not in broken[2]
     _, out, err = run("serve", "--help", folder=tmp_path, seconds=20, TRUNKLINE_STORE=url)
     assert "TRUNKLINE_STORE" in out and "hunter2" not in out + err
 

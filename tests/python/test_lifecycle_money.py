@@ -5,13 +5,11 @@ The simulation's clock moves the months on. Dates are computed here by this file
 
 import collections
 import datetime
-import sqlite3
-import subprocess
 import threading
 import time
 
 import pytest
-from harness import BINARY, Server, credential, new_number, ok, wait_for
+from harness import Server, credential, new_number, ok, wait_for
 from sip import Agent, Caller
 from months_kit import (
     DAY, buy, events, hold, ledger, month_after, move, now, on_sale, release, rents, restore, simulated, when,
@@ -168,7 +166,7 @@ def test_each_month_is_paid_once_over_month_ends_kills_and_downtime(tmp_path):
         move(server, to=month_after(begin, 50) + datetime.timedelta(seconds=1))
         wait_for(lambda: paid_months() == list(range(1, 51)), "fifty months are paid", 15)
         # The clock jumps back by years, and forward again; and once time passes while nobody is there.
-        [clock] = server.folder.glob("t.db*clock*")
+        [clock] = server.folder.glob(f"{server.store.stem.name}*clock*")
         there = int(clock.read_text())
         for micros, months in ((there - 900 * DAY * 10**6, 50), (there, 50), (there + 40 * DAY * 10**6, 51)):
             server.kill()
@@ -470,17 +468,16 @@ def test_work_at_carriers_that_ended_long_ago_is_not_kept(tmp_path):
         assert refused.status_code != 201 and ok(waiting, 201)["status"] == "pending" and ok(bought, 201)
 
         def work():
-            with sqlite3.connect(f"file:{server.store}?mode=ro", uri=True) as store:
-                return dict(store.execute("SELECT progress, count(*) FROM intents GROUP BY 1"))
+            return dict(server.store.sql("SELECT progress, count(*) FROM intents GROUP BY 1"))
 
-        assert work() == {"open": 1, "done": 1, "failed": 1}
+        assert work() == {"open": "1", "done": "1", "failed": "1"}
         move(server, days=7)
         move(server, minutes=11)
         time.sleep(1)
-        assert work() == {"open": 1, "done": 1, "failed": 1}, "for a day and a week it is there"
+        assert work() == {"open": "1", "done": "1", "failed": "1"}, "for a day and a week it is there"
         move(server, days=1)
-        wait_for(lambda: work() == {"open": 1}, "what has ended is gone", 15)
-        checked = subprocess.run([BINARY, "doctor", "--store", f"sqlite:{server.store}"], capture_output=True, text=True)
+        wait_for(lambda: work() == {"open": "1"}, "what has ended is gone", 15)
+        checked = server.doctor()
         assert checked.returncode == 0, checked.stdout
     finally:
         server.stop()

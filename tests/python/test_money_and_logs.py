@@ -1,6 +1,5 @@
 """Calls that cost money, and what the log must not say of any of it."""
 
-import sqlite3
 import time
 
 from harness import Server, ok, wait_for
@@ -89,20 +88,15 @@ def test_a_key_moves_money_once_and_never_hides_another_movement(fresh):
     def post(cents):
         return fresh.admin.post(path, json={"amount_cents": cents, "reason": "credit"}, headers=key)
 
-    def store(sql):
-        with sqlite3.connect(fresh.store) as db:
-            db.execute(sql)
-        db.close()
-
     first = ok(post(100), 201)
     # As after a crash between the work and the keeping of its answer.
-    store("DELETE FROM answers")
+    fresh.store.sql("DELETE FROM answers")
     assert ok(post(100), 201)["id"] == first["id"]
-    store("DELETE FROM answers")
+    fresh.store.sql("DELETE FROM answers")
     assert post(500).status_code == 422 and tenant.balance() == 100
     # As after a day: the key names a new request.
     a_day = 25 * 3_600 * 1_000_000
-    store(f"UPDATE answers SET at = at - {a_day}")
-    store(f"UPDATE postings SET at = at - {a_day}")
+    fresh.store.sql(f"UPDATE answers SET at = at - {a_day}")
+    fresh.store.sql(f"UPDATE postings SET at = at - {a_day}")
     assert ok(post(100), 201)["id"] != first["id"]
     assert tenant.balance() == 200

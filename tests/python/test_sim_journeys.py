@@ -2,13 +2,12 @@
 rests for ninety days and is sold again; carriers that refuse, are slow or leave it open; processes that die in the middle."""
 
 import random
-import subprocess
 import threading
 import time
 import uuid
 
 import pytest
-from harness import BINARY, Server, credential, ok, wait_for
+from harness import Server, credential, ok, wait_for
 
 DAY = 86_400
 
@@ -58,9 +57,7 @@ class Sim:
         return rows
 
     def doctor(self):
-        """What the store's own checks find, on a server that is running or not."""
-        command = [BINARY, "doctor", "--store", f"sqlite:{self.server.store}"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return self.server.doctor()
 
     def tenants(self):
         """The operator, acting for each organization in turn."""
@@ -389,13 +386,11 @@ def test_a_number_at_the_carrier_that_is_nobodys_goes_back(alone):
     tenant = alone.server.tenant("old copy")
     [row] = alone.stock()
     alone.server.stop()
-    saved = alone.server.store.read_bytes()
+    saved = alone.server.store.save()
     alone.start()
     ok(tenant.native.post("/api/v1/numbers", json={"stock_id": row["id"]}), 201)
     alone.server.stop()
-    alone.server.store.write_bytes(saved)
-    for ending in ("-wal", "-shm"):
-        alone.server.store.with_name(alone.server.store.name + ending).unlink(missing_ok=True)
+    alone.server.store.restore(saved)
     alone.start()
     wait_for(lambda: row["e164"] not in alone.sold(), "the carrier has the stray back")
     alone.assert_sound()

@@ -11,6 +11,7 @@ from calls_kit import one_record
 from harness import ok, wait_for
 from kill_kit import TcpAgent, TcpCaller, TlsAgent, TlsCaller, died, freeze, killed_at
 from sip import Agent, Caller
+from stores import only_on_a_file
 from streams_kit import Authority, edge, metric
 
 
@@ -381,6 +382,7 @@ def test_a_call_of_which_nothing_more_is_seen_is_closed_as_one_that_rang(worlds,
     world.over(number, 0, status="no_answer")
 
 
+@only_on_a_file("a store that is no file is not lost with a node")
 def test_a_node_that_lost_its_store_too_still_carries_calls(worlds, tmp_path):
     world = worlds("udp")
     agent = world.agent()

@@ -68,7 +68,7 @@ def test_a_call_after_a_restart_finds_an_agent_over_udp(tenant, killed):
             assert agent.register(expires=0).status == 500
             agent.cseq = cseq
             assert agent.register(expires=60).status == 200 and len(registrations(tenant, number)) == 1
-            assert (server.store.parent / "t.db.bindings").stat().st_mode & 0o777 == 0o600
+            assert server.own(".bindings").stat().st_mode & 0o777 == 0o600
 
 
 def seconds(text):
@@ -82,7 +82,7 @@ def test_what_ended_while_nobody_ran_is_gone(tenant):
     with Agent(server.sip, login) as one, Agent(server.sip, former) as two, Agent(server.sip, last) as three:
         for agent in (one, two, three):
             assert agent.register(expires=60).status == 200
-        file = server.store.parent / "t.db.bindings"
+        file = server.own(".bindings")
         kept = file.read_bytes()
         assert kept.count(b"\n") == 3 and former[1].encode() not in kept, "no password is in it"
         credentials(tenant, replaced)
@@ -110,7 +110,7 @@ def test_a_file_that_is_none_of_ours_stops_nobody(tenant):
     server = tenant.server
     number, login = line(tenant)
     server.stop()
-    (server.store.parent / "t.db.bindings").write_bytes(b"\xff\x00" * 1000 + b"\n[]\n{}\nnull\n")
+    server.own(".bindings").write_bytes(b"\xff\x00" * 1000 + b"\n[]\n{}\nnull\n")
     server.start()
     with Agent(server.sip, login) as agent:
         assert agent.register().status == 200
