@@ -79,9 +79,12 @@ impl Files {
                 Vault::from_file(path).context("--secret-key-file")
             }
             (None, None, Some(file)) => Vault::from_file(&with(file, ".key")),
-            (None, None, None) => bail!(
-                "--secret-key-file, or TRUNKLINE_SECRET_KEY, is needed with this store: 32 bytes in base64, the same on all its nodes (openssl rand -base64 32 makes one)"
-            ),
+            (None, None, None) => {
+                let store = &settings.store;
+                bail!(
+                    "--store {store} needs --secret-key-file, or TRUNKLINE_SECRET_KEY: 32 bytes in base64, the same on all its nodes (openssl rand -base64 32 makes one)"
+                )
+            }
         }
     }
 }

@@ -13,6 +13,11 @@ use crate::settings::ServeArgs;
 #[expect(clippy::print_stdout, reason = "where it listens and a new admin key are this command's output")]
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     start_log("info");
+    if std::env::args().any(|argument| has_password(&argument)) {
+        tracing::warn!(
+            "a URL with a password is on the command line, where everybody on this machine can read it; TRUNKLINE_STORE and the file of --config keep it to yourself"
+        );
+    }
     let settings = args.resolve()?;
     let service = Service::start(settings).await?;
     println!("trunkline {} is ready", env!("CARGO_PKG_VERSION"));
@@ -34,6 +39,13 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether an argument is a store's URL with a password: `postgres://user:password@…`.
+fn has_password(argument: &str) -> bool {
+    let url = argument.strip_prefix("--store=").unwrap_or(argument);
+    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    rest.is_some_and(|rest| rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')))
+}
+
 /// Waits for SIGTERM or Ctrl-C.
 pub(super) async fn until_told() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
@@ -49,4 +61,19 @@ pub(super) fn start_log(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() { log.init() } else { log.json().init() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_on_the_command_line_are_seen() {
+        for with in ["postgres://me:secret@host/db", "--store=postgresql://me:s@h/d"] {
+            assert!(has_password(with), "{with}");
+        }
+        for without in ["postgres://me@host:5432/db", "postgres://host:5432/db", "sqlite:a:b@c", "--store"] {
+            assert!(!has_password(without), "{without}");
+        }
+    }
 }
