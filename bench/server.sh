@@ -40,20 +40,24 @@ certificate() { # FOLDER
     -keyout "$1/key.pem" -out "$1/cert.pem" 2>/dev/null
 }
 
-# bench_serve, an array: more arguments for `serve`.
-server_start() { # HTTP_PORT SIP_PORT: sets server_pid, server_http, server_sip, bench_organization
-  server_http=$1 server_sip=$2
+# bench_serve, an array: more arguments for `serve`. BENCH_STORE: another store than a temporary file.
+node_start() { # HTTP_PORT SIP_PORT: one more node on the store; sets node_pid
   TRUNKLINE_ADMIN_KEY=$bench_admin "$TRUNKLINE_BIN" serve --http "127.0.0.1:$1" --sip "udp:127.0.0.1:$2" --sip "tcp:127.0.0.1:$2" \
-    --store "sqlite:$bench_work/bench.db" "${bench_serve[@]}" >"$bench_work/log" 2>&1 &
-  server_pid=$!
-  bench_started+=("$server_pid")
+    --store "${BENCH_STORE:-sqlite:$bench_work/bench.db}" "${bench_serve[@]}" >"$bench_work/log.$1" 2>&1 &
+  node_pid=$!
+  bench_started+=("$node_pid")
   local i
   for i in $(seq 200); do
-    kill -0 "$server_pid" 2>/dev/null || { cat "$bench_work/log" >&2; return 1; }
+    kill -0 "$node_pid" 2>/dev/null || { cat "$bench_work/log.$1" >&2; return 1; }
     if curl -sf "http://127.0.0.1:$1/health/ready" >/dev/null 2>&1; then break; fi
     [ "$i" -lt 200 ] || { echo "not ready" >&2; return 1; }
     sleep 0.05
   done
+}
+server_start() { # HTTP_PORT SIP_PORT: sets server_pid, server_http, server_sip, bench_organization
+  server_http=$1 server_sip=$2
+  node_start "$1" "$2"
+  server_pid=$node_pid
   bench_organization=$(post /api/v1/organizations '{"name":"bench"}' | jq -er .id)
 }
 
