@@ -7,7 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 #![expect(dead_code, reason = "the table has more than a benchmark needs")]
 
-#[path = "../src/live/numbers.rs"]
+#[path = "../src/live/numbers/mod.rs"]
 mod numbers;
 
 use domain::E164;
