@@ -85,7 +85,7 @@ impl Service {
         let sip = edge.bound().to_vec();
         let public = public_sip(&settings, &sip);
         let (uses, rents) = (Arc::new(KeyUses::default()), Arc::new(tokio::sync::Notify::new()));
-        let simulated = Arc::new(SimCarrier::open(files.own(".sim-carrier"))?);
+        let simulated = Arc::new(sim_carrier(&settings, &files)?);
         let asked = (Arc::clone(&simulated), accounts(&settings, &vault, &public, http)?);
         let carriage = Arc::new(Carriage::new(store.clone(), Arc::clone(&live), asked.0, asked.1));
         let network = SimNetwork::new(Arc::clone(&live), sip.clone());
@@ -166,6 +166,14 @@ impl Service {
 fn ground(settings: &Settings, files: &Files) -> anyhow::Result<Option<SimGround>> {
     let open = || SimGround::open(|ending| files.own(ending), settings.sim_seed);
     settings.sim.then(open).transpose()
+}
+
+/// The simulated carrier; for numbers that are for tests it is there without a simulation too.
+fn sim_carrier(settings: &Settings, files: &Files) -> anyhow::Result<SimCarrier> {
+    match &settings.sim_carrier {
+        Some(url) => SimCarrier::at(url),
+        None => SimCarrier::open(files.own(".sim-carrier")),
+    }
 }
 
 /// What health and metrics answer, and what keeps the metrics small.

@@ -116,6 +116,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "TRUNKLINE_SIM_EXPOSED", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
     sim_exposed: Option<bool>,
+    /// Where a simulation's carrier is that runs by itself: trunkline sim-carrier [default: part of this process]
+    #[arg(long, env = "TRUNKLINE_SIM_CARRIER", value_name = "URL")]
+    sim_carrier: Option<String>,
 }
 
 /// A SIP listener, read.
@@ -162,6 +165,8 @@ pub(crate) struct Settings {
     /// Whether this is a simulation, and which.
     pub(crate) sim: bool,
     pub(crate) sim_seed: u64,
+    /// Where its carrier is, if not in this process.
+    pub(crate) sim_carrier: Option<String>,
 }
 
 impl ServeArgs {
@@ -199,6 +204,10 @@ impl ServeArgs {
         let client_auth = client_auth(auth.as_deref(), client_ca.is_some())?;
         let target_ca = self.sip_tls_ca.or(file.sip_tls_ca);
         let sim = self.sim.or(file.sim).unwrap_or(false);
+        let sim_carrier = self.sim_carrier.or(file.sim_carrier);
+        if sim_carrier.is_some() && !sim {
+            bail!("--sim-carrier: without --sim there is no simulated carrier");
+        }
         if sim && !self.sim_exposed.or(file.sim_exposed).unwrap_or(false) {
             check_loopback(http, &sip)?;
         }
@@ -219,6 +228,7 @@ impl ServeArgs {
             sip_tls: TlsSettings { own, client_auth, client_ca, target_ca },
             sim,
             sim_seed: self.sim_seed.or(file.sim_seed).unwrap_or(1),
+            sim_carrier,
             sip_threads: threads_of(self.sip_threads.or(file.sip_threads))?,
             store: store_of(self.store.or(file.store)),
             data: self.data.or(file.data),
@@ -426,6 +436,9 @@ mod tests {
         assert!(with(outside).is_ok());
         let error = with(&format!("sim = true\n{outside}")).unwrap_err().to_string();
         assert!(error.contains("--http") && error.contains("--sim-exposed"), "{error}");
+        let elsewhere = "sim_carrier = \"http://127.0.0.1:1\"";
+        assert!(with(&format!("sim = true\n{elsewhere}")).unwrap().sim_carrier.is_some());
+        assert!(with(elsewhere).unwrap_err().to_string().contains("--sim"));
         assert!(with("sim = true\nsip = [\"udp:192.0.2.1:5060\"]").is_err());
         assert!(with(&format!("sim = true\nsim_exposed = true\n{outside}")).unwrap().sim);
     }

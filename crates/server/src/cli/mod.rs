@@ -7,6 +7,7 @@ pub(crate) mod echo_agent;
 mod explain;
 mod receipt;
 mod serve;
+mod sim_carrier;
 pub(crate) mod timeline;
 mod trunk;
 
@@ -35,6 +36,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Check what must always hold of a store
     Doctor(doctor::DoctorArgs),
+    /// Run a simulation's carrier by itself, so that it outlives the services that buy of it
+    SimCarrier(sim_carrier::SimCarrierArgs),
 }
 
 /// Runs a command.
@@ -52,6 +55,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Call(args) => call::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
+            Command::SimCarrier(args) => sim_carrier::run(args).await,
         }
     });
     outcome.unwrap_or_else(|error| failed(&error))

@@ -1,6 +1,7 @@
 //! Reading the bodies of requests to the simulation: flat objects, every field named and bounded.
 
-use domain::{Bag, Error, Kind, Result, Timestamp, What};
+use domain::e164::Country;
+use domain::{Bag, E164, Error, Kind, Result, Timestamp, What};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -49,6 +50,19 @@ impl Body {
     pub(super) fn time(&mut self, field: &'static str) -> Result<Option<Timestamp>> {
         let must = "a time such as \"2030-01-31T12:00:00Z\"";
         self.take(field, must, |value| value.as_str().and_then(|text| text.parse().ok()))
+    }
+
+    /// A country.
+    pub(super) fn country(&mut self) -> Result<Option<Country>> {
+        self.take("country", "a country's two letters", |v| v.as_str().and_then(Country::parse))
+    }
+
+    /// A phone number.
+    pub(super) fn number(&mut self, field: &'static str) -> Result<Option<E164>> {
+        let must = "a phone number such as +14155550100";
+        self.take(field, must, |v| {
+            v.as_str().and_then(|text| E164::parse(text).ok()).map(|(number, _)| number)
+        })
     }
 
     /// Refuses fields that nobody took.

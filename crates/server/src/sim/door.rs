@@ -5,11 +5,11 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use dialects::Reply;
-use domain::e164::{Country, NumberType};
+use domain::e164::NumberType;
 use domain::ids::OrganizationId;
 use domain::number::Network;
 use domain::organization::Kyc;
-use domain::{E164, Error, Kind, Result, What};
+use domain::{Error, Kind, Result, What};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,10 +17,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::body::Body;
-use super::carrier::{Behaviour, Selector, Verdict};
 use super::network::{Ring, busy};
 use super::twilio::{self, ApiReply, ApiRequest};
-use super::{Sim, clock as sim_clock, kyc};
+use super::{Sim, carrier, clock as sim_clock, kyc};
 use crate::clock;
 use crate::http::Front;
 
@@ -28,8 +27,6 @@ use crate::http::Front;
 const BODY_MAX: usize = 64 << 10;
 /// The most numbers that are put on sale at a time.
 const STOCK_MAX: u64 = 1_000;
-/// The longest that a carrier can be told to take, in milliseconds.
-const DELAY_MAX: u64 = 600_000;
 /// The longest that a call can be held or let ring, in seconds.
 const CALL_MAX: u64 = 3_600;
 /// Who calls where nobody is named.
@@ -76,10 +73,10 @@ impl Sim {
             ("GET", []) => Ok(self.about()),
             ("GET", ["clock"]) => Ok(self.clock_reply()),
             ("POST", ["clock"]) => self.clock_move(Body::read(body)?),
-            ("GET", ["carrier"]) => Ok(ok(&json!({"numbers": self.app.simulated.books()}))),
+            ("GET", ["carrier"]) => self.app.simulated.control("GET", "/books", &[]).await,
             ("POST", ["stock"]) => self.stock(Body::read(body)?).await,
-            ("POST", ["purchases"]) => self.purchases(Body::read(body)?),
-            ("POST", ["purchases", number, "settle"]) => self.settle(number, Body::read(body)?).await,
+            ("POST", ["purchases"]) => self.app.simulated.control("POST", "/purchases", body).await,
+            ("POST", ["purchases", number, "settle"]) => self.settle(number, body).await,
             ("POST", ["kyc"]) => self.kyc(Body::read(body)?).await,
             ("POST", ["calls"]) => self.call(Body::read(body)?),
             ("GET", ["calls", id]) => self.call_get(id),
@@ -167,57 +164,14 @@ impl Sim {
         Ok(Reply::json(StatusCode::CREATED, &json!({"data": rows})))
     }
 
-    fn purchases(&self, mut body: Body) -> Result<Reply> {
-        let number = body.number("e164")?;
-        let country = body.country()?;
-        let all = body.take("all", "true", |v| (v == &Value::Bool(true)).then_some(()))?;
-        let outcome =
-            body.take("outcome", "ok, fail, pending or slow", |v| v.as_str().and_then(verdict_of))?;
-        let delay = body.whole("delay_ms", 0..=DELAY_MAX)?;
-        let times = body.whole("times", 1..=1_000_000)?;
-        body.finish()?;
-        let (verdict, slow) = outcome.ok_or_else(|| Error::missing(What::Request, "outcome"))?;
-        let selector = match (number, country, all) {
-            (Some(number), None, None) => Selector::Number(number),
-            (None, Some(country), None) => Selector::Country(country),
-            (None, None, Some(()) | None) => Selector::All,
-            _ => {
-                let words = "Name one of `e164`, `country` and `all`.";
-                return Err(Error::invalid(What::Request, "e164", words));
-            }
-        };
-        let delay = Duration::from_millis(delay.unwrap_or(if slow { 2_000 } else { 0 }));
-        let times = times.and_then(|times| u32::try_from(times).ok());
-        if !self.app.simulated.behave(Behaviour { selector, verdict, delay, times }) {
-            return Err(Error::new(
-                Kind::Conflict,
-                What::Request,
-                "Too many such rules wait; begin a new simulation.",
-            ));
+    async fn settle(&self, number: &str, body: &[u8]) -> Result<Reply> {
+        let reply =
+            self.app.simulated.control("POST", &format!("/purchases/{number}/settle"), body).await?;
+        if let Some(number) = carrier::named(number) {
+            // The next look would come by itself, a little later.
+            self.app.carriage.settle_number(number).await;
         }
-        Ok(Reply::empty(StatusCode::NO_CONTENT))
-    }
-
-    async fn settle(&self, number: &str, mut body: Body) -> Result<Reply> {
-        let outcome = body.take("outcome", "ok or fail", |v| match v.as_str()? {
-            "ok" => Some(true),
-            "fail" => Some(false),
-            _ => None,
-        })?;
-        body.finish()?;
-        let delivered = outcome.ok_or_else(|| Error::missing(What::Request, "outcome"))?;
-        let none = || {
-            Error::new(Kind::NotFound, What::Number, "The simulated carrier has no such purchase pending.")
-        };
-        let text = percent_encoding::percent_decode_str(number).decode_utf8_lossy();
-        let number = E164::from_digits(text.trim_start_matches('+')).ok_or_else(none)?;
-        let settled = self.app.simulated.settle(number, delivered);
-        if !settled.map_err(|error| Error::internal(error.to_string()))? {
-            return Err(none());
-        }
-        // The next look would come by itself, a little later.
-        self.app.carriage.settle_number(number).await;
-        Ok(Reply::empty(StatusCode::NO_CONTENT))
+        Ok(reply)
     }
 
     async fn kyc(&self, mut body: Body) -> Result<Reply> {
@@ -275,33 +229,9 @@ fn ok(body: &Value) -> Reply {
     Reply::json(StatusCode::OK, body)
 }
 
-/// An outcome, and whether it takes its time unless told how long.
-fn verdict_of(word: &str) -> Option<(Verdict, bool)> {
-    match word {
-        "ok" => Some((Verdict::Deliver, false)),
-        "slow" => Some((Verdict::Deliver, true)),
-        "fail" => Some((Verdict::Refuse, false)),
-        "pending" => Some((Verdict::Pend, false)),
-        _ => None,
-    }
-}
-
 /// What can stand as a number in a SIP address.
 fn dialled(value: &Value) -> Option<String> {
     let text: String = value.as_str()?.chars().filter(|c| !c.is_whitespace()).collect();
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     (plain && (1..=40).contains(&text.len())).then_some(text)
-}
-
-impl Body {
-    fn country(&mut self) -> Result<Option<Country>> {
-        self.take("country", "a country's two letters", |v| v.as_str().and_then(Country::parse))
-    }
-
-    fn number(&mut self, field: &'static str) -> Result<Option<E164>> {
-        let must = "a phone number such as +14155550100";
-        self.take(field, must, |v| {
-            v.as_str().and_then(|text| E164::parse(text).ok()).map(|(number, _)| number)
-        })
-    }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
-pub(crate) use carrier::SimCarrier;
+pub(crate) use carrier::{SimCarrier, router as carrier_router};
 pub(crate) use door::router;
 pub(crate) use network::{Ring, SimNetwork, lines_of, outcome_of};
 pub(crate) use twilio::url as twilio_url;

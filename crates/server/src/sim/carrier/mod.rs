@@ -2,18 +2,26 @@
 //!
 //! What it believes to have sold is a record of its own ([`record`]), a file beside the store that no commit of ours touches: a
 //! purchase whose answer we never heard is sold all the same, as with a real carrier. What it was told to do next is in memory.
+//!
+//! It is part of this process, or a process of its own ([`door`]) that outlives this one and that several share ([`remote`]).
 
+mod control;
+mod door;
 mod orders;
 mod record;
+mod remote;
 
 use carriers::simulated::{Listed, Order as Asked, Refusal};
+use dialects::Reply;
 use domain::E164;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-pub(crate) use orders::{Behaviour, Selector, Verdict};
-use orders::{Orders, Sale};
+pub(super) use control::named;
+pub(crate) use door::router;
+use orders::{Orders, Sale, Verdict};
+use remote::Remote;
 
 use crate::clock;
 
@@ -21,23 +29,57 @@ use crate::clock;
 const PAGE: usize = 500;
 
 /// See the module's head.
-pub(crate) struct SimCarrier {
+pub(crate) enum SimCarrier {
+    /// In this process.
+    Here(Books),
+    /// In another.
+    There(Remote),
+}
+
+/// The books of a carrier in this process.
+pub(crate) struct Books {
     orders: Mutex<Orders>,
 }
 
 impl SimCarrier {
     /// The carrier whose record is this file; it is made with the first sale.
     pub(crate) fn open(record: PathBuf) -> anyhow::Result<Self> {
-        Ok(Self { orders: Mutex::new(Orders::open(record)?) })
+        Books::open(record).map(Self::Here)
     }
 
-    /// Works with its books. Nothing is awaited meanwhile.
-    fn with<T>(&self, work: impl FnOnce(&mut Orders) -> T) -> T {
-        work(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The carrier that another process is.
+    pub(crate) fn at(url: &str) -> anyhow::Result<Self> {
+        Remote::at(url).map(Self::There)
     }
 
     /// Answers a request: status and body.
     pub(crate) async fn answer(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        match self {
+            Self::Here(books) => books.answer(method, path, body).await,
+            Self::There(remote) => remote.answer(method, path, body).await,
+        }
+    }
+
+    /// Answers its operator: see [`control`].
+    pub(crate) async fn control(&self, method: &str, path: &str, body: &[u8]) -> domain::Result<Reply> {
+        match self {
+            Self::Here(books) => books.control(method, path, body),
+            Self::There(remote) => remote.control(method, path, body).await,
+        }
+    }
+}
+
+impl Books {
+    fn open(record: PathBuf) -> anyhow::Result<Self> {
+        Ok(Self { orders: Mutex::new(Orders::open(record)?) })
+    }
+
+    /// Works with them. Nothing is awaited meanwhile.
+    fn with<T>(&self, work: impl FnOnce(&mut Orders) -> T) -> T {
+        work(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn answer(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let number =
             path.strip_prefix("/numbers/").and_then(|text| E164::from_digits(text.trim_start_matches('+')));
@@ -77,21 +119,6 @@ impl SimCarrier {
         let next = numbers.get(PAGE - 1).filter(|_| numbers.len() > PAGE).map(ToString::to_string);
         let numbers = numbers.iter().take(PAGE).map(ToString::to_string).collect();
         (200, serde_json::to_vec(&Listed { numbers, next }).unwrap_or_default())
-    }
-
-    /// Says how purchases go from now on.
-    pub(crate) fn behave(&self, behaviour: Behaviour) -> bool {
-        self.with(|orders| orders.behave(behaviour))
-    }
-
-    /// Ends a pending purchase. False where there is none.
-    pub(crate) fn settle(&self, number: E164, delivered: bool) -> std::io::Result<bool> {
-        self.with(|orders| orders.settle(number, delivered))
-    }
-
-    /// Its books, for people and tests.
-    pub(crate) fn books(&self) -> serde_json::Value {
-        self.with(|orders| orders.books())
     }
 }
 
