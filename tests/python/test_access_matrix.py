@@ -12,7 +12,7 @@ from harness import DIALECTS, Server, credential, ok, while_up
 #: Operations that are the operator's: 403 for every tenant, whatever its key.
 OPERATORS = {
     "organization_create", "ledger_post", "stock_create", "stock_update", "stock_delete",
-    "rate_set", "rate_remove", "ban_list", "ban_delete",
+    "rate_set", "rate_remove", "ban_list", "ban_delete", "carrier_reconcile",
 }  # fmt: skip
 #: What a path needs beside its ids.
 QUERIES = {("polyai", "call_status"): "?environment=live"}

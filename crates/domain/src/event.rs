@@ -25,7 +25,7 @@ pub struct Event {
 
 /// The names of all events of an organization, and of the start of a call, which is sent and not logged. What can be wanted of a
 /// webhook; a test of the server holds them against what is written.
-pub const NAMES: [&str; 49] = [
+pub const NAMES: [&str; 51] = [
     "agent.created",
     "agent.deleted",
     "agent.updated",
@@ -53,9 +53,11 @@ pub const NAMES: [&str; 49] = [
     "number.deleted",
     "number.imported",
     "number.imported_many",
+    "number.lost",
     "number.porting_out",
     "number.purchase_failed",
     "number.purchased",
+    "number.recovered",
     "number.released",
     "number.restored",
     "number.resumed",

@@ -17,11 +17,14 @@ pub enum Work {
     Acquire,
     /// Let the number go.
     Release,
+    /// Make a number reach us again that its carrier has lost and its holder has not. Nothing is charged for it.
+    Recover,
 }
 
 impl Work {
     /// The kinds with their names.
-    pub const NAMES: [(Self, &'static str); 2] = [(Self::Acquire, "acquire"), (Self::Release, "release")];
+    pub const NAMES: [(Self, &'static str); 3] =
+        [(Self::Acquire, "acquire"), (Self::Release, "release"), (Self::Recover, "recover")];
 
     /// The name.
     pub fn as_str(self) -> &'static str {
@@ -126,6 +129,13 @@ impl Intent {
         let own = (number.organization_id, Some(number.id));
         let what = (number.e164, number.network, number.stock_id);
         Self { provider_id: number.provider_id, ..Self::of(id, Work::Release, own, what, now) }
+    }
+
+    /// That a number becomes its holder's at its carrier again, which says that it is not.
+    pub fn recover(id: IntentId, number: &Number, now: Timestamp) -> Self {
+        let own = (number.organization_id, Some(number.id));
+        let what = (number.e164, number.network, number.stock_id);
+        Self { provider_id: number.provider_id, ..Self::of(id, Work::Recover, own, what, now) }
     }
 
     /// That a number of the stock goes back whose rest is over.

@@ -439,8 +439,20 @@ pub enum Op {
     /// Shows the messages of a call.
     CallTrace(CallId, TraceFormat),
 
+    /// Compares what carriers hold for us with what is held here (operator), and mends it unless it is only to be looked.
+    CarrierReconcile(Reconcile),
+
     /// Lists the audit log.
     EventList(Page<EventId>),
+}
+
+/// How a comparison with carriers goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconcile {
+    /// What differs is told, and stays as it is.
+    DryRun,
+    /// What differs is mended.
+    Mend,
 }
 
 /// A call that the simulated network is to place.

@@ -17,6 +17,7 @@ use crate::organization::Organization;
 use crate::page::Paged;
 use crate::provider::{Provider, ProviderKind};
 use crate::rate::Rate;
+use crate::reconciled::Reconciled;
 use crate::rules::{Exit, Health, TargetState};
 use crate::stock::Stock;
 use crate::trace::{Trace, TraceFormat, TraceWindow};
@@ -252,6 +253,8 @@ pub enum View {
     Rate(Rate),
     /// Rates.
     Rates(Paged<Rate>),
+    /// A comparison with a carrier.
+    Reconciled(Box<Reconciled>),
     /// Until when calls of a number are traced.
     TraceWindow(TraceWindow),
     /// The messages of a call.

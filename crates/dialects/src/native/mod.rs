@@ -27,6 +27,7 @@ mod page;
 mod providers;
 mod rates;
 mod read;
+mod reconcile;
 mod reply;
 mod ring;
 mod rules;
@@ -145,6 +146,7 @@ impl Dialect for Native {
             "rate_set" => rates::set(request),
             "rate_list" => rates::list(request),
             "rate_remove" => rates::delete(request),
+            "carrier_reconcile" => reconcile::reconcile(request),
             "event_list" => events::list(request),
             verb => Err(Error::internal(format!("the native table has no operation {verb}"))),
         }

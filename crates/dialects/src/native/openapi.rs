@@ -10,7 +10,7 @@ use super::page::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::words::names;
 use super::{
     access, agents, bodies, bulk, calls, endpoints, events, explain, numbers, organizations, originate,
-    providers, rates, ring, stock, table, traces, trunk_status, webhooks,
+    providers, rates, reconcile, ring, stock, table, traces, trunk_status, webhooks,
 };
 use crate::Endpoint;
 use crate::openapi::{Document, Operation, Shape};
@@ -171,7 +171,7 @@ fn operation(verb: &str) -> Operation {
         "organization" | "key" | "ledger" | "balance" => of_organizations(verb),
         "agent" | "endpoint" | "provider" => of_wiring(verb),
         "stock" | "number" => of_numbers(verb),
-        "call" | "event" | "rate" | "ban" => of_records(verb),
+        "call" | "event" | "rate" | "ban" | "carrier" => of_records(verb),
         "webhook" => of_webhooks(verb),
         _ => Operation::default(),
     }
@@ -353,6 +353,11 @@ fn of_records(verb: &str) -> Operation {
             page_of::<access::BanOut>(),
         ),
         "ban_delete" => removed("Hear a source again (operator)"),
+        "carrier_reconcile" => shown::<reconcile::ReconciledOut>(
+            "Compare what carriers hold for us with what is held here, and mend it (operator)",
+        )
+        .body(Shape::of::<reconcile::ReconcileBody>())
+        .body_optional(),
         "event_list" => listed::<events::EventOut>("List the audit log"),
         _ => Operation::default(),
     }

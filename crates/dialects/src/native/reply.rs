@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::page::ListOut;
 use super::{
     access, agents, bulk, calls, endpoints, error, events, explain, numbers, organizations, providers, rates,
-    ring, stock, traces, trunk_status, webhooks,
+    reconcile, ring, stock, traces, trunk_status, webhooks,
 };
 use crate::{Reply, Request};
 use domain::{Call, Error, View};
@@ -40,6 +40,7 @@ fn body(request: &Request<'_>, view: View) -> Reply {
         View::Balance(amount) => Reply::json(StatusCode::OK, &organizations::BalanceOut::from(amount)),
         View::Rate(rate) => rates::reply(rate),
         View::Rates(page) => list(&rates::page_out(page)),
+        View::Reconciled(report) => Reply::json(StatusCode::OK, &reconcile::ReconciledOut::from(*report)),
         View::TraceWindow(window) => Reply::json(StatusCode::OK, &traces::WindowOut::new(window, now)),
         View::Trace(id, trace, format) => traces::reply(id, &trace, format),
         View::Agent(a) => one(request, ("agents", &a.id), a.version, &agents::AgentOut::from(&a)),

@@ -91,6 +91,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/api/v1/webhooks/{id}/deliveries", "webhook_deliveries", Area::Webhooks),
     post("/api/v1/webhooks/{id}/deliveries/{event_id}/retry", "webhook_retry", Area::Webhooks),
     get("/api/v1/events", "event_list", Area::Events),
+    post("/api/v1/carriers/reconcile", "carrier_reconcile", Area::Numbers),
     get("/api/v1/bans", "ban_list", Area::Events),
     delete("/api/v1/bans/{address}", "ban_delete", Area::Events),
 ];

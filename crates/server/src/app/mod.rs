@@ -29,6 +29,7 @@ mod originate;
 mod providers;
 mod purchase;
 mod rates;
+mod reconcile;
 mod ring;
 mod stock;
 mod test_mode;
@@ -268,6 +269,7 @@ impl App {
             Op::NumberTraceGet(number) => return self.number_trace_get(ask, &number),
             Op::NumberTraceEnd(number) => Box::pin(async move { self.number_trace_end(ask, &number).await }),
             Op::CallTrace(id, format) => return self.call_trace(ask, id, format),
+            Op::CarrierReconcile(how) => Box::pin(self.carrier_reconcile(ask, how)),
             Op::EventList(page) => return self.event_list(ask, &page),
         };
         write.await

@@ -1,10 +1,10 @@
 //! Asking a carrier: what is asked in which order, and the sending.
 
 use carriers::{Account, Ask, Carrier, CarrierOp, Failure, Reply, Request, Step, Told};
-use domain::Intent;
 use domain::intent::Work;
 use domain::number::Network;
 use domain::provider::ProviderKind;
+use domain::{E164, Intent};
 
 use super::Carriage;
 
@@ -19,7 +19,10 @@ impl Carriage {
         let carrier = carriers::of(intent.network, ProviderKind::Managed);
         match intent.work {
             Work::Release => self.tell(carrier, intent, CarrierOp::Release(intent.e164)).await,
-            Work::Acquire => {
+            Work::Recover if !self.is_held(intent)? => {
+                Err(Failure::Refused("the number was given up".to_owned()))
+            }
+            Work::Acquire | Work::Recover => {
                 match self.tell(carrier, intent, CarrierOp::Find(intent.e164)).await? {
                     done @ (Told::Ours | Told::Pending) => return Ok(done),
                     Told::NotOurs | Told::Page(..) => {}
@@ -36,6 +39,13 @@ impl Carriage {
                 }
             }
         }
+    }
+
+    /// Whether a number is ours at its carrier.
+    pub(super) async fn find(&self, e164: E164) -> Result<Told, Failure> {
+        let carrier = carriers::of(Network::Simulated, ProviderKind::Managed);
+        let ask = Ask { op: CarrierOp::Find(e164), reference: String::new(), account: Account::default() };
+        self.tell_in(carrier, &ask).await
     }
 
     /// One question, answered.

@@ -37,6 +37,8 @@ impl Carriage {
         let provider = self.provider(id)?;
         let attachment = provider.account.as_ref().and_then(|account| account.attachment.clone());
         match intent.work {
+            // Only the operator's carriers are compared: nothing of an account is ever to be recovered.
+            Work::Recover => Err(Failure::Unsupported("Numbers of accounts are attached, not recovered.")),
             Work::Acquire => {
                 // Who gave it up meanwhile, in whatever order the two were written, wants it attached no longer.
                 if !self.is_held(intent)? {
@@ -72,7 +74,7 @@ impl Carriage {
     }
 
     /// Whether the number that an intent is about is still its holder's.
-    fn is_held(&self, intent: &Intent) -> Result<bool, Failure> {
+    pub(super) fn is_held(&self, intent: &Intent) -> Result<bool, Failure> {
         let Some(id) = intent.number_id else { return Ok(false) };
         let found = self.store.number_get(intent.organization_id, id);
         let found = found.map_err(|error| Failure::Unavailable(error.to_string()))?;

@@ -28,6 +28,7 @@ use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use accounts::{Accounts, loggable};
 pub(crate) use attach::{is_in_account, words};
+pub(crate) use reconcile::Reach;
 
 use crate::clock;
 use crate::live::Live;
@@ -55,6 +56,8 @@ pub(crate) struct Carriage {
     /// What is being worked on in this process. Of one intent two tasks never ask the carrier at once.
     claimed: Mutex<HashSet<IntentId>>,
     asking: Semaphore,
+    /// Held by the one comparison with carriers: two at once would find each other's work.
+    comparing: tokio::sync::Mutex<()>,
     wake: Notify,
     /// Told whenever an intent is let go, for those who wait for one.
     ended: Notify,
@@ -82,6 +85,7 @@ impl Carriage {
             accounts,
             claimed: Mutex::default(),
             asking: Semaphore::new(ASKED_MAX),
+            comparing: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             ended: Notify::new(),
         }
@@ -189,7 +193,8 @@ pub(crate) async fn follow(carriage: Arc<Carriage>) {
         let now = clock::now();
         let since = reconciled.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
         if since.is_none_or(|since| since >= RECONCILE_EVERY) {
-            carriage.reconcile(now).await;
+            let report = carriage.reconcile(Reach::Few, now).await;
+            reconcile::log(&report);
             carriage.prune(now).await;
             reconciled = Some(now);
         }

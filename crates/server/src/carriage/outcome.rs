@@ -64,6 +64,9 @@ impl Carriage {
         if super::attach::is_in_account(intent) {
             return Ok(attached(intent, number, outcome, now));
         }
+        if intent.work == Work::Recover {
+            return Ok(recovered(intent, number, outcome, now));
+        }
         // A number that is not waiting any more is not touched: what its carrier holds of it is compared by the loop.
         let waiting = number.filter(|n| intent.work == Work::Acquire && n.status == Status::Pending);
         let ended = match outcome {
@@ -143,12 +146,28 @@ fn attached(intent: &Intent, number: Option<Number>, outcome: &Outcome, now: Tim
     Commit { changes, ..Commit::default() }
 }
 
+/// What becomes of a number that its carrier had lost. It stays as it was, whatever the carrier says: whether a tenant loses it is
+/// for people to decide, who read of it in the audit log and in the report.
+fn recovered(intent: &Intent, number: Option<Number>, outcome: &Outcome, now: Timestamp) -> Commit {
+    let held = number.filter(|number| number.status.is_held());
+    let (ended, name, words) = match outcome {
+        Outcome::Waiting(words) => (intent.waiting(words, now), None, ""),
+        Outcome::Done => (intent.ended(Progress::Done, "", now), Some("number.recovered"), ""),
+        Outcome::Failed(words) => {
+            (intent.ended(Progress::Failed, words, now), Some("number.lost"), words.as_str())
+        }
+    };
+    let told = held.zip(name).map(|(number, name)| event(&number, name, words, now));
+    let changes = told.into_iter().chain([Change::Intent(Box::new(ended))]).collect();
+    Commit { changes, ..Commit::default() }
+}
+
 fn outcome_of(intent: &Intent, told: Result<Told, Failure>) -> Outcome {
     match (intent.work, told) {
-        (Work::Acquire, Ok(Told::Ours)) | (Work::Release, Ok(Told::NotOurs)) => Outcome::Done,
+        (Work::Acquire | Work::Recover, Ok(Told::Ours)) | (Work::Release, Ok(Told::NotOurs)) => Outcome::Done,
         (_, Ok(Told::Pending)) => Outcome::Waiting("pending".to_owned()),
         (Work::Release, Ok(Told::Ours)) => Outcome::Waiting("still ours".to_owned()),
-        (Work::Acquire, Ok(Told::NotOurs)) | (_, Ok(Told::Page(..))) => {
+        (Work::Acquire | Work::Recover, Ok(Told::NotOurs)) | (_, Ok(Told::Page(..))) => {
             Outcome::Waiting("the carrier's answer does not fit the question".to_owned())
         }
         (_, Err(Failure::Refused(words))) => Outcome::Failed(words),

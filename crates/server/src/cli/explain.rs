@@ -68,10 +68,12 @@ impl std::fmt::Display for StepOut {
     }
 }
 
-#[derive(Deserialize)]
-struct Problem {
+/// A refusal.
+#[derive(Default, Deserialize)]
+pub(super) struct Problem {
+    /// In words.
     #[serde(default)]
-    detail: String,
+    pub(super) detail: String,
 }
 
 /// A request to the service.
@@ -119,7 +121,7 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     let reply = request.send().await.with_context(|| format!("cannot reach {url}"))?;
     let status = reply.status();
     if !status.is_success() {
-        let problem = reply.json::<Problem>().await.unwrap_or(Problem { detail: String::new() });
+        let problem = reply.json::<Problem>().await.unwrap_or_default();
         eprintln!("trunkline: {status}: {}", problem.detail);
         return Ok(ExitCode::from(exit_code(status.as_u16())));
     }
@@ -142,7 +144,7 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The exit code of a refused request, as in every command that asks a service.
-fn exit_code(status: u16) -> u8 {
+pub(super) fn exit_code(status: u16) -> u8 {
     match status {
         400 | 413 | 422 => 2,
         401 | 403 => 3,

@@ -6,6 +6,7 @@ mod doctor;
 pub(crate) mod echo_agent;
 mod explain;
 mod receipt;
+mod reconcile;
 mod serve;
 mod sim_carrier;
 pub(crate) mod timeline;
@@ -36,6 +37,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Check what must always hold of a store
     Doctor(doctor::DoctorArgs),
+    /// Compare what carriers hold for us with what is held, and mend it
+    Reconcile(reconcile::ReconcileArgs),
     /// Run a simulation's carrier by itself, so that it outlives the services that buy of it
     SimCarrier(sim_carrier::SimCarrierArgs),
 }
@@ -55,6 +58,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Call(args) => call::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
+            Command::Reconcile(args) => reconcile::run(args).await,
             Command::SimCarrier(args) => sim_carrier::run(args).await,
         }
     });

@@ -564,6 +564,11 @@ impl Live {
         self.read().is_endpoint_address(rule)
     }
 
+    /// The numbers that carriers must have for us: of other networks than the public one, in use or switched off.
+    pub(crate) fn numbers_of_carriers(&self) -> Vec<E164> {
+        self.numbers.of_carriers()
+    }
+
     /// How many numbers there are, and the bytes they take.
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.numbers.len(), self.numbers.bytes())

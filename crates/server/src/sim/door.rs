@@ -165,8 +165,7 @@ impl Sim {
     }
 
     async fn settle(&self, number: &str, body: &[u8]) -> Result<Reply> {
-        let reply =
-            self.app.simulated.control("POST", &format!("/purchases/{number}/settle"), body).await?;
+        let reply = self.app.simulated.control("POST", &format!("/purchases/{number}/settle"), body).await?;
         if let Some(number) = carrier::named(number) {
             // The next look would come by itself, a little later.
             self.app.carriage.settle_number(number).await;

@@ -9,6 +9,7 @@ use dialects::Dialect as _;
 use dialects::native::Native;
 use domain::call::Place;
 use domain::op::Secret;
+use domain::reconciled::{Difference, Mending, Reconciled, Side};
 use domain::rules::{Health, Heard};
 use domain::trace::{Trace, TraceFormat, TraceWindow, TracedMessage};
 use domain::trail::{RuleName, Seen};
@@ -219,7 +220,23 @@ fn of_access() -> Vec<(Ask, View)> {
         (ask("GET /api/v1/numbers/+14155550100/registrations"), View::Registrations(vec![registration])),
         (ask("GET /api/v1/bans"), View::Bans(vec![ban])),
         (ask("DELETE /api/v1/bans/192.0.2.66"), View::Done),
+        (ask("POST /api/v1/carriers/reconcile").json(&json!({ "dry_run": true })), reconciled()),
     ]
+}
+
+fn reconciled() -> View {
+    let e164 = E164::from_u64(14_155_550_100).unwrap();
+    let of = |side, mending| Difference { e164, side, mending, intent: None };
+    let holder = Side::Tenant(organization().id, number().number.id);
+    let differences = vec![
+        of(Side::Carrier, Mending::Done),
+        of(holder, Mending::None),
+        of(holder, Mending::Refused("It is another's.".into())),
+    ];
+    let (carrier, ended_by) = ("simulated", Some("busy".into()));
+    let report =
+        Reconciled { carrier, dry_run: true, listed: 7, held: 9, ended_by, differences, left_out: 2 };
+    View::Reconciled(Box::new(report))
 }
 
 fn of_records() -> Vec<(Ask, View)> {

@@ -28,7 +28,11 @@ async fn exchange(carrier: Arc<SimCarrier>, request: Request) -> Response {
     if head.uri.path().starts_with("/numbers") {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let (status, body) = carrier.answer(method, path, &body).await;
-        return reply(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), "application/json", body);
+        return reply(
+            StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+            "application/json",
+            body,
+        );
     }
     let answered = carrier.control(method, head.uri.path(), &body).await;
     let answered = answered.unwrap_or_else(|error| {

@@ -40,8 +40,7 @@ impl Remote {
                 .because(error.to_string())
         };
         let (status, body) = self.exchange(method, path, body).await.map_err(away)?;
-        let content_type =
-            if status.is_success() { "application/json" } else { "application/problem+json" };
+        let content_type = if status.is_success() { "application/json" } else { "application/problem+json" };
         Ok(Reply { body, content_type, ..Reply::empty(status) })
     }
 
