@@ -82,10 +82,6 @@ class Mortal(Server):
         except (OSError, IndexError):
             return None
 
-    @property
-    def url_of_store(self):
-        return getattr(self, "store_url", None) or f"sqlite:{self.store}"
-
 
 class Carrier:
     """`trunkline sim-carrier`, with its operator's hand on it."""
@@ -393,9 +389,7 @@ class World:
         assert report["sound"] and not report["ended_by"], (report, self.server.last_log())
 
     def doctor(self):
-        done = subprocess.run(
-            [BINARY, "doctor", "--store", self.server.url_of_store], capture_output=True, text=True, timeout=60
-        )
+        done = self.server.doctor()
         assert (done.returncode, done.stdout) == (0, "the store is sound\n"), (done.stdout, done.stderr)
 
     def compare(self, dry_run):

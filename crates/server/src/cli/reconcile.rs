@@ -44,18 +44,12 @@ struct Row {
 
 impl std::fmt::Display for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.finding.as_str() {
-            "nobodys" => write!(f, "{}: at the carrier, and nobody's here", self.e164)?,
-            _ => {
-                let (number, organization) = (self.number_id.as_deref(), self.organization_id.as_deref());
-                write!(
-                    f,
-                    "{}: number {} of organization {}, and not at the carrier",
-                    self.e164,
-                    number.unwrap_or("?"),
-                    organization.unwrap_or("?")
-                )?;
-            }
+        if self.finding == "nobodys" {
+            write!(f, "{}: at the carrier, and nobody's here", self.e164)?;
+        } else {
+            let (number, organization) = (self.number_id.as_deref(), self.organization_id.as_deref());
+            let (number, organization) = (number.unwrap_or("?"), organization.unwrap_or("?"));
+            write!(f, "{}: number {number} of organization {organization}, and not at the carrier", self.e164)?;
         }
         match self.action.as_str() {
             "none" => Ok(()),
