@@ -49,7 +49,11 @@ impl std::fmt::Display for Row {
         } else {
             let (number, organization) = (self.number_id.as_deref(), self.organization_id.as_deref());
             let (number, organization) = (number.unwrap_or("?"), organization.unwrap_or("?"));
-            write!(f, "{}: number {number} of organization {organization}, and not at the carrier", self.e164)?;
+            write!(
+                f,
+                "{}: number {number} of organization {organization}, and not at the carrier",
+                self.e164
+            )?;
         }
         match self.action.as_str() {
             "none" => Ok(()),
