@@ -130,8 +130,14 @@ class Link:
 
     def _read(self):
         try:
-            data = self.socket.recv(65536)
-        except ssl.SSLWantReadError:
+            # What has arrived may be a ticket of TLS and nothing behind it.
+            patience = self.socket.gettimeout()
+            self.socket.settimeout(0)
+            try:
+                data = self.socket.recv(65536)
+            finally:
+                self.socket.settimeout(patience)
+        except (ssl.SSLWantReadError, BlockingIOError):
             return True
         except OSError:
             data = b""
@@ -300,7 +306,12 @@ class Streams:
             watched = [*self.links, *([self.socket] if self.socket else [])]
             if left <= 0 or not watched:
                 return None
-            for ready in select.select(watched, [], [], left)[0]:
+            try:
+                found = select.select(watched, [], [], left)[0]
+            except (OSError, ValueError):
+                # A test has closed one of them under this thread.
+                continue
+            for ready in found:
                 if ready is self.socket:
                     self._accept()
                 else:
