@@ -153,7 +153,7 @@ class Caller(Peer):
                media_port=40_000, body=None):  # fmt: skip
         return Call(self, user, host, params, headers, max_forwards, from_user, scheme, media_port, body)
 
-    def options(self, headers=()):
+    def options(self, headers=(), seconds=5):
         branch, host = token("z9hG4bK"), self.address
         message = Message(
             f"OPTIONS sip:{self.edge[0]}:{self.edge[1]} SIP/2.0",
@@ -164,7 +164,7 @@ class Caller(Peer):
             ],
         )  # fmt: skip
         self.send(message, self.edge)
-        return self.receive_until(lambda m: m.cseq_method == "OPTIONS" and m.status, 3, "an answer to OPTIONS")
+        return self.receive_until(lambda m: m.cseq_method == "OPTIONS" and m.status, seconds, "an answer to OPTIONS")
 
 
 class Call:
@@ -312,13 +312,18 @@ class Agent(Peer):
         self.send(request.reply(200, "OK", to_tag=self.tag, contact=self.contact, body=SDP), source)
 
     def got(self, method):
+        """The requests of a method. One that was repeated, since our answer was slow, is one (RFC 3261 section 17.2.3)."""
+        first = {}
         with self.news:
-            return [m for m in self.requests if m.method == method]
+            for request in self.requests:
+                if request.method == method:
+                    first.setdefault(request.get("via"), request)
+        return list(first.values())
 
     def wait(self, method, count=1, seconds=8):
         """Waits until `count` requests of a method were received; gives them."""
         with self.news:
-            enough = self.news.wait_for(lambda: sum(m.method == method for m in self.requests) >= count, seconds)
+            enough = self.news.wait_for(lambda: len(self.got(method)) >= count, seconds)
         assert enough, f"not within {seconds} s: {count} {method} at the agent; received {self.requests}"
         return self.got(method)
 

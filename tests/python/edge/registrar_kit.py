@@ -31,7 +31,8 @@ class Registrar(Peer):
         super().close()
 
     place = property(lambda self: f"{self.address[0]}:{self.address[1]}")
-    registers = property(lambda self: [m for m in self.asked if m.method == "REGISTER"])
+    # One that was repeated, since the answer was slow, is one.
+    registers = property(lambda self: list({m.get("via"): m for m in self.asked if m.method == "REGISTER"}.values()))
 
     def _run(self):
         while not self._stop.is_set():

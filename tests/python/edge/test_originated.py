@@ -15,12 +15,11 @@ class Phone(Agent):
     """Who is called, and an agent too: answers INVITEs, re-INVITEs with its SDP, and may ring for a while first."""
 
     def __init__(self, how="answer", rings=0.0):
-        self.rings, self.bodies, self.ringing = rings, [], {}
+        self.rings, self.ringing = rings, {}
         super().__init__(how)
 
     def _answer(self, request, source):
         if request.method == "INVITE":
-            self.bodies.append(request.body)
             if "tag=" in request.get("to"):
                 self.last_change = request
                 self.send(request.reply(200, "OK", contact=self.contact, body=SDP), source)
@@ -38,6 +37,7 @@ class Phone(Agent):
         super()._answer(request, source)
 
     gone = False
+    bodies = property(lambda self: [invite.body for invite in self.got("INVITE")])
 
     def _late(self, request):
         if not self.gone:

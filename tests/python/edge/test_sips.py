@@ -67,10 +67,6 @@ class SipsPhone(SipsAgent, Phone):
 
     rings, ringing = 0.0, {}
 
-    def __init__(self, *how, **more):
-        self.bodies = []
-        SipsAgent.__init__(self, *how, **more)
-
     def _answer(self, request, source):
         Phone._answer(self, request, source)
 
