@@ -39,6 +39,16 @@ def up(caller, carrier, number):
     return call, carrier.call_with(number["e164"], "answered")
 
 
+def up_after_ringing(caller, agent, number, **how):
+    """A call whose agent rings and then answers: not both at once, for a 180 that a 200 has overtaken goes no further."""
+    agent.how = "ring"
+    call = caller.invite(number["e164"], **how)
+    call.response(lambda m: m.status == 180, what="ringing")
+    agent.accept()
+    assert call.final().status == 200
+    return call
+
+
 def hang_up(tenant, record, status=200):
     answer = tenant.admin.post(f"/api/v1/calls/{record['id']}/hangup")
     return ok(answer, 200) if status == 200 else answer_with(answer, status)

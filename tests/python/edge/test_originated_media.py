@@ -166,7 +166,7 @@ def test_one_trace_has_both_sides_of_a_call(tenant):
         ok(tenant.native.post(f"/api/v1/numbers/{number['id']}/trace", json={"minutes": 5}), 200)
         call = begin(tenant, number)
         until(tenant, call, "answered")
-        wait_for(lambda: len(agent.bodies) >= 2, "the agent learns of the phone")
+        agent.wait("ACK", 2)
         phone.hang_up(tenant.server.sip)
         agent.wait("BYE")
         until(tenant, call, "completed")
@@ -177,8 +177,8 @@ def test_one_trace_has_both_sides_of_a_call(tenant):
             return [(block[0], block[1]) for block in blocks if len(block) > 1]
 
         # INVITE and its 180, 200 and ACK with each, the agent's second INVITE, a BYE with each.
-        wait_for(lambda: sum(" BYE" in row or row.startswith("BYE") for _, row in starts()) == 2, "both BYEs are traced")
-        rows = starts()
+        ended = lambda rows: sum("SIP/2.0 200" in row for _, row in rows) == 5 and sum(row.startswith("BYE") for _, row in rows) == 2  # noqa: E731
+        rows = wait_for(lambda: (rows := starts()) and ended(rows) and rows, "both BYEs and their answers are traced")
         for party, invites in ((agent, 2), (phone, 1)):
             at = f"{party.address[0]}:{party.address[1]}"
             there = [row for places, row in rows if at in places]

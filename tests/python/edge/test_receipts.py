@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 
-from calls_kit import answering, caller, carrier, line, up
+from calls_kit import answering, bye_at, caller, carrier, line, up, up_after_ringing
 from harness import ok, wait_for
 from sip import Agent
 from test_lifecycle_cli import run
@@ -29,7 +29,7 @@ def explained(tenant, number):
 def test_an_answered_call_tells_its_way(carrier, caller, answering, tmp_path):
     number = line(carrier, answering.uri)
     expected = explained(carrier, number)
-    call, _ = up(caller, carrier, number)
+    call = up_after_ringing(caller, answering, number)
     call.ask("BYE", headers=[("Reason", 'Q.850;cause=16;text="bye"')])
     call = receipt_of(carrier, number, "completed")
     receipt = call["receipt"]
@@ -158,11 +158,12 @@ def test_a_target_that_drops_our_record_route_is_named(carrier, caller):
 
         agent.how, agent._answer = "answer", without
         number = line(carrier, agent.uri)
-        caller.invite(number["e164"]).final()
-        record = carrier.call_with(number["e164"], "answered")
+        call, record = up(caller, carrier, number)
         told = ok(carrier.native.get(f"/api/v1/calls/{record['id']}"), 200)["receipt"]
         assert [note["code"] for note in told["notes"]] == ["record_route_dropped"]
         ok(carrier.admin.post(f"/api/v1/calls/{record['id']}/hangup"), 200)
+        bye_at(caller, call)
+        agent.wait("BYE")
 
 
 # --- traces ------------------------------------------------------------------------------------------------------------------
@@ -208,12 +209,7 @@ def test_a_traced_call_shows_every_message_without_its_secrets(carrier, caller, 
         f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{SECRET}|2^31\r\n"
     )
     headers = [("Proxy-Authorization", 'Digest username="u", response="deadbeefdeadbeef"')]
-    # It rings first: a 180 that a 200 has overtaken goes no further.
-    answering.how = "ring"
-    call = caller.invite(number["e164"], body=body, headers=headers)
-    call.response(lambda m: m.status == 180, what="ringing")
-    answering.accept()
-    assert call.final().status == 200
+    call = up_after_ringing(caller, answering, number, body=body, headers=headers)
     carrier.call_with(number["e164"], "answered")
     # It is followed to its end, whatever becomes of the window.
     ok(carrier.native.delete(at), 204)

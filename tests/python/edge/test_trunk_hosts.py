@@ -29,7 +29,14 @@ def test_a_call_comes_in_from_where_a_name_leads(tenant, answering):  # noqa: F8
     other = tenant.server.tenant("beside")
     theirs = other.number(trunk=trunk(other, "localhost"), endpoint_id=other.endpoint(answering.uri)["id"])
     with Caller(tenant.server.sip) as caller:
-        wait_for(lambda: [(c := caller.invite(theirs["e164"])).final().status, c.bye()][0] == 200, "the other's call", 15)
+
+        def carried():
+            call = caller.invite(theirs["e164"])
+            if taken := call.final().status == 200:
+                call.bye()
+            return taken
+
+        wait_for(carried, "the other's call", 15)
     assert other.call_with(theirs["e164"], "completed")["provider_id"] == other.read(theirs)["provider_id"]
     # Without the name the way is closed at once.
     ok(tenant.admin.patch(f"/api/v1/providers/{made['id']}", json={"inbound": {"allowed_addresses": ["127.0.0.70"]}}), 200)
