@@ -11,7 +11,8 @@ from streams_kit import calling, edge, serving
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, authority):
-    running = edge(tmp_path_factory.mktemp("platforms"), authority, "TLS")
+    # What it tells again after a kill to callers who are gone is not waited for at the end.
+    running = edge(tmp_path_factory.mktemp("platforms"), authority, "TLS", arguments=["--drain-seconds", "1"])
     with while_up(running):
         yield running
 

@@ -12,7 +12,8 @@ USER, PASSWORD = "line-7", "correct horse: battery"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("asked"))
+    # What it tells again after a kill to callers who are gone is not waited for at the end.
+    running = Server(tmp_path_factory.mktemp("asked"), arguments=["--drain-seconds", "1"])
     with while_up(running):
         yield running
 
