@@ -124,9 +124,9 @@ def test_a_fresh_answer_is_used_without_asking_and_a_stale_one_when_nobody_answe
                 time.sleep(5.2)
                 answered(caller, number)
                 assert len(dns.asked) > asked, "it was asked for again"
-                begun = time.monotonic()
+                asked, begun = len(dns.asked), time.monotonic()
                 answered(caller, number)
-                assert time.monotonic() - begun < 1, "and not again at once"
+                assert len(dns.asked) == asked and time.monotonic() - begun < 2.5, "and not again at once"
         finally:
             server.stop()
 
@@ -172,9 +172,10 @@ def test_names_that_nobody_answers_for_are_asked_for_at_once_and_not_by_every_ca
             with sip.Caller(server.sip) as caller:
                 begun = time.monotonic()
                 answered(caller, number)
-                assert time.monotonic() - begun < 4.5, "one wait for all of them"
+                # A look-up is given up after three seconds.
+                assert time.monotonic() - begun < 5.5, "one wait for all of them"
                 begun = time.monotonic()
                 answered(caller, number)
-                assert time.monotonic() - begun < 1, "and none for the next call"
+                assert time.monotonic() - begun < 2.5, "and none for the next call"
         finally:
             server.stop()

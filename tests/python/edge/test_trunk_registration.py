@@ -66,7 +66,7 @@ def test_a_trunk_registers_and_its_carriers_calls_come_in(tenant, registrar, ans
                 ("From", f"<sip:c@carrier.example>;tag={token()}"), ("To", f"<{target}>"), ("Call-ID", token("c")), ("CSeq", "1 OPTIONS"),
             ])  # fmt: skip
             other.send(request, edge)
-            answer = other.receive(2 if answered else 0.5)
+            answer = other.receive(8 if answered else 0.5)
             assert (answer.status == 200) if answered else answer is None
     calls = tenant.calls(number["e164"])
     assert len(calls) == 3 and {c["provider_id"] for c in calls} == {made["id"]}
