@@ -319,7 +319,7 @@ def test_a_purchase_that_stays_open_is_pending_until_the_carrier_decides(sim, ou
 def test_a_slow_carrier_is_waited_for_and_holds_up_nobody_else(sim):
     tenant = sim.server.tenant("slow")
     slow, quick = sim.stock(count=2)
-    sim.post("purchases", e164=slow["e164"], outcome="slow", delay_ms=1_500)
+    sim.post("purchases", e164=slow["e164"], outcome="slow", delay_ms=2_500)
     began, answers = time.monotonic(), []
     thread = threading.Thread(
         target=lambda: answers.append(tenant.native.post("/api/v1/numbers", json={"stock_id": slow["id"]}))
@@ -327,9 +327,9 @@ def test_a_slow_carrier_is_waited_for_and_holds_up_nobody_else(sim):
     tenant.native.get("/api/v1/numbers")
     thread.start()
     ok(tenant.krosai.post("/v1/phone-numbers", json={"inventory_id": quick["id"]}), 201)
-    assert time.monotonic() - began < 1.2
+    assert not answers and time.monotonic() - began < 2.4
     thread.join(20)
-    assert ok(answers[0], 201)["status"] == "active" and time.monotonic() - began >= 1.4
+    assert ok(answers[0], 201)["status"] == "active" and time.monotonic() - began >= 2.4
 
 
 def test_a_number_that_does_not_rest_goes_back_at_once_and_can_be_bought_again(sim):
