@@ -5,9 +5,16 @@ use domain::{Guard, What};
 /// A failure of the store itself.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database refused, failed, or is away.
+    /// The database refused, or failed.
     #[error("the database failed: {0}")]
     Database(String),
+    /// The database cannot be reached, is starting or shutting down, follows another one, or took too long. Nothing was written;
+    /// the same may be asked again.
+    #[error("the database is away: {0}")]
+    Away(String),
+    /// The database went away while it was committing: what was asked for may stand or not.
+    #[error("the database went away in the middle of a commit: {0}")]
+    Unknown(String),
     /// A stored row cannot be read: it was damaged, or written by a newer version.
     #[error("a stored row cannot be read: {0}")]
     Corrupt(String),
@@ -40,11 +47,22 @@ pub enum CommitError {
     /// The store failed or is away. The text is for the log.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The database went away while it was committing: this commit may stand or not. Who asks again under the same idempotency
+    /// key, or under the version that was read, does not do it twice. The text is for the log.
+    #[error("it is not known whether the commit stands: {0}")]
+    Unknown(String),
 }
 
 impl From<StoreError> for CommitError {
     fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            StoreError::Unknown(text) => Self::Unknown(text),
+            StoreError::Database(_)
+            | StoreError::Away(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Url(_)
+            | StoreError::Closed => Self::Unavailable(error.to_string()),
+        }
     }
 }
 

@@ -34,6 +34,7 @@ macro_rules! reads {
             pub fn $name(&self, $($arg: $type),*) -> Result<$out, StoreError> {
                 match &self.0 {
                     Engine::Sqlite(engine) => engine.$read(|db| $function(db, $($arg),*)),
+                    Engine::Postgres(engine) => engine.$read(|db| $function(db, $($arg),*)),
                 }
             }
         )+}

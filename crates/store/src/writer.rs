@@ -13,7 +13,7 @@ use crate::error::{CommitError, StoreError};
 use crate::feed::Appended;
 use crate::rows::apply::{self, Group};
 use crate::rows::call;
-use crate::sqlite;
+use crate::{postgres, sqlite};
 
 /// The most commands in one transaction: bounds how long the first waits for the last.
 const GROUP_MAX: usize = 256;
@@ -82,13 +82,16 @@ impl Done {
 /// The engine's place to write at.
 pub(crate) enum Desk {
     Sqlite(sqlite::Desk),
+    Postgres(postgres::Desk),
 }
 
 impl Desk {
-    /// Writes a group in one transaction; when it answers, what is `Ok` is durable. An error: nothing of it stands.
+    /// Writes a group in one transaction; when it answers, what is `Ok` is durable. An error: nothing of it stands, but
+    /// where it is [`StoreError::Unknown`].
     fn commit(&mut self, group: Vec<Work>) -> Result<Vec<Done>, StoreError> {
         match self {
             Self::Sqlite(desk) => desk.commit(group),
+            Self::Postgres(desk) => desk.commit(&group),
         }
     }
 
@@ -96,12 +99,14 @@ impl Desk {
     fn elsewhere(&mut self) -> bool {
         match self {
             Self::Sqlite(desk) => desk.elsewhere(),
+            Self::Postgres(desk) => desk.elsewhere(),
         }
     }
 
     fn close(&mut self) {
         match self {
             Self::Sqlite(desk) => desk.close(),
+            Self::Postgres(desk) => desk.close(),
         }
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn of_commit(error: CommitError) -> Error {
         CommitError::Guard(Guard::ProviderUnused(_)) => {
             Error::new(Kind::Conflict, What::Provider, "The provider still has numbers; release them first.")
         }
-        CommitError::Unavailable(cause) => unavailable().because(cause),
+        CommitError::Unavailable(cause) | CommitError::Unknown(cause) => unavailable().because(cause),
     }
 }
 

@@ -11,26 +11,36 @@ use crate::error::{CommitError, StoreError};
 use crate::rows::index::Text;
 use crate::rows::list::List;
 use crate::rows::search::Sought;
+use crate::{postgres, sqlite};
 pub(crate) use value::{Cell, Field, Param, Value};
 
 /// A connection, lent for the time of one piece of work.
 #[derive(Clone, Copy)]
 pub(crate) enum Db<'a> {
     Sqlite(&'a rusqlite::Connection),
+    Postgres(&'a postgres::Connection),
 }
 
 /// One row of a result.
 pub(crate) enum Row<'r, 's> {
     Sqlite(&'r rusqlite::Row<'s>),
+    Postgres(&'r tokio_postgres::Row),
 }
 
 impl<'r> Row<'r, '_> {
     /// The value of a column.
     pub(crate) fn cell(&self, at: usize) -> Result<Cell<'r>, StoreError> {
         match self {
-            Self::Sqlite(row) => crate::sqlite::statement::cell(row, at),
+            Self::Sqlite(row) => sqlite::statement::cell(row, at),
+            Self::Postgres(row) => postgres::cell(row, at),
         }
     }
+}
+
+/// The value of a column as what it is to be.
+pub(crate) fn field<T: Field>(row: &Row<'_, '_>, at: usize) -> Result<T, StoreError> {
+    let wrong = || StoreError::Corrupt(format!("column {at} is of another kind, or too large"));
+    T::read(row.cell(at)?).ok_or_else(wrong)
 }
 
 /// The parameters of a statement.
@@ -68,35 +78,40 @@ impl Db<'_> {
     /// Runs one writing statement; gives the number of rows it touched.
     pub(crate) fn write(self, sql: &str, row: &[&dyn Param]) -> Result<usize, Failure> {
         match self {
-            Self::Sqlite(db) => crate::sqlite::statement::write(db, sql, row),
+            Self::Sqlite(db) => sqlite::statement::write(db, sql, row),
+            Self::Postgres(db) => db.write(sql, row),
         }
     }
 
     /// Gives the first row to `see`, where there is one.
     pub(crate) fn first(self, sql: &str, row: &[&dyn Param], see: &mut See<'_>) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(db) => crate::sqlite::statement::first(db, sql, row, see),
+            Self::Sqlite(db) => sqlite::statement::first(db, sql, row, see),
+            Self::Postgres(db) => db.first(sql, row, see),
         }
     }
 
     /// Gives each row to `see`.
     pub(crate) fn all(self, sql: &str, row: &[&dyn Param], see: &mut See<'_>) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(db) => crate::sqlite::statement::all(db, sql, row, see),
+            Self::Sqlite(db) => sqlite::statement::all(db, sql, row, see),
+            Self::Postgres(db) => db.all(sql, row, see),
         }
     }
 
     /// The same for what is never held in memory at once. `see` asks this connection nothing.
     pub(crate) fn each(self, sql: &str, see: &mut See<'_>) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(db) => crate::sqlite::statement::each(db, sql, see),
+            Self::Sqlite(db) => sqlite::statement::each(db, sql, see),
+            Self::Postgres(db) => db.each(sql, see),
         }
     }
 
     /// Brings a row of the search index to what it is to be; `stood` says whether it is there.
     pub(crate) fn index(self, stood: bool, row: i64, text: &Text) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(_) => crate::sqlite::search::put(self, stood, row, text),
+            Self::Sqlite(_) => sqlite::search::put(self, stood, row, text),
+            Self::Postgres(_) => postgres::search::put(self, stood, row, text),
         }
     }
 
@@ -110,28 +125,40 @@ impl Db<'_> {
         agents: &[u64],
     ) -> (List, &'static str) {
         match self {
-            Self::Sqlite(_) => crate::sqlite::search::numbers(columns, sought, whose, agents),
+            Self::Sqlite(_) => sqlite::search::numbers(columns, sought, whose, agents),
+            Self::Postgres(_) => postgres::search::numbers(columns, sought, whose, agents),
         }
     }
 
     /// The list of the stock that the index finds, and its column to page by.
     pub(crate) fn stock_sought(self, columns: &str, digits: &str) -> (List, &'static str) {
         match self {
-            Self::Sqlite(_) => crate::sqlite::search::stock(columns, digits),
+            Self::Sqlite(_) => sqlite::search::stock(columns, digits),
+            Self::Postgres(_) => postgres::search::stock(columns, digits),
         }
     }
 
     /// What the engine checks beside what both do, and what it finds.
     pub(crate) fn problems(self) -> Result<Vec<String>, StoreError> {
         match self {
-            Self::Sqlite(_) => crate::sqlite::doctor::problems(self),
+            Self::Sqlite(_) => sqlite::doctor::problems(self),
+            Self::Postgres(_) => postgres::doctor::problems(self),
+        }
+    }
+
+    /// The epoch, where `drawn` stands in the store.
+    pub(crate) fn epoch(self, drawn: u64) -> u64 {
+        match self {
+            Self::Sqlite(_) => drawn,
+            Self::Postgres(db) => db.epoch(drawn),
         }
     }
 
     /// Whether there is such a row.
     pub(crate) fn exists(self, sql: &str, row: &[&dyn Param]) -> Result<bool, StoreError> {
         match self {
-            Self::Sqlite(db) => crate::sqlite::statement::exists(db, sql, row),
+            Self::Sqlite(db) => sqlite::statement::exists(db, sql, row),
+            Self::Postgres(db) => db.exists(sql, row),
         }
     }
 }

@@ -26,18 +26,30 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn load(db: Db<'_>) -> Result<Self, StoreError> {
-        let sql = "SELECT generation, alias, serial, entry FROM meta WHERE one = 1";
+        let sql = "SELECT generation, alias, serial, entry, 0 FROM meta WHERE one = 1";
+        Self::load_with(db, sql).map(|(counters, _)| counters)
+    }
+
+    /// The same by a statement of the engine's, with one more number.
+    pub(crate) fn load_with(db: Db<'_>, sql: &str) -> Result<(Self, i64), StoreError> {
         let found = one(db, sql, &[], |mut row| {
-            Ok(Self { generation: row.uint()?, alias: row.uint()?, serial: row.uint()?, entry: row.uint()? })
+            let (generation, alias, serial, entry) = (row.uint()?, row.uint()?, row.uint()?, row.uint()?);
+            Ok((Self { generation, alias, serial, entry }, row.get()?))
         })?;
         found.ok_or_else(|| corrupt("meta", "absent"))
     }
 
-    pub(crate) fn save(&self, db: Db<'_>) -> Result<(), StoreError> {
+    /// As they stand in their row.
+    pub(crate) fn row(&self) -> [i64; 4] {
         let Self { generation, alias, serial, entry } = *self;
+        [generation, alias, serial, entry].map(int)
+    }
+
+    pub(crate) fn save(&self, db: Db<'_>) -> Result<(), StoreError> {
+        let [generation, alias, serial, entry] = self.row();
         let sql = "UPDATE meta SET generation = $1, alias = $2, serial = $3, entry = $4 WHERE one = 1";
-        let row = params![int(generation), int(alias), int(serial), int(entry)];
-        write(db, sql, row).map_err(|f| f.about(What::Request, What::Request))?;
+        write(db, sql, params![generation, alias, serial, entry])
+            .map_err(|f| f.about(What::Request, What::Request))?;
         Ok(())
     }
 
@@ -233,7 +245,7 @@ fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
     }
 }
 
-/// Whether a guard holds. The one writer is the organization's lock.
+/// Whether a guard holds. There is one writer at a time (on PostgreSQL the one who has locked `meta`), so it holds until the commit.
 fn holds(db: Db<'_>, guard: &Guard) -> Result<bool, StoreError> {
     Ok(match guard {
         Guard::WalletCovers(organization) => ledger::balance(db, *organization)? >= Micros::ZERO,

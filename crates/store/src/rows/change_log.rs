@@ -47,7 +47,7 @@ pub(crate) fn generation(db: Db<'_>) -> Result<(Epoch, Generation), StoreError> 
         Ok((row.uint()?, row.uint()?))
     })?;
     let (epoch, generation) = found.ok_or_else(|| corrupt("meta", "absent"))?;
-    Ok((Epoch(epoch), Generation(generation)))
+    Ok((Epoch(db.epoch(epoch)), Generation(generation)))
 }
 
 /// See [`crate::Store::changes_since`]. `db` is in a transaction: log and rows are of one snapshot.

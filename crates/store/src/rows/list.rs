@@ -33,7 +33,7 @@ impl List {
     }
 
     /// An alternative to the condition added last, which stands in an open bracket.
-    pub(super) fn or(mut self, condition: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn or(mut self, condition: &str, value: impl Into<Value>) -> Self {
         self.push(" OR ", condition, value.into());
         self
     }
@@ -45,7 +45,7 @@ impl List {
     }
 
     /// The rest of the condition added last.
-    pub(super) fn literally_closed(mut self, rest: &str) -> Self {
+    pub(crate) fn literally_closed(mut self, rest: &str) -> Self {
         self.sql.push_str(rest);
         self
     }

@@ -9,7 +9,7 @@ use domain::money::Micros;
 use domain::{Bag, Timestamp, What};
 use uuid::Uuid;
 
-use crate::db::{Cell, Db, Failure, Field, Param, Row};
+use crate::db::{Cell, Db, Failure, Field, Param, Row, field};
 use crate::error::{CommitError, StoreError};
 
 /// An id that is a UUID; 16 bytes in a column, ordered like the UUID.
@@ -101,9 +101,8 @@ impl<'r, 's> Columns<'r, 's> {
 
     pub(super) fn get<T: Field>(&mut self) -> Result<T, StoreError> {
         let at = self.next;
-        let cell = self.cell()?;
-        T::read(cell)
-            .ok_or_else(|| corrupt("a column", &format!("number {at} is of another kind, or too large")))
+        self.next += 1;
+        field(&self.row, at)
     }
 
     pub(super) fn skip(&mut self) {

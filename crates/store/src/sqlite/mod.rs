@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::db::Db;
 use crate::error::StoreError;
@@ -63,18 +63,12 @@ impl Sqlite {
         &self.writer
     }
 
-    /// Lends a reader: the first that is free, since its statements are prepared and its pages at hand; else one in turn.
+    /// Lends a reader.
     pub(crate) fn read<T>(
         &self,
         work: impl FnOnce(Db<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
-        let lent = free.unwrap_or_else(|| {
-            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
-            // A reader holds no state of ours that a panic could have broken.
-            self.readers[turn].lock().unwrap_or_else(PoisonError::into_inner)
-        });
-        work(Db::Sqlite(&lent))
+        work(Db::Sqlite(&self.reader()))
     }
 
     /// Lends a reader inside a transaction: all it reads is of one moment.
@@ -82,8 +76,16 @@ impl Sqlite {
         &self,
         work: impl FnOnce(Db<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.read(|db| match db {
-            Db::Sqlite(db) => at_once(db, work),
+        at_once(&self.reader(), work)
+    }
+
+    /// The first that is free, since its statements are prepared and its pages at hand; else one in turn.
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
+        free.unwrap_or_else(|| {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
+            // A reader holds no state of ours that a panic could have broken.
+            self.readers[turn].lock().unwrap_or_else(PoisonError::into_inner)
         })
     }
 
@@ -128,14 +130,11 @@ mod tests {
     fn statements_are_not_prepared_anew_for_other_values() {
         let folder = tempfile::TempDir::new().unwrap();
         let store = Sqlite::open(&folder.path().join("a.db")).unwrap();
-        let anew = store.read(|db| {
-            let Db::Sqlite(db) = db;
-            let mut statement = db.prepare_cached(&crate::rows::number::SHOWN)?;
-            for id in 0..3u8 {
-                statement.query([[id; 16], [id + 1; 16]])?.next()?;
-            }
-            Ok(statement.get_status(StatementStatus::RePrepare))
-        });
-        assert_eq!(anew.unwrap(), 0);
+        let db = store.reader();
+        let mut statement = db.prepare_cached(&crate::rows::number::SHOWN).unwrap();
+        for id in 0..3u8 {
+            statement.query([[id; 16], [id + 1; 16]]).unwrap().next().unwrap();
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
     }
 }

@@ -5,7 +5,7 @@ use domain::endpoint::EndpointPatch;
 use domain::number::{NumberPatch, Status, Trust, Wiring};
 use domain::organization::Settings;
 use domain::{Bag, Change, Commit, Guard, Patch, What};
-use store::{CommitError, Store};
+use store::CommitError;
 
 use crate::world::{World, e164, time};
 
@@ -325,14 +325,4 @@ async fn reopening_keeps_everything() {
     world.store.close().await;
     assert!(matches!(world.commit(vec![world.funding(id, 1)]).await, Err(CommitError::Unavailable(_))));
     assert_eq!(world.store.generation().unwrap().1.0, at.1.0 + 1);
-}
-
-#[tokio::test]
-async fn a_store_of_a_newer_version_is_refused() {
-    let world = World::new();
-    let path = world.store.path().unwrap().to_owned();
-    let db = rusqlite::Connection::open(&path).unwrap();
-    db.execute("INSERT INTO migrations (number, name) VALUES (999, 'later')", []).unwrap();
-    let refused = Store::open(&format!("sqlite:{}", path.display())).unwrap_err();
-    assert!(refused.to_string().contains("newer"), "{refused}");
 }

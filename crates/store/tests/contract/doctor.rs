@@ -36,15 +36,9 @@ async fn a_refund_of_a_number_whose_purchase_does_not_name_it_is_no_fault() {
     };
     world.commit(vec![Change::Posting(refund(4))]).await.unwrap();
     world.check();
-    let copy = tempfile::NamedTempFile::new().unwrap();
-    std::fs::remove_file(copy.path()).unwrap();
-    let db = rusqlite::Connection::open(world.store.path().unwrap()).unwrap();
-    db.execute("VACUUM INTO $1", [copy.path().to_str().unwrap()]).unwrap();
     // As versions wrote it in which postings named no number.
     let sql = "UPDATE postings SET number_id = NULL WHERE kind = 'purchase'";
-    rusqlite::Connection::open(copy.path()).unwrap().execute(sql, []).unwrap();
-    let old = store::Store::open(&format!("sqlite:{}", copy.path().display())).unwrap();
-    assert_eq!(old.doctor().unwrap(), Vec::<String>::new());
+    world.meddled(sql).check();
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ mod calls;
 mod changes;
 mod commits;
 mod doctor;
+mod files;
+mod home;
 mod intents;
 mod lifecycle;
 mod lists;

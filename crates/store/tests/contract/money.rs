@@ -154,14 +154,8 @@ async fn the_doctor_finds_planted_faults() {
             "given back",
         ),
     ];
-    let db = rusqlite::Connection::open(world.store.path().unwrap()).unwrap();
     for (sql, words) in faults {
-        let copy = tempfile::NamedTempFile::new().unwrap();
-        std::fs::remove_file(copy.path()).unwrap();
-        db.execute("VACUUM INTO $1", [copy.path().to_str().unwrap()]).unwrap();
-        rusqlite::Connection::open(copy.path()).unwrap().execute(sql, []).unwrap();
-        let sick = store::Store::open(&format!("sqlite:{}", copy.path().display())).unwrap();
-        let found = sick.doctor().unwrap();
+        let found = world.meddled(sql).store.doctor().unwrap();
         assert!(found.iter().any(|problem| problem.contains(words)), "{sql}: {found:?}");
     }
 }

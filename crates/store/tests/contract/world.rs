@@ -19,33 +19,43 @@ use domain::{
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::{CommitError, Store};
-use tempfile::TempDir;
 use uuid::Uuid;
+
+use crate::home::Home;
 
 pub(crate) struct World {
     pub(crate) store: Store,
-    folder: TempDir,
+    pub(crate) home: Home,
     count: AtomicU64,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let store = Store::open(&url(&folder)).unwrap();
-        Self { store, folder, count: AtomicU64::new(1) }
+        Self::at(Home::new())
     }
 
-    /// The same file, opened again.
+    fn at(home: Home) -> Self {
+        Self { store: Store::open(home.url()).unwrap(), home, count: AtomicU64::new(1) }
+    }
+
+    /// The same store, opened again.
     pub(crate) fn reopened(self) -> Self {
-        let Self { store, folder, count } = self;
+        let Self { store, home, count } = self;
         drop(store);
-        let store = Store::open(&url(&folder)).unwrap();
-        Self { store, folder, count }
+        let store = Store::open(home.url()).unwrap();
+        Self { store, home, count }
     }
 
-    /// The same file as another process has it.
+    /// The same store as another process has it.
     pub(crate) fn beside(&self) -> Store {
-        Store::open(&url(&self.folder)).unwrap()
+        Store::open(self.home.url()).unwrap()
+    }
+
+    /// A copy in which a statement was run behind the store's back.
+    pub(crate) fn meddled(&self, sql: &str) -> Self {
+        let home = self.home.copied();
+        home.run(sql);
+        Self::at(home)
     }
 
     pub(crate) fn uuid(&self) -> Uuid {
@@ -275,10 +285,6 @@ impl World {
     pub(crate) fn check(&self) {
         assert_eq!(self.store.doctor().unwrap(), Vec::<String>::new());
     }
-}
-
-fn url(folder: &TempDir) -> String {
-    format!("sqlite:{}", folder.path().join("store.db").display())
 }
 
 pub(crate) fn time(second: i64) -> Timestamp {

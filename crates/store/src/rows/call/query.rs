@@ -29,6 +29,7 @@ pub(super) fn filtered(select: &str, organization: OrganizationId, query: &CallQ
     // Words of a closed list: they can stand in the statement.
     let list = match any_of {
         None => list,
+        Some(states) if states.is_empty() => list.literally("false"),
         Some(states) => {
             let words: Vec<_> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
             list.literally(&format!("status IN ({})", words.join(", ")))

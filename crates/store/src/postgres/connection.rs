@@ -1,0 +1,329 @@
+//! One connection, used by one thread at a time.
+//!
+//! Whoever asks drives it: the calling thread moves the connection's bytes itself and sleeps in between, so that an answer costs
+//! no task and no thread of its own, in a runtime and outside of one. The sockets' readiness and the time-outs come from the
+//! engine's own small runtime ([`super::gate`]). Each wait is bounded; a connection that was late or broke says so
+//! ([`Connection::is_sound`]) and is not used again.
+
+use std::cell::{Cell as Flag, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::unconstrained;
+use tokio::time::timeout;
+use tokio_postgres::{Client, Error, Statement};
+
+use super::fault::Fault;
+use super::settings::Settings;
+use crate::db::{Cell, Db, Failure, Param, Row, See, Value};
+use crate::error::StoreError;
+use futures_util::TryStreamExt;
+
+/// Statements kept prepared: more than this crate has, with the usual variants of its lists. Beyond it all are prepared anew.
+const STATEMENTS: usize = 512;
+/// How many rows of what is never held in memory at once are fetched together.
+const FETCHED: usize = 2_000;
+/// How long the client waits beyond the server's own bound on a statement.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What a connection is for: how long its statements may take, and whether they may write.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// Look-ups and pages.
+    Read,
+    /// What reads everything.
+    ReadLong,
+    /// A group of writes. Its statements are short; what takes long is waiting for the other nodes' groups.
+    Write,
+    /// Changes of the schema, which may wait for other nodes that make them.
+    Migrate,
+}
+
+impl Purpose {
+    fn bound(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Read => 10,
+            Self::Write => 30,
+            Self::ReadLong | Self::Migrate => 600,
+        })
+    }
+
+    /// What the session is told first. A transaction in which nobody says anything holds the lock of all writers, or old rows:
+    /// the server ends it, so that a node that stands still stops nobody else.
+    fn session(self) -> String {
+        let bound = self.bound().as_millis();
+        let writes = if matches!(self, Self::Read | Self::ReadLong) { "on" } else { "off" };
+        // An acknowledged commit is durable, whatever the server's default; a stricter one than `on` is kept.
+        let durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+        format!(
+            "SET statement_timeout = {bound}; SET lock_timeout = {bound}; SET default_transaction_read_only = {writes}; \
+             SET idle_in_transaction_session_timeout = 15000; SET client_min_messages = warning; {durable}"
+        )
+    }
+}
+
+type Wire = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// See the module's head.
+pub(crate) struct Connection {
+    client: Arc<Client>,
+    /// Moves the bytes; none once the connection has ended.
+    wire: RefCell<Option<Wire>>,
+    /// What was said without waiting for the answer: it is looked at with the next one.
+    unanswered: RefCell<Vec<Wire>>,
+    statements: RefCell<HashMap<String, Statement>>,
+    io: Handle,
+    bound: Duration,
+    late: Flag<bool>,
+    /// Whether another transaction stood in the way of a statement.
+    conflict: Flag<bool>,
+    /// Names the server's history (see [`super::epoch`]).
+    history: String,
+}
+
+impl Connection {
+    pub(super) fn open(settings: &Settings, io: &Handle, purpose: Purpose) -> Result<Self, Fault> {
+        let bound = purpose.bound() + GRACE;
+        let (client, wire) =
+            drive(io, bound, settings.config.connect(settings.tls.clone()), |_| Poll::Ready(()))?;
+        let mut connection = Self {
+            client: Arc::new(client),
+            wire: RefCell::new(Some(Box::pin(wire))),
+            unanswered: RefCell::default(),
+            statements: RefCell::default(),
+            io: io.clone(),
+            bound,
+            late: Flag::new(false),
+            conflict: Flag::new(false),
+            history: String::new(),
+        };
+        connection.run(connection.client.batch_execute(&purpose.session()))?;
+        connection.history = super::epoch::history(&connection)?;
+        Ok(connection)
+    }
+
+    /// Whether it can be used again.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.late.get() && self.wire.borrow().is_some() && !self.client.is_closed()
+    }
+
+    /// Whether another transaction stood in the way, since this was asked last; the second does not make it forget.
+    pub(super) fn had_conflict(&self) -> bool {
+        self.conflict.take()
+    }
+
+    pub(super) fn met_conflict(&self) -> bool {
+        self.conflict.get()
+    }
+
+    /// Names the history of which the store's own drawn number is a part.
+    pub(crate) fn epoch(&self, drawn: u64) -> u64 {
+        super::epoch::of(&self.history, drawn)
+    }
+
+    /// Runs statements without parameters or rows.
+    pub(super) fn batch(&self, sql: &str) -> Result<(), Fault> {
+        self.run(self.client.batch_execute(sql))
+    }
+
+    /// Says something whose failure the next statement tells.
+    pub(super) fn batch_later(&self, sql: &'static str) {
+        let client = Arc::clone(&self.client);
+        self.say(Box::pin(async move { client.batch_execute(sql).await }));
+    }
+
+    /// The same with parameters.
+    pub(super) fn write_later(&self, sql: &str, row: Vec<Value>) -> Result<(), Fault> {
+        let (client, statement) = (Arc::clone(&self.client), self.prepared(sql)?);
+        self.say(Box::pin(async move { client.execute_raw(&statement, row).await.map(|_| ()) }));
+        Ok(())
+    }
+
+    /// Asks for the first polling to happen now: it puts the words into the queue, so that those said next come behind them.
+    fn say(&self, mut words: Wire) {
+        let mut context = Context::from_waker(Waker::noop());
+        if words.as_mut().poll(&mut context).is_pending() {
+            self.unanswered.borrow_mut().push(words);
+        }
+    }
+
+    fn prepared(&self, sql: &str) -> Result<Statement, Fault> {
+        if let Some(statement) = self.statements.borrow().get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.run(self.client.prepare(sql))?;
+        let mut statements = self.statements.borrow_mut();
+        if statements.len() >= STATEMENTS {
+            statements.clear();
+        }
+        statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    fn rows(&self, sql: &str, row: &[&dyn Param]) -> Result<Vec<tokio_postgres::Row>, Fault> {
+        let statement = self.prepared(sql)?;
+        self.run(async {
+            let rows = self.client.query_raw(&statement, row.iter().map(|param| param.cell())).await?;
+            pin!(rows).try_collect().await
+        })
+    }
+
+    /// Waits for an answer, and for those that were not waited for before.
+    fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Fault> {
+        let mut earlier = None;
+        let done = drive(&self.io, self.bound, work, |context| {
+            let mut wire = self.wire.borrow_mut();
+            // What it ended with, its requests are told.
+            if let Some(Poll::Ready(_)) = wire.as_mut().map(|wire| wire.as_mut().poll(context)) {
+                *wire = None;
+            }
+            self.unanswered.borrow_mut().retain_mut(|words| match words.as_mut().poll(context) {
+                Poll::Pending => true,
+                Poll::Ready(Ok(())) => false,
+                Poll::Ready(Err(error)) => {
+                    earlier.get_or_insert(error);
+                    false
+                }
+            });
+            if self.unanswered.borrow().is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        if let Err(Fault::Slow) = done {
+            self.late.set(true);
+        }
+        // The first failure is the cause of those behind it.
+        let done = match earlier {
+            Some(error) => Err(Fault::from(error)),
+            None => done,
+        };
+        if let Err(fault) = &done
+            && fault.is_conflict()
+        {
+            self.conflict.set(true);
+        }
+        done
+    }
+
+    pub(crate) fn write(&self, sql: &str, row: &[&dyn Param]) -> Result<usize, Failure> {
+        let statement = self.prepared(sql)?;
+        let params = row.iter().map(|param| param.cell());
+        let touched = self.run(self.client.execute_raw(&statement, params))?;
+        Ok(usize::try_from(touched).unwrap_or(usize::MAX))
+    }
+
+    pub(crate) fn first(&self, sql: &str, row: &[&dyn Param], see: &mut See<'_>) -> Result<(), StoreError> {
+        match self.rows(sql, row)?.first() {
+            Some(row) => see(Row::Postgres(row)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn all(&self, sql: &str, row: &[&dyn Param], see: &mut See<'_>) -> Result<(), StoreError> {
+        // Taken in before the first is looked at: what looks may ask this connection again.
+        self.rows(sql, row)?.iter().try_for_each(|row| see(Row::Postgres(row)))
+    }
+
+    /// In a transaction only: a cursor lives in one.
+    pub(crate) fn each(&self, sql: &str, see: &mut See<'_>) -> Result<(), StoreError> {
+        self.batch(&format!("DECLARE each_row NO SCROLL CURSOR FOR {sql}"))?;
+        let fetch = format!("FETCH FORWARD {FETCHED} FROM each_row");
+        loop {
+            // The statement names another cursor each time, so it is not kept.
+            let statement = self.run(self.client.prepare(&fetch))?;
+            let none: [Cell<'_>; 0] = [];
+            let rows: Vec<_> = self.run(async {
+                let rows = self.client.query_raw(&statement, none).await?;
+                pin!(rows).try_collect().await
+            })?;
+            rows.iter().try_for_each(|row| see(Row::Postgres(row)))?;
+            if rows.len() < FETCHED {
+                break;
+            }
+        }
+        Ok(self.batch("CLOSE each_row")?)
+    }
+
+    pub(crate) fn exists(&self, sql: &str, row: &[&dyn Param]) -> Result<bool, StoreError> {
+        let mut found = false;
+        self.first(&format!("SELECT EXISTS ({sql})"), row, &mut |row| {
+            found = row.cell(0)? == Cell::Int(1);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Does what reads several times of one moment.
+    pub(super) fn at_once<T>(
+        &self,
+        work: impl FnOnce(Db<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.batch_later("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        let done = work(Db::Postgres(self));
+        // What was read stands, whatever becomes of the transaction's end; a connection in which it fails is late or broken.
+        if self.batch("ROLLBACK").is_err() {
+            self.late.set(true);
+        }
+        done
+    }
+}
+
+/// The value of a column.
+pub(crate) fn cell(row: &tokio_postgres::Row, at: usize) -> Result<Cell<'_>, StoreError> {
+    row.try_get(at).map_err(|e| StoreError::Corrupt(Fault::from(e).text()))
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+thread_local! {
+    static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+}
+
+/// Runs `work` on this thread, bounded, until it and what is beside it are done. Sockets and time-outs are those of `io`.
+fn drive<T>(
+    io: &Handle,
+    bound: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+    mut beside: impl FnMut(&mut Context<'_>) -> Poll<()>,
+) -> Result<T, Fault> {
+    let _io = io.enter();
+    let (mut work, mut done) = (pin!(timeout(bound, work)), None);
+    let both = poll_fn(|context| {
+        if done.is_none()
+            && let Poll::Ready(outcome) = work.as_mut().poll(context)
+        {
+            done = Some(outcome.map_or(Err(Fault::Slow), |outcome| outcome.map_err(Fault::from)));
+        }
+        let quiet = beside(context).is_ready();
+        match done.take() {
+            // Of one that is late nothing more is awaited.
+            Some(Err(Fault::Slow)) => Poll::Ready(Err(Fault::Slow)),
+            Some(outcome) if quiet => Poll::Ready(outcome),
+            unfinished => {
+                done = unfinished;
+                Poll::Pending
+            }
+        }
+    });
+    // This thread may be in the middle of a task, whose share of the runtime's time is none of ours: used up, it would make every
+    // socket wait for a turn that cannot come while the task is in here.
+    let mut both = pin!(unconstrained(both));
+    let waker = WAKER.with(Waker::clone);
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(outcome) = both.as_mut().poll(&mut context) {
+            return outcome;
+        }
+        // A wake-up that came since the poll makes this return at once.
+        std::thread::park();
+    }
+}

@@ -1,0 +1,255 @@
+//! Where PostgreSQL is written: one connection, one transaction for each group, begun by locking the one row of `meta`.
+//!
+//! **One order for all nodes.** The lock is held until the commit, so all that a group reads is the newest there is and stays so
+//! (at READ COMMITTED each statement sees what was committed before it began, and nobody else commits in between). The next group,
+//! of whatever node, begins behind it.
+//!
+//! **Nothing twice, nothing lost.** A group whose connection broke before its COMMIT was said is not committed: it is written once
+//! more on a new connection, and nobody notices. Where the answer to the COMMIT was lost, the group itself tells: each writes
+//! this writer's number of it into `writers`, in its own transaction. A new connection takes the lock (so that what was under way
+//! has ended) and reads the number: the group stands, or is written again. Only where the database cannot be reached for
+//! [`PATIENCE`] nobody can know; then those who asked are told so ([`StoreError::Unknown`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::{Connection, Purpose};
+use super::gate::Gate;
+use crate::db::{Db, Value, params};
+use crate::error::StoreError;
+use crate::rows::apply::{Counters, Group};
+use crate::rows::index::Pending;
+use crate::writer::{Done, Work};
+
+/// How often a group is written before it is given up.
+const ATTEMPTS: usize = 3;
+/// How long a group whose COMMIT was not answered is asked after.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long is waited between two questions.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const LOCK: &str = "SELECT generation, alias, serial, entry, commits FROM meta WHERE one = 1 FOR UPDATE";
+const SAVE: &str =
+    "UPDATE meta SET generation = $1, alias = $2, serial = $3, entry = $4, commits = $5 WHERE one = 1";
+const MINE: &str = "INSERT INTO writers (id, last) VALUES ($1, $2) \
+                    ON CONFLICT (id) DO UPDATE SET last = excluded.last, seen_at = now()";
+
+/// The writing connection, and what it has written last.
+pub(crate) struct Desk {
+    gate: Arc<Gate>,
+    connection: Option<Connection>,
+    /// Names this writer; drawn by the server when it is opened.
+    id: [u8; 16],
+    /// The number of the last group that was tried.
+    last: i64,
+    /// What `meta.commits` was when it was seen last, own commits counted.
+    commits: i64,
+    /// Whether a commit of another writer was seen that was not told of yet.
+    foreign: bool,
+}
+
+/// Why a group is not known to be committed.
+enum Stopped {
+    /// It is not. Whether writing it again is worth while.
+    Undone(StoreError, bool),
+    /// The answer to its COMMIT was lost.
+    Unsure(StoreError),
+}
+
+impl Desk {
+    pub(super) fn new(gate: Arc<Gate>) -> Result<Self, StoreError> {
+        let connection = gate.connect(Purpose::Write)?;
+        // Writers of processes that have long ended.
+        connection.batch("DELETE FROM writers WHERE seen_at < now() - interval '30 days'")?;
+        let (mut id, mut commits) = ([0; 16], 0);
+        let sql = "SELECT decode(replace(gen_random_uuid()::text, '-', ''), 'hex'), commits FROM meta WHERE one = 1";
+        Db::Postgres(&connection).first(sql, &[], &mut |row| {
+            (id, commits) = (crate::db::field(&row, 0)?, crate::db::field(&row, 1)?);
+            Ok(())
+        })?;
+        Ok(Self { gate, connection: Some(connection), id, last: 0, commits, foreign: false })
+    }
+
+    /// See [`crate::writer::Desk::commit`].
+    pub(crate) fn commit(&mut self, work: &[Work]) -> Result<Vec<Done>, StoreError> {
+        let mut attempt = 1;
+        loop {
+            let mut done = Vec::with_capacity(work.len());
+            let stopped = match self.attempt(work, &mut done) {
+                Ok(()) => return Ok(done),
+                Err(Stopped::Unsure(error)) => {
+                    tracing::warn!(error = %error, "the answer to a commit was lost; asking after it");
+                    if self.is_committed(&error)? {
+                        return Ok(done);
+                    }
+                    Stopped::Undone(error, true)
+                }
+                Err(undone) => undone,
+            };
+            let Stopped::Undone(error, true) = stopped else {
+                let (Stopped::Undone(error, _) | Stopped::Unsure(error)) = stopped;
+                return Err(error);
+            };
+            if attempt == ATTEMPTS {
+                return Err(error);
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Writes a group in one transaction.
+    fn attempt(&mut self, work: &[Work], done: &mut Vec<Done>) -> Result<(), Stopped> {
+        let connection = self.take().map_err(|error| Stopped::Undone(error, false))?;
+        let outcome = self.write(&connection, work, done);
+        if let Err(Stopped::Undone(..)) = outcome
+            && connection.is_sound()
+            && connection.batch("ROLLBACK").is_err()
+        {
+            // The server rolls back when it notices that the connection has gone.
+            return outcome;
+        }
+        self.connection = Some(connection).filter(Connection::is_sound);
+        outcome
+    }
+
+    fn write(&mut self, connection: &Connection, work: &[Work], done: &mut Vec<Done>) -> Result<(), Stopped> {
+        let undone = |error: StoreError| {
+            let again = !connection.is_sound() || connection.had_conflict();
+            Stopped::Undone(error, again)
+        };
+        let db = Db::Postgres(connection);
+        connection.batch_later("BEGIN ISOLATION LEVEL READ COMMITTED");
+        let (before, commits) = self.lock(db).map_err(undone)?;
+        let mut group = Group { counters: before, index: Pending::default() };
+        for one in work {
+            let result = alone(connection, &mut group, one.clone(), work.len() > 1).map_err(undone)?;
+            done.push(result);
+        }
+        if !done.iter().any(Done::is_ok) {
+            // Nothing to make durable.
+            return connection.batch("ROLLBACK").map_err(|fault| undone(fault.into()));
+        }
+        group.index.flush(db).map_err(undone)?;
+        self.last += 1;
+        let [generation, alias, serial, entry] = group.counters.row();
+        let counted = [generation, alias, serial, entry, commits + 1].map(Value::Integer);
+        let mine = vec![Value::Blob(self.id.to_vec()), Value::Integer(self.last)];
+        let said =
+            connection.write_later(SAVE, counted.into()).and_then(|()| connection.write_later(MINE, mine));
+        said.map_err(|fault| undone(fault.into()))?;
+        if before.generation() != group.counters.generation() {
+            connection.batch_later(super::listen::NUDGE);
+        }
+        // From here on it may be committed. A failure that the server tells (of what was said before, or of the COMMIT itself) is
+        // its word that it is not.
+        match connection.batch("COMMIT") {
+            Ok(()) => {
+                self.commits = commits + 1;
+                Ok(())
+            }
+            Err(fault) if connection.is_sound() => Err(undone(fault.into())),
+            Err(fault) => Err(Stopped::Unsure(fault.into())),
+        }
+    }
+
+    /// Takes the lock of all writers; gives the counters, and how many groups were committed before.
+    fn lock(&mut self, db: Db<'_>) -> Result<(Counters, i64), StoreError> {
+        let (counters, commits) = Counters::load_with(db, LOCK)?;
+        self.foreign |= commits != self.commits;
+        self.commits = commits;
+        Ok((counters, commits))
+    }
+
+    fn take(&mut self) -> Result<Connection, StoreError> {
+        match self.connection.take().filter(Connection::is_sound) {
+            Some(connection) => Ok(connection),
+            None => self.gate.connect(Purpose::Write),
+        }
+    }
+
+    /// Whether the last group that was tried stands, where its own connection did not say.
+    fn is_committed(&mut self, lost: &StoreError) -> Result<bool, StoreError> {
+        let rounds = PATIENCE.as_millis() / PAUSE.as_millis();
+        for _ in 0..rounds {
+            match self.ask() {
+                Ok(committed) => return Ok(committed),
+                Err(error) => tracing::debug!(error = %error, "the database does not say yet"),
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(StoreError::Unknown(lost.to_string()))
+    }
+
+    fn ask(&mut self) -> Result<bool, StoreError> {
+        let connection = self.take()?;
+        connection.batch_later("BEGIN ISOLATION LEVEL READ COMMITTED");
+        // Behind the transaction that is asked after: it holds this lock as long as it is under way.
+        let (_, commits) = Counters::load_with(Db::Postgres(&connection), LOCK)?;
+        let committed = Db::Postgres(&connection)
+            .exists("SELECT 1 FROM writers WHERE id = $1 AND last = $2", params![self.id, self.last])?;
+        connection.batch("ROLLBACK")?;
+        self.connection = Some(connection);
+        // One's own commit is none of another writer's.
+        self.foreign |= commits != self.commits + i64::from(committed);
+        self.commits = commits;
+        Ok(committed)
+    }
+
+    /// Whether another writer has committed since this was asked last. Where the database does not say, it is told the next time.
+    pub(crate) fn elsewhere(&mut self) -> bool {
+        let mut now = None;
+        for _ in 0..2 {
+            let Ok(connection) = self.take() else { break };
+            let told =
+                Db::Postgres(&connection).first("SELECT commits FROM meta WHERE one = 1", &[], &mut |row| {
+                    now = Some(crate::db::field(&row, 0)?);
+                    Ok(())
+                });
+            self.connection = Some(connection).filter(Connection::is_sound);
+            if told.is_ok() {
+                break;
+            }
+        }
+        if let Some(now) = now {
+            self.foreign |= now != self.commits;
+            self.commits = now;
+        }
+        std::mem::take(&mut self.foreign)
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.connection = None;
+    }
+}
+
+/// Does one piece of work so that its failure leaves no trace beside others of its group. An error: the group has failed.
+fn alone(
+    connection: &Connection,
+    group: &mut Group,
+    work: Work,
+    beside_others: bool,
+) -> Result<Done, StoreError> {
+    let (counters, mark) = (group.counters, group.index.mark());
+    if beside_others {
+        connection.batch_later("SAVEPOINT command");
+    }
+    let done = work.apply(Db::Postgres(connection), group);
+    if done.is_ok() {
+        if beside_others {
+            connection.batch_later("RELEASE command");
+        }
+        return Ok(done);
+    }
+    if !connection.is_sound() {
+        return Err(StoreError::Away("the connection broke in the middle of a group".to_owned()));
+    }
+    if connection.met_conflict() {
+        return Err(StoreError::Away("another transaction stood in the way".to_owned()));
+    }
+    group.counters = counters;
+    group.index.back_to(mark);
+    if beside_others {
+        connection.batch("ROLLBACK TO command; RELEASE command")?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,109 @@
+//! Where a store of the tests is: a database of its own, on a server that the whole run shares.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio_postgres::{NoTls, SimpleQueryMessage};
+
+pub(crate) struct Home {
+    name: String,
+    url: String,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let home = Self::unmade();
+        ask(server(), &[&format!("CREATE DATABASE {}", home.name)]);
+        home
+    }
+
+    fn unmade() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let url = format!("{}/{name}", server().rsplit_once('/').unwrap().0);
+        Self { name, url }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A copy of what is there now. Nobody may be connected meanwhile: who is must connect again.
+    pub(crate) fn copied(&self) -> Self {
+        let copy = Self::unmade();
+        self.cut();
+        ask(server(), &[&format!("CREATE DATABASE {} TEMPLATE {}", copy.name, self.name)]);
+        copy
+    }
+
+    /// Ends everybody's connection, and waits until they have ended.
+    pub(crate) fn cut(&self) {
+        let sql = format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{}'",
+            self.name
+        );
+        ask(server(), &[&sql]);
+    }
+
+    /// Runs a statement behind the store's back.
+    pub(crate) fn run(&self, sql: &str) {
+        ask(&self.url, &[sql]);
+    }
+
+    /// The first column of the rows of a query.
+    pub(crate) fn column(&self, sql: &str) -> Vec<String> {
+        ask(&self.url, &[sql])
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        ask(server(), &[&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)]);
+    }
+}
+
+/// Runs statements on a connection of their own; gives the first column of their rows.
+pub(crate) fn ask(url: &str, statements: &[&str]) -> Vec<String> {
+    let work = async {
+        let (client, wire) = tokio_postgres::connect(url, NoTls).await.unwrap();
+        let wire = tokio::spawn(wire);
+        let mut column = Vec::new();
+        for sql in statements {
+            for message in client.simple_query(sql).await.unwrap() {
+                if let SimpleQueryMessage::Row(row) = message {
+                    column.push(row.get(0).unwrap_or_default().to_owned());
+                }
+            }
+        }
+        drop(client);
+        wire.await.unwrap().unwrap();
+        column
+    };
+    // The tests have runtimes of their own, in which none can be begun.
+    std::thread::scope(|scope| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        scope.spawn(move || runtime.block_on(work)).join().unwrap()
+    })
+}
+
+/// The server of this run: nextest starts one for all tests (`.config/nextest.toml`), otherwise each process starts one.
+pub(crate) fn server() -> &'static str {
+    static URL: OnceLock<String> = OnceLock::new();
+    URL.get_or_init(|| match std::env::var_os("TRUNKLINE_TEST_POSTGRES") {
+        Some(url) => url.into_string().unwrap(),
+        None => script(&["for", &std::process::id().to_string()]),
+    })
+}
+
+/// What `scripts/postgres` says.
+pub(crate) fn script(arguments: &[&str]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/postgres");
+    let said = Command::new(path).args(arguments).output().unwrap();
+    assert!(
+        said.status.success(),
+        "scripts/postgres {arguments:?}: {}",
+        String::from_utf8_lossy(&said.stderr)
+    );
+    String::from_utf8(said.stdout).unwrap().trim().to_owned()
+}
