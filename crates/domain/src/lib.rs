@@ -39,6 +39,7 @@ pub mod platform;
 pub mod price;
 pub mod provider;
 pub mod rate;
+pub mod reach;
 pub mod reconciled;
 pub mod routing;
 pub mod rules;

@@ -5,6 +5,7 @@ use crate::error::{Error, Kind, Result, What};
 use crate::ids::OrganizationId;
 use crate::money::Micros;
 use crate::outbound::{Caps, Countries};
+use crate::reach::Private;
 use crate::rules::Schedule;
 use crate::{Bag, Timestamp};
 
@@ -127,6 +128,9 @@ pub struct Settings {
     pub outbound_countries: Countries,
     /// `outbound_calls_per_minute` and `…_day`, `outbound_number_calls_per_minute` and `…_day`: how many calls out may be begun.
     pub outbound_caps: Caps,
+    /// `sip_private`: whether its targets, trunks and registrars may be at addresses that are not public; none: as the
+    /// installation says.
+    pub sip_private: Option<Private>,
 }
 
 impl Settings {
@@ -164,6 +168,13 @@ impl Settings {
                 }
             },
         };
+        let sip_private = match bag.get("sip_private") {
+            None | Some(serde_json::Value::Null) => None,
+            Some(value) => Some(value.as_str().and_then(Private::parse).ok_or_else(|| {
+                let words = "`settings.sip_private` must be \"allow\" or \"deny\".";
+                Error::invalid(What::Organization, "settings", words)
+            })?),
+        };
         let schedule = match bag.get("schedule") {
             None | Some(serde_json::Value::Null) => None,
             Some(value) => Some(Schedule::read(value, (What::Organization, "settings"))?),
@@ -190,6 +201,7 @@ impl Settings {
             balance_low_cents: set("balance_low_cents", Micros::MAX_CENTS)?,
             number_churn_max: set("number_churn_max", 10_000_000)?.map(small),
             outbound_countries: countries(bag)?,
+            sip_private,
             outbound_caps: Caps {
                 organization_minute: set("outbound_calls_per_minute", 10_000_000)?.map(small),
                 organization_day: set("outbound_calls_per_day", 1_000_000_000)?.map(small),

@@ -201,6 +201,7 @@ async fn metered(
 fn live_table(settings: &Settings, vault: &Vault, store: &Store) -> anyhow::Result<Arc<Live>> {
     let live = Arc::new(Live::with_vault(vault.clone(), store.clone()));
     live.carriers_from(carrier_sources(settings), settings.sim);
+    live.private_by_default(settings.sip_private);
     if let Some(host) = settings.hep.clone() {
         let (collector, sending) = hep::to(host);
         live.traces.collect(collector);

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use clap::Args;
 use domain::provider::AddressRule;
+use domain::reach::Private;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -11,7 +12,6 @@ use std::time::Duration;
 
 use crate::edge::{ClientAuth, TlsSettings};
 use crate::identity::settings::{self as identity, IssuerArgs, IssuerSettings};
-use crate::outgoing::Private;
 use crate::store_url::StoreUrl;
 
 /// The most threads that receive at one UDP socket.
@@ -90,6 +90,10 @@ pub(crate) struct ServeArgs {
     /// Whether webhooks may be at addresses that are not public: allow, deny [default: deny; with --sim allow]
     #[arg(long, env = "TRUNKLINE_OUTGOING_PRIVATE", value_name = "allow|deny")]
     outgoing_private: Option<String>,
+    /// Whether SIP targets, trunks and registrars of tenants may be at addresses that are not public: allow, deny
+    /// [default: allow where every --sip is on loopback, else deny; with --sim allow]
+    #[arg(long, env = "TRUNKLINE_SIP_PRIVATE", value_name = "allow|deny")]
+    sip_private: Option<String>,
     /// How long a stop waits for open transactions [default: 10]
     #[arg(long, env = "TRUNKLINE_DRAIN_SECONDS", value_name = "SECONDS")]
     drain_seconds: Option<u64>,
@@ -154,8 +158,10 @@ pub(crate) struct Settings {
     pub(crate) secret_key: Option<String>,
     pub(crate) admin_key: Option<String>,
     pub(crate) drain: Duration,
-    /// Whether what tenants name may be in our own network.
+    /// Whether webhooks of tenants may be in our own network.
     pub(crate) outgoing_private: Private,
+    /// Whether what tenants name for SIP may be.
+    pub(crate) sip_private: Private,
     /// Identity providers whose tokens are accepted.
     pub(crate) issuers: Vec<IssuerSettings>,
     /// Where Twilio's APIs are, if not where it says.
@@ -215,11 +221,16 @@ impl ServeArgs {
         issuers.extend(self.issuers);
         issuers.extend(self.issuer.as_deref().map(identity::from_json).transpose()?);
         let private = self.outgoing_private.or(file.outgoing_private);
+        let sip_private = self.sip_private.or(file.sip_private);
+        let open = sim || sip.iter().all(|one| one.bind.ip().to_canonical().is_loopback());
         let sources = self.twilio_sources.or(file.twilio_sources);
         Ok(Settings {
             twilio_url: self.twilio_url.or(file.twilio_url).map(url_of).transpose()?,
             twilio_sources: sources.map(|texts| rules_of(&texts)).transpose()?,
-            outgoing_private: private_of(private.as_deref(), sim)?,
+            // Where HTTP listens says nothing: behind a proxy on the same machine that is loopback, and its tenants are the world.
+            outgoing_private: private_of(("--outgoing-private", private.as_deref()), sim)?,
+            // SIP on loopback alone serves this machine, whose agents are there too; decision 0026.
+            sip_private: private_of(("--sip-private", sip_private.as_deref()), open)?,
             http,
             issuers: identity::check(issuers)?,
             sip,
@@ -241,16 +252,12 @@ impl ServeArgs {
     }
 }
 
-/// What was said; else a simulation alone, whose receivers are beside it, may. Where HTTP listens says nothing: behind a proxy on
-/// the same machine that is loopback, and its tenants are the world.
-fn private_of(said: Option<&str>, sim: bool) -> anyhow::Result<Private> {
-    let Some(said) = said else {
-        return Ok(if sim { Private::Allowed } else { Private::Denied });
-    };
-    let named = Private::NAMES.iter().find(|(_, name)| *name == said);
-    named
-        .map(|(private, _)| *private)
-        .with_context(|| format!("--outgoing-private {said}: must be allow or deny"))
+/// What was said, by which flag; else whether it is open by itself: a simulation is, whose receivers are beside it.
+fn private_of((flag, said): (&str, Option<&str>), open: bool) -> anyhow::Result<Private> {
+    let by_default = if open { Private::Allowed } else { Private::Denied };
+    said.map_or(Ok(by_default), |said| {
+        Private::parse(said).with_context(|| format!("{flag} {said}: must be allow or deny"))
+    })
 }
 
 /// What was said; else one for each core, within the bound.
@@ -452,10 +459,28 @@ mod tests {
         assert_eq!(with("sim = true"), Private::Allowed);
         assert_eq!(with("sim = true\noutgoing_private = \"deny\""), Private::Denied);
         assert_eq!(with("outgoing_private = \"allow\""), Private::Allowed);
-        assert!(private_of(Some("maybe"), true).is_err());
+        let error = private_of(("--sip-private", Some("maybe")), true).unwrap_err().to_string();
+        assert!(error.contains("--sip-private maybe"), "{error}");
         let (http, sip) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
         let demo = ServeArgs::embedded("sqlite:x".into(), http, sip, "k".into()).resolve().unwrap();
-        assert_eq!(demo.outgoing_private, Private::Allowed);
+        assert_eq!((demo.outgoing_private, demo.sip_private), (Private::Allowed, Private::Allowed));
+    }
+
+    #[test]
+    fn targets_may_be_private_where_sip_is_on_loopback_alone_or_where_that_was_said() {
+        let with = |text: &str| toml::from_str::<ServeArgs>(text).unwrap().resolve().unwrap().sip_private;
+        for (text, wanted) in [
+            ("", Private::Allowed),
+            ("http = \"0.0.0.0:80\"", Private::Allowed),
+            ("sip = [\"udp:127.0.0.1:1\", \"tcp:[::1]:1\"]", Private::Allowed),
+            ("sip = [\"udp:127.0.0.1:1\", \"udp:10.0.0.1:1\"]", Private::Denied),
+            ("sip = [\"udp:0.0.0.0:1\"]\npublic_sip = [\"h.example:1\"]", Private::Denied),
+            ("sip = [\"udp:192.0.2.1:1\"]\nsip_private = \"allow\"", Private::Allowed),
+            ("sip_private = \"deny\"", Private::Denied),
+            ("sim = true\nsim_exposed = true\nsip = [\"udp:192.0.2.1:1\"]", Private::Allowed),
+        ] {
+            assert_eq!(with(text), wanted, "{text}");
+        }
     }
 
     #[test]

@@ -127,6 +127,7 @@ fn field(name: &'static str) -> &'static str {
         "max_seconds" => "max_duration",
         "kind" => "type",
         "config" => "provider_config",
+        "targets" => "url",
         "allowed_addresses" => "allowed_ips",
         "number_id" => "phone_number_id",
         "endpoint_id" => "endpointId",

@@ -64,7 +64,8 @@ impl App {
     /// How its targets are, as calls of this process know it.
     pub(super) fn endpoint_health(&self, ask: Ask<'_>, id: EndpointId) -> Result<View> {
         let endpoint = self.endpoint_get(ask, id)?;
-        let health = self.live.health.of(&endpoint);
+        let reach = self.live.reach_of(Some(endpoint.organization_id));
+        let health = self.live.health.of(&endpoint, &reach);
         Ok(View::EndpointHealth(endpoint, health))
     }
 
@@ -148,6 +149,7 @@ impl App {
             found.ok_or_else(|| Error::not_found(What::Agent).at("agent_id"))?;
         }
         self.check_no_trunk(&next.source_addresses)?;
+        self.check_targets(before, next)?;
         self.check_endpoint_rules(before.map(|before| &before.rules), next)?;
         let mut changes = Vec::new();
         if let Some(agent) = &next.agent_id {

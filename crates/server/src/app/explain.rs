@@ -3,7 +3,8 @@
 use domain::ids::{NumberId, OrganizationId, ProviderId};
 use domain::number::{NumberRef, Status};
 use domain::op::ExplainAbout;
-use domain::routing::{CallIn, CallerShown, Refusal, Refused, TrunkRoute};
+use domain::reach::Reach;
+use domain::routing::{CallIn, CallerShown, TrunkRoute};
 use domain::rules::Exit;
 use domain::trail::{Rule, RuleName};
 use domain::trunk_status::{RegistrationState as State, TrunkRegistration, TrunkStatus};
@@ -13,8 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{App, Ask};
 use crate::clock;
-use crate::edge::UNREGISTERED;
-use crate::edge::plan::{order, takes_registered};
+use crate::edge::plan::{self, takes_registered};
 use crate::live::registrations::Binding;
 use crate::live::{Live, Route};
 
@@ -92,53 +92,59 @@ impl Explainer<'_> {
         let call = CallIn { trunks: &trunks, dialled: asked, caller, offer: *offer, at, name: "", tls: None };
         let decided = self.live.decide(call, |rule| steps.push(rule));
         match decided {
-            Ok(route) if route.legs.is_empty() && self.unregistered(&route) => {
-                nobody_registered(dialled, &route, steps)
-            }
             Ok(route) => {
                 let ways = by.iter().filter(|(trunk, _)| *trunk == route.routed.trunk.id);
                 steps.extend(ways.map(|(_, rule)| rule.is(true)));
-                let agents = self.live.registrations.of(route.routed.number.id, clock::instant());
-                if takes_registered(&route.endpoint) {
-                    steps.push(RuleName::AgentRegistered.is(!agents.is_empty()));
-                }
-                let legs = self.legs_shown(&route, dialled, &agents);
-                let targets = legs.iter().take(1).flat_map(|leg| &leg.targets);
-                let targets = targets.map(|(uri, _)| uri.clone()).collect();
-                let leaves = route.routed.number.status == Status::PortOut;
-                let until =
-                    if leaves { ", until the number has gone to another carrier (port_out)" } else { "" };
-                let reason = format!("The call goes to the endpoint “{}”{until}.", route.endpoint.name);
-                Explanation {
-                    number: dialled,
-                    outcome: Outcome::Route,
-                    sip_status: 200,
-                    reason,
-                    steps,
-                    targets,
-                    legs,
-                    trunk: None,
-                }
+                self.routed(dialled, &route, steps)
             }
-            Err(refused) => explained(dialled, &refused, steps),
+            Err(refused) => explained(dialled, (refused.sip_status(), refused.why.words()), steps),
         }
     }
 
-    /// Whether a call would find that only registered agents take it, and that there are none.
-    fn unregistered(&self, route: &Route) -> bool {
+    /// Where a call goes that is let in; nowhere, where every target of its only place is passed over.
+    fn routed(&self, dialled: Option<E164>, route: &Route, mut steps: Vec<Rule>) -> Explanation {
+        let agents = self.live.registrations.of(route.routed.number.id, clock::instant());
+        if takes_registered(&route.endpoint) {
+            steps.push(RuleName::AgentRegistered.is(!agents.is_empty()));
+        }
         let on = route.endpoint.targets.iter().filter(|target| target.enabled);
-        let only = on.clone().count() > 0 && on.clone().all(|target| target.uri.is_registered());
-        only && self.live.registrations.of(route.routed.number.id, clock::instant()).is_empty()
+        let causes: Option<Vec<_>> =
+            on.map(|target| plan::passed((&target.uri, &route.reach), &agents)).collect();
+        if let Some(causes) = causes.filter(|causes| route.legs.is_empty() && !causes.is_empty()) {
+            return explained(dialled, plan::unreached(&causes), steps);
+        }
+        let (legs, private) = self.legs_shown(route, dialled, &agents);
+        let targets = legs.iter().take(1).flat_map(|leg| &leg.targets);
+        let targets = targets.map(|(uri, _)| uri.clone()).collect();
+        let leaves = route.routed.number.status == Status::PortOut;
+        let until = if leaves { ", until the number has gone to another carrier (port_out)" } else { "" };
+        let mut reason = format!("The call goes to the endpoint “{}”{until}.", route.endpoint.name);
+        if !private.is_empty() {
+            let words = [" Passed over: ", &private.join(", "), " (", plan::PRIVATE, ")."];
+            reason.extend(words);
+        }
+        let (outcome, sip_status) = (Outcome::Route, 200);
+        Explanation { number: dialled, outcome, sip_status, reason, steps, targets, legs, trunk: None }
     }
 
-    /// The places that a call can come to, the first one first. Agents that are registered stand in place of the target that means
-    /// them; where none is, nothing does.
-    fn legs_shown(&self, route: &Route, dialled: Option<E164>, agents: &[Binding]) -> Vec<LegShown> {
-        let shown = |endpoint: &Endpoint, exits: &[Exit]| {
-            let states = self.live.health.of(endpoint);
-            let order = order(endpoint, &self.live.health, "");
+    /// The places that a call can come to, the first one first, and the targets that are left out for where they are. Agents that
+    /// are registered stand in place of the target that means them; where none is, nothing does.
+    fn legs_shown(
+        &self,
+        route: &Route,
+        dialled: Option<E164>,
+        agents: &[Binding],
+    ) -> (Vec<LegShown>, Vec<String>) {
+        let mut private = Vec::new();
+        let mut shown = |endpoint: &Endpoint, reach: &Reach, exits: &[Exit]| {
+            let states = self.live.health.of(endpoint, reach);
+            let order = plan::order((endpoint, reach), &self.live.health, "");
             let target = |at: usize| {
                 let uri = &endpoint.targets[at].uri;
+                if plan::passed((uri, reach), agents) == Some(plan::PRIVATE) {
+                    private.push(uri.as_str().to_owned());
+                    return Vec::new();
+                }
                 let contacts =
                     agents.iter().filter(|_| uri.is_registered()).map(|agent| agent.contact.clone());
                 let own = (!uri.is_registered()).then(|| uri.with_user(text_of(dialled)));
@@ -153,19 +159,13 @@ impl Explainer<'_> {
                 exits: exits.to_vec(),
             }
         };
-        if route.legs.is_empty() {
-            return vec![shown(&route.endpoint, &[])];
-        }
-        route.legs.iter().map(|leg| shown(&leg.endpoint, &leg.exits)).collect()
+        let legs = if route.legs.is_empty() {
+            vec![shown(&route.endpoint, &route.reach, &[])]
+        } else {
+            route.legs.iter().map(|leg| shown(&leg.endpoint, &leg.reach, &leg.exits)).collect()
+        };
+        (legs, private)
     }
-}
-
-/// Only registered agents take the number's calls, and none is there.
-fn nobody_registered(number: Option<E164>, route: &Route, mut steps: Vec<Rule>) -> Explanation {
-    steps.push(RuleName::AgentRegistered.is(false));
-    let (held, trunk) = (Some(route.routed.number), Some(route.routed.trunk));
-    let refused = Refused { why: Refusal::NoTarget, number: held, trunk, answer: None };
-    Explanation { reason: UNREGISTERED.to_owned(), ..explained(number, &refused, steps) }
 }
 
 impl Explainer<'_> {
@@ -208,18 +208,14 @@ impl Explainer<'_> {
     }
 }
 
-fn explained(number: Option<E164>, refused: &Refused, steps: Vec<Rule>) -> Explanation {
+/// A call that is refused.
+pub(super) fn explained(
+    number: Option<E164>,
+    (sip_status, words): (u16, &str),
+    steps: Vec<Rule>,
+) -> Explanation {
     let (outcome, targets, legs) = (Outcome::Refuse, Vec::new(), Vec::new());
-    Explanation {
-        number,
-        outcome,
-        sip_status: refused.sip_status(),
-        reason: refused.why.words().to_owned(),
-        steps,
-        targets,
-        legs,
-        trunk: None,
-    }
+    Explanation { number, outcome, sip_status, reason: words.to_owned(), steps, targets, legs, trunk: None }
 }
 
 /// A number that nobody can hold: the shortest E.164 there is, outside every numbering plan.

@@ -3,13 +3,15 @@
 use domain::ids::NumberId;
 use domain::number::NumberRef;
 use domain::op::ExplainOut;
-use domain::outbound::{CallOut, Party, Refusal, Shown};
-use domain::trail::{Rule, RuleName};
+use domain::outbound::{CallOut, Party, Shown};
+use domain::trail::RuleName;
 use domain::view::{Explanation, Outcome};
 use domain::{E164, Result, View};
 
-use super::explain::{Explainer, unheld};
+use super::explain::{Explainer, explained, unheld};
 use super::{App, Ask};
+use crate::edge::plan;
+use crate::live::WayOut;
 
 impl App {
     pub(super) fn number_explain_out(&self, ask: Ask<'_>, text: &str, out: &ExplainOut) -> Result<View> {
@@ -34,7 +36,7 @@ impl Explainer<'_> {
             steps.push(RuleName::SourceNoTrunk.is(none));
             if !none {
                 let why = "The address is a trunk's: what comes from it comes in, always. Call from another address.";
-                return refused(number, (403, why), steps);
+                return explained(number, (403, why), steps);
             }
         }
         // Another tenant's number is explained like one that nobody holds.
@@ -53,24 +55,20 @@ impl Explainer<'_> {
         let call = CallOut { party, shown, to, offer: *offer, tls: None };
         match self.live.place(call, |rule| steps.push(rule)) {
             Ok(route) => {
-                let targets: Vec<_> =
-                    route.ways.iter().map(|way| way.outbound.request_uri(route.placed.to)).collect();
+                let (e164, to) = (route.placed.number.e164, route.placed.to);
+                let passed = |way: &WayOut| plan::passed_out(way, e164, to);
+                let ways = route.ways.iter().filter(|way| passed(way).is_none());
+                let targets: Vec<_> = ways.map(|way| way.outbound.request_uri(to)).collect();
+                if targets.is_empty() {
+                    let causes: Vec<_> = route.ways.iter().filter_map(passed).collect();
+                    return explained(number, plan::unreached(&causes), steps);
+                }
                 let reason = "The call goes out by the number's trunk.".to_owned();
                 let (outcome, sip_status) = (Outcome::Route, 200);
                 let legs = Vec::new();
                 Explanation { number, outcome, sip_status, reason, steps, targets, legs, trunk: None }
             }
-            Err(why) => refused(number, of(why.why), steps),
+            Err(why) => explained(number, (why.why.sip_status(), why.why.words()), steps),
         }
     }
-}
-
-fn of(why: Refusal) -> (u16, &'static str) {
-    (why.sip_status(), why.words())
-}
-
-fn refused(number: Option<E164>, (sip_status, words): (u16, &str), steps: Vec<Rule>) -> Explanation {
-    let (outcome, reason, targets) = (Outcome::Refuse, words.to_owned(), Vec::new());
-    let legs = Vec::new();
-    Explanation { number, outcome, sip_status, reason, steps, targets, legs, trunk: None }
 }

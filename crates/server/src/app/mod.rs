@@ -29,6 +29,7 @@ mod originate;
 mod providers;
 mod purchase;
 mod rates;
+mod reach;
 mod reconcile;
 mod ring;
 mod stock;

@@ -27,6 +27,7 @@ impl App {
         let patch = self.sealed(id, new, None)?;
         let provider = Provider::create(organization, id, kind, patch, ask.now)?;
         self.check_no_source(&provider)?;
+        self.check_ways(None, &provider)?;
         self.account_check(None, &provider).await?;
         let log = organization.unwrap_or(domain::ids::OrganizationId::NONE);
         let changes = vec![Change::Provider(provider.clone()), ask.event(log, "provider.created", id)];
@@ -58,6 +59,7 @@ impl App {
             expect(expected, before.version, What::Provider)?;
             let next = before.update(self.sealed(id, patch.clone(), Some(&before))?, ask.now)?;
             self.check_no_source(&next)?;
+            self.check_ways(Some(&before), &next)?;
             self.account_check(Some(&before), &next).await?;
             let log = before.organization_id.unwrap_or(domain::ids::OrganizationId::NONE);
             let event = ask.event(log, "provider.updated", id);

@@ -11,6 +11,7 @@ use domain::organization::Kyc;
 use domain::provider::{
     AddressRule, DialForm, Inbound, MediaEncryption, Outbound, ProviderKind, ProviderPatch,
 };
+use domain::reach::Private;
 use domain::routing::{Intake, TrunkRoute};
 use domain::rules::{EndpointRules, EndpointRulesPatch, Heard, NumberRules};
 use domain::target::{Target, TargetUri};
@@ -153,7 +154,8 @@ impl Dice {
 
     fn endpoint(&self, n: u128, live: &Live) -> Changed {
         let target = |at: u64| {
-            let host = format!("10.0.{n}.{at}");
+            // one in three is private
+            let host = format!("{}.0.{n}.{at}", self.pick(&[10, 9, 9]));
             let uri = match self.roll(8) {
                 0 => "sip:registered.invalid".to_owned(),
                 1 => format!("sip:agent@{host}:5070"),
@@ -161,7 +163,7 @@ impl Dice {
                 _ => format!("sip:{host}"),
             };
             let uri = TargetUri::parse(&uri).unwrap();
-            let spot = Spot::of(&uri);
+            let spot = Spot::of(&uri, &live.reach_of(Some(owner(0))));
             if self.one(2)
                 && let Some(spot) = spot
             {
@@ -216,7 +218,7 @@ impl Dice {
 
     fn way_out(&self, n: u128) -> Outbound {
         Outbound {
-            address: format!("198.51.100.{n}"),
+            address: format!("{}.51.100.{n}", self.pick(&[198, 9])),
             transport: domain::target::Transport::Tcp,
             destination_country: None,
             media_encryption: self.media(),
@@ -297,6 +299,7 @@ impl Dice {
 
     fn configuration(&self) -> Live {
         let live = Live::new();
+        live.private_by_default(if self.one(3) { Private::Denied } else { Private::Allowed });
         (0..OWNERS).for_each(|n| live.apply(self.organization(n)));
         (0..ENDPOINTS).for_each(|n| live.apply(self.endpoint(n, &live)));
         (0..TRUNKS).for_each(|n| live.apply(self.trunk(n)));

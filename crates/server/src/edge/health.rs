@@ -2,8 +2,8 @@
 //! name it, again and again. What is heard goes to `live::health`, where calls look. Not the call path, and never in its way: so many
 //! questions are open at a time, of one organization fewer, and what is due beyond them waits; a process that ends asks nothing.
 
-use domain::Endpoint;
 use domain::ids::OrganizationId;
+use domain::reach::Reach;
 use domain::rules::{Health, Heard, TargetState};
 use hashbrown::HashMap;
 use sip::{Cause, Fault, Hop, Probe, Probed};
@@ -17,6 +17,7 @@ use super::facts;
 use super::plan::{self, State};
 use super::wire::Wire;
 use crate::clock;
+use crate::live::Live;
 use crate::live::health::Spot;
 
 /// How often it is looked at who is due.
@@ -139,13 +140,14 @@ impl Rounds {
 }
 
 /// The places that endpoints want to be asked: as often as whoever wants it most.
-fn wanted(endpoints: &[Arc<Endpoint>]) -> HashMap<Spot, Wanted> {
+fn wanted(live: &Live) -> HashMap<Spot, Wanted> {
     let mut all: HashMap<Spot, Wanted> = HashMap::new();
-    for endpoint in endpoints {
+    for endpoint in live.asked() {
+        let reach = live.reach_of(Some(endpoint.organization_id));
         let every = Duration::from_secs(endpoint.rules.health.interval_seconds.into());
         let one = Wanted { every, organization: endpoint.organization_id };
         for target in endpoint.targets.iter().filter(|target| target.enabled) {
-            let Some(spot) = Spot::of(&target.uri) else { continue };
+            let Some(spot) = Spot::of(&target.uri, &reach) else { continue };
             if let Some(known) = all.get_mut(&spot) {
                 known.every = known.every.min(every);
             } else if all.len() < PLACES_MAX {
@@ -180,7 +182,7 @@ pub(super) async fn follow(wire: Arc<Wire>) {
         let (now, generation) = (clock::instant(), wire.parts.live.generation());
         if followed.is_none_or(|(at, when)| at != generation && now.duration_since(when) >= FOLLOW_EVERY) {
             followed = Some((generation, now));
-            rounds.follow(&wanted(&wire.parts.live.asked()), now, draw);
+            rounds.follow(&wanted(&wire.parts.live), now, draw);
             wire.parts.live.health.keep(|spot| rounds.rows.contains_key(spot));
             levels(&wire, rounds.rows.len());
         }
@@ -227,15 +229,20 @@ async fn hops(wire: &Arc<Wire>, spot: &Spot) -> Result<Vec<Hop>, Heard> {
     if let Some(unspoken) = transport.filter(|transport| !wire.speaks(*transport)) {
         return Err(Heard::Failed(plan::unspoken(unspoken)));
     }
-    match State::of(&spot.host, spot.port, transport) {
-        State::Found(hops) => Ok(hops.hops),
+    let live = &wire.parts.live;
+    let reach = if spot.public { live.reach_of_public() } else { Reach::ANYWHERE };
+    let state = match State::of(&spot.host, spot.port, transport) {
         State::Named(place) => {
             let found = wire.names.look_up(&place, &wire.spoken).await;
             // By priority; among equals as they stand: all are asked until one answers.
-            let hops = found.map(|found| found.order(&mut |_| 0).hops).unwrap_or_default();
-            if hops.is_empty() { Err(Heard::Failed("name_not_found")) } else { Ok(hops) }
+            State::resolved(found.as_deref(), &mut |_| 0)
         }
+        state @ (State::Found(_) | State::Skipped(_)) => state,
+    };
+    match state.within(&reach) {
+        State::Found(hops) => Ok(hops.hops),
         State::Skipped(cause) => Err(Heard::Failed(cause)),
+        State::Named(_) => Err(Heard::Failed(plan::NAME_NOT_FOUND)),
     }
 }
 
@@ -300,7 +307,7 @@ mod tests {
     use uuid::Uuid;
 
     fn spot(n: usize) -> Spot {
-        Spot { host: format!("h{n}"), port: None, transport: None }
+        Spot { host: format!("h{n}"), port: None, transport: None, public: false }
     }
 
     fn one(seconds: u64, organization: u128) -> Wanted {

@@ -1,4 +1,5 @@
-//! Keeps the hosts that trunks name looked up, beside the call path: each again when its answer has aged, within bounds.
+//! Keeps the hosts that trunks name looked up, and our own names, beside the call path: each again when its answer has aged, within
+//! bounds.
 
 use domain::Timestamp;
 use hashbrown::{HashMap, HashSet};
@@ -53,19 +54,22 @@ impl Rounds {
     }
 }
 
-/// Keeps the hosts of trunks resolved until the task is dropped.
-pub(super) async fn follow(wire: Arc<Wire>) {
+/// Keeps the hosts of trunks resolved, and our `own` names, until the task is dropped.
+pub(super) async fn follow(wire: Arc<Wire>, own: Vec<String>) {
     metrics::describe_counter!("trunkline_trunk_host_lookups_total", "Look-ups of hosts that trunks name");
     let mut rounds = Rounds::default();
     let mut asking: JoinSet<(String, (Looked, Duration))> = JoinSet::new();
     loop {
         while let Some(done) = asking.try_join_next() {
             let Ok((name, answer)) = done else { continue };
+            if let (true, Looked::Found(addresses)) = (own.contains(&name), &answer.0) {
+                wire.parts.live.put_own(&name, addresses.iter().copied());
+            }
             let pause = note(&wire, &name, answer);
             rounds.put(&name, clock::instant() + pause);
         }
         let now = clock::instant();
-        rounds.follow(wire.parts.live.hosts(), now);
+        rounds.follow([wire.parts.live.hosts(), own.clone()].concat(), now);
         // One that is slow holds up no others.
         for name in rounds.due(now, AT_ONCE.saturating_sub(asking.len())) {
             let wire = Arc::clone(&wire);
@@ -87,7 +91,7 @@ fn note(wire: &Wire, name: &str, (looked, lasts): (Looked, Duration)) -> Duratio
     };
     metrics::counter!("trunkline_trunk_host_lookups_total", "result" => result).increment(1);
     if !matches!(looked, Looked::Found(_)) {
-        tracing::warn!(host = %name, result, "a trunk's host cannot be resolved: the last answer stays");
+        tracing::warn!(host = %name, result, "a host of a trunk, or our own, cannot be resolved: the last answer stays");
     }
     let at = clock::now();
     let next = at.checked_add(pause).unwrap_or(Timestamp::MAX);

@@ -34,7 +34,8 @@ mod wire;
 
 use anyhow::{Context, bail};
 use sip::{Listener, Timers, Transport};
-use std::net::{SocketAddr, UdpSocket};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,7 +49,6 @@ use crate::meter::Tally;
 pub(crate) use bridge::Stranded;
 pub(crate) use control::Control;
 pub(crate) use place::Placement;
-pub(crate) use plan::UNREGISTERED;
 pub(crate) use streams::Patience;
 use streams::StreamParts;
 use tls::Tls;
@@ -215,6 +215,7 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
         limits: sip::Limits::default(),
     };
     let locals = config.listeners.iter().map(|one| one.local).collect();
+    let own = ourselves(&config.listeners, &parts.live);
     let lease = keep(&settings, &config, &parts.live)?;
     let wire = Wire::new(&config, udp, parts, lease);
     wire.names.ask_by(resolve::Dns::open(settings.dns)?);
@@ -229,7 +230,7 @@ pub(crate) async fn start(settings: EdgeSettings, parts: EdgeParts) -> anyhow::R
         tokio::spawn(wire::follow_deadlines(Arc::clone(&wire))),
         tokio::spawn(flows::follow(Arc::clone(&wire))),
         tokio::spawn(health::follow(Arc::clone(&wire))),
-        tokio::spawn(hosts::follow(Arc::clone(&wire))),
+        tokio::spawn(hosts::follow(Arc::clone(&wire), own)),
         tokio::spawn(registrants::follow(Arc::clone(&wire))),
     ];
     for (at, socket, transport) in streams {
@@ -246,6 +247,16 @@ fn keep(settings: &EdgeSettings, config: &sip::Config, live: &Live) -> anyhow::R
     live.keep_registrations(bindings, &config.listeners, (clock::instant(), clock::now()))
         .with_context(|| format!("registrations cannot be kept in {}", bindings.display()))?;
     Ok(Some(register.clone()))
+}
+
+/// Says where we are ourselves, as far as it is known without asking; gives the names that are to be looked up for it.
+fn ourselves(listeners: &[Listener], live: &Live) -> Vec<String> {
+    let host = |one: &Listener| one.public_host.trim_matches(['[', ']']).to_ascii_lowercase();
+    let told = listeners.iter().filter_map(|one| host(one).parse::<IpAddr>().ok());
+    live.put_own("", told.chain(listeners.iter().map(|one| one.local.ip())));
+    let names: BTreeSet<_> =
+        listeners.iter().map(host).filter(|host| host.parse::<IpAddr>().is_err()).collect();
+    names.into_iter().collect()
 }
 
 /// The certificates of the listeners, where one needs them.

@@ -148,30 +148,32 @@ impl Control {
         let manner = self.wire.parts.live.manner_of(endpoint.id);
         let dress = Dress::of(&endpoint, manner, MediaEncryption::Allowed, told);
         let live = &self.wire.parts.live;
-        let order = plan::order(&endpoint, &live.health, &ids.call.to_string());
+        let reach = live.reach_of(Some(endpoint.organization_id));
+        let order = plan::order((&endpoint, &reach), &live.health, &ids.call.to_string());
         let order = order.into_iter().filter_map(|at| endpoint.targets.get(at));
         let bound = live.registrations.of(route.placed.number.id, clock::instant());
-        let agents =
-            order.flat_map(|target| Place::all(&target.uri, &number, dress.as_ref(), &bound)).collect();
+        let all = |target: &domain::target::Target| {
+            Place::all((&target.uri, &reach), &number, dress.as_ref(), &bound)
+        };
+        let agents = order.flat_map(all).collect();
         let to = route.placed.to;
         let trunks = route.ways.iter().map(|way| Place::out(way, (user, true), to)).collect();
         let seed = ids.call.to_string();
-        let (mut agents, trunks) = tokio::join!(self.targets(agents, &seed), self.targets(trunks, &seed));
+        let (agents, trunks) = tokio::join!(self.targets(agents, &seed), self.targets(trunks, &seed));
         if !self.wire.bridges.waited(ids.call) {
             // It was ended meanwhile.
             return;
         }
+        let (mut agents, trunks) = match (agents, trunks) {
+            (Ok(agents), Ok(trunks)) => (agents, trunks),
+            (Err(causes), _) => return self.withdraw(ids, &unfound("the agent", &causes)),
+            (_, Err(causes)) => return self.withdraw(ids, &unfound("the trunk", &causes)),
+        };
         for target in &mut agents {
             // an endpoint's own headers may have one of ours
             let name = |line: &str| line.split(':').next().unwrap_or_default().to_ascii_lowercase();
             let own: Vec<_> = target.headers.iter().map(|line| name(line)).collect();
             target.headers.extend(headers.iter().filter(|line| !own.contains(&name(line))).cloned());
-        }
-        if agents.is_empty() || trunks.is_empty() {
-            let side = if agents.is_empty() { "the agent" } else { "the trunk" };
-            let words =
-                format!("No address of {side} was found, or none by a transport that is spoken here.");
-            return self.withdraw(ids, &words);
         }
         let host = self.wire.public_host();
         let transfer = if endpoint.allow_transfer { Transfer::Allowed } else { Transfer::Refused };
@@ -191,10 +193,11 @@ impl Control {
         }
     }
 
-    async fn targets(&self, places: Vec<Place>, seed: &str) -> Vec<Target> {
+    /// The targets of places; where there are none, why not.
+    async fn targets(&self, places: Vec<Place>, seed: &str) -> Result<Vec<Target>, Vec<&'static str>> {
         let wire = &self.wire;
         let mut draw = plan::draws(seed);
-        let mut targets = Vec::new();
+        let (mut targets, mut causes) = (Vec::new(), Vec::new());
         let mut asking = JoinSet::new();
         for (at, place) in places.iter().enumerate() {
             if let State::Named(asked) = &place.state {
@@ -203,25 +206,25 @@ impl Control {
             }
         }
         let mut found: HashMap<usize, _> = asking.join_all().await.into_iter().collect();
-        for (at, place) in places.into_iter().enumerate() {
-            if place.transport.is_some_and(|transport| !wire.speaks(transport)) {
+        for (at, mut place) in places.into_iter().enumerate() {
+            if let Some(transport) = place.transport.filter(|transport| !wire.speaks(*transport)) {
+                causes.push(plan::unspoken(transport));
                 continue;
             }
+            if matches!(place.state, State::Named(_)) {
+                place.resolved(found.remove(&at).flatten().as_deref(), &mut draw);
+            }
             let Place { to, from, request_uri, headers, media, manner, state, flow, .. } = place;
-            let Hops { hops, large } = match state {
-                State::Found(hops) => hops,
-                State::Named(_) => {
-                    let found = found.remove(&at).flatten();
-                    found.map(|found| found.order(&mut draw)).unwrap_or_default()
+            match state {
+                State::Found(Hops { hops, large }) => {
+                    let target = Target { request_uri, hops, large, flow, headers, ..Target::default() };
+                    targets.push(Target { media, manner, to, from, ..target });
                 }
-                State::Skipped(_) => continue,
-            };
-            if !hops.is_empty() {
-                let target = Target { request_uri, hops, large, flow, headers, ..Target::default() };
-                targets.push(Target { media, manner, to, from, ..target });
+                State::Skipped(cause) => causes.push(cause),
+                State::Named(_) => causes.push(plan::NAME_NOT_FOUND),
             }
         }
-        targets
+        if targets.is_empty() { Err(causes) } else { Ok(targets) }
     }
 
     /// Takes a call that an earlier process placed over, from its record; true when it is here now.
@@ -276,6 +279,16 @@ impl Control {
     pub(crate) fn refuse(&self, stranded: &Stranded) {
         self.wire.bridges.act(&self.wire, |bridges, _| bridges.refuse(stranded.flow, &stranded.bytes));
     }
+}
+
+/// What is told of a call that has no place to go to on a side.
+fn unfound(side: &str, causes: &[&str]) -> String {
+    if !causes.is_empty() && causes.iter().all(|cause| *cause == plan::PRIVATE) {
+        return format!(
+            "The address of {side} is not public, and this organization's may not be private (sip_private)."
+        );
+    }
+    format!("No address of {side} was found, or none by a transport that is spoken here.")
 }
 
 fn ids(call: &Call) -> CallIds {

@@ -3,6 +3,7 @@
 use domain::call::{self, FactKind, Unanswered};
 use domain::outbound::Destination;
 use domain::provider::{FromForm, MediaEncryption};
+use domain::reach::Reach;
 use domain::rules::{Cause, Causes, Exit, Onward, TargetState};
 use domain::target::{self, TargetUri};
 use domain::{E164, Endpoint};
@@ -56,6 +57,8 @@ pub(super) struct Place {
     pub(super) state: State,
     /// The way of a registered agent.
     pub(super) flow: Option<Flow>,
+    /// Where it may be, once its name is known.
+    reach: Reach,
 }
 
 /// What is known of where a target is.
@@ -87,26 +90,26 @@ impl Plan {
         };
         if route.legs.is_empty() {
             let dress = dressed(&route.endpoint, &route.manner);
-            plan.leg((&route.endpoint, &[]), dress.as_ref(), (health, agents), (user, seed));
+            plan.leg((&route.endpoint, &[], &route.reach), dress.as_ref(), (health, agents), (user, seed));
         }
-        for RouteLeg { endpoint, manner, exits } in &route.legs {
+        for RouteLeg { endpoint, manner, exits, reach } in &route.legs {
             let dress = dressed(endpoint, manner);
-            plan.leg((endpoint, exits), dress.as_ref(), (health, agents), (user, seed));
+            plan.leg((endpoint, exits, reach), dress.as_ref(), (health, agents), (user, seed));
         }
         plan
     }
 
     fn leg(
         &mut self,
-        (endpoint, exits): (&Endpoint, &[Exit]),
+        (endpoint, exits, reach): (&Endpoint, &[Exit], &Reach),
         dress: Option<&Dress>,
         (health, agents): (&Healths, &[Binding]),
         (user, seed): (&str, &str),
     ) {
-        let order = order(endpoint, health, seed);
+        let order = order((endpoint, reach), health, seed);
         let leg = self.legs.len();
         let targets = order.into_iter().filter_map(|at| endpoint.targets.get(at));
-        let places = targets.flat_map(|target| Place::all(&target.uri, user, dress, agents));
+        let places = targets.flat_map(|target| Place::all((&target.uri, reach), user, dress, agents));
         self.places.extend(places.map(|place| Place { leg, ..place }));
         self.legs.push(Leg {
             targets: 0..0,
@@ -155,10 +158,8 @@ impl Plan {
     /// A name was looked up: its hops for this call, or none.
     pub(super) fn resolved(&mut self, at: usize, found: Option<&resolve::Found>) {
         let seed = format!("{}/{at}", self.seed);
-        let mut draw = draws(&seed);
-        let hops = found.map(|found| found.order(&mut draw)).filter(|hops| !hops.hops.is_empty());
         if let Some(place) = self.places.get_mut(at) {
-            place.state = hops.map_or(State::Skipped("name_not_found"), State::Found);
+            place.resolved(found, &mut draws(&seed));
         }
     }
 
@@ -200,13 +201,13 @@ impl Plan {
                 // Of a leg that the call may never come to, nothing is told in advance.
                 State::Skipped(_) | State::Named(..) if place.leg > 0 => {}
                 State::Skipped(cause) => told.push((place.request_uri, cause)),
-                State::Named(..) => told.push((place.request_uri, "name_not_found")),
+                State::Named(..) => told.push((place.request_uri, NAME_NOT_FOUND)),
             }
         }
-        let unregistered = !told.is_empty() && told.iter().all(|(_, cause)| *cause == NOT_REGISTERED);
+        let causes: Vec<_> = told.iter().map(|(_, cause)| *cause).collect();
         let mut facts = passed_over(self.ids, at, told);
         if targets.is_empty() && self.legs.iter().all(|leg| leg.exits.is_empty()) {
-            let (fact, verdict) = unreached(unregistered);
+            let (fact, verdict) = refused(unreached(&causes));
             facts.push(facts::about(self.ids, at, FactKind::Unanswered(fact)));
             return (facts, verdict);
         }
@@ -250,10 +251,11 @@ pub(crate) fn takes_registered(endpoint: &Endpoint) -> bool {
 }
 
 /// The order in which an endpoint's targets are tried for a call.
-pub(crate) fn order(endpoint: &Endpoint, health: &Healths, seed: &str) -> Vec<usize> {
+/// `reach` is its organization's.
+pub(crate) fn order((endpoint, reach): (&Endpoint, &Reach), health: &Healths, seed: &str) -> Vec<usize> {
     let mut order = target::order(&endpoint.targets, draws(seed));
     if endpoint.rules.health.enabled {
-        let known = health.of(endpoint);
+        let known = health.of(endpoint, reach);
         // Stable: among those that are up, and among those that are down, the order stays.
         order.sort_by_key(|at| known.get(*at).is_some_and(|health| health.state == TargetState::Down));
     }
@@ -289,15 +291,27 @@ pub(super) fn onward(to: Onward) -> sip::Exit {
 
 /// The cause of a target for registered agents that has none.
 const NOT_REGISTERED: &str = "not_registered";
+/// The cause of a target whose name leads nowhere.
+pub(super) const NAME_NOT_FOUND: &str = "name_not_found";
+/// The cause of a target, a trunk or a registrar at addresses where its organization's may not be.
+pub(crate) const PRIVATE: &str = "private_address";
 /// What a call is told that found none.
-pub(crate) const UNREGISTERED: &str =
+const UNREGISTERED: &str =
     "No agent is registered for the number. Have one register with the number's SIP credentials.";
+/// What a call is told whose places are all private.
+const ALL_PRIVATE: &str =
+    "Where the call goes is no public address: have the operator allow that (sip_private), or move it.";
 const UNREACHED: &str = "No target could be reached: see the causes of its attempts.";
 
 impl Place {
     /// A target, or each of the agents that it stands for.
-    pub(super) fn all(uri: &TargetUri, user: &str, dress: Option<&Dress>, agents: &[Binding]) -> Vec<Self> {
-        let one = || Self::new(uri, user, dress);
+    pub(super) fn all(
+        (uri, reach): (&TargetUri, &Reach),
+        user: &str,
+        dress: Option<&Dress>,
+        agents: &[Binding],
+    ) -> Vec<Self> {
+        let one = || Self::new((uri, reach), user, dress);
         if !uri.is_registered() {
             return vec![one()];
         }
@@ -314,15 +328,27 @@ impl Place {
         reached.collect()
     }
 
-    fn new(uri: &TargetUri, user: &str, dress: Option<&Dress>) -> Self {
+    fn new((uri, reach): (&TargetUri, &Reach), user: &str, dress: Option<&Dress>) -> Self {
         let named = uri.named_transport().map(transport);
-        let state = State::of(uri.host(), uri.named_port(), named);
+        let state = State::of(uri.host(), uri.named_port(), named).within(reach);
+        let reach = reach.clone();
         let transport = named;
         let (headers, media, manner) = (Vec::new(), MediaRule::default(), None);
         let request_uri = uri.with_user(user);
         let (to, from) = (None, None);
-        let place =
-            Self { leg: 0, to, from, request_uri, transport, headers, media, manner, state, flow: None };
+        let place = Self {
+            leg: 0,
+            to,
+            from,
+            request_uri,
+            transport,
+            headers,
+            media,
+            manner,
+            state,
+            flow: None,
+            reach,
+        };
         match dress {
             None => place,
             Some(dress) => Self {
@@ -362,16 +388,48 @@ impl Place {
         let login = way.login.clone();
         let manner = login.map(|login| Arc::new(Manner { login: Some(login), ..Manner::default() }));
         let (request_uri, to) = (outbound.request_uri(to), None);
-        Self { leg: 0, to, from, request_uri, transport, headers, media, manner, state, flow: None }
+        let (state, reach) = (state.within(&way.reach), way.reach.clone());
+        Self { leg: 0, to, from, request_uri, transport, headers, media, manner, state, flow: None, reach }
+    }
+
+    /// Its name was looked up: its hops, or why there are none.
+    pub(super) fn resolved(&mut self, found: Option<&resolve::Found>, draw: &mut impl FnMut(u32) -> u32) {
+        self.state = State::resolved(found, draw).within(&self.reach);
     }
 }
 
-/// What a call is told that no target is left for.
-fn unreached(unregistered: bool) -> (Unanswered, Verdict) {
-    let (sip_status, status, reason, words) = if unregistered {
-        (480, call::CallStatus::NoAnswer, "Temporarily Unavailable", UNREGISTERED)
+/// Why a target is passed over that needs no looking up to know; `agents` are those registered for the number.
+pub(crate) fn passed((uri, reach): (&TargetUri, &Reach), agents: &[Binding]) -> Option<&'static str> {
+    if uri.is_registered() {
+        return agents.is_empty().then_some(NOT_REGISTERED);
+    }
+    (!reach.admits_address(uri.host())).then_some(PRIVATE)
+}
+
+/// The same of a way out.
+pub(crate) fn passed_out(way: &WayOut, number: E164, to: Destination) -> Option<&'static str> {
+    match Place::out(way, (number, true), to).state {
+        State::Skipped(cause) => Some(cause),
+        State::Found(_) | State::Named(_) => None,
+    }
+}
+
+/// What a call is told of which no place is left, by the causes of all of them.
+pub(crate) fn unreached(causes: &[&'static str]) -> (u16, &'static str) {
+    let all = |wanted: &str| !causes.is_empty() && causes.iter().all(|cause| *cause == wanted);
+    if all(NOT_REGISTERED) {
+        (480, UNREGISTERED)
+    } else if all(PRIVATE) {
+        (503, ALL_PRIVATE)
     } else {
-        (503, call::CallStatus::Failed, "No Target Reached", UNREACHED)
+        (503, UNREACHED)
+    }
+}
+
+fn refused((sip_status, words): (u16, &'static str)) -> (Unanswered, Verdict) {
+    let (status, reason) = match sip_status {
+        480 => (call::CallStatus::NoAnswer, "Temporarily Unavailable"),
+        _ => (call::CallStatus::Failed, "No Target Reached"),
     };
     let reason_header = Some(format!("SIP;cause={sip_status};text=\"{words}\""));
     let verdict =
@@ -407,6 +465,20 @@ impl State {
         let (host, transport) = (std::str::from_utf8(uri.host).ok()?, named.or(transport));
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Some((Self::of(host, uri.port, transport), transport))
+    }
+
+    /// Of a name that was looked up.
+    pub(super) fn resolved(found: Option<&resolve::Found>, draw: &mut impl FnMut(u32) -> u32) -> Self {
+        let hops = found.map(|found| found.order(draw)).filter(|hops| !hops.hops.is_empty());
+        hops.map_or(Self::Skipped(NAME_NOT_FOUND), Self::Found)
+    }
+
+    /// The same without the hops that are beyond reach; passed over where none is left.
+    pub(super) fn within(mut self, reach: &Reach) -> Self {
+        let Self::Found(Hops { hops, large }) = &mut self else { return self };
+        hops.retain(|hop| reach.admits(hop.addr.ip()));
+        large.retain(|hop| reach.admits(hop.addr.ip()));
+        if hops.is_empty() { Self::Skipped(PRIVATE) } else { self }
     }
 
     pub(super) fn of(host: &str, port: Option<u16>, transport: Option<Transport>) -> Self {
@@ -496,8 +568,9 @@ mod tests {
         let mut counts = std::collections::HashMap::new();
         for call in 0..calls {
             let name = format!("{:x}-{call}@198.51.100.7", call.wrapping_mul(2_654_435_761));
-            let first = order(&endpoint, &health, &name);
-            assert_eq!(first, order(&endpoint, &health, &name), "a repeat of the call");
+            let at = (&endpoint, &Reach::ANYWHERE);
+            let first = order(at, &health, &name);
+            assert_eq!(first, order(at, &health, &name), "a repeat of the call");
             *counts.entry(first).or_default() += 1;
         }
         counts

@@ -9,6 +9,7 @@ use domain::organization::Settings;
 use domain::outbound::{Caps, Countries};
 use domain::platform;
 use domain::provider::{AddressRule, Provider, ProviderKind};
+use domain::reach::{Private, Reach};
 use domain::routing::{OrganizationRoute, TrunkRoute};
 use domain::rules::{NumberRules, Schedule};
 use domain::{E164, Endpoint, Key, Micros, Organization, Price, Timestamp};
@@ -25,6 +26,7 @@ use super::guards::{Guard, Guards};
 use super::hosts::{Hosts, Looked};
 use super::numbers::NONE;
 use super::rates::Rates;
+use super::reach::Grounds;
 use super::sources::Sources;
 
 /// Names of an organization's targets that a certificate is compared with.
@@ -89,6 +91,8 @@ pub(crate) struct Tenant {
     pub(crate) max_call_seconds: u32,
     /// Its plan in each vendor's API that has such.
     pub(crate) plans: PlansHeld,
+    /// Whether what it names for SIP may be at private addresses, where its settings say.
+    pub(crate) private: Option<Private>,
 }
 
 /// A plan by the name of its dialect, for each dialect that there is.
@@ -142,6 +146,8 @@ pub(crate) struct Directory {
     pub(super) rates: Rates,
     /// What is said of calls to numbers: few have it.
     pub(super) rules: HashMap<NumberId, Arc<NumberRules>>,
+    /// Where what is named for SIP may be, unless an organization's settings say otherwise.
+    pub(super) grounds: Grounds,
     /// When organizations' numbers take calls, where they say so.
     pub(super) schedules: HashMap<OrganizationId, Arc<Schedule>>,
 }
@@ -154,6 +160,7 @@ impl Directory {
             Settings::read(&organization.settings).or_else(|_| Settings::read(&domain::Bag::new()));
         let (countries, caps) =
             settings.as_ref().map(|s| (s.outbound_countries.clone(), s.outbound_caps)).unwrap_or_default();
+        let private = settings.as_ref().ok().and_then(|settings| settings.sip_private);
         let (rate, max_call_seconds, own_max) = settings.map_or((0, 14_400, None), |s| {
             (s.rate_cents_per_minute, s.max_call_seconds, s.max_concurrent_calls)
         });
@@ -167,7 +174,7 @@ impl Directory {
         // Of several limits the narrowest holds.
         let calls_max = by_plan.chain(own_max).min();
         let route = OrganizationRoute { balance, rate_per_minute, calls_max };
-        let tenant = Tenant { route, countries, caps, max_call_seconds, plans };
+        let tenant = Tenant { route, countries, caps, max_call_seconds, plans, private };
         self.organizations.put(organization.id, Some(tenant));
     }
 
@@ -292,6 +299,13 @@ impl Directory {
     /// A tenant.
     pub(crate) fn organization(&self, id: OrganizationId) -> Option<&Tenant> {
         self.organizations.get(id)
+    }
+
+    /// Where what somebody names for SIP may be; none: the operator, whose may be anywhere.
+    pub(super) fn reach(&self, owner: Option<OrganizationId>) -> Reach {
+        owner.map_or(Reach::ANYWHERE, |id| {
+            self.grounds.reach(self.organization(id).and_then(|one| one.private))
+        })
     }
 
     /// What a call of a tenant's costs; `far` is the called number.

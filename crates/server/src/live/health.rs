@@ -1,6 +1,7 @@
 //! How the targets of endpoints are that are asked (`edge::health` asks). Memory only: after a start nobody is known to be down, and
 //! each process asks for itself. What is known is of a place, not of an endpoint: targets that say the same place share it.
 
+use domain::reach::Reach;
 use domain::rules::{Health, Heard, TargetState};
 use domain::target::{TargetUri, Transport};
 use domain::{Endpoint, Timestamp};
@@ -16,12 +17,15 @@ pub(crate) struct Spot {
     pub(crate) port: Option<u16>,
     /// Where the URI says.
     pub(crate) transport: Option<Transport>,
+    /// Whether it is asked at public addresses only: what is known of a place beyond those is not for whom it is beyond reach.
+    pub(crate) public: bool,
 }
 
 impl Spot {
     /// Of a target; none where it stands for registered agents, whose flows are kept alive by themselves.
-    pub(crate) fn of(uri: &TargetUri) -> Option<Self> {
+    pub(crate) fn of(uri: &TargetUri, reach: &Reach) -> Option<Self> {
         (!uri.is_registered()).then(|| Self {
+            public: reach.is_public(),
             host: uri.host().to_ascii_lowercase(),
             port: uri.named_port(),
             transport: uri.named_transport(),
@@ -55,13 +59,13 @@ impl Healths {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How each target of an endpoint is, in their order; of one that is not asked nothing is known.
-    pub(crate) fn of(&self, endpoint: &Endpoint) -> Vec<Health> {
+    /// How each target of an endpoint is, in their order; of one that is not asked nothing is known. `reach` is its organization's.
+    pub(crate) fn of(&self, endpoint: &Endpoint, reach: &Reach) -> Vec<Health> {
         if !asked(endpoint) {
             return vec![Health::default(); endpoint.targets.len()];
         }
         let known = self.read();
-        let one = |uri: &TargetUri| Spot::of(uri).and_then(|spot| known.get(&spot).copied());
+        let one = |uri: &TargetUri| Spot::of(uri, reach).and_then(|spot| known.get(&spot).copied());
         let all = endpoint.targets.iter().map(|target| {
             let health = one(&target.uri).filter(|_| target.enabled);
             health.unwrap_or_default()
@@ -70,9 +74,9 @@ impl Healths {
     }
 
     /// How many of an endpoint's targets that are switched on are known to be down; none where they are not asked.
-    pub(crate) fn down(&self, endpoint: &Endpoint) -> Option<usize> {
+    pub(crate) fn down(&self, endpoint: &Endpoint, reach: &Reach) -> Option<usize> {
         let down = |health: &Health| health.state == TargetState::Down;
-        asked(endpoint).then(|| self.of(endpoint).iter().filter(|health| down(health)).count())
+        asked(endpoint).then(|| self.of(endpoint, reach).iter().filter(|health| down(health)).count())
     }
 
     /// Something was heard of a place: gives its state before, and its health now.
@@ -117,7 +121,7 @@ mod tests {
             ("sip:a@[2001:DB8::1]:7", Some("sip:[2001:db8::1]:7")),
             ("sip:registered.invalid", None),
         ] {
-            let spot = Spot::of(&TargetUri::parse(uri).unwrap());
+            let spot = Spot::of(&TargetUri::parse(uri).unwrap(), &Reach::ANYWHERE);
             assert_eq!(spot.map(|spot| spot.uri()).as_deref(), wanted, "{uri}");
         }
     }
@@ -125,7 +129,7 @@ mod tests {
     #[test]
     fn what_is_known_goes_with_the_last_who_asks() {
         let healths = Healths::default();
-        let spot = |host: &str| Spot { host: host.into(), port: None, transport: None };
+        let spot = |host: &str| Spot { host: host.into(), port: None, transport: None, public: false };
         let now = Timestamp::UNIX_EPOCH;
         assert_eq!(healths.put(spot("a"), Heard::NoResponse, now).0, TargetState::Unknown);
         let (before, health) = healths.put(spot("a"), Heard::NoResponse, now);

@@ -18,6 +18,7 @@ pub(crate) mod lines;
 mod numbers;
 mod out;
 mod rates;
+mod reach;
 mod rebuild;
 pub(crate) mod refresh;
 pub(crate) mod registering;
@@ -32,6 +33,7 @@ use domain::e164::E164;
 use domain::ids::{CallId, EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::key::KeyHash;
 use domain::provider::{AddressRule, MediaEncryption};
+use domain::reach::Reach;
 use domain::routing::{self, CallIn, NumberRoute, OrganizationRoute, Refused, Routed, TrunkRoute};
 use domain::rules::{Exit, NumberRules, Schedule, Step};
 use domain::trail::Rule;
@@ -112,6 +114,8 @@ pub(crate) struct RouteLeg {
     pub(crate) manner: Option<Arc<sip::Manner>>,
     /// Where the call goes on from there.
     pub(crate) exits: Vec<Exit>,
+    /// Where its targets may be.
+    pub(crate) reach: Reach,
 }
 
 /// Where a call goes, with what the edge needs to send it there.
@@ -123,6 +127,8 @@ pub(crate) struct Route {
     pub(crate) endpoint: Arc<Endpoint>,
     /// What its targets need beyond the ordinary.
     pub(crate) manner: Option<Arc<sip::Manner>>,
+    /// Where its targets may be.
+    pub(crate) reach: Reach,
     /// The places that the call can come to, that endpoint first; empty: to no other.
     pub(crate) legs: Vec<RouteLeg>,
     /// Whether sound is encrypted on the trunk's side.
@@ -458,15 +464,18 @@ impl Live {
         let manner = directory.manner(routed.endpoint_id);
         let legs = routed.chain.iter().flat_map(|chain| &chain.legs);
         let legs = legs.filter_map(|leg| {
+            let endpoint = directory.endpoint(leg.endpoint_id).cloned()?;
             Some(RouteLeg {
-                endpoint: directory.endpoint(leg.endpoint_id).cloned()?,
                 manner: directory.manner(leg.endpoint_id),
                 exits: leg.exits.clone(),
+                reach: directory.reach(Some(endpoint.organization_id)),
+                endpoint,
             })
         });
         let legs = legs.collect();
         let trunk_media = routing::Table::media(&table, routed.trunk.id);
-        Ok(Route { routed, endpoint, manner, legs, trunk_media, generation })
+        let reach = directory.reach(Some(endpoint.organization_id));
+        Ok(Route { routed, endpoint, manner, reach, legs, trunk_media, generation })
     }
 
     fn reading<'a>(&'a self, directory: &'a Directory) -> Reading<'a> {
@@ -629,7 +638,8 @@ impl routing::Table for Reading<'_> {
     fn endpoint(&self, id: EndpointId) -> Option<routing::EndpointRoute> {
         let endpoint = self.directory.endpoint(id)?;
         let route = routing::EndpointRoute::from(endpoint.as_ref());
-        Some(routing::EndpointRoute { down: self.health.down(endpoint), ..route })
+        let reach = self.directory.reach(Some(endpoint.organization_id));
+        Some(routing::EndpointRoute { down: self.health.down(endpoint, &reach), ..route })
     }
 
     fn rules(&self, number: NumberId) -> Option<Arc<NumberRules>> {

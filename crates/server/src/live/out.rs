@@ -7,6 +7,7 @@ use domain::outbound::{
     Window,
 };
 use domain::provider::{MediaEncryption, Outbound};
+use domain::reach::Reach;
 use domain::routing::Intake;
 use domain::target::{Transport, host_and_port};
 use domain::trail::Rule;
@@ -45,6 +46,8 @@ pub(crate) struct WayOut {
     pub(crate) outbound: Outbound,
     /// What answers its carrier's challenges.
     pub(crate) login: Option<Arc<Login>>,
+    /// Where it may lead.
+    pub(crate) reach: Reach,
     /// Proxies that its carrier wants to be passed on the way, the first one first (RFC 3608).
     pub(crate) routes: Vec<String>,
 }
@@ -67,21 +70,23 @@ impl Live {
         let looking = Looking { reading: &reading, begun: &self.begun, callees, now: clock::now() };
         let placed = outbound::decide(&looking, call, see)?;
         let way = |id: &ProviderId| {
-            let outbound = if *id == ProviderId::SIMULATED {
-                callees.map(simulated)
-            } else {
-                directory.trunk(*id).and_then(|trunk| {
-                    let outbound = trunk.outbound.clone()?;
-                    // Where calls of a simulated carrier's accounts go is in nobody's DNS.
-                    let aside = callees.filter(|_| directory.is_simulated_account(trunk, &outbound.address));
-                    Some(Outbound {
-                        address: aside.map_or(outbound.address, |at| at.to_string()),
-                        ..outbound
-                    })
-                })
-            };
-            let routes = directory.trunk(*id).map(|trunk| self.routes(trunk)).unwrap_or_default();
-            outbound.map(|outbound| WayOut { outbound, login: directory.login(id.0), routes })
+            let login = directory.login(id.0);
+            if *id == ProviderId::SIMULATED {
+                let (reach, routes) = (Reach::ANYWHERE, Vec::new());
+                return callees.map(|at| WayOut { outbound: simulated(at), login, reach, routes });
+            }
+            let trunk = directory.trunk(*id)?;
+            let outbound = trunk.outbound.clone()?;
+            let routes = self.routes(trunk);
+            // Where calls of a simulated carrier's accounts go is in nobody's DNS.
+            let aside = callees.filter(|_| directory.is_simulated_account(trunk, &outbound.address));
+            Some(match aside.map(|at| at.to_string()) {
+                Some(address) => {
+                    let outbound = Outbound { address, ..outbound };
+                    WayOut { outbound, login, reach: Reach::ANYWHERE, routes }
+                }
+                None => WayOut { outbound, login, reach: directory.reach(trunk.organization_id), routes },
+            })
         };
         // The rules have just found them under this same lock.
         let ways = placed.trunks.iter().filter_map(way).collect();
@@ -94,7 +99,8 @@ impl Live {
         let directory = self.read();
         let trunk = directory.trunk(id)?;
         let (outbound, routes) = (trunk.outbound.clone()?, self.routes(trunk));
-        Some(WayOut { outbound, login: directory.login(id.0), routes })
+        let reach = directory.reach(trunk.organization_id);
+        Some(WayOut { outbound, login: directory.login(id.0), reach, routes })
     }
 
     /// The routes of a trunk's calls out: where they go to whom it has registered with.

@@ -398,16 +398,19 @@ pub fn private(address: std::net::IpAddr) -> bool {
                 || (a == 100 && b & 0xC0 == 64)
                 || a >= 240
         }
-        std::net::IpAddr::V6(six) => {
-            if let Some(four) = six.to_ipv4_mapped() {
-                return private(four.into());
+        std::net::IpAddr::V6(six) => match six.segments() {
+            // what stands for an address of IPv4: mapped and compatible (RFC 4291), translated (RFC 6052), 6to4 (RFC 3056)
+            [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+            | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+            | [0x2002, high, low, ..] => {
+                let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
+                private(std::net::Ipv4Addr::new(a, b, c, d).into())
             }
-            six.is_loopback()
-                || six.is_unspecified()
-                || six.is_multicast()
-                || six.is_unique_local()
-                || six.is_unicast_link_local()
-        }
+            // translated within a network (RFC 8215)
+            [0x64, 0xff9b, 1, ..] => true,
+            // site-local (RFC 3879) is beside link-local
+            [first, ..] => six.is_multicast() || six.is_unique_local() || first & 0xff80 == 0xfe80,
+        },
     }
 }
 

@@ -37,6 +37,8 @@ struct Row {
     one: Registrant,
     /// Where the registrar was found last.
     located: Vec<IpAddr>,
+    /// It was found at addresses alone where its organization's may not be.
+    private: bool,
 }
 
 #[derive(Debug, Default)]
@@ -168,7 +170,8 @@ impl RegistrantDesk {
             timers: self.config.timers,
             seed: clock::random(),
         };
-        table.rows.insert(index, Row { trunk, one: Registrant::new(config, at), located: Vec::new() });
+        let one = Registrant::new(config, at);
+        table.rows.insert(index, Row { trunk, one, located: Vec::new(), private: false });
         table.by_trunk.insert(trunk, index);
         self.any.store(true, Ordering::Relaxed);
     }
@@ -206,11 +209,18 @@ fn collect(wire: &Arc<Wire>, index: u32, one: &mut Registrant, work: &mut Work) 
     }
 }
 
-/// Looks a registrar up: its hops, in the order of trying.
+/// Looks a registrar up: its hops, in the order of trying, but for those that are beyond its organization's reach.
 async fn locate(wire: Arc<Wire>, index: u32, uri: String) {
-    let hops = hops(&wire, &uri).await.unwrap_or_default();
-    let desk = &wire.registrants;
+    let mut hops = hops(&wire, &uri).await.unwrap_or_default();
+    let (desk, live) = (&wire.registrants, &wire.parts.live);
+    let trunk = desk.lock().rows.get(&index).map(|row| row.trunk);
+    // One that leaves may be of a trunk that is gone: then nobody says whose it was.
+    let reach = trunk.and_then(|trunk| live.trunk(trunk)).map(|trunk| live.reach_of(trunk.organization_id));
+    let reach = reach.unwrap_or_else(|| live.reach_of_public());
+    let found = !hops.is_empty();
+    hops.retain(|hop| reach.admits(hop.addr.ip()));
     if let Some(row) = desk.lock().rows.get_mut(&index) {
+        row.private = found && hops.is_empty();
         row.located = hops.iter().map(|hop| hop.addr.ip().to_canonical()).collect();
         row.located.sort_unstable();
         row.located.dedup();
@@ -258,7 +268,8 @@ fn told(wire: &Wire, row: &Row, (before, after): (&RegistrantStatus, &Registrant
                 wire.parts.live.put_registrar(row.trunk, Vec::new());
                 wire.parts.live.registering.put_routes(row.trunk, Vec::new());
             }
-            let problem = after.trouble.map(shown::problem).unwrap_or_default();
+            let problem =
+                after.trouble.map(|trouble| shown::problem(trouble, row.private)).unwrap_or_default();
             tracing::warn!(trunk.id = %row.trunk, problem, "a trunk is not registered with its carrier");
         }
         _ => {}

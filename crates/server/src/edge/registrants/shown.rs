@@ -3,10 +3,10 @@
 use domain::Timestamp;
 use domain::ids::ProviderId;
 use domain::trunk_status::{RegistrationState, TrunkRegistration};
-use sip::{RegistrantState, RegistrantStatus, Trouble};
+use sip::{RegistrantState, Trouble};
 use std::time::Instant;
 
-use super::RegistrantDesk;
+use super::{RegistrantDesk, Row};
 use crate::clock;
 use crate::edge::facts;
 use crate::live::Live;
@@ -31,9 +31,12 @@ pub(super) fn describe() {
     metrics::describe_counter!("trunkline_sip_trunk_registers_total", "Tries to register trunks, by result");
 }
 
-/// What is wrong, and what to do.
-pub(super) fn problem(trouble: Trouble) -> &'static str {
+/// What is wrong, and what to do; `private`: the registrar was found where its organization's may not be.
+pub(super) fn problem(trouble: Trouble, private: bool) -> &'static str {
     match trouble {
+        Trouble::Fault(sip::Fault::Unresolved) if private => {
+            "The registrar is at no public address (private_address). Have the operator allow that: `settings.sip_private`, --sip-private."
+        }
         Trouble::Silent => {
             "The registrar does not answer. Check `register.registrar` and `register.transport`."
         }
@@ -80,7 +83,8 @@ fn state(state: RegistrantState) -> RegistrationState {
     }
 }
 
-fn shown(status: RegistrantStatus, (now, wall): (Instant, Timestamp)) -> TrunkRegistration {
+fn shown(row: &Row, (now, wall): (Instant, Timestamp)) -> TrunkRegistration {
+    let status = row.one.status(now);
     let at = |at: Instant| wall.checked_add(at.saturating_duration_since(now)).unwrap_or(Timestamp::MAX);
     TrunkRegistration {
         state: state(status.state),
@@ -89,7 +93,7 @@ fn shown(status: RegistrantStatus, (now, wall): (Instant, Timestamp)) -> TrunkRe
         expires_at: status.until.map(at),
         next_attempt_at: status.next.map(at),
         sip_status: status.trouble.and_then(status_of),
-        problem: status.trouble.map(|trouble| problem(trouble).to_owned()),
+        problem: status.trouble.map(|trouble| problem(trouble, row.private).to_owned()),
         failures: status.failures,
         service_route: status.service_route,
     }
@@ -106,7 +110,7 @@ impl RegistrantDesk {
         let elsewhere = self.lease.is_some() && table.lease.is_none();
         let row = table.by_trunk.get(&trunk).and_then(|index| table.rows.get(index));
         match row {
-            Some(row) => shown(row.one.status(now), (now, clock::now())),
+            Some(row) => shown(row, (now, clock::now())),
             None if elsewhere => {
                 TrunkRegistration { state: RegistrationState::Elsewhere, ..UNDER_WAY.clone() }
             }
