@@ -1,5 +1,6 @@
 //! Where an endpoint answers: SIP targets with priority and weight (RFC 2782 semantics).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{Error, Result, What};
@@ -187,6 +188,11 @@ impl TargetUri {
     }
 }
 
+/// A host as a URI has it: an IPv6 address in brackets (RFC 3261 section 25.1, `IPv6reference`).
+pub fn bracketed(host: &str) -> Cow<'_, str> {
+    if host.contains(':') && !host.starts_with('[') { format!("[{host}]").into() } else { host.into() }
+}
+
 /// Splits `host[:port]`; brackets go from an IPv6 address.
 pub fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
@@ -286,6 +292,15 @@ mod tests {
         }
         let uri = TargetUri::parse("SIPS:agent@[2001:db8::1]:5071").unwrap();
         assert_eq!((uri.host(), uri.port(), uri.transport()), ("2001:db8::1", 5071, Transport::Tls));
+    }
+
+    #[test]
+    fn a_host_is_bracketed_where_it_is_an_address_of_ipv6_and_once() {
+        for (host, wanted) in
+            [("::1", "[::1]"), ("[::1]", "[::1]"), ("192.0.2.1", "192.0.2.1"), ("sip.example", "sip.example")]
+        {
+            assert_eq!(bracketed(host), wanted);
+        }
     }
 
     #[test]

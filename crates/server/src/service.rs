@@ -312,7 +312,7 @@ fn sip_url(settings: &Settings, public: &PublicSip) -> String {
         Some(sip::Transport::Ws | sip::Transport::Wss) => ";transport=ws",
         Some(sip::Transport::Udp) | None => "",
     };
-    format!("sip:{}:{}{transport}", public.host, public.port)
+    format!("sip:{}:{}{transport}", domain::target::bracketed(&public.host), public.port)
 }
 
 /// What users are told: the first listener, by the name the world calls it.

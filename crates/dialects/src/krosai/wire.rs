@@ -4,6 +4,7 @@
 use domain::money::Micros;
 use domain::number::Status;
 use domain::stock::Capabilities;
+use domain::target::bracketed;
 use domain::view::{NumberView, SipAccess};
 use domain::{Number, Stock};
 use serde::Serialize;
@@ -298,8 +299,5 @@ impl AvailableOut {
 /// Where a call to the number is sent by SIP: the number at our public address.
 fn sip_uri(number: &Number, sip: &SipAccess) -> String {
     let SipAccess { domain, port, username: _, password: _ } = sip;
-    // An IPv6 address stands in brackets (RFC 3261 section 25.1, IPv6reference).
-    let host =
-        if domain.contains(':') && !domain.starts_with('[') { format!("[{domain}]") } else { domain.clone() };
-    format!("sip:{}@{host}:{port}", number.e164)
+    format!("sip:{}@{}:{port}", number.e164, bracketed(domain))
 }

@@ -19,6 +19,7 @@ use domain::number::{Environment, Number, NumberPatch, NumberQuery, NumberRef, N
 use domain::op::{Believed, Import, Purchase};
 use domain::rules::{NumberRules, Schedule, json as rules_json};
 use domain::stock::StockRef;
+use domain::target::bracketed;
 use domain::view::{NumberView, SipAccess};
 use domain::{Bag, Op};
 
@@ -324,7 +325,7 @@ impl From<&NumberView> for NumberOut {
             capabilities: (*capabilities).into(),
             setup_cost_cents: setup_cost.cents_floor(),
             monthly_cost_cents: monthly_cost.cents_floor(),
-            sip_uri: format!("sip:{e164}@{}:{}", sip.domain, sip.port),
+            sip_uri: format!("sip:{e164}@{}:{}", bracketed(&sip.domain), sip.port),
             sip_username: sip.username.clone(),
             created_at: time(*created_at),
             updated_at: time(*updated_at),

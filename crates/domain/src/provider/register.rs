@@ -1,7 +1,7 @@
 //! A carrier that wants a trunk to register with it before it sends calls (RFC 3261 section 10.2).
 
 use super::{Credentials, Error, Result, What};
-use crate::target::{Transport, host_and_port};
+use crate::target::{Transport, bracketed, host_and_port};
 
 /// See the module's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +36,7 @@ impl Register {
     /// What is registered, as a URI.
     pub fn address_of_record(&self) -> String {
         let host = host_and_port(&self.registrar).map_or("", |(host, _)| host);
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        format!("sip:{}@{}", self.user(), self.domain.as_deref().unwrap_or(&host))
+        format!("sip:{}@{}", self.user(), self.domain.as_deref().unwrap_or(&bracketed(host)))
     }
 
     /// The Request-URI of its REGISTER.

@@ -175,7 +175,7 @@ impl Control {
             let own: Vec<_> = target.headers.iter().map(|line| name(line)).collect();
             target.headers.extend(headers.iter().filter(|line| !own.contains(&name(line))).cloned());
         }
-        let host = self.wire.public_host();
+        let host = domain::target::bracketed(self.wire.public_host());
         let transfer = if endpoint.allow_transfer { Transfer::Allowed } else { Transfer::Refused };
         let party = |targets, user: String, answer| Party {
             targets,

@@ -370,7 +370,7 @@ impl Place {
         let routed = way.routes.first().and_then(|first| State::routed(first, transport));
         let passes = routed.is_some();
         let (state, transport) = routed.unwrap_or_else(|| (State::of(host, port, transport), transport));
-        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let bracketed = target::bracketed(host);
         let mut headers = vec![format!("P-Asserted-Identity: <sip:{number}@{bracketed}>")];
         if passes {
             headers.push(format!("Route: {}", way.routes.join(", ")));

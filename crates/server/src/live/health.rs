@@ -3,7 +3,7 @@
 
 use domain::reach::Reach;
 use domain::rules::{Health, Heard, TargetState};
-use domain::target::{TargetUri, Transport};
+use domain::target::{TargetUri, Transport, bracketed};
 use domain::{Endpoint, Timestamp};
 use hashbrown::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -34,7 +34,7 @@ impl Spot {
 
     /// As a request to whoever is there names it: without a user part, since several targets may share it.
     pub(crate) fn uri(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = bracketed(&self.host);
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         let transport = self.transport.map(|one| format!(";transport={}", one.as_str())).unwrap_or_default();
         format!("sip:{host}{port}{transport}")

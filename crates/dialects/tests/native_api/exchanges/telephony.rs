@@ -1,6 +1,10 @@
 //! Stock, numbers, calls and the audit log.
 
+use domain::View;
+
 use super::{of_numbers, of_records, of_simulated, of_stock, text};
+use crate::fixtures::number;
+use crate::support::ask;
 
 #[test]
 fn stock_for_sale() {
@@ -79,6 +83,15 @@ fn stock_for_sale() {
     ← 204
     x-request-id: 00000000-0000-0000-0000-000000000000
     "#);
+}
+
+#[test]
+fn a_number_at_an_address_of_ipv6_has_a_uri() {
+    let mut view = number();
+    view.sip.domain = "2001:db8::1".into();
+    let reply = ask("GET /api/v1/numbers/+14155550100").reply(View::Number(Box::new(view)));
+    let shown: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(shown["sip_uri"], "sip:+14155550100@[2001:db8::1]:5060");
 }
 
 #[test]
