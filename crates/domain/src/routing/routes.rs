@@ -5,7 +5,6 @@ use crate::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use crate::money::Micros;
 use crate::number::{Network, Status};
 use crate::provider::{MediaEncryption, Offer};
-use crate::target::Transport;
 use crate::trail::{Rule, RuleName, Seen};
 
 use super::Refusal;
@@ -120,7 +119,7 @@ impl EndpointMedia {
         Self {
             encryption: endpoint.manner.media_encryption,
             dtls: crate::platform::preset_of(endpoint.kind, &endpoint.config).dtls,
-            tls: on.all(|target| matches!(target.uri.transport(), Transport::Tls | Transport::Wss)),
+            tls: on.all(|target| target.uri.transport().secure()),
         }
     }
 

@@ -7,7 +7,6 @@ use domain::originate::{CallTo, CallingNumber, METADATA_MAX, Origin, Originate};
 use domain::outbound::{CallOut, Party, Refusal, Refused, Shown};
 use domain::provider::{MediaEncryption, Offer};
 use domain::routing::{self, EndpointMedia};
-use domain::target::Transport;
 use domain::trail::Trail;
 use domain::{
     Call, Commit, E164, Endpoint, Error, Fact, Generation, Kind, Number, Page, Result, Timestamp, View, What,
@@ -275,8 +274,7 @@ impl App {
             }
             _ => of_refusal(&refused),
         })?;
-        let tls =
-            route.ways.iter().all(|way| matches!(way.outbound.transport, Transport::Tls | Transport::Wss));
+        let tls = route.ways.iter().all(|way| way.outbound.transport.secure());
         match there.refuses(Offer::Secure, MediaEncryption::Required, Some(tls)) {
             None => Ok((route, trail, Sound::Encrypted)),
             Some(routing::Refusal::MediaKeysOpen) => {

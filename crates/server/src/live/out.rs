@@ -185,7 +185,7 @@ impl Looking<'_> {
             destination_country: outbound.destination_country,
             emergency: outbound.emergency,
             media: outbound.media_encryption,
-            tls: matches!(outbound.transport, Transport::Tls | Transport::Wss),
+            tls: outbound.transport.secure(),
             priority: outbound.priority,
             paced,
             calls: provider.calls_max.map(|most| (self.reading.calls.of_trunk(provider.id), most)),
