@@ -286,7 +286,7 @@ pub(super) struct CredentialsIn {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InboundIn {
-    /// All addresses and ranges it may send from; may be empty.
+    /// All addresses, ranges and host names it may send from; may be empty.
     #[schema(max_items = 256)]
     allowed_addresses: Vec<String>,
     /// The only callers it may bring, in E.164; empty: all. Absent keeps what is there.
@@ -348,7 +348,7 @@ pub(super) struct RegisterIn {
     /// The carrier's registrar: `host` or `host:port`.
     registrar: String,
     /// How; absent: `udp`.
-    #[schema(schema_with = words::registering, required = false)]
+    #[schema(schema_with = words::transport, required = false)]
     transport: String,
     /// The domain of what is registered, where it is not the registrar's host. Absent keeps what is there, null clears it.
     #[schema(max_length = 253)]

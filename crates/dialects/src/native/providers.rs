@@ -151,7 +151,7 @@ fn register(fields: Bag) -> Result<RegisterIn> {
     let read = RegisterIn {
         registrar: Some(body.required("registrar", "a host or host:port", text)?),
         transport: body
-            .unclearable("transport", "udp, tcp or tls", read::word(Transport::parse))?
+            .unclearable("transport", &one_of(&Transport::NAMES), read::word(Transport::parse))?
             .or(Some(Transport::Udp)),
         domain: body.patch("domain", "a host, or null", text)?,
         user: body.patch("user", "a text of 1 to 64 characters, or null", text)?,

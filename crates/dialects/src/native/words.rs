@@ -59,7 +59,6 @@ schemas! {
     posting: domain::ledger::Subject::KINDS;
     provider_kind: names(&ProviderKind::NAMES);
     region: crate::account::REGIONS;
-    registering: ["udp", "tcp", "tls"];
     registration_state: names(&domain::trunk_status::RegistrationState::NAMES);
     role: names(&Role::NAMES);
     status: names(&Status::NAMES);
