@@ -6,6 +6,8 @@
 //! `contracts/carriers/twilio.json`. Keys of the standard kind cannot read the account itself (error 20003), so a key is
 //! checked by reading one of the account's numbers.
 
+#[cfg(test)]
+mod played;
 mod talk;
 mod way_out;
 mod wire;

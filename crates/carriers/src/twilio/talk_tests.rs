@@ -1,5 +1,6 @@
 //! Whole conversations, as request lines and the replies to them.
 
+use super::super::played::{self, access};
 use super::*;
 
 const NUMBER: &str =
@@ -9,37 +10,13 @@ fn number() -> E164 {
     E164::from_u64(14_155_550_100).unwrap()
 }
 
-fn access() -> Access {
-    Access {
-        base_url: Some("b:".into()),
-        account: "AC1".into(),
-        key_id: "SK1".into(),
-        key_secret: "s".into(),
-        region: "us1".into(),
-    }
-}
-
 fn attach(attachment: Option<&str>) -> Task {
     let attachment = attachment.map(str::to_owned);
     Task::Attach(number(), Place { name: "ours".into(), sip_url: "sip:h:5060".into(), attachment })
 }
 
-/// Plays a conversation: each line is what must be sent, with the reply to it.
 fn play(wanted: Task, lines: &[(&str, u16, &str)]) -> Result<Outcome, Trouble> {
-    let mut talk = Conversation::new(wanted, access());
-    let mut turn = talk.turn(None)?;
-    for (line, status, body) in lines {
-        let Turn::Send(request) = turn else { panic!("nothing is sent before {line}") };
-        let form = String::from_utf8(request.body).unwrap();
-        let path = request.url.trim_start_matches("b:/2010-04-01/Accounts/AC1/").trim_start_matches("b:/v1/");
-        assert_eq!(format!("{} {path} {form}", request.method).trim_end(), *line);
-        assert_eq!(request.headers[0], ("authorization", "Basic U0sxOnM=".to_owned()));
-        turn = talk.turn(Some(Reply { status: *status, body: body.as_bytes(), retry_after: None }))?;
-    }
-    match turn {
-        Turn::Done(outcome) => Ok(outcome),
-        Turn::Send(request) => panic!("{} {} is left", request.method, request.url),
-    }
+    played::play(Conversation::new(wanted, access()), lines)
 }
 
 const FIND: &str = "GET IncomingPhoneNumbers.json?PhoneNumber=%2B14155550100&PageSize=20";

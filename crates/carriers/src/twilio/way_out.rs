@@ -226,19 +226,10 @@ fn without_reply() -> Trouble {
 
 #[cfg(test)]
 mod tests {
+    use super::super::played::{access, play};
     use super::*;
 
-    fn access() -> Access {
-        Access {
-            base_url: Some("b:".into()),
-            account: "AC1".into(),
-            key_id: "SK1".into(),
-            key_secret: "s".into(),
-            region: "us1".into(),
-        }
-    }
-
-    fn opening() -> Box<dyn Talk> {
+    fn opening() -> Opening {
         let way = WayOut {
             attachment: "TK1".into(),
             name: "ours".into(),
@@ -246,24 +237,7 @@ mod tests {
             username: "u1".into(),
             password: "Tl1secret".into(),
         };
-        Box::new(Opening::new(way, access()))
-    }
-
-    /// Plays a conversation: each line is what must be sent, with the reply to it.
-    fn play(mut talk: Box<dyn Talk>, lines: &[(&str, u16, &str)]) -> Result<Outcome, Trouble> {
-        let mut turn = talk.turn(None)?;
-        for (line, status, body) in lines {
-            let Turn::Send(request) = turn else { panic!("nothing is sent before {line}") };
-            let form = String::from_utf8(request.body).unwrap();
-            let path =
-                request.url.trim_start_matches("b:/2010-04-01/Accounts/AC1/").trim_start_matches("b:/v1/");
-            assert_eq!(format!("{} {path} {form}", request.method).trim_end(), *line);
-            turn = talk.turn(Some(Reply { status: *status, body: body.as_bytes(), retry_after: None }))?;
-        }
-        match turn {
-            Turn::Done(outcome) => Ok(outcome),
-            Turn::Send(request) => panic!("{} {} is left", request.method, request.url),
-        }
+        Opening::new(way, access())
     }
 
     const TRUNK: &str = "GET Trunks/TK1";
@@ -337,7 +311,7 @@ mod tests {
 
     #[test]
     fn what_was_made_is_taken_down() {
-        let closing = || Box::new(Closing::new("ours".into(), access()));
+        let closing = || Closing::new("ours".into(), access());
         let delete = "DELETE SIP/CredentialLists/CL1.json";
         for status in [204, 404] {
             assert_eq!(play(closing(), &[(LISTS, 200, OURS), (delete, status, "")]), Ok(Outcome::Fine));
