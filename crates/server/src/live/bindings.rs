@@ -240,16 +240,32 @@ mod tests {
         }
     }
 
-    fn file(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("trunkline-bindings-{name}-{:x}", clock::process_number()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder.join("t.bindings")
+    /// A folder that goes with its test, however that ends.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("trunkline-bindings-{name}-{:x}", clock::process_number());
+            let folder = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("t.bindings")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
     }
 
     #[test]
     fn what_came_over_datagrams_is_found_again_with_the_time_that_is_left() {
-        let path = file("left");
+        let folder = Folder::new("left");
+        let path = folder.file();
         let times = (clock::instant(), clock::now());
         let later = |seconds| (times.0, times.1.checked_add(Duration::from_secs(seconds)).unwrap());
         assert!(read(&path, &listeners(), times).unwrap().is_empty(), "no file yet");
@@ -281,12 +297,12 @@ mod tests {
             std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777,
             0o600
         );
-        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 
     #[test]
     fn the_file_asks_to_be_written_anew_when_it_has_grown() {
-        let path = file("grown");
+        let folder = Folder::new("grown");
+        let path = folder.file();
         let times = (clock::instant(), clock::now());
         let locals: Vec<_> = listeners().iter().map(|one| one.local).collect();
         let mut kept = Kept::create(&path, locals, std::iter::empty()).unwrap();
@@ -295,6 +311,5 @@ mod tests {
         assert!((5..50).contains(&writes), "{writes}");
         let kept = kept.anew(std::iter::once((NUMBER, &one[..]))).unwrap();
         assert!(kept.bytes.0 < 1_000 && path.metadata().unwrap().len() == kept.bytes.0);
-        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 }
