@@ -1,7 +1,5 @@
-//! What `explain` says is what the call path does: random configurations and INVITEs, each asked about first and called then, both
-//! by the functions that the server runs ([`Explainer`], [`Decider`]).
+//! Random configurations, and INVITEs of trunks and agents with the questions about them: the same for the same seed.
 
-use domain::call::{FactKind, Started};
 use domain::endpoint::{EndpointPatch, EndpointStatus};
 use domain::ids::{EndpointId, NumberId, OrganizationId, ProviderId};
 use domain::manner::MannerPatch;
@@ -12,27 +10,22 @@ use domain::provider::{
     AddressRule, DialForm, Inbound, MediaEncryption, Outbound, ProviderKind, ProviderPatch,
 };
 use domain::reach::Private;
-use domain::routing::{Intake, TrunkRoute};
+use domain::routing::Intake;
 use domain::rules::{EndpointRules, EndpointRulesPatch, Heard, NumberRules};
 use domain::target::{Target, TargetUri};
-use domain::trail::{Rule, RuleName};
-use domain::view::{Explanation, Outcome};
 use domain::{Bag, E164, Endpoint, Micros, Organization, Patch, Provider, Timestamp};
-use proptest::prelude::*;
 use serde_json::{Value, json};
-use sip::{Ask, Edge, Flow, Input, Output, Verdict};
-use std::cell::{Cell, RefCell};
+use sip::{Ask, Edge, Flow, Input, Output, Transport};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 use store::{Changed, NumberRow};
 use uuid::Uuid;
 
-use super::decide::{Around, Decider, Step};
-use super::gauge::Gauge;
-use super::plan::{onward, outcomes};
-use super::resolve::Names;
-use super::streams::Streams;
-use super::wire::Work;
-use super::*;
-use crate::app::explain::Explainer;
+use super::super::decide;
+use crate::clock;
+use crate::live::Live;
 use crate::live::health::Spot;
 use crate::live::registrations::{Binding, Change};
 
@@ -43,7 +36,7 @@ const ENDPOINTS: u128 = 4;
 const TRUNKS: u128 = 3;
 const OWNERS: u128 = 2;
 
-fn owner(n: u128) -> OrganizationId {
+pub(super) fn owner(n: u128) -> OrganizationId {
     OrganizationId(Uuid::from_u128(100 + n))
 }
 
@@ -60,9 +53,14 @@ fn number(n: u64) -> E164 {
 }
 
 /// A draw that repeats: a configuration is what it says.
-struct Dice(Cell<u64>);
+pub(super) struct Dice(Cell<u64>);
 
 impl Dice {
+    /// The draws of a seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1))
+    }
+
     fn roll(&self, sides: u64) -> u64 {
         let mut state = self.0.get();
         state ^= state << 13;
@@ -297,7 +295,7 @@ impl Dice {
         })
     }
 
-    fn configuration(&self) -> Live {
+    pub(super) fn configuration(&self) -> Live {
         let live = Live::new();
         live.private_by_default(if self.one(3) { Private::Denied } else { Private::Allowed });
         (0..OWNERS).for_each(|n| live.apply(self.organization(n)));
@@ -311,7 +309,7 @@ impl Dice {
     }
 
     /// An agent's INVITE from its endpoint's address, in the name of a number.
-    fn agent_invite(&self, edge: &mut Edge, n: usize) -> (Box<Ask>, ExplainOut, Option<E164>) {
+    pub(super) fn agent_invite(&self, edge: &mut Edge, n: usize) -> (Box<Ask>, ExplainOut, Option<E164>) {
         let remote: SocketAddr = ([192, 0, 3, u8::try_from(self.roll(4)).unwrap()], 5061).into();
         let from = number(self.roll(NUMBERS + 1));
         let to = self.pick(&["+12125550100", "+442071234567", "+12125550101", "911", "12", "nobody"]);
@@ -346,7 +344,12 @@ impl Dice {
     }
 
     /// An INVITE, and the question about it.
-    fn invite(&self, live: &Live, edge: &mut Edge, n: usize) -> (Box<Ask>, ExplainAbout, Option<E164>) {
+    pub(super) fn invite(
+        &self,
+        live: &Live,
+        edge: &mut Edge,
+        n: usize,
+    ) -> (Box<Ask>, ExplainAbout, Option<E164>) {
         let dialled = number(if self.one(10) { NUMBERS } else { self.roll(NUMBERS) });
         // Mostly from where its trunk is.
         let its = live.number(dialled).is_some_and(|number| number.trunk == Some(trunk_id(1)));
@@ -384,204 +387,4 @@ fn register(live: &Live, n: u64, device: u64) {
     let id = NumberId(Uuid::from_u128(400 + u128::from(n)));
     let changes = vec![Change::Bind(binding)];
     live.registrations.change(id, (&format!("r{device}"), 1), changes, clock::instant()).unwrap();
-}
-
-fn edge() -> Edge {
-    let listener = Listener {
-        transport: Transport::Tls,
-        local: ([203, 0, 113, 1], 5061).into(),
-        public_host: "203.0.113.1".into(),
-        public_port: 5061,
-    };
-    Edge::new(sip::Config {
-        listeners: vec![listener],
-        node: 1,
-        process: 1,
-        keys: sip::Keys { current: sip::Key { id: 0, secret: [7; 32] }, previous: None },
-        timers: Timers::default(),
-        limits: sip::Limits::default(),
-    })
-}
-
-/// What a call leaves of its decision: the rules that were looked at, and why it was refused.
-fn told(work: &Work) -> (Vec<Rule>, Option<(u16, String)>) {
-    let (mut steps, mut refused) = (Vec::new(), None);
-    for fact in work.facts() {
-        match &fact.kind {
-            FactKind::Started(started) => {
-                let Started { trail, .. } = started.as_ref();
-                steps = trail.steps().collect();
-            }
-            FactKind::Unanswered(end) => refused = Some((end.sip_status, end.reason.clone())),
-            _ => {}
-        }
-    }
-    (steps, refused)
-}
-
-fn same(explained: &Explanation, verdict: &Verdict, work: &Work) -> Result<(), TestCaseError> {
-    let (steps, refused) = told(work);
-    // Who is asked for a password has not been decided about: nothing is recorded.
-    if !matches!(verdict, Verdict::Challenge { .. }) {
-        prop_assert_eq!(&explained.steps, &steps);
-    }
-    match verdict {
-        Verdict::Route { targets, legs, .. } => {
-            prop_assert_eq!((explained.outcome, explained.sip_status), (Outcome::Route, 200));
-            prop_assert_eq!(explained.legs.len(), legs.len());
-            for (shown, leg) in explained.legs.iter().zip(legs) {
-                let uris: Vec<_> =
-                    targets[leg.targets.clone()].iter().map(|one| one.request_uri.as_str()).collect();
-                let said: Vec<_> = shown.targets.iter().map(|(uri, _)| uri.as_str()).collect();
-                prop_assert_eq!(said, uris);
-                let exits: Vec<_> =
-                    shown.exits.iter().map(|exit| (outcomes(exit.on), onward(exit.to))).collect();
-                prop_assert_eq!(&exits, &leg.exits);
-                prop_assert_eq!(shown.answer_seconds.map(|s| Duration::from_secs(s.into())), leg.ring);
-            }
-        }
-        Verdict::Refuse { status, .. } => {
-            prop_assert_eq!((explained.outcome, explained.sip_status), (Outcome::Refuse, *status));
-            prop_assert_eq!(refused, Some((*status, explained.reason.clone())));
-        }
-        Verdict::Drop | Verdict::Challenge { .. } => {
-            prop_assert_eq!(explained.outcome, Outcome::Refuse);
-            prop_assert_eq!(explained.steps.last(), Some(&RuleName::SourceIsTrunk.is(false)));
-        }
-        Verdict::Answer { .. } => prop_assert!(false, "{:?}", verdict),
-    }
-    Ok(())
-}
-
-/// The same of a call out. That its address is no trunk's is told where it is asked about, and goes without saying in a receipt.
-fn same_out(explained: &Explanation, verdict: &Verdict, work: &Work) -> Result<(), TestCaseError> {
-    let (steps, refused) = told(work);
-    prop_assert_eq!(explained.steps.first(), Some(&RuleName::SourceNoTrunk.is(true)));
-    prop_assert_eq!(&explained.steps[1..], &steps);
-    match verdict {
-        Verdict::Route { targets, .. } => {
-            prop_assert_eq!((explained.outcome, explained.sip_status), (Outcome::Route, 200));
-            let uris: Vec<_> = targets.iter().map(|one| one.request_uri.clone()).collect();
-            prop_assert_eq!(&explained.targets, &uris);
-        }
-        Verdict::Refuse { status, .. } => {
-            prop_assert_eq!((explained.outcome, explained.sip_status), (Outcome::Refuse, *status));
-            prop_assert_eq!(refused, Some((*status, explained.reason.clone())));
-        }
-        Verdict::Drop | Verdict::Answer { .. } | Verdict::Challenge { .. } => {
-            prop_assert!(false, "{:?}", verdict);
-        }
-    }
-    Ok(())
-}
-
-/// How often each thing came up: a world without it would show nothing.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    routed: u32,
-    refused: u32,
-    unknown: u32,
-    chains: u32,
-    asked: u32,
-    agents: u32,
-    out: u32,
-    out_refused: u32,
-}
-
-/// A configuration, and an edge that decides on it.
-struct Case {
-    dice: Dice,
-    live: Arc<Live>,
-    edge: Edge,
-    decider: Decider,
-    gauge: Gauge,
-    names: Names,
-    streams: Streams,
-}
-
-impl Case {
-    fn of(seed: u64, journal: &Arc<Journal>) -> Self {
-        let dice = Dice(Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1));
-        let live = Arc::new(dice.configuration());
-        let decider = Decider::new(Arc::clone(&live), Arc::clone(journal), Transport::ALL.to_vec());
-        let (gauge, names, streams) = (Gauge::new(), Names::default(), Streams::default());
-        Self { dice, live, edge: edge(), decider, gauge, names, streams }
-    }
-
-    fn decide(&mut self, ask: &Ask) -> (Verdict, Work) {
-        let mut work = Work::default();
-        let Self { gauge, names, streams, decider, .. } = self;
-        let mut around = Around { now: clock::instant(), gauge, names, streams, work: &mut work };
-        let Step::Now(verdict) = decider.decide(ask, &mut around) else {
-            panic!("nothing here has to be looked up")
-        };
-        (verdict, work)
-    }
-
-    /// A call in.
-    fn comes_in(&mut self, n: usize, seen: &mut Seen) -> Result<(), TestCaseError> {
-        let live = Arc::clone(&self.live);
-        let (ask, about, dialled) = self.dice.invite(&live, &mut self.edge, n);
-        let held = dialled.and_then(|e164| live.number(e164));
-        let organization = held.map_or_else(|| owner(0), |number| number.organization_id);
-        let explained = Explainer { live: &live, organization }.inbound(dialled, &about, clock::now());
-        let (verdict, work) = self.decide(&ask);
-        let trunks = live.trunks_of(ask.flow.remote);
-        let shown = |one: &TrunkRoute| one.organization_id.is_none_or(|id| id == organization);
-        if !trunks.is_empty() && !trunks.iter().any(shown) {
-            // Of a trunk that is another's alone, who asks is told nothing.
-            seen.unknown += 1;
-            prop_assert_eq!(&explained.steps, &[RuleName::SourceIsTrunk.is(false)]);
-            let routed = matches!(verdict, Verdict::Route { .. });
-            prop_assert!(!routed);
-            return Ok(());
-        }
-        same(&explained, &verdict, &work)?;
-        let routed = explained.outcome == Outcome::Route;
-        let agent = RuleName::AgentRegistered.is(true);
-        seen.routed += u32::from(routed);
-        seen.refused += u32::from(!routed);
-        seen.chains += u32::from(explained.legs.len() > 1);
-        seen.agents += u32::from(routed && explained.steps.contains(&agent));
-        seen.asked += u32::from(explained.steps.contains(&RuleName::TargetsUp.is(true)));
-        Ok(())
-    }
-
-    /// A call out.
-    fn goes_out(&mut self, n: usize, seen: &mut Seen) -> Result<(), TestCaseError> {
-        let (ask, about, number) = self.dice.agent_invite(&mut self.edge, n);
-        let explained = Explainer { live: &self.live, organization: owner(0) }.outbound(number, &about);
-        let (verdict, work) = self.decide(&ask);
-        if self.live.organizations_from(ask.flow.remote.ip()).is_empty() {
-            // Its endpoint is off: whoever calls from there has to know a password, which `explain` takes for granted.
-            let stranger = matches!(verdict, Verdict::Drop | Verdict::Challenge { .. });
-            prop_assert!(stranger);
-            return Ok(());
-        }
-        same_out(&explained, &verdict, &work)?;
-        seen.out += u32::from(explained.outcome == Outcome::Route);
-        seen.out_refused += u32::from(explained.outcome == Outcome::Refuse);
-        Ok(())
-    }
-}
-
-#[test]
-fn what_is_explained_is_what_is_decided() {
-    let folder = std::env::temp_dir().join(format!("trunkline-explained-{:x}", clock::process_number()));
-    let journal = Arc::new(Journal::open(&folder, 1 << 20).unwrap());
-    let seen = RefCell::new(Seen::default());
-    let settings = ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() };
-    let run = proptest::test_runner::TestRunner::new(settings).run(&(1_u64..), |seed| {
-        let (mut case, mut seen) = (Case::of(seed, &journal), seen.borrow_mut());
-        (0..4).try_for_each(|n| case.comes_in(n, &mut seen))?;
-        (4..7).try_for_each(|n| case.goes_out(n, &mut seen))
-    });
-    drop(std::fs::remove_dir_all(folder));
-    if let Err(why) = run {
-        panic!("{why}");
-    }
-    let seen = seen.into_inner();
-    let Seen { routed, refused, unknown, chains, asked, agents, out, out_refused } = seen;
-    let counts = [routed, refused, unknown, chains, asked, agents, out, out_refused];
-    assert!(counts.iter().all(|count| *count > 100), "too little of something to show anything: {seen:?}");
 }
