@@ -53,6 +53,11 @@ impl Files {
         with(&self.stem, ending)
     }
 
+    /// Held by all who have the store open, where it is a file.
+    pub(crate) fn lock(&self) -> Option<PathBuf> {
+        self.store.as_deref().map(lock_of)
+    }
+
     /// The journal's folder.
     pub(crate) fn journal(&self) -> PathBuf {
         self.own(".journal")
@@ -78,7 +83,7 @@ impl Files {
                 }
                 Vault::from_file(path).context("--secret-key-file")
             }
-            (None, None, Some(file)) => Vault::from_file(&with(file, ".key")),
+            (None, None, Some(file)) => Vault::from_file(&key_of(file)),
             (None, None, None) => {
                 let store = &settings.store;
                 bail!(
@@ -87,6 +92,21 @@ impl Files {
             }
         }
     }
+}
+
+/// The lock of all who have a store open that is a file.
+pub(crate) fn lock_of(store: &Path) -> PathBuf {
+    with(store, ".lock")
+}
+
+/// The secret key beside a store, unless another was named.
+pub(crate) fn key_of(store: &Path) -> PathBuf {
+    with(store, ".key")
+}
+
+/// The journal beside a store, unless another folder was named.
+pub(crate) fn journal_of(store: &Path) -> PathBuf {
+    with(store, ".journal")
 }
 
 fn with(stem: &Path, ending: &str) -> PathBuf {

@@ -26,6 +26,7 @@ use crate::http::{Front, Health, Phase};
 use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::key_uses::{self, KeyUses};
+use crate::lease::Lease;
 use crate::live::{Live, refresh};
 use crate::meter::Meter;
 use crate::outgoing::Guarded;
@@ -61,12 +62,15 @@ pub(crate) struct Service {
     stop_http: oneshot::Sender<()>,
     http_task: JoinHandle<std::io::Result<()>>,
     tasks: Vec<JoinHandle<()>>,
+    /// Says that the store is open.
+    _lease: Option<Lease>,
 }
 
 impl Service {
     /// Starts everything; ready when it returns.
     pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
         let (files, vault) = Files::open(&settings)?;
+        let lease = opened(&files)?;
         // Before anything takes the time.
         let ground = ground(&settings, &files)?;
         let (health, upkeep) = health()?;
@@ -76,9 +80,7 @@ impl Service {
         let live = live_table(&settings, &vault, &store)?;
         let journal = Arc::new(Journal::open(&files.journal(), settings.journal_max)?);
         let mut meter = metered(&health, &store, &journal, &live).await?;
-        let listener =
-            TcpListener::bind(settings.http).await.with_context(|| format!("--http {}", settings.http))?;
-        let http = listener.local_addr()?;
+        let (listener, http) = listen(settings.http).await?;
         let parts = EdgeParts { live: Arc::clone(&live), journal, tally: meter.tally() };
         let edge = edge::start(edge_settings(&settings, &vault, &files), parts).await?;
         meter.end_calls(store.clone(), Arc::clone(&live), edge.control());
@@ -134,6 +136,7 @@ impl Service {
             stop_http,
             http_task,
             tasks,
+            _lease: lease,
         })
     }
 
@@ -160,6 +163,13 @@ impl Service {
         self.store.close().await;
         Ok(())
     }
+}
+
+/// Says to who would put another file in its place that the store is open.
+fn opened(files: &Files) -> anyhow::Result<Option<Lease>> {
+    let Some(path) = files.lock() else { return Ok(None) };
+    let lease = Lease::share(&path).with_context(|| path.display().to_string())?;
+    Ok(Some(lease.context("--store: it is just being restored")?))
 }
 
 /// The clock and the files of a simulation, where there is to be one.
@@ -234,6 +244,13 @@ fn accounts(
     let elsewhere = settings.sim.then(|| sim::twilio_url(http));
     let twilio_url = settings.twilio_url.clone().or(elsewhere);
     Accounts::new(vault.clone(), sip_url(settings, public), twilio_url)
+}
+
+/// Where HTTP listens, with the port that it got.
+async fn listen(at: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(at).await.with_context(|| format!("--http {at}"))?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
 }
 
 /// Serves HTTP until it is told to stop.

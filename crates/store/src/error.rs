@@ -21,6 +21,9 @@ pub enum StoreError {
     /// The URL names no store that this version can open.
     #[error("{0}")]
     Url(String),
+    /// A file is not as it must be for what was asked; the words say which and what to do.
+    #[error("{0}")]
+    Refused(String),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -61,6 +64,7 @@ impl From<StoreError> for CommitError {
             | StoreError::Away(_)
             | StoreError::Corrupt(_)
             | StoreError::Url(_)
+            | StoreError::Refused(_)
             | StoreError::Closed => Self::Unavailable(error.to_string()),
         }
     }

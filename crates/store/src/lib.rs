@@ -32,6 +32,7 @@ pub use feed::{AgentCallRow, Appended, Changed, Changes, Epoch, NumberRow, Numbe
 pub use postgres::Nudges;
 use postgres::Postgres;
 use sqlite::Sqlite;
+pub use sqlite::backup::{Copied, Progress};
 use writer::Writer;
 
 /// The store. Cloning it is cheap and gives another way to the same one.
@@ -104,6 +105,17 @@ impl Store {
     pub async fn written_elsewhere(&self) -> bool {
         self.writer().elsewhere().await
     }
+}
+
+/// Copies the file of an SQLite store, which may be in use, into a new one: of one moment, checked, readable by its owner only, on
+/// disk. `pause` is called between steps of 8 MB. Blocks for as long as that takes.
+pub fn backup(from: &Path, to: &Path, pause: &mut dyn FnMut(Progress)) -> Result<Copied, StoreError> {
+    sqlite::backup::backup(from, to, pause)
+}
+
+/// Makes the file of an SQLite store of a copy, checked, with a new epoch. Nobody may have a store of this name open.
+pub fn restore(from: &Path, to: &Path) -> Result<Copied, StoreError> {
+    sqlite::backup::restore(from, to)
 }
 
 fn path_of(url: &str) -> Result<PathBuf, StoreError> {

@@ -1,5 +1,6 @@
 //! The command line: arguments in, an exit code out.
 
+mod backup;
 pub(crate) mod call;
 mod demo;
 mod doctor;
@@ -35,6 +36,10 @@ enum Command {
     Call(call::CallArgs),
     /// Say where a call to a number would go, and why
     Explain(explain::ExplainArgs),
+    /// Copy a store, also one in use, into a new file
+    Backup(backup::BackupArgs),
+    /// Make a store of a copy
+    Restore(backup::RestoreArgs),
     /// Check what must always hold of a store
     Doctor(doctor::DoctorArgs),
     /// Compare what carriers hold for us with what is held, and mend it
@@ -57,6 +62,8 @@ pub(crate) fn main() -> ExitCode {
             Command::EchoAgent(args) => echo_agent::run(args).await,
             Command::Call(args) => call::run(args).await,
             Command::Explain(args) => explain::run(args).await,
+            Command::Backup(args) => backup::backup(args).await,
+            Command::Restore(args) => backup::restore(args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::Reconcile(args) => reconcile::run(args).await,
             Command::SimCarrier(args) => sim_carrier::run(args).await,

@@ -31,6 +31,14 @@ const ALL: [(i64, &str, &str); 19] = [
     (19, "registrations with carriers", include_str!("../../migrations/sqlite/0019_register.sql")),
 ];
 
+/// The schema that this version writes.
+pub(super) const NEWEST: i64 = ALL[ALL.len() - 1].0;
+
+/// The schema of a store.
+pub(super) fn version(db: &Connection) -> Result<i64, rusqlite::Error> {
+    db.query_row("SELECT coalesce(max(number), 0) FROM migrations", [], |row| row.get(0))
+}
+
 /// Brings the schema up to date.
 pub(super) fn run(db: &Connection) -> Result<(), StoreError> {
     // Exclusive: of two processes that open a new file at once, one waits and then finds the work done.
@@ -45,11 +53,10 @@ fn apply(db: &Connection) -> Result<(), StoreError> {
         "CREATE TABLE IF NOT EXISTS migrations (number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, \
          applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)",
     )?;
-    let have: i64 = db.query_row("SELECT coalesce(max(number), 0) FROM migrations", [], |row| row.get(0))?;
-    let newest = ALL.last().map_or(0, |(number, ..)| *number);
-    if have > newest {
+    let have = version(db)?;
+    if have > NEWEST {
         let words =
-            format!("the store was written by a newer version (schema {have}, this version knows {newest})");
+            format!("the store was written by a newer version (schema {have}, this version knows {NEWEST})");
         return Err(StoreError::Url(words));
     }
     for (number, name, sql) in ALL.iter().filter(|(number, ..)| *number > have) {

@@ -1,5 +1,6 @@
 //! The SQLite engine: one file in WAL mode, one writing connection on its own thread, several that read.
 
+pub(crate) mod backup;
 mod desk;
 pub(crate) mod doctor;
 mod migrate;
