@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from harness import ROOT, free_port
+from harness import ROOT, free_port, wait_for
 
 SDP = (
     "v=0\r\no=test 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -396,6 +396,10 @@ class Sipp:
     @property
     def uri(self):
         return f"sip:127.0.0.1:{self.port}"
+
+    def acknowledged(self, count=1):
+        """Waits until so many ACKs have come: SIPp takes no BYE before, and of messages sent at once one may overtake another."""
+        wait_for(lambda: len(re.findall("(?m)^ACK sip", self.trace.read_text())) >= count, f"{count} ACKs at {self.name}")
 
     def story(self):
         parts = []

@@ -88,6 +88,7 @@ def test_a_peer_that_never_answers_the_hangup_is_asked_again(carrier, tmp_path):
     number = line(carrier, agent.uri)
     caller = Sipp(tmp_path, "caller_hung_up", remote=carrier.server.sip, user=number["e164"])
     record = carrier.call_with(number["e164"], "answered")
+    agent.acknowledged()
     assert hang_up(carrier, record)["ended_by"] == "api"
     caller.finish()
     repeats = lambda: agent.trace.read_text().count("BYE sip:")  # noqa: E731
@@ -102,6 +103,7 @@ def test_a_call_is_hung_up_over_each_transport(carrier, tmp_path, tcp):
     number = line(carrier, agent.uri + (";transport=tcp" if tcp else ""))
     caller = Sipp(tmp_path, "caller_hung_up", remote=carrier.server.sip, user=number["e164"], tcp=tcp)
     record = carrier.call_with(number["e164"], "answered")
+    agent.acknowledged()
     assert hang_up(carrier, record)["status"] == "completed"
     caller.finish()
     agent.finish()

@@ -141,9 +141,10 @@ def test_fifty_calls_come_in_through_kamailio_over_tls(tenant, kamailio, tmp_pat
     agent = Sipp(tmp_path, "agent", calls=50)
     number = line(tenant, agent.uri)
     with Caller(kamailio.at["UDP"]) as caller:
-        for _ in range(50):
+        for count in range(1, 51):
             call = caller.invite(number["e164"], headers=[("X-Transport", "tls")])
             assert call.final().status == 200
+            agent.acknowledged(count)
             call.bye()
     agent.finish()
     wait_for(lambda: [c["status"] for c in tenant.calls(number["e164"])] == ["completed"] * 50, "50 completed calls")
