@@ -1,4 +1,5 @@
-//! Figures of the store on this machine: `cargo run --release -p store --example figures [numbers]`.
+//! Figures of the store on this machine: `cargo run --release -p store --example figures [numbers [URL]]`; without a URL on a
+//! SQLite file of its own, otherwise on the empty PostgreSQL database that it names.
 //!
 //! Ratios within one run are what counts; the seconds are this machine's.
 #![expect(
@@ -129,33 +130,39 @@ fn call(organization_id: OrganizationId, n: u64) -> Vec<Fact> {
     (0u64..).zip(kinds).map(fact).collect()
 }
 
-async fn commits(store: &Store, organization: OrganizationId) {
+/// Durable commits a second by so many writers at once, each with `each` commits one after the other.
+async fn rate(store: &Store, organization: OrganizationId, (writers, each): (u64, u64), first: u64) -> f64 {
     let posting = move |n: u64| {
         Change::Posting(Posting::funding(PostingId(uuid(n)), organization, Micros(1), String::new(), NOW))
     };
     let began = Instant::now();
-    for n in 0..1_000 {
-        commit(store, vec![posting(n)]).await;
-    }
-    let alone = 1_000.0 / began.elapsed().as_secs_f64();
-    let began = Instant::now();
-    let writers: Vec<_> = (0..64u64)
+    let writers: Vec<_> = (0..writers)
         .map(|w| {
             let store = store.clone();
             tokio::spawn(async move {
-                for n in 0..250 {
-                    commit(&store, vec![posting(1_000_000 * (w + 1) + n)]).await;
+                for n in 0..each {
+                    commit(&store, vec![posting(first + w * each + n)]).await;
                 }
             })
         })
         .collect();
+    let count = writers.len() as u64 * each;
     for writer in writers {
         writer.await.unwrap();
     }
-    let grouped = 16_000.0 / began.elapsed().as_secs_f64();
+    u32::try_from(count).map_or(0.0, f64::from) / began.elapsed().as_secs_f64()
+}
+
+async fn commits(store: &Store, organization: OrganizationId) {
+    let (alone, few) = (
+        rate(store, organization, (1, 1_000), 0).await,
+        rate(store, organization, (8, 500), 1_000_000).await,
+    );
+    let many = rate(store, organization, (64, 250), 2_000_000).await;
     println!(
-        "durable commits/s: {alone:.0} one by one, {grouped:.0} by 64 writers ({:.1} times)",
-        grouped / alone
+        "durable commits/s: {alone:.0} by one writer, {few:.0} by 8 ({:.1} times), {many:.0} by 64 ({:.1} times)",
+        few / alone,
+        many / alone
     );
 }
 
@@ -190,7 +197,8 @@ fn reads(store: &Store, organization: OrganizationId, count: u64) {
 async fn main() {
     let numbers: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let folder = tempfile::TempDir::new().unwrap();
-    let store = Store::open(&format!("sqlite:{}", folder.path().join("figures.db").display())).unwrap();
+    let file = format!("sqlite:{}", folder.path().join("figures.db").display());
+    let store = Store::open(&std::env::args().nth(2).unwrap_or(file)).unwrap();
     let (small, large) = (OrganizationId(uuid(1)), OrganizationId(uuid(2)));
     commit(&store, vec![organization(small), organization(large)]).await;
     commits(&store, small).await;

@@ -20,7 +20,7 @@ use crate::world::{World, block_on};
 
 /// What a reader keeps.
 #[derive(Debug, Default, PartialEq)]
-struct Memory {
+pub(crate) struct Memory {
     organizations: HashMap<OrganizationId, (Organization, Micros)>,
     keys: HashMap<KeyId, Key>,
     endpoints: HashMap<EndpointId, Endpoint>,
@@ -31,7 +31,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn apply(&mut self, changed: Changed) {
+    pub(crate) fn apply(&mut self, changed: Changed) {
         match changed {
             Changed::Organization(organization, balance) => {
                 self.organizations.insert(organization.id, (organization, balance));
@@ -60,7 +60,7 @@ impl Memory {
         }
     }
 
-    fn rebuilt(world: &World) -> (Self, Generation) {
+    pub(crate) fn rebuilt(world: &World) -> (Self, Generation) {
         let mut memory = Self::default();
         let (_, generation) = world.store.snapshot(&mut |changed| memory.apply(changed)).unwrap();
         (memory, generation)
@@ -70,7 +70,7 @@ impl Memory {
 /// One step of a random history, as numbers that each step reads in its own way.
 type Step = (u8, usize, usize);
 
-async fn step(world: &World, (what, which, other): Step) {
+pub(crate) async fn step(world: &World, (what, which, other): Step) {
     let organizations = world.store.organization_list(&Page::first(100)).unwrap().items;
     let Some(organization) = organizations.get(which % organizations.len().max(1)) else {
         world.organization().await;
@@ -199,7 +199,7 @@ proptest! {
     }
 }
 
-fn follow(world: &World, memory: &mut Memory, at: &mut Generation, limit: usize) {
+pub(crate) fn follow(world: &World, memory: &mut Memory, at: &mut Generation, limit: usize) {
     loop {
         let changes = world.store.changes_since(*at, limit).unwrap();
         changes.items.into_iter().for_each(|changed| memory.apply(changed));

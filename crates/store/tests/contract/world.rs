@@ -17,6 +17,7 @@ use domain::{
     Agent, Bag, Change, Commit, Generation, Guard, Micros, Number, Organization, Patch, Posting, Provider,
     Timestamp,
 };
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::{CommitError, Store};
 use uuid::Uuid;
@@ -25,17 +26,18 @@ use crate::home::Home;
 
 pub(crate) struct World {
     pub(crate) store: Store,
-    pub(crate) home: Home,
+    pub(crate) home: Arc<Home>,
     count: AtomicU64,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::at(Home::new())
+        Self::at(Arc::new(Home::new()), 1)
     }
 
-    fn at(home: Home) -> Self {
-        Self { store: Store::open(home.url()).unwrap(), home, count: AtomicU64::new(1) }
+    /// What is at a place; ids and times are counted from `first`.
+    pub(crate) fn at(home: Arc<Home>, first: u64) -> Self {
+        Self { store: Store::open(home.url()).unwrap(), home, count: AtomicU64::new(first) }
     }
 
     /// The same store, opened again.
@@ -55,7 +57,7 @@ impl World {
     pub(crate) fn meddled(&self, sql: &str) -> Self {
         let home = self.home.copied();
         home.run(sql);
-        Self::at(home)
+        Self::at(Arc::new(home), 1)
     }
 
     pub(crate) fn uuid(&self) -> Uuid {

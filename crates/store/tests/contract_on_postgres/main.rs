@@ -27,5 +27,8 @@ mod webhooks;
 #[path = "../contract/world.rs"]
 mod world;
 
+mod broken;
 mod home;
+mod nodes;
 mod schema;
+mod servers;

@@ -1,0 +1,125 @@
+//! Servers of their own: one that stops, one that follows and takes over.
+
+use domain::{Commit, Micros};
+use std::time::{Duration, Instant};
+use store::{CommitError, Store, StoreError};
+
+use crate::home::{ask, script};
+use crate::world::World;
+
+/// How long a server may take to be back.
+const LONG: Duration = Duration::from_secs(20);
+
+struct Server {
+    folder: String,
+    url: String,
+}
+
+impl Server {
+    fn new() -> Self {
+        let folder = script(&["new"]);
+        Self { url: script(&["start", &folder]), folder }
+    }
+
+    fn standby(&self) -> Self {
+        let folder = script(&["standby", &self.folder]);
+        Self { url: script(&["start", &folder]), folder }
+    }
+
+    fn start(&self, settings: &[&str]) {
+        script(&[&["start", self.folder.as_str()], settings].concat());
+    }
+
+    fn stop(&self, how: &str) {
+        script(&["stop", &self.folder, how]);
+    }
+
+    /// Host and port.
+    fn place(&self) -> &str {
+        self.url.split_once('@').unwrap().1.split_once('/').unwrap().0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        script(&["remove", &self.folder]);
+    }
+}
+
+/// Tries until it succeeds.
+#[expect(clippy::disallowed_methods, reason = "a test's bound")]
+async fn soon<T, E: std::fmt::Debug>(mut what: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let began = Instant::now();
+    loop {
+        match what().await {
+            Ok(done) => return done,
+            Err(error) => assert!(began.elapsed() < LONG, "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "a test's bound")]
+async fn a_server_that_is_away_is_said_to_be_and_what_was_answered_is_there_when_it_is_back() {
+    // Only to draw ids and times from; its own database is not used.
+    let world = World::new();
+    let server = Server::new();
+    let store = Store::open(&server.url).unwrap();
+    let organization = world.new_organization();
+    let id = organization.id;
+    let commit = |change| Commit { changes: vec![change], ..Commit::default() };
+    store.commit(commit(domain::Change::Organization(organization))).await.unwrap();
+    store.commit(commit(world.funding(id, 5))).await.unwrap();
+    let before = store.generation().unwrap();
+    for how in ["immediate", "fast"] {
+        server.stop(how);
+        let began = Instant::now();
+        for _ in 0..5 {
+            let refused = store.commit(commit(world.funding(id, 1))).await;
+            assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
+            let away = store.balance(id);
+            assert!(matches!(away, Err(StoreError::Away(_))), "{away:?}");
+            let away = store.snapshot(&mut |_| {});
+            assert!(matches!(away, Err(StoreError::Away(_))), "{away:?}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "nobody waits long for what is not there");
+        assert!(matches!(Store::open(&server.url), Err(StoreError::Away(_))));
+        server.start(&[]);
+        let balance = soon(async || store.balance(id)).await;
+        assert_eq!(balance, Micros::from_cents(5).unwrap());
+        assert_eq!(store.generation().unwrap(), before, "the same history goes on");
+    }
+    soon(async || store.commit(commit(world.funding(id, 1))).await).await;
+    assert_eq!(store.balance(id).unwrap(), Micros::from_cents(6).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_takes_over_is_another_epoch_and_has_every_answered_commit() {
+    let world = World::new();
+    let first = Server::new();
+    let second = first.standby();
+    // From here on a commit is answered when the standby has it too.
+    ask(&first.url, &["ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"]);
+    let refused = Store::open(&second.url).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, StoreError::Away(_)), "who follows is not written to: {refused}");
+    let url = first.url.replace(first.place(), &format!("{},{}", first.place(), second.place()));
+    let store = Store::open(&url).unwrap();
+    let organization = world.new_organization();
+    let id = organization.id;
+    let commit = |change| Commit { changes: vec![change], ..Commit::default() };
+    store.commit(commit(domain::Change::Organization(organization))).await.unwrap();
+    for _ in 0..20 {
+        store.commit(commit(world.funding(id, 1))).await.unwrap();
+    }
+    let before = store.generation().unwrap();
+    first.stop("immediate");
+    script(&["promote", &second.folder]);
+    let after = soon(async || store.generation()).await;
+    assert_ne!(after.0, before.0, "another history");
+    assert_eq!(after.1, before.1);
+    assert_eq!(store.balance(id).unwrap(), Micros::from_cents(20).unwrap());
+    soon(async || store.commit(commit(world.funding(id, 1))).await).await;
+    assert_eq!(store.generation().unwrap().0, after.0);
+    assert_eq!(store.doctor().unwrap(), Vec::<String>::new());
+}
