@@ -49,6 +49,15 @@ def up_after_ringing(caller, agent, number, **how):
     return call
 
 
+def stays_up(caller, agent, seconds):
+    """For so long nobody is told an end. An answer may come again, where an INVITE was repeated."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        message = caller.receive(left)
+        assert message is None or message.status == 200, message
+    assert agent.got("BYE") == []
+
+
 def hang_up(tenant, record, status=200):
     answer = tenant.admin.post(f"/api/v1/calls/{record['id']}/hangup")
     return ok(answer, 200) if status == 200 else answer_with(answer, status)

@@ -221,7 +221,9 @@ def test_a_traced_call_shows_every_message_without_its_secrets(carrier, caller, 
     for secret in (SECRET, "deadbeef"):
         assert secret not in text.text
     assert "inline:" + "x" * len(SECRET) + "|2^31" in text.text
-    starts = [block.splitlines()[1] for block in text.text.split("--- ")[1:] if "\n" in block]
+    messages = [block.splitlines()[1:] for block in text.text.split("--- ")[1:] if "\n" in block]
+    # A message that was repeated, where this machine is slow, is one.
+    starts = [rows[0] for rows in dict.fromkeys(map(tuple, messages))]
     kinds = [start.split()[0] if not start.startswith("SIP/2.0") else start.split()[1] for start in starts]
     # Both sides: each but 100 goes in and out.
     for kind, times in {"INVITE": 2, "180": 2, "ACK": 2, "BYE": 2}.items():
@@ -230,7 +232,7 @@ def test_a_traced_call_shows_every_message_without_its_secrets(carrier, caller, 
 
     capture = carrier.native.get(f"/api/v1/calls/{record['id']}/trace", params={"format": "pcap"}).content
     found = packets(capture)
-    assert len(found) == len(starts) and [one[0] for one in found] == sorted(one[0] for one in found)
+    assert len(found) == len(messages) and [one[0] for one in found] == sorted(one[0] for one in found)
     edge, mine, theirs = carrier.server.sip, caller.address, answering.address
     assert found[0][1:3] == (mine, edge) and {one[1] for one in found} == {edge, mine, theirs}
     assert SECRET.encode() not in capture and b"deadbeef" not in capture
