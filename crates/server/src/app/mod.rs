@@ -48,6 +48,7 @@ use domain::intent::Slot;
 use domain::{Bag, Caller, Change, Commit, Error, Op, Result, Timestamp, View, What};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 
 use crate::carriage::Carriage;
@@ -60,7 +61,11 @@ use crate::sim::{SimCarrier, SimNetwork};
 use crate::vault::Vault;
 
 /// How often a write that lost a race is decided again before its caller is told to try later.
-const RACES_MAX: usize = 16;
+const RACES_MAX: usize = 32;
+/// From which turn on it steps aside first: on a store that answers at once the others are through by then.
+const ASIDE_FROM: usize = 3;
+/// The longest that it steps aside.
+const ASIDE_MAX: Duration = Duration::from_millis(64);
 
 /// Where SIP reaches us, as told to users.
 #[derive(Clone, Debug)]
@@ -304,13 +309,27 @@ macro_rules! again {
             turn += 1;
             match $turn {
                 Err(error)
-                    if error.kind == domain::Kind::Stale && $expect.is_none() && turn < super::RACES_MAX => {}
+                    if error.kind == domain::Kind::Stale && $expect.is_none() && turn < super::RACES_MAX =>
+                {
+                    super::step_aside(turn).await;
+                }
                 outcome => break outcome,
             }
         }
     }};
 }
 use again;
+
+/// Lets those go first who want to change the same, the longer the more often they were faster. Writers that lost together are spread
+/// over the time; in step they would meet in the next group of commits again, and one of them lose each time.
+async fn step_aside(turn: usize) {
+    if turn < ASIDE_FROM {
+        return;
+    }
+    let most = Duration::from_millis(1 << turn.min(6)).min(ASIDE_MAX);
+    let [share]: [u8; 1] = clock::random();
+    clock::sleep(most * u32::from(share) / 256).await;
+}
 
 /// Checks the version that a caller expects.
 fn expect(expected: Option<u64>, version: u64, what: What) -> Result<()> {
