@@ -56,9 +56,15 @@ pub(super) async fn until_told() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What would tell numbers and secrets, whatever is asked for: the database's driver shows the values of statements.
+const TOLD_ALL: [&str; 3] =
+    ["tokio_postgres=warn", "tokio_postgres::query=warn", "tokio_postgres::prepare=warn"];
+
 /// Logs to standard error: text for a person, JSON for a collector. `RUST_LOG` says how much.
 pub(super) fn start_log(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let filter =
+        TOLD_ALL.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() { log.init() } else { log.json().init() }
 }
