@@ -34,7 +34,9 @@ pub(crate) fn build(live: &Live, store: &Store) -> Result<(), StoreError> {
 pub(crate) fn catch_up(live: &Live, store: &Store) -> Result<(), StoreError> {
     // What was committed before this is in the log that is read below.
     let looked = clock::instant();
+    live.standing.asks(looked);
     let (epoch, newest) = store.generation()?;
+    live.standing.saw(newest);
     if !live.standing.follows((epoch, newest), live.generation()) {
         tracing::warn!(
             generation = newest.0,
@@ -43,7 +45,6 @@ pub(crate) fn catch_up(live: &Live, store: &Store) -> Result<(), StoreError> {
         );
         return build(live, store);
     }
-    live.standing.saw(newest);
     loop {
         let changes = store.changes_since(live.generation(), BATCH)?;
         for change in changes.items {
@@ -66,9 +67,11 @@ pub(crate) fn catch_up(live: &Live, store: &Store) -> Result<(), StoreError> {
 
 /// Follows the log until the task is dropped.
 pub(crate) async fn follow(live: Arc<Live>, store: Store) {
+    let mut nudges = store.nudges();
     loop {
         tokio::select! {
             () = live.nudge.notified() => {}
+            () = nudges.next() => {}
             () = clock::sleep(LOOK_EVERY) => {}
         }
         if let Err(error) = catch_up(&live, &store)

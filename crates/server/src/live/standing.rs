@@ -7,6 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use store::Epoch;
 
+/// A store that says nothing for so long counts as away: the question itself may wait longer.
+const SILENT: Duration = Duration::from_secs(3);
+
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct Standing {
@@ -22,6 +25,8 @@ struct State {
     newest: Generation,
     /// When the table last had all that the store had.
     current: Option<Instant>,
+    /// Since when an answer is waited for.
+    asked: Option<Instant>,
     away: bool,
 }
 
@@ -57,7 +62,7 @@ impl Stands {
 
 impl Default for Standing {
     fn default() -> Self {
-        let state = State { epoch: None, newest: Generation(0), current: None, away: false };
+        let state = State { epoch: None, newest: Generation(0), current: None, asked: None, away: false };
         Self { state: Mutex::new(state), gauges: Gauges::new() }
     }
 }
@@ -83,7 +88,7 @@ impl Standing {
     pub(super) fn built(&self, (epoch, generation): (Epoch, Generation)) -> bool {
         let mut state = self.lock();
         let before = state.epoch.replace(epoch).is_some();
-        state.newest = generation;
+        (state.newest, state.asked) = (generation, None);
         drop(state);
         if before {
             self.gauges.rebuilds.increment(1);
@@ -91,9 +96,15 @@ impl Standing {
         before
     }
 
+    /// The store is asked what it has.
+    pub(super) fn asks(&self, now: Instant) {
+        self.lock().asked = Some(now);
+    }
+
     /// The store answered, and has this much.
     pub(super) fn saw(&self, newest: Generation) {
-        self.lock().newest = newest;
+        let mut state = self.lock();
+        (state.newest, state.asked) = (newest, None);
     }
 
     /// The table has all that the store had at a time. Gives whether the store was away before.
@@ -105,7 +116,9 @@ impl Standing {
 
     /// The store did not answer. Gives whether it did so before.
     pub(super) fn away(&self) -> bool {
-        !std::mem::replace(&mut self.lock().away, true)
+        let mut state = self.lock();
+        state.asked = None;
+        !std::mem::replace(&mut state.away, true)
     }
 
     fn stands(&self, generation: Generation, now: Instant) -> Stands {
@@ -113,7 +126,8 @@ impl Standing {
         // What was written here meanwhile and applied is known to be there.
         let newest = state.newest.max(generation);
         let age = state.current.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        Stands { generation, newest, age, up: !state.away }
+        let silent = state.asked.is_some_and(|at| now.saturating_duration_since(at) >= SILENT);
+        Stands { generation, newest, age, up: !state.away && !silent }
     }
 }
 
@@ -173,7 +187,11 @@ mod tests {
         assert!(standing.away() && !standing.away(), "that is said once");
         assert_eq!((stands(9, 60).up, stands(9, 60).age.as_secs()), (false, 60));
         assert!(standing.current(at(61)));
-        assert_eq!((stands(9, 61).up, stands(9, 61).age.as_secs()), (true, 0));
+        standing.asks(at(61));
+        assert!(stands(9, 63).up && !stands(9, 64).up, "one that says nothing is away");
+        standing.saw(Generation(9));
+        assert!(stands(9, 64).up);
+        assert_eq!((stands(9, 64).up, stands(9, 64).age.as_secs()), (true, 3));
     }
 
     #[test]
