@@ -26,6 +26,8 @@ use crate::transport::{Hop, Transport};
 const VERSION: u8 = 1;
 const VERSION_MARKED: u8 = 2;
 const TAG: usize = 10;
+/// Characters of the shortest cookie: both hops IPv4.
+const SHORTEST_TEXT: usize = ((2 + 48 + 7 + 7 + TAG) * 4).div_ceil(3);
 /// The longest cookie: both hops IPv6.
 pub(crate) const COOKIE_MAX: usize = 2 + 48 + 19 + 19 + 17 + TAG;
 
@@ -135,19 +137,34 @@ impl Cookie {
 
     /// Reads and verifies a cookie. `tag` is the From tag of the INVITE.
     pub(crate) fn read(text: &[u8], ring: &Ring, call_id: &[u8], tag: &[u8]) -> Option<Self> {
+        Self::read_by(text, ring, call_id, &[tag]).map(|(_, cookie)| cookie)
+    }
+
+    /// Reads a cookie and tells which of some tags verifies it, the first that does.
+    pub(crate) fn read_by(text: &[u8], ring: &Ring, call_id: &[u8], tags: &[&[u8]]) -> Option<(usize, Self)> {
+        if text.len() < SHORTEST_TEXT {
+            return None;
+        }
         let mut buffer = [0u8; COOKIE_MAX + 2];
         let raw = keys::base64url_read(text, &mut buffer)?;
         let (body, mac) = raw.split_at_checked(raw.len().checked_sub(TAG)?)?;
-        let [first, flags, ..] = *body else { return None };
+        let first = *body.first()?;
         if !matches!(first >> 4, VERSION | VERSION_MARKED) {
             return None;
         }
         let key = ring.by_id(first & 15)?;
-        let wanted = keys::mac(&key.cookie, &[body, call_id, tag]);
-        if !equal(wanted.get(..TAG)?, mac) {
-            return None;
-        }
-        let mut rest = body.get(2..)?;
+        let proves = |tag: &&[u8]| {
+            let wanted = keys::mac(&key.cookie, &[body, call_id, tag]);
+            wanted.get(..TAG).is_some_and(|wanted| equal(wanted, mac))
+        };
+        let by = tags.iter().position(proves)?;
+        Self::of_body(body).map(|cookie| (by, cookie))
+    }
+
+    /// The contents of a cookie that is verified.
+    fn of_body(body: &[u8]) -> Option<Self> {
+        let [first, flags, ref rest @ ..] = *body else { return None };
+        let mut rest = rest;
         let ids = CallIds { call: id(&mut rest)?, organization: id(&mut rest)?, number: id(&mut rest)? };
         let ((caller, _), to) = (hop(&mut rest)?, hop(&mut rest)?);
         let [marks] = if first >> 4 == VERSION_MARKED { *take::<1>(&mut rest)? } else { [0] };

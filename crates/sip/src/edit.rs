@@ -380,11 +380,11 @@ pub(crate) fn stamp_via(value: &[u8], stamp: Stamp, out: &mut Vec<u8>) -> bool {
         }
     }
     if !ask && !told {
-        let Some(via) = Via::parse(value) else {
+        let Some((_, _, (host, _))) = Via::head(head) else {
             out.truncate(begin);
             return false;
         };
-        if crate::uri::address(via.host) == Some(stamp.source.ip()) {
+        if crate::uri::address(host) == Some(stamp.source.ip()) {
             out.truncate(begin);
             return false;
         }

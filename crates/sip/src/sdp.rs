@@ -132,7 +132,7 @@ fn parts(body: &[u8], boundary: &[u8]) -> Option<Media> {
         }
         let end = delimiter(rest, boundary).unwrap_or(rest.len());
         let (head, inside) = halves(rest.get(..end)?)?;
-        for kind in lines(head).filter_map(content_type) {
+        for kind in text::lines(head).filter_map(content_type) {
             if kind.get(..10).is_some_and(|head| head.eq_ignore_ascii_case(b"multipart/")) {
                 return None;
             }
@@ -170,16 +170,12 @@ fn halves(part: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The addresses at which a body asks for its sound (RFC 4566 section 5.7), but for those of a call on hold.
 pub(crate) fn addresses(body: &[u8]) -> impl Iterator<Item = IpAddr> {
-    lines(body).filter_map(|line| {
+    text::lines(body).filter_map(|line| {
         let rest = line.strip_prefix(b"c=IN IP4 ").or_else(|| line.strip_prefix(b"c=IN IP6 "))?;
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b' ')).unwrap_or(rest.len());
         let address: IpAddr = str::from_utf8(rest.get(..end)?).ok()?.parse().ok()?;
         (!address.is_unspecified()).then_some(address)
     })
-}
-
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// One `m=` line with the attributes below it.
@@ -229,7 +225,7 @@ pub(crate) fn offer(body: &[u8]) -> Media {
     let mut found = Found::default();
     let (mut stream, mut described) = (None::<Stream>, false);
     let mut first = true;
-    for line in lines(body) {
+    for line in text::lines(body) {
         if std::mem::take(&mut first) && !line.starts_with(b"v=") {
             return Media::Unreadable;
         }

@@ -11,34 +11,56 @@ const fn hits(word: u64, pattern: u64) -> u64 {
     differs.wrapping_sub(LOW) & !differs & HIGH
 }
 
-/// Where a byte first stands. What is searched here is short: eight bytes at a time, inlined, beats a vector search whose
-/// set-up alone costs more.
+/// Where a word has its first hit, eight bytes at a time; the last word overlaps the one before it. What is searched here is
+/// short: inlined, this beats a vector search whose set-up alone costs more.
+#[inline]
+fn search(text: &[u8], hit: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> Option<usize> {
+    let place = |found: u64| found.trailing_zeros() as usize / 8;
+    let (chunks, tail) = text.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let found = hit(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return Some(index * 8 + place(found));
+        }
+    }
+    if tail.is_empty() {
+        return None;
+    }
+    let Some(last) = text.last_chunk::<8>() else { return text.iter().position(|byte| is(*byte)) };
+    let found = hit(u64::from_le_bytes(*last));
+    (found != 0).then(|| text.len() - 8 + place(found))
+}
+
+/// Where a byte first stands.
 #[inline]
 pub(crate) fn find(text: &[u8], byte: u8) -> Option<usize> {
     let pattern = LOW.wrapping_mul(u64::from(byte));
-    let (chunks, tail) = text.as_chunks::<8>();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let found = hits(u64::from_le_bytes(*chunk), pattern);
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    tail.iter().position(|b| *b == byte).map(|at| text.len() - tail.len() + at)
+    search(text, |word| hits(word, pattern), |b| b == byte)
 }
 
 /// Where one of two bytes first stands.
 #[inline]
 pub(crate) fn find2(text: &[u8], one: u8, other: u8) -> Option<usize> {
     let patterns = (LOW.wrapping_mul(u64::from(one)), LOW.wrapping_mul(u64::from(other)));
-    let (chunks, tail) = text.as_chunks::<8>();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        let found = hits(word, patterns.0) | hits(word, patterns.1);
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    tail.iter().position(|b| *b == one || *b == other).map(|at| text.len() - tail.len() + at)
+    let hit = |word| hits(word, patterns.0) | hits(word, patterns.1);
+    search(text, hit, |b| b == one || b == other)
+}
+
+/// The lines of a text, without their breaks.
+pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let line = match find(text, b'\n') {
+            Some(at) => {
+                let (line, after) = cut(text, at);
+                rest = Some(after);
+                line
+            }
+            None => rest.take()?,
+        };
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    })
 }
 
 /// True for space, tab and the line breaks of a folded value.
@@ -71,7 +93,18 @@ impl Set {
     /// True when all bytes of the text are in it.
     #[inline]
     pub(crate) fn holds(&self, text: &[u8]) -> bool {
-        text.iter().all(|byte| self.0.get(usize::from(*byte)).is_some_and(|inside| *inside))
+        text.iter().all(|byte| self.has(*byte))
+    }
+
+    /// How many bytes at the start of the text are in it.
+    #[inline]
+    pub(crate) fn length(&self, text: &[u8]) -> usize {
+        text.iter().position(|byte| !self.has(*byte)).unwrap_or(text.len())
+    }
+
+    #[inline]
+    fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).is_some_and(|inside| *inside)
     }
 }
 
@@ -214,7 +247,7 @@ impl<'a> Iterator for Params<'a> {
             return Some(match one.iter().position(|b| *b == b'=') {
                 Some(at) => {
                     let (name, value) = cut(one, at);
-                    (trim(name), Some(trim(value)))
+                    (trim_end(name), Some(trim_start(value)))
                 }
                 None => (one, None),
             });
@@ -240,10 +273,11 @@ pub(crate) fn number(text: &[u8]) -> Option<u32> {
     }
     let mut sum = 0u64;
     for byte in text {
-        if !byte.is_ascii_digit() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
             return None;
         }
-        sum = sum * 10 + u64::from(byte - b'0');
+        sum = sum * 10 + u64::from(digit);
     }
     u32::try_from(sum).ok()
 }
@@ -255,7 +289,10 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 
 /// Text for people and records: invalid UTF-8 is replaced.
 pub(crate) fn owned(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
+    match std::str::from_utf8(text) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(text).into_owned(),
+    }
 }
 
 /// The URI and the parameters behind it of a From, To, Contact, Route or Record-Route value.

@@ -53,6 +53,9 @@ pub struct Dialled {
 impl<'a> Uri<'a> {
     /// Reads a URI; `None` when there is no scheme or the host part is malformed.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix(b"sip:") {
+            return Self::hosted(Scheme::Sip, rest);
+        }
         let (scheme, rest) = text::split(text, b':')?;
         let scheme = match scheme {
             _ if scheme.eq_ignore_ascii_case(b"sip") => Scheme::Sip,
@@ -76,12 +79,24 @@ impl<'a> Uri<'a> {
             let user = (!number.is_empty()).then_some(number)?;
             return Some(Self { scheme, user: Some(user), host: &[], port: None, params, headers: &[] });
         }
+        Self::hosted(scheme, rest)
+    }
+
+    /// What follows the scheme of a SIP or SIPS URI.
+    fn hosted(scheme: Scheme, rest: &'a [u8]) -> Option<Self> {
         let (user, rest) = match text::split(rest, b'@') {
             Some((user, rest)) => (Some(text::split(user, b':').map_or(user, |(name, _)| name)), rest),
             None => (None, rest),
         };
-        let (rest, headers) = text::split(rest, b'?').unwrap_or((rest, &[]));
-        let (place, params) = text::split(rest, b';').unwrap_or((rest, &[]));
+        let (place, params, headers) = match text::find2(rest, b';', b'?').map(|at| (at, rest.get(at))) {
+            Some((at, Some(b'?'))) => (text::cut(rest, at).0, &[][..], text::cut(rest, at).1),
+            Some((at, _)) => {
+                let (place, more) = text::cut(rest, at);
+                let (params, headers) = text::split(more, b'?').unwrap_or((more, &[]));
+                (place, params, headers)
+            }
+            None => (rest, &[][..], &[][..]),
+        };
         let (host, port) = host_port(place)?;
         Some(Self { scheme, user, host, port, params, headers })
     }
@@ -138,17 +153,15 @@ pub(crate) fn host_port(place: &[u8]) -> Option<(&[u8], Option<u16>)> {
             _ => None,
         };
     }
-    let (host, port) = match text::find(place, b':') {
-        Some(at) => {
-            let (host, port) = text::cut(place, at);
-            (text::trim(host), Some(port_number(port)?))
-        }
-        None => (place, None),
-    };
-    let good = !host.is_empty() && HOST.holds(host);
-    good.then_some((host, port))
+    let (host, rest) = place.split_at_checked(HOST.length(place)).filter(|(host, _)| !host.is_empty())?;
+    match text::trim_start(rest) {
+        [] => Some((host, None)),
+        [b':', port @ ..] => Some((host, Some(port_number(port)?))),
+        _ => None,
+    }
 }
 
+#[inline]
 fn port_number(text: &[u8]) -> Option<u16> {
     text::number(text::trim(text)).and_then(|port| u16::try_from(port).ok())
 }

@@ -22,13 +22,19 @@ pub(crate) fn number(out: &mut Vec<u8>, value: u32) {
 pub(crate) fn ip(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(four) => {
-            let [a, b, c, d] = four.octets();
-            for (place, octet) in [a, b, c, d].into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b'.');
+            let mut text = [0u8; 16];
+            let mut at = 0;
+            for octet in four.octets() {
+                let digits = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
+                let zeros = usize::from(octet < 100) + usize::from(octet < 10);
+                for byte in digits.into_iter().skip(zeros).chain([b'.']) {
+                    if let Some(slot) = text.get_mut(at) {
+                        *slot = byte;
+                    }
+                    at += 1;
                 }
-                number(out, u32::from(octet));
             }
+            out.extend_from_slice(text.get(..at - 1).unwrap_or_default());
         }
         IpAddr::V6(six) => write!(out, "{six}").expect("writing to memory does not fail"),
     }
@@ -50,6 +56,11 @@ mod tests {
     #[test]
     fn numbers_and_places_are_written_plainly() {
         let mut out = Vec::new();
+        for address in ["0.10.99.100", "255.255.255.255", "1.2.3.4"] {
+            let mut text = Vec::new();
+            ip(&mut text, address.parse().unwrap());
+            assert_eq!(text, address.as_bytes());
+        }
         for value in [0, 7, 10, 4_294_967_295] {
             number(&mut out, value);
             out.push(b' ');

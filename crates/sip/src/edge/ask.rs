@@ -60,36 +60,32 @@ impl Edge {
             (None, _) => AskKind::Other(text::owned(core.method_text)),
         };
         let key = self.key.as_slice().into();
-        self.question(now, flow, message, (kind, key));
+        self.question(now, flow, (message, Some(core)), (kind, key));
     }
 
     /// A request that could not be read whole; answered only if it has a Via to answer to.
     pub(super) fn malformed(&mut self, now: Instant, flow: Flow, message: &Message<'_>, refusal: Refusal) {
         let kind = AskKind::Malformed { status: refusal.status, reason: refusal.reason };
-        self.question(now, flow, message, (kind, Box::default()));
+        self.question(now, flow, (message, None), (kind, Box::default()));
     }
 
     /// A request for a dialog or transaction that is not known: 481, to those who may know.
     pub(super) fn unmatched(&mut self, now: Instant, flow: Flow, message: &Message<'_>) {
         let kind = AskKind::Malformed { status: 481, reason: "Call/Transaction Does Not Exist" };
-        self.question(now, flow, message, (kind, Box::default()));
+        self.question(now, flow, (message, None), (kind, Box::default()));
     }
 
     fn question(
         &mut self,
         now: Instant,
         flow: Flow,
-        message: &Message<'_>,
+        (message, core): (&Message<'_>, Option<&Core<'_>>),
         (kind, key): (AskKind, Box<[u8]>),
     ) {
         let most = self.config.limits.transactions_max;
-        let Some(via) = message
-            .values(Name::Via)
-            .next()
-            .and_then(|value| Via::parse(value).or_else(|| Via::rough(value)))
-        else {
-            return;
-        };
+        let first = || message.values(Name::Via).next();
+        let read = |value| Via::parse(value).or_else(|| Via::rough(value));
+        let Some(via) = core.map(|core| core.via).or_else(|| first().and_then(read)) else { return };
         if self.slab.alive() >= most + SLACK {
             return;
         }
@@ -106,7 +102,7 @@ impl Edge {
             source: flow,
             back: respond::reply_flow(flow, &via),
             method: message.method().unwrap_or(Method::Other),
-            request: Some(Kept::of(message)),
+            request: Some(Kept::of(message, core)),
             phase: Phase::Asking,
             last: Vec::new(),
             cancelled: false,
@@ -206,10 +202,10 @@ impl Edge {
     }
 
     pub(super) fn tag_of(&self, context: &Context) -> Vec<u8> {
-        let Some(request) = context.message() else { return Vec::new() };
-        match Core::read(&request) {
-            Ok(core) => self.tag(&core),
-            Err(_) => b"malformed".to_vec(),
+        match (context.core(), &context.request) {
+            (Some(core), _) => self.tag(&core),
+            (None, Some(_)) => b"malformed".to_vec(),
+            (None, None) => Vec::new(),
         }
     }
 

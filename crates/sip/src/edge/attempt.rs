@@ -15,7 +15,6 @@ use crate::message::{Core, Kept, Message, Method, Name};
 use crate::sdp;
 use crate::transport::{Flow, Hop};
 use crate::uri::Uri;
-use crate::write;
 
 impl SendId {
     fn new(at: At, attempt: usize) -> Self {
@@ -55,7 +54,7 @@ impl Edge {
             routing.next = (target, hop + 1);
             if routing.refused.contains(&to)
                 || context.clients.len() >= ATTEMPTS_MAX
-                || routing.refused_hosts.contains(&host(&one.request_uri))
+                || !routing.refused_hosts.is_empty() && routing.refused_hosts.contains(&host(&one.request_uri))
             {
                 continue;
             }
@@ -102,8 +101,7 @@ impl Edge {
         if context.clients.len() >= ATTEMPTS_MAX {
             return false;
         }
-        let Some(message) = context.message() else { return false };
-        let Ok(core) = Core::read(&message) else { return false };
+        let (Some(message), Some(core)) = (context.message(), context.core()) else { return false };
         let Work::Call(routing) = &context.work else { return false };
         let Some(one) = routing.targets.get(target) else { return false };
         let ring = routing.legs.get(routing.leg).and_then(|leg| leg.ring);
@@ -245,12 +243,8 @@ impl Edge {
 
     /// Our Via line.
     pub(super) fn via(&self, out: &mut Vec<u8>, listener: u16, token: &[u8]) {
-        let Some(one) = self.config.listeners.get(usize::from(listener)) else { return };
-        out.extend_from_slice(b"Via: SIP/2.0/");
-        out.extend_from_slice(one.transport.via().as_bytes());
-        out.push(b' ');
-        write::place(out, &one.public_host, one.public_port);
-        out.extend_from_slice(b";branch=");
+        let Some(one) = self.faces.get(usize::from(listener)) else { return };
+        out.extend_from_slice(&one.via);
         out.extend_from_slice(token);
         out.extend_from_slice(b";rport\r\n");
     }

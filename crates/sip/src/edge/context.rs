@@ -9,7 +9,7 @@ use crate::branch::STATEFUL_TEXT;
 use crate::cookie::{CallIds, Direction};
 use crate::edit::Back;
 use crate::login::Session;
-use crate::message::{Kept, Message, Method};
+use crate::message::{Core, Kept, Message, Method};
 use crate::transport::{Flow, Hop};
 
 use super::api::{Transfer, Trust, Whom};
@@ -245,6 +245,11 @@ impl Context {
         self.request.as_ref().map(Kept::message)
     }
 
+    /// Its fields, where they could be read.
+    pub(crate) fn core(&self) -> Option<Core<'_>> {
+        self.request.as_ref().and_then(Kept::core)
+    }
+
     /// True when it can be forgotten.
     pub(crate) fn done(&self) -> bool {
         matches!(self.phase, Phase::Done) && self.clients.iter().all(|client| client.state == State::Dead)
@@ -276,23 +281,19 @@ impl Context {
             Phase::Confirmed { until } | Phase::Accepted { until } => Some(until),
             Phase::Done => None,
         };
-        let clients = self.clients.iter().filter(|client| client.state != State::Dead);
-        let times = clients.flat_map(|client| {
+        let sooner = |one: Option<Instant>, other: Option<Instant>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.clients.iter().filter(|client| client.state != State::Dead).fold(phase, |due, client| {
             let cancel = match &client.cancel {
                 Cancel::Sent { repeat, .. } => repeat.map(|repeat| repeat.at),
                 Cancel::No | Cancel::Wanted => None,
             };
             let late = client.late.filter(|_| client.role == Role::Current);
-            [
-                client.repeat.map(|repeat| repeat.at),
-                client.until,
-                client.silence,
-                client.timer_c,
-                late,
-                cancel,
-            ]
-        });
-        times.chain([phase]).flatten().min()
+            let repeat = client.repeat.map(|repeat| repeat.at);
+            [repeat, client.until, client.silence, client.timer_c, late, cancel].into_iter().fold(due, sooner)
+        })
     }
 }
 

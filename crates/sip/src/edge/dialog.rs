@@ -229,7 +229,7 @@ impl Edge {
             source: flow,
             back: respond::reply_flow(flow, &core.via),
             method: core.method,
-            request: Some(Kept::of(message)),
+            request: Some(Kept::of(message, Some(core))),
             phase: Phase::Proceeding,
             last: Vec::new(),
             cancelled: false,
@@ -317,9 +317,13 @@ impl Edge {
 
     /// Whose dialog a URI with our cookie belongs to: the side whose tag verifies is the sender.
     fn who(&self, uri: &[u8], core: &Core<'_>) -> Option<(Cookie, Side)> {
-        [Side::Caller, Side::Callee]
-            .into_iter()
-            .find_map(|side| self.cookie_of(uri, core, side).map(|cookie| (cookie, side)))
+        let user = Uri::parse(uri)?.user?;
+        let (tags, count) = match core.to_tag {
+            Some(to) => ([core.from_tag, to], 2),
+            None => ([core.from_tag, b""], 1),
+        };
+        let (by, cookie) = Cookie::read_by(user, &self.ring, core.call_id, tags.get(..count)?)?;
+        Some((cookie, if by == 0 { Side::Caller } else { Side::Callee }))
     }
 
     /// Where a request of a dialog goes next.

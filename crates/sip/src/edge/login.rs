@@ -181,7 +181,7 @@ impl Edge {
             self.token_own(at, place, core.call_id, core.cseq + 1)
         } else {
             let Some(request) = context.message() else { return Challenged::InVain };
-            let Ok(asked) = Core::read(&request) else { return Challenged::InVain };
+            let Some(asked) = context.core() else { return Challenged::InVain };
             let seen = respond::seen(&context.source, &asked).shifted(next.shift);
             self.token(at, place, &seen, turn(request.request_uri()))
         };

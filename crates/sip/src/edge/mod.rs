@@ -65,6 +65,8 @@ pub struct Edge {
     deadlines: BinaryHeap<Reverse<(Instant, At)>>,
     out: VecDeque<Output>,
     sessions: login::Sessions,
+    /// What is written of each listener.
+    faces: Box<[record::Face]>,
     draining: bool,
     key: Vec<u8>,
 }
@@ -94,11 +96,13 @@ impl Edge {
         let ring = Ring::new(&config.keys);
         let seed = u64::from_le_bytes(*ring.current().tag.first_chunk().expect("a key has 32 bytes"))
             ^ u64::from(config.process);
+        let faces = config.listeners.iter().map(record::Face::of).collect();
         Self {
             config,
             ring,
             slab: Slab::of(shard),
             lookup: HashTable::new(),
+            faces,
             hasher: foldhash::quality::FixedState::with_seed(seed),
             deadlines: BinaryHeap::new(),
             out: VecDeque::new(),
@@ -327,10 +331,7 @@ impl Edge {
 
     /// What others call a listener by: its public `host:port`.
     fn listener_name(&self, index: u16) -> Option<String> {
-        let one = self.config.listeners.get(usize::from(index))?;
-        let mut name = Vec::new();
-        crate::write::place(&mut name, &one.public_host, one.public_port);
-        String::from_utf8(name).ok()
+        self.faces.get(usize::from(index)).map(|one| one.name.clone())
     }
 
     /// The listener of a transport that is called so. Those of WebSocket have one word for both ([`Transport::param`]).
@@ -339,7 +340,7 @@ impl Edge {
         let fits = |index: &u16| {
             let one = self.config.listeners.get(usize::from(*index));
             one.is_some_and(|one| one.transport == transport || one.transport.web() && transport.web())
-                && self.listener_name(*index).as_deref() == Some(name)
+                && self.faces.get(usize::from(*index)).is_some_and(|one| one.name == name)
         };
         (0..count).find(fits)
     }

@@ -8,9 +8,34 @@ use super::Edge;
 use crate::cookie::{Cookie, Place};
 use crate::message::{Core, Message, Name};
 use crate::text;
-use crate::transport::Transport;
+use crate::transport::{Listener, Transport};
 use crate::uri::{Scheme, Uri};
 use crate::write;
+
+/// What is written of a listener, which never changes.
+pub(super) struct Face {
+    /// Its public `host:port`.
+    pub(super) name: String,
+    /// Our Via up to the branch.
+    pub(super) via: Vec<u8>,
+    /// The end of our Record-Route, behind the cookie, where it has `sip` and where it has `sips`.
+    sip: Vec<u8>,
+    sips: Vec<u8>,
+}
+
+impl Face {
+    pub(super) fn of(one: &Listener) -> Self {
+        let mut name = Vec::new();
+        write::place(&mut name, &one.public_host, one.public_port);
+        let name = text::owned(&name);
+        let via = format!("Via: SIP/2.0/{} {name};branch=", one.transport.via()).into_bytes();
+        let sip = format!("@{name};transport={};lr>\r\n", one.transport.param()).into_bytes();
+        // with sips it is TLS over TCP, and `transport=tls` is no more (RFC 5630 section 3.1.4)
+        let sips =
+            if one.transport.web() { sip.clone() } else { format!("@{name};lr>\r\n").into_bytes() };
+        Self { name, via, sip, sips }
+    }
+}
 
 /// A side of a call: our listener there, and how it is spoken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,18 +83,11 @@ impl Edge {
     }
 
     fn record_route(&self, out: &mut Vec<u8>, facing: Facing, cookie: &Cookie, core: &Core<'_>) {
-        let Some(one) = self.config.listeners.get(usize::from(facing.listener)) else { return };
+        let Some(one) = self.faces.get(usize::from(facing.listener)) else { return };
         let sips = facing.scheme == Scheme::Sips;
         out.extend_from_slice(if sips { b"Record-Route: <sips:" } else { b"Record-Route: <sip:" });
         cookie.write(&self.ring, core.call_id, core.from_tag, out);
-        out.push(b'@');
-        write::place(out, &one.public_host, one.public_port);
-        if !sips || one.transport.web() {
-            // with sips it is TLS over TCP, and `transport=tls` is no more (RFC 5630 section 3.1.4)
-            out.extend_from_slice(b";transport=");
-            out.extend_from_slice(one.transport.param().as_bytes());
-        }
-        out.extend_from_slice(b";lr>\r\n");
+        out.extend_from_slice(if sips { &one.sips } else { &one.sip });
     }
 }
 

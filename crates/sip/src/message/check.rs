@@ -2,7 +2,7 @@
 //! reading, so that a malformed request can still be answered: the [`Refusal`] carries the status.
 #![warn(clippy::indexing_slicing)]
 
-use super::{Flaw, Message, Method, Name, VIAS_MAX};
+use super::{Flaw, Message, Method, Name, Span, VIAS_MAX};
 use crate::text::{self, NameAddr};
 use crate::uri::{self, Scheme, Uri};
 
@@ -50,14 +50,7 @@ impl<'a> Via<'a> {
         if text::find(value, b'<').is_some() && text::find_outside(value, b'<').is_some() {
             return None;
         }
-        let rest = match head.strip_prefix(b"SIP/2.0/") {
-            Some(rest) => text::trim(rest),
-            None => spaced(head)?,
-        };
-        let gap = rest.iter().position(|b| text::blank(*b))?;
-        let (transport, sent_by) = text::cut(rest, gap);
-        let sent_by = text::trim(sent_by);
-        let (host, port) = uri::host_port(sent_by)?;
+        let (transport, sent_by, (host, port)) = Self::head(head)?;
         let mut via = Self { transport, host, port, sent_by, branch: None, received: None, rport: None };
         for (name, value) in text::Params(params) {
             if name.eq_ignore_ascii_case(b"branch") {
@@ -69,6 +62,18 @@ impl<'a> Via<'a> {
             }
         }
         Some(via)
+    }
+
+    /// What stands before the parameters: the transport, sent-by as written, its host and port.
+    pub(crate) fn head(head: &'a [u8]) -> Option<(&'a [u8], &'a [u8], (&'a [u8], Option<u16>))> {
+        let rest = match head.strip_prefix(b"SIP/2.0/") {
+            Some(rest) => text::trim(rest),
+            None => spaced(head)?,
+        };
+        let gap = rest.iter().position(|b| text::blank(*b))?;
+        let (transport, sent_by) = text::cut(rest, gap);
+        let sent_by = text::trim(sent_by);
+        Some((transport, sent_by, uri::host_port(sent_by)?))
     }
 }
 
@@ -170,6 +175,64 @@ impl<'a> Core<'a> {
             method: Method::read(method_text),
             method_text,
         })
+    }
+}
+
+/// Where the fields stand in their message, so that they are read once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CoreSpans {
+    via: [Span; 3],
+    via_port: Option<u16>,
+    branch: Option<Span>,
+    received: Option<Span>,
+    rport: Option<Option<u16>>,
+    from: [Span; 2],
+    to: (Span, Option<Span>),
+    call_id: Span,
+    cseq: (u32, Method, Span),
+}
+
+impl CoreSpans {
+    pub(super) fn of(core: &Core<'_>, bytes: &[u8]) -> Self {
+        let at = |part: &[u8]| Span::within(part, bytes);
+        let via = &core.via;
+        Self {
+            via: [via.transport, via.host, via.sent_by].map(at),
+            via_port: via.port,
+            branch: via.branch.map(at),
+            received: via.received.map(at),
+            rport: via.rport,
+            from: [core.from, core.from_tag].map(at),
+            to: (at(core.to), core.to_tag.map(at)),
+            call_id: at(core.call_id),
+            cseq: (core.cseq, core.method, at(core.method_text)),
+        }
+    }
+
+    pub(super) fn over<'b>(&self, bytes: &'b [u8]) -> Core<'b> {
+        let of = |span: Span| span.of(bytes);
+        let [transport, host, sent_by] = self.via.map(of);
+        let [from, from_tag] = self.from.map(of);
+        let (cseq, method, method_text) = self.cseq;
+        Core {
+            via: Via {
+                transport,
+                host,
+                port: self.via_port,
+                sent_by,
+                branch: self.branch.map(of),
+                received: self.received.map(of),
+                rport: self.rport,
+            },
+            from,
+            from_tag,
+            to: of(self.to.0),
+            to_tag: self.to.1.map(of),
+            call_id: of(self.call_id),
+            cseq,
+            method,
+            method_text: of(method_text),
+        }
     }
 }
 

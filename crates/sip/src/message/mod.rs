@@ -9,6 +9,7 @@ mod name;
 use memchr::{memchr, memrchr};
 
 pub(crate) use check::max_forwards;
+use check::CoreSpans;
 pub use check::{Core, Refusal, Via};
 pub use name::Name;
 
@@ -31,6 +32,12 @@ pub(crate) struct Span {
 impl Span {
     fn new(start: usize, end: usize) -> Self {
         Self { start: small(start), end: small(end) }
+    }
+
+    /// Where a part of a text stands in it.
+    fn within(part: &[u8], bytes: &[u8]) -> Self {
+        let start = part.as_ptr().addr().checked_sub(bytes.as_ptr().addr()).unwrap_or_default();
+        Self::new(start, start + part.len())
     }
 
     pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
@@ -168,16 +175,22 @@ pub struct Message<'a> {
 #[derive(Debug)]
 pub(crate) struct Kept {
     bytes: Vec<u8>,
-    spans: Box<Message<'static>>,
+    spans: Box<(Message<'static>, Option<CoreSpans>)>,
 }
 
 impl Kept {
-    pub(crate) fn of(message: &Message<'_>) -> Self {
-        Self { bytes: message.bytes.to_vec(), spans: Box::new(message.over(&[])) }
+    /// `core` is that of the message, where it could be read.
+    pub(crate) fn of(message: &Message<'_>, core: Option<&Core<'_>>) -> Self {
+        let core = core.map(|core| CoreSpans::of(core, message.bytes));
+        Self { bytes: message.bytes.to_vec(), spans: Box::new((message.over(&[]), core)) }
+    }
+
+    pub(crate) fn core(&self) -> Option<Core<'_>> {
+        self.spans.1.as_ref().map(|core| core.over(&self.bytes))
     }
 
     pub(crate) fn message(&self) -> Message<'_> {
-        self.spans.over(&self.bytes)
+        self.spans.0.over(&self.bytes)
     }
 }
 
