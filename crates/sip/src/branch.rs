@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::cookie::CallIds;
 use crate::keys::{self, Ring};
+use crate::text;
 use crate::transport::Hop;
 use crate::uri::Uri;
 
@@ -48,6 +49,18 @@ pub(crate) fn turn(request_uri: &[u8]) -> [u8; 3] {
     let folded = hash ^ hash >> 24 ^ hash >> 48;
     let [.., high, middle, low] = folded.to_be_bytes();
     [high, middle, low]
+}
+
+/// What follows the first `branch=` of a response that was not read yet: that of the top Via, where one is ours.
+pub(crate) fn first(response: &[u8]) -> Option<&[u8]> {
+    let mut rest = response;
+    loop {
+        let (before, after) = text::cut(rest, text::find(rest, b'=')?);
+        if before.ends_with(b"branch") {
+            return Some(after);
+        }
+        rest = after;
+    }
 }
 
 /// The attempt and the `CSeq` shift in one byte.

@@ -150,28 +150,20 @@ pub(crate) fn split(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     find(text, byte).map(|at| cut(text, at))
 }
 
-/// The first place of one of `wanted` that stands neither in quotes nor in angle brackets.
+/// The first place of `wanted` that stands neither in quotes nor in angle brackets.
 pub(crate) fn find_outside(text: &[u8], wanted: u8) -> Option<usize> {
-    let (mut quoted, mut angle, mut escaped) = (false, false, false);
-    for (at, &byte) in text.iter().enumerate() {
-        if quoted {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => quoted = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            _ if byte == wanted && !angle => return Some(at),
-            b'"' if !angle => quoted = true,
-            b'<' => angle = true,
-            b'>' => angle = false,
-            _ => {}
-        }
+    let patterns = [wanted, b'"', b'<'].map(|byte| LOW.wrapping_mul(u64::from(byte)));
+    let hit = |word| patterns.iter().fold(0, |found, pattern| found | hits(word, *pattern));
+    let mut rest = text;
+    loop {
+        let at = search(rest, hit, |b| b == wanted || b == b'"' || b == b'<')?;
+        let (found, after) = rest.get(at..)?.split_first()?;
+        rest = match *found {
+            byte if byte == wanted => return Some(text.len() - after.len() - 1),
+            b'"' => after_quoted(rest.get(at..)?)?,
+            _ => cut(after, find(after, b'>')?).1,
+        };
     }
-    None
 }
 
 /// True when quotes are closed: a display name with an open quote makes the header malformed.
@@ -347,6 +339,24 @@ mod tests {
     fn lists_respect_quotes_and_brackets() {
         let values: Vec<_> = List(b"\"a,b\" <sip:a,b@c>;x=1, <sip:d>,, e").collect();
         assert_eq!(values, [&b"\"a,b\" <sip:a,b@c>;x=1"[..], b"<sip:d>", b"e"]);
+    }
+
+    #[test]
+    fn what_stands_in_quotes_or_brackets_is_passed_over() {
+        for (text, at) in [
+            (&b",a"[..], Some(0)),
+            (b"\"a,b\\\",\" <c,d> >, e", Some(16)),
+            (b"<a,<b>,c", Some(6)),
+            (b"abcdefghijklmno,", Some(15)),
+            (b"\"a,b", None),
+            (b"<a\",b", None),
+            (b"<\">,\"", Some(3)),
+            (b"a", None),
+            (b"", None),
+        ] {
+            assert_eq!(find_outside(text, b','), at, "{}", owned(text));
+        }
+        assert_eq!(find_outside(b"\"<\" x <y", b'<'), Some(6));
     }
 
     #[test]

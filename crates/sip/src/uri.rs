@@ -50,6 +50,13 @@ pub struct Dialled {
     pub host: String,
 }
 
+impl Dialled {
+    /// Of a URI; of nobody where it is none.
+    pub(crate) fn of(uri: &[u8]) -> Self {
+        Uri::parse(uri).map_or_else(Self::default, |uri| uri.dialled_user())
+    }
+}
+
 impl<'a> Uri<'a> {
     /// Reads a URI; `None` when there is no scheme or the host part is malformed.
     pub fn parse(text: &'a [u8]) -> Option<Self> {

@@ -8,6 +8,7 @@ use crate::originate::{LegParts, Origin};
 use crate::price::Price;
 use crate::target::Transport;
 use crate::trail::Trail;
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{CallStatus, Direction, EndedBy, Side};
@@ -94,7 +95,26 @@ impl Place {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.transport.as_str(), self.address)
+        f.write_str(self.transport.as_str())?;
+        let SocketAddr::V4(four) = self.address else { return write!(f, ":{}", self.address) };
+        // Every call has some: without the machinery of padding and widths.
+        let [a, b, c, d] = four.ip().octets();
+        for (mark, number) in [(':', a.into()), ('.', b.into()), ('.', c.into()), ('.', d.into()), (':', four.port())] {
+            f.write_char(mark)?;
+            let mut digits = [0; 5];
+            let mut rest: u16 = number;
+            let mut first = digits.len();
+            for (at, digit) in digits.iter_mut().enumerate().rev() {
+                *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+                rest /= 10;
+                first = at;
+                if rest == 0 {
+                    break;
+                }
+            }
+            f.write_str(std::str::from_utf8(digits.get(first..).unwrap_or_default()).unwrap_or_default())?;
+        }
+        Ok(())
     }
 }
 

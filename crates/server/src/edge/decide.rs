@@ -334,7 +334,7 @@ impl Decider {
     /// An agent registers: it proves to be a number's, then it is done.
     fn register(&mut self, ask: &Ask, named: Option<&Named>, around: &mut Around<'_>) -> Step {
         let source = ask.flow.remote.ip();
-        if !self.live.registers() || !registrar::is_name(&ask.to.user) {
+        if !self.live.registers() || !registrar::is_name(&ask.to().user) {
             if self.live.is_known(ask.flow.remote, around.now) {
                 return Step::Now(refuse(404, "Not Found"));
             }
@@ -345,14 +345,14 @@ impl Decider {
         match &shown {
             Shown::Unsure(name) => self.look_up(name, ask, around),
             Shown::Proven(Proven::Number(line)) => {
-                self.proved(&shown, (source, &ask.to.user), around.now);
+                self.proved(&shown, (source, &ask.to().user), around.now);
                 Step::Now(registrar::register(&self.live, line, ask, (around.now, clock::now())))
             }
             Shown::Proven(Proven::Trunks(_)) | Shown::Nothing | Shown::Wrong(_) | Shown::Stale => {
                 if !self.may_ask(ask, &shown, around) {
                     return Step::Now(Verdict::Drop);
                 }
-                Step::Now(self.challenged(&shown, (source, &ask.to.user), around))
+                Step::Now(self.challenged(&shown, (source, &ask.to().user), around))
             }
         }
     }
@@ -493,17 +493,21 @@ pub(super) fn offer(media: Media) -> Offer {
 
 /// What the caller told of the call.
 fn told(ask: &Ask, dialled: Option<E164>) -> Started {
-    let shown = |user: &str, uri: &str| facts::bounded(if user.is_empty() { uri } else { user }.to_owned());
     // What we are called by at a carrier is a secret: who was called stands in To then.
     let called = is_contact(&ask.dialled.user);
-    let to = if called { &ask.to.user } else { &ask.dialled.user };
-    let to = if is_contact(to) { "" } else { to };
+    let to = if called { ask.to().user } else { ask.dialled.user.clone() };
+    let to = match to {
+        to if is_contact(&to) => String::new(),
+        to if to.is_empty() && !called => ask.request_uri(),
+        to => to,
+    };
+    let from = if ask.from.user.is_empty() { ask.from_uri() } else { ask.from.user.clone() };
     Started {
         direction: domain::call::Direction::Inbound,
         number_id: None,
         number: dialled,
-        from: shown(&ask.from.user, &ask.from_uri),
-        to: shown(to, if called { "" } else { &ask.request_uri }),
+        from: facts::bounded(from),
+        to: facts::bounded(to),
         provider_id: None,
         endpoint_id: None,
         generation: domain::Generation(0),
@@ -518,7 +522,7 @@ fn told(ask: &Ask, dialled: Option<E164>) -> Started {
 /// into the request line).
 fn dialled(ask: &Ask) -> Option<E164> {
     let read = |from: &sip::Dialled| E164::dialled(&from.user, from.phone_context.as_deref());
-    read(&ask.dialled).or_else(|| read(&ask.to))
+    read(&ask.dialled).or_else(|| read(&ask.to()))
 }
 
 fn refusal(refusal: &Refused) -> Verdict {

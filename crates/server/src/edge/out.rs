@@ -98,18 +98,20 @@ impl Decider {
 /// The number that is shown as the caller: in From, else as it asserts or prefers.
 fn caller(ask: &Ask) -> outbound::Shown {
     let of = |from: &Dialled| outbound::Shown::of(&from.user, from.phone_context.as_deref());
-    of(&ask.from).or(of(&ask.identity))
+    of(&ask.from).or(of(&ask.identity()))
 }
 
 /// What was dialled: in the Request-URI, or, where a name stands there, in To.
 fn dialled(ask: &Ask) -> String {
     // A call for help by the service's name (RFC 5031).
-    if ask.request_uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("urn:")) {
-        return ask.request_uri.clone();
+    let uri = ask.request_uri();
+    if uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("urn:")) {
+        return uri;
     }
     let named =
         ask.dialled.user.is_empty() || ask.dialled.user.starts_with(|c: char| c.is_ascii_alphabetic());
-    let from = if named { &ask.to } else { &ask.dialled };
+    let to = if named { ask.to() } else { Dialled::default() };
+    let from = if named { &to } else { &ask.dialled };
     match from.phone_context.as_deref().filter(|context| context.starts_with('+')) {
         Some(context) if !from.user.starts_with('+') => format!("{context}{}", from.user),
         Some(_) | None => from.user.clone(),
@@ -144,12 +146,12 @@ fn started(ids: CallIds, ask: &Ask, (route, trail): (&RouteOut, Trail)) -> Fact 
 
 /// What is known of a call out by its INVITE and its number. Without a number, who was shown as the caller.
 fn told(ask: &Ask, number: Option<&NumberOut>) -> Started {
-    let shown = if ask.from.user.is_empty() { &ask.from_uri } else { &ask.from.user };
+    let shown = if ask.from.user.is_empty() { ask.from_uri() } else { ask.from.user.clone() };
     Started {
         direction: Direction::Outbound,
         number_id: number.map(|n| n.id),
         number: number.map(|n| n.e164),
-        from: number.map_or_else(|| facts::bounded(shown.clone()), |n| E164::to_string(&n.e164)),
+        from: number.map_or_else(|| facts::bounded(shown), |n| E164::to_string(&n.e164)),
         to: String::new(),
         provider_id: None,
         endpoint_id: number.and_then(|n| n.endpoint_id),

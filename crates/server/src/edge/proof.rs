@@ -76,9 +76,9 @@ impl Proofs {
         now: Instant,
     ) -> Shown {
         let mut shown = Shown::Nothing;
-        for value in ask.credentials.iter().take(VALUES_MAX) {
+        for value in ask.credentials().iter().take(VALUES_MAX) {
             let Some(given) = Credentials::read(value) else { continue };
-            if !self.nonces.ours(&given) || !digest::names(&given, &ask.request_uri) {
+            if !self.nonces.ours(&given) || !digest::names(&given, &ask.request_uri()) {
                 continue;
             }
             let named = named.filter(|named| named.username == given.username);
@@ -130,9 +130,9 @@ impl Proofs {
 
     /// What the credentials of a REGISTER prove, by the same rules: only numbers' agents register.
     pub(super) fn line(&mut self, ask: &Ask, live: &Live, named: Option<&Named>, now: Instant) -> Shown {
-        for value in ask.credentials.iter().take(VALUES_MAX) {
+        for value in ask.credentials().iter().take(VALUES_MAX) {
             let Some(given) = Credentials::read(value) else { continue };
-            if !self.nonces.ours(&given) || !digest::names(&given, &ask.request_uri) {
+            if !self.nonces.ours(&given) || !digest::names(&given, &ask.request_uri()) {
                 continue;
             }
             let proves = |line: &&Line| line.secret.proves(&given, "REGISTER");

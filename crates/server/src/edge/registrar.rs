@@ -35,7 +35,8 @@ pub(super) fn register(live: &Live, agent: &Line, ask: &Ask, (now, wall): (Insta
         return refuse(420, "Bad Extension");
     }
     // RFC 3261 section 10.3 steps 4 and 5: what is registered is the line itself.
-    let own = ask.to.user == agent.username || ask.to.user == agent.e164.to_string();
+    let to = ask.to();
+    let own = to.user == agent.username || to.user == agent.e164.to_string();
     if !own {
         return refuse(403, "Not Your Address");
     }

@@ -2,9 +2,9 @@
 //! which an answer carries back. Both begin with a mark that is no base64url, so that neither is taken for the proxy's; both
 //! are signed, so that any process of the cluster can tell its own.
 
-use memchr::memmem;
 use uuid::Uuid;
 
+use crate::branch;
 use crate::cookie::{CallIds, equal};
 use crate::edge::Side;
 use crate::keys::{self, Ring};
@@ -23,8 +23,7 @@ const MAC: usize = 6;
 /// True for a message that only the bridges can deal with. Looks at the request line, or at the first branch of a response.
 pub(super) fn owns(bytes: &[u8]) -> bool {
     if bytes.starts_with(b"SIP/") {
-        let branch = memmem::find(bytes, b"branch=").and_then(|at| bytes.get(at + 7..));
-        return branch.is_some_and(|rest| rest.starts_with(BRANCH));
+        return branch::first(bytes).is_some_and(|rest| rest.starts_with(BRANCH));
     }
     let Some(space) = bytes.iter().take(32).position(|byte| *byte == b' ') else { return false };
     let uri = bytes.get(space + 1..).unwrap_or_default();

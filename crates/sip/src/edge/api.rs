@@ -12,7 +12,7 @@ use crate::bridge::BridgeLeg;
 use crate::cookie::{CallIds, Direction, Reach};
 use crate::keys::Keys;
 use crate::login::Login;
-use crate::message::Message;
+use crate::message::{Kept, Message, Name};
 use crate::register::Register;
 use crate::sdp::{Media, MediaRule};
 use crate::text;
@@ -288,30 +288,54 @@ pub struct Ask {
     pub kind: AskKind,
     /// Where it came from.
     pub flow: Flow,
-    /// The Request-URI as written.
-    pub request_uri: String,
     /// Who was dialled.
     pub dialled: Dialled,
-    /// User part of To.
-    pub to: Dialled,
-    /// The URI of From.
-    pub from_uri: String,
     /// User part of From.
     pub from: Dialled,
-    /// The first P-Asserted-Identity, as written.
-    pub asserted_identity: Option<String>,
-    /// User part of the identity that the caller asserts, else of the one it prefers (RFC 3325).
-    pub identity: Dialled,
-    /// Authorization or Proxy-Authorization values, as written.
-    pub credentials: Vec<String>,
     /// The Call-ID.
     pub call_id: String,
-    /// Max-Forwards as received.
-    pub max_forwards: Option<u8>,
     /// What the offer says of encryption.
     pub media: Media,
     /// Of a REGISTER: what it asks.
     pub register: Option<Box<Register>>,
+    /// The request itself, which its transaction keeps too: what few verdicts need is read when it is asked for.
+    pub(crate) request: Arc<Kept>,
+}
+
+impl Ask {
+    /// The Request-URI as written.
+    pub fn request_uri(&self) -> String {
+        text::owned(self.request.message().request_uri())
+    }
+
+    /// User part of To.
+    pub fn to(&self) -> Dialled {
+        Dialled::of(party(&self.request.message(), Name::To))
+    }
+
+    /// The URI of From.
+    pub fn from_uri(&self) -> String {
+        text::owned(party(&self.request.message(), Name::From))
+    }
+
+    /// User part of the identity that the caller asserts, else of the one it prefers (RFC 3325).
+    pub fn identity(&self) -> Dialled {
+        let message = self.request.message();
+        let asserts = message.value(Name::AssertedIdentity).is_some();
+        Dialled::of(party(&message, if asserts { Name::AssertedIdentity } else { Name::PreferredIdentity }))
+    }
+
+    /// Authorization and Proxy-Authorization values, as written.
+    pub fn credentials(&self) -> Vec<String> {
+        let message = self.request.message();
+        let all = |name| message.all(name).map(|header| text::owned(header.value.of(message.bytes)));
+        all(Name::Authorization).chain(all(Name::ProxyAuthorization)).collect()
+    }
+}
+
+/// The URI of a From, a To or the like; empty where there is none.
+pub(super) fn party<'a>(message: &Message<'a>, name: Name) -> &'a [u8] {
+    message.value(name).and_then(text::name_addr).map(|read| read.uri).unwrap_or_default()
 }
 
 /// Whether the source's identity headers are believed (RFC 3325).

@@ -1,8 +1,9 @@
 //! Requests outside dialogs: what is asked of the shell, and what its verdict does. CANCEL of a pending INVITE too.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::api::{Ask, AskId, AskKind, Cause, Fact, Fault, Input, Output, Target, Verdict};
+use super::api::{Ask, AskId, AskKind, Cause, Fact, Fault, Input, Output, Target, Verdict, party};
 use super::context::{At, Cancel, Context, Phase, Repeat, Routing, State, Work};
 use super::onward::{Leg, Outcome};
 use super::respond::{self, Reply};
@@ -27,7 +28,7 @@ const DATAGRAM_MAX: usize = 1_300 - 512;
 
 /// Where a target lists TCP too, that is tried before its datagrams for a large request; a target that does not gets them in
 /// fragments.
-fn prefer_streams(request: Option<&Kept>, targets: &mut [Target]) {
+fn prefer_streams(request: Option<&Arc<Kept>>, targets: &mut [Target]) {
     if request.is_none_or(|kept| kept.message().bytes.len() <= DATAGRAM_MAX) {
         return;
     }
@@ -92,7 +93,8 @@ impl Edge {
         let full = self.slab.alive() >= most;
         let kind = if full { AskKind::Malformed { status: 503, reason: "Overloaded" } } else { kind };
         let at = self.slab.reserve();
-        let ask = build(AskId::new(at), kind, flow, message);
+        let request = Kept::of(message, core);
+        let ask = build(AskId::new(at), kind, flow, (message, Arc::clone(&request)));
         let setup =
             if ask.kind == AskKind::Invite { self.config.timers.setup } else { Duration::from_secs(32) };
         let context = Context {
@@ -102,7 +104,7 @@ impl Edge {
             source: flow,
             back: respond::reply_flow(flow, &via),
             method: message.method().unwrap_or(Method::Other),
-            request: Some(Kept::of(message, core)),
+            request: Some(request),
             phase: Phase::Asking,
             last: Vec::new(),
             cancelled: false,
@@ -146,7 +148,8 @@ impl Edge {
     /// spiral: a call that is forwarded to another number here).
     fn looped(&self, message: &Message<'_>, core: &Core<'_>) -> bool {
         let mut spirals = 0;
-        let mut values = message.values(Name::Via).filter_map(Via::parse).peekable();
+        let below = message.values(Name::Via).skip(1).filter_map(Via::parse);
+        let mut values = std::iter::once(core.via).chain(below).peekable();
         while let Some(via) = values.next() {
             let Some(branch) = via.branch else { continue };
             let seen = match values.peek() {
@@ -268,7 +271,7 @@ impl Edge {
                 Verdict::Route { call, direction, trust, transfer, mut targets, mut legs } => {
                     prefer_streams(context.request.as_ref(), &mut targets);
                     if legs.is_empty() {
-                        legs.push(Leg::of(targets.len()));
+                        legs = vec![Leg::of(targets.len())];
                     }
                     if let Some(most) = longest(&targets, edge.config.timers.setup) {
                         context.bound = Some(now + most);
@@ -370,30 +373,17 @@ fn longest(targets: &[Target], setup: Duration) -> Option<Duration> {
     rings.max().map(|longest| longest.max(setup) + others)
 }
 
-fn build(id: AskId, kind: AskKind, flow: Flow, message: &Message<'_>) -> Ask {
-    let party = |name| message.value(name).and_then(text::name_addr).map(|read| read.uri).unwrap_or_default();
-    let dialled = |uri| Uri::parse(uri).map_or_else(Dialled::default, |uri| uri.dialled_user());
-    let all = |name| message.all(name).map(|header| text::owned(header.value.of(message.bytes)));
+fn build(id: AskId, kind: AskKind, flow: Flow, (message, request): (&Message<'_>, Arc<Kept>)) -> Ask {
     Ask {
         id,
         kind,
         flow,
-        request_uri: text::owned(message.request_uri()),
-        dialled: dialled(message.request_uri()),
-        to: dialled(party(Name::To)),
-        from_uri: text::owned(party(Name::From)),
-        from: dialled(party(Name::From)),
-        asserted_identity: message.values(Name::AssertedIdentity).next().map(text::owned),
-        identity: dialled(if message.value(Name::AssertedIdentity).is_some() {
-            party(Name::AssertedIdentity)
-        } else {
-            party(Name::PreferredIdentity)
-        }),
-        credentials: all(Name::Authorization).chain(all(Name::ProxyAuthorization)).collect(),
+        dialled: Dialled::of(message.request_uri()),
+        from: Dialled::of(party(message, Name::From)),
         call_id: text::owned(message.value(Name::CallId).unwrap_or_default()),
-        max_forwards: message.value(Name::MaxForwards).and_then(crate::message::max_forwards),
         media: sdp::media(message),
         register: registers(message),
+        request,
     }
 }
 

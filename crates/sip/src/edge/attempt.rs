@@ -151,7 +151,11 @@ impl Edge {
         edit::request(&message, &plan, &mut sent);
         let mut client = self.client(now, to, token, sent);
         client.target = target;
-        client.whom = if one.flow.is_some() { Whom::Connected } else { Whom::of(one.next()) };
+        client.whom = match one.flow {
+            Some(_) => Whom::Connected,
+            None if to.transport.stream() => Whom::of(one.next()),
+            None => Whom::Address,
+        };
         client.extra = extra;
         client.interval = session::of_caller(&message, plan.interval);
         client.timer_c = Some(now + self.timer_c(&client));

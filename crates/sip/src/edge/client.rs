@@ -168,6 +168,10 @@ impl Edge {
             // for 64·T1 only repeats are absorbed and passed: the bytes are not needed any more
             context.request = None;
             context.last = Vec::new();
+            if let (Work::Call(routing), [_]) = (&mut context.work, &context.clients[..]) {
+                // the only one was told of: nothing is asked of its target again
+                (routing.targets, routing.legs) = (Vec::new(), Vec::new());
+            }
             if let Some(client) = context.clients.get_mut(index) {
                 client.sent = Vec::new();
             }
@@ -216,7 +220,7 @@ impl Edge {
                         || hidden(message.body(), context.source.remote.ip());
                 }
                 if dialog.session_expires.is_none() {
-                    dialog.session_expires = interval.map(|seconds| format!("{seconds};refresher=uac"));
+                    dialog.session_expires = interval.map(session::refreshed);
                 }
                 dialog.caller_hop = Some(context.source.hop());
                 dialog.callee_hop = Some(to.hop());

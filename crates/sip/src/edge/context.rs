@@ -1,6 +1,7 @@
 //! What is kept of one request: its server transaction, the client transactions it was forwarded by, and their timers
 //! (RFC 3261 section 17, RFC 6026). The slab gives each a place and a generation, so that answers find it by index.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::api::{Cause, Target};
@@ -224,7 +225,7 @@ pub(crate) struct Context {
     pub(crate) back: Flow,
     pub(crate) method: Method,
     /// The request, until a 2xx to it went up; of a request of ours there is none.
-    pub(crate) request: Option<Kept>,
+    pub(crate) request: Option<Arc<Kept>>,
     pub(crate) phase: Phase,
     /// The last response sent, for repeats of the request.
     pub(crate) last: Vec<u8>,
@@ -242,12 +243,12 @@ pub(crate) struct Context {
 impl Context {
     /// The request, while it is kept.
     pub(crate) fn message(&self) -> Option<Message<'_>> {
-        self.request.as_ref().map(Kept::message)
+        self.request.as_ref().map(|kept| kept.message())
     }
 
     /// Its fields, where they could be read.
     pub(crate) fn core(&self) -> Option<Core<'_>> {
-        self.request.as_ref().and_then(Kept::core)
+        self.request.as_ref().and_then(|kept| kept.core())
     }
 
     /// True when it can be forgotten.

@@ -32,11 +32,12 @@ struct Path<'a> {
 }
 
 impl Path<'_> {
-    /// Who is to be at the end of a new connection.
-    fn whom(&self, next: &[u8]) -> Whom {
+    /// Who is to be at the end of a new connection; datagrams have none.
+    fn whom(&self, next: &[u8], to: Transport) -> Whom {
         let whose = Some(self.cookie.ids.organization);
         match (self.from, self.cookie.reach) {
             (Side::Caller, Reach::Flow) => Whom::Connected,
+            _ if !to.stream() => Whom::Address,
             (Side::Caller, Reach::Open) => Whom::within(next, whose, Side::Callee),
             (Side::Callee, _) => Whom::within(next, whose, Side::Caller),
         }
@@ -81,7 +82,7 @@ impl Edge {
             return self.refuse_plain(&flow, (message, core), 404, "Next Hop Not Allowed");
         };
         let cookie = path.cookie;
-        let whom = path.whom(next);
+        let whom = path.whom(next, to.transport);
         // what was added when the callee's challenges were answered holds for the caller's requests of the whole dialog
         let down = path.from == Side::Caller;
         let shift = if down { cookie.shift } else { 0 };

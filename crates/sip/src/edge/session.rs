@@ -61,9 +61,16 @@ pub(super) fn of_caller(request: &Message<'_>, plan: Interval) -> Option<u32> {
     sent.filter(|_| knows(request, Name::Supported))
 }
 
+/// The interval as its 2xx tells a caller who refreshes alone.
+pub(super) fn refreshed(seconds: u32) -> String {
+    let mut text = seconds.to_string();
+    text.push_str(";refresher=uac");
+    text
+}
+
 /// The lines that a 2xx lacks: the caller, who alone knows session timers, refreshes.
 pub(super) fn lines(answer: &Message<'_>, of_caller: Option<u32>) -> Option<String> {
     let seconds = of_caller.filter(|_| answer.value(Name::SessionExpires).is_none())?;
     let require = if knows(answer, Name::Require) { "" } else { "Require: timer\r\n" };
-    Some(format!("Session-Expires: {seconds};refresher=uac\r\n{require}"))
+    Some(["Session-Expires: ", &refreshed(seconds), "\r\n", require].concat())
 }

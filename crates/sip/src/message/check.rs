@@ -264,6 +264,17 @@ fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
 
 /// A From or To value: one address whose quotes are closed.
 fn party(value: &[u8]) -> Option<NameAddr<'_>> {
+    // most have neither quotes nor commas, but for a display name
+    let display = if value.first() == Some(&b'"') { text::trim_start(text::after_quoted(value)?) } else { value };
+    if let [b'<', inside @ ..] = display
+        && let Some(end) = text::find2(inside, b'>', b'"')
+        && let (uri, [b'>', rest @ ..]) = inside.split_at_checked(end)?
+        && text::find2(rest, b'"', b',').is_none()
+    {
+        let params = text::split(rest, b';').map_or(&[][..], |(_, params)| params);
+        let uri = text::trim(uri);
+        return text::find(uri, b':').map(|_| NameAddr { uri, params });
+    }
     // a display name in quotes is passed over whole
     let plain = if value.first() == Some(&b'"') { text::after_quoted(value)? } else { value };
     if text::find2(plain, b'"', b',').is_some()
@@ -294,6 +305,6 @@ fn check_uri(message: &Message<'_>) -> Result<(), Refusal> {
 }
 
 /// 0 to 255 (RFC 3261 section 20.22).
-pub(crate) fn max_forwards(value: &[u8]) -> Option<u8> {
+fn max_forwards(value: &[u8]) -> Option<u8> {
     text::number(value).and_then(|number| u8::try_from(number).ok())
 }

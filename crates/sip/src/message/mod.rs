@@ -7,8 +7,8 @@ mod check;
 mod name;
 
 use memchr::{memchr, memrchr};
+use std::sync::Arc;
 
-pub(crate) use check::max_forwards;
 use check::CoreSpans;
 pub use check::{Core, Refusal, Via};
 pub use name::Name;
@@ -175,22 +175,23 @@ pub struct Message<'a> {
 #[derive(Debug)]
 pub(crate) struct Kept {
     bytes: Vec<u8>,
-    spans: Box<(Message<'static>, Option<CoreSpans>)>,
+    spans: Message<'static>,
+    core: Option<CoreSpans>,
 }
 
 impl Kept {
     /// `core` is that of the message, where it could be read.
-    pub(crate) fn of(message: &Message<'_>, core: Option<&Core<'_>>) -> Self {
+    pub(crate) fn of(message: &Message<'_>, core: Option<&Core<'_>>) -> Arc<Self> {
         let core = core.map(|core| CoreSpans::of(core, message.bytes));
-        Self { bytes: message.bytes.to_vec(), spans: Box::new((message.over(&[]), core)) }
+        Arc::new(Self { bytes: message.bytes.to_vec(), spans: message.over(&[]), core })
     }
 
     pub(crate) fn core(&self) -> Option<Core<'_>> {
-        self.spans.1.as_ref().map(|core| core.over(&self.bytes))
+        self.core.as_ref().map(|core| core.over(&self.bytes))
     }
 
     pub(crate) fn message(&self) -> Message<'_> {
-        self.spans.0.over(&self.bytes)
+        self.spans.over(&self.bytes)
     }
 }
 
@@ -246,12 +247,10 @@ impl<'a> Message<'a> {
 
     fn read_header(&mut self, at: usize, line: &[u8]) {
         let Some(colon) = text::find(line, b':') else { return self.note(Flaw::HeaderLine) };
-        let (name, value) = text::cut(line, colon);
-        let mut name_length = name.len();
-        while let Some(b' ' | b'\t') = name_length.checked_sub(1).and_then(|last| name.get(last)) {
-            name_length -= 1;
+        let (mut name, value) = text::cut(line, colon);
+        while let [shorter @ .., b' ' | b'\t'] = name {
+            name = shorter;
         }
-        let name = name.get(..name_length).unwrap_or_default();
         if name.first().is_none_or(|b| text::blank(*b)) {
             return self.note(Flaw::HeaderLine);
         }
@@ -261,7 +260,7 @@ impl<'a> Message<'a> {
         let value_end = value_start + text::trim_end(rest).len();
         let header = Header {
             name: id,
-            name_end: small(at + name_length),
+            name_end: small(at + name.len()),
             line: Span::new(at, at + line.len()),
             value: Span::new(value_start, value_end),
         };
@@ -382,7 +381,8 @@ impl<'a> Message<'a> {
     pub(crate) fn every(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let (wanted, bytes) = (name.as_bytes(), self.bytes);
         let found = self.headers().iter().filter(move |header| {
-            Span { start: header.line.start, end: header.name_end }.of(bytes).eq_ignore_ascii_case(wanted)
+            usize::from(header.name_end - header.line.start) == wanted.len()
+                && Span { start: header.line.start, end: header.name_end }.of(bytes).eq_ignore_ascii_case(wanted)
         });
         found.map(move |header| header.value.of(bytes))
     }

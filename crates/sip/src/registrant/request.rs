@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use memchr::memmem;
-
 use super::Registrant;
+use crate::branch;
 use crate::bridge::places;
 use crate::edge::{Send, SendId, Whom};
 use crate::login::Asked;
@@ -51,8 +50,7 @@ pub fn owner(bytes: &[u8]) -> Option<u32> {
     if !bytes.starts_with(b"SIP/") {
         return None;
     }
-    let at = memmem::find(bytes, b"branch=")?;
-    let rest = bytes.get(at + 7..)?.strip_prefix(BRANCH.as_bytes())?;
+    let rest = branch::first(bytes)?.strip_prefix(BRANCH.as_bytes())?;
     let end = rest.iter().take(9).position(|byte| *byte == b'.')?;
     u32::from_str_radix(std::str::from_utf8(rest.get(..end)?).ok()?, 16).ok()
 }

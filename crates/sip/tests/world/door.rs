@@ -225,9 +225,9 @@ impl Gate {
     /// Whether a call is let in, else what its caller is asked.
     pub(crate) fn challenge(&mut self, ask: &Ask, now: Instant) -> Option<Verdict> {
         let mut stale = false;
-        for value in &ask.credentials {
+        for value in &ask.credentials() {
             let Some(given) = Credentials::read(value) else { continue };
-            if !self.nonces.ours(&given) || !names(&given, &ask.request_uri) {
+            if !self.nonces.ours(&given) || !names(&given, &ask.request_uri()) {
                 continue;
             }
             assert!(self.secret.proves(&given, "INVITE"), "nobody here has a wrong password");
