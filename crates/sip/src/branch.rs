@@ -140,15 +140,18 @@ impl Branch {
         raw
     }
 
-    /// Appends the branch with its magic cookie. Of `seen` the branch below does not count.
-    pub(crate) fn write(self, ring: &Ring, seen: &Seen<'_>, out: &mut Vec<u8>) {
+    /// The branch with its magic cookie. Of `seen` the branch below does not count.
+    pub(crate) fn text(self, ring: &Ring, seen: &Seen<'_>) -> [u8; STATEFUL_TEXT] {
         let raw = self.raw();
         let mac = seen.stateful(&ring.current().branch, &raw);
         let mut whole = [0; STATEFUL];
         whole[..PLACE].copy_from_slice(&raw);
         whole[PLACE..].copy_from_slice(&mac[..MAC]);
-        out.extend_from_slice(MAGIC);
-        keys::base64url(&whole, out);
+        let mut text = [0; STATEFUL_TEXT];
+        let (magic, token) = text.split_at_mut(MAGIC.len());
+        magic.copy_from_slice(MAGIC);
+        keys::base64url_into(&whole, token);
+        text
     }
 
     /// Reads the place without proving it: the caller compares the branch text with the one it sent.
@@ -292,8 +295,7 @@ mod tests {
             number: Uuid::from_u128(3),
         };
         let told = CallIds { number: Uuid::nil(), ..ids };
-        let mut stateful = Vec::new();
-        place.write(&ring, &seen(5060), &mut stateful);
+        let stateful = place.text(&ring, &seen(5060)).to_vec();
         let plain = Mark::default();
         let marked = Mark { shift: 2, sdp_type: true, interval: None };
         let renewing = Mark { interval: Some(1800), ..plain };

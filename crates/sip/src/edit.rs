@@ -359,36 +359,32 @@ fn finish(message: &Message<'_>, edit: &mut Editor<'_>, unbounded: bool) {
 
 /// Writes the Via value with `received` and `rport`; false, and nothing written, when it can stay as it is.
 pub(crate) fn stamp_via(value: &[u8], stamp: Stamp, out: &mut Vec<u8>) -> bool {
-    let begin = out.len();
     let (head, params) = text::split(value, b';').unwrap_or((value, &[]));
-    out.extend_from_slice(text::trim(head));
+    let mut params = text::Params(params);
     let (mut ask, mut told) = (stamp.always, false);
-    for (name, value) in text::Params(params) {
-        if name.eq_ignore_ascii_case(b"received") {
-            told = true;
-            continue;
+    // what is before `copied` is written or left out; the parameter being looked at begins, with its semicolon, at `start`
+    let (mut copied, mut start) = (0, head.len());
+    let begin = out.len();
+    while let Some((name, _)) = params.next() {
+        let end = if params.0.is_empty() { value.len() } else { value.len() - params.0.len() - 1 };
+        let received = name.eq_ignore_ascii_case(b"received");
+        let rport = name.eq_ignore_ascii_case(b"rport");
+        if received || rport {
+            (told, ask) = (told || received, ask || rport);
+            out.extend_from_slice(value.get(copied..start).unwrap_or_default());
+            copied = end;
         }
-        if name.eq_ignore_ascii_case(b"rport") {
-            ask = true;
-            continue;
-        }
-        out.push(b';');
-        out.extend_from_slice(name);
-        if let Some(value) = value {
-            out.push(b'=');
-            out.extend_from_slice(value);
-        }
+        start = end;
     }
     if !ask && !told {
-        let Some((_, _, (host, _))) = Via::head(head) else {
-            out.truncate(begin);
-            return false;
-        };
+        let Some((_, _, (host, _))) = Via::head(head) else { return false };
         if crate::uri::address(host) == Some(stamp.source.ip()) {
-            out.truncate(begin);
             return false;
         }
     }
+    out.extend_from_slice(value.get(copied..).unwrap_or_default());
+    let trimmed = text::trim_end(out.get(begin..).unwrap_or_default()).len();
+    out.truncate(begin + trimmed);
     out.extend_from_slice(b";received=");
     write::ip(out, stamp.source.ip());
     if ask {

@@ -103,10 +103,15 @@ fn mac_long(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// Writes base64url without padding into `into`, and says how long it is; nothing where it does not fit.
+pub(crate) fn base64url_into(bytes: &[u8], into: &mut [u8]) -> usize {
+    URL_SAFE_NO_PAD.encode_slice(bytes, into).unwrap_or_default()
+}
+
 /// Appends base64url without padding.
 pub(crate) fn base64url(bytes: &[u8], out: &mut Vec<u8>) {
     let mut text = [0u8; 192];
-    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).unwrap_or_default();
+    let written = base64url_into(bytes, &mut text);
     out.extend_from_slice(text.get(..written).unwrap_or_default());
 }
 

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use crate::message::{Message, Name};
 use crate::text;
+use crate::uri;
 
 /// The most parts of a multipart body that are looked at for an offer.
 const PARTS_MAX: usize = 16;
@@ -173,7 +174,7 @@ pub(crate) fn addresses(body: &[u8]) -> impl Iterator<Item = IpAddr> {
     text::lines(body).filter_map(|line| {
         let rest = line.strip_prefix(b"c=IN IP4 ").or_else(|| line.strip_prefix(b"c=IN IP6 "))?;
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b' ')).unwrap_or(rest.len());
-        let address: IpAddr = str::from_utf8(rest.get(..end)?).ok()?.parse().ok()?;
+        let address = uri::address(rest.get(..end)?)?;
         (!address.is_unspecified()).then_some(address)
     })
 }

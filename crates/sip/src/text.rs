@@ -255,6 +255,14 @@ pub(crate) fn has_param(params: &[u8], wanted: &[u8]) -> bool {
 
 /// The value of one parameter, where it has one.
 pub(crate) fn param_value<'a>(params: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    // it stands first, as a tag mostly does
+    if let Some([b'=', value @ ..]) = params.strip_prefix(wanted) {
+        match find2(value, b';', b'"').map(|at| value.split_at_checked(at)) {
+            None => return Some(trim(value)),
+            Some(Some((value, [b';', ..]))) => return Some(trim(value)),
+            Some(_) => {}
+        }
+    }
     Params(params).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).and_then(|(_, value)| value)
 }
 

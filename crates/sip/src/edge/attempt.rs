@@ -240,9 +240,7 @@ impl Edge {
             attempt: u8::try_from(attempt).unwrap_or(u8::MAX),
             turn,
         };
-        let mut text = Vec::with_capacity(STATEFUL_TEXT);
-        branch.write(&self.ring, seen, &mut text);
-        text.try_into().unwrap_or([0; STATEFUL_TEXT])
+        branch.text(&self.ring, seen)
     }
 
     /// Our Via line.
