@@ -140,6 +140,11 @@ impl Cookie {
         Self::read_by(text, ring, call_id, &[tag]).map(|(_, cookie)| cookie)
     }
 
+    /// The URI, where it is long enough for a cookie.
+    pub(crate) fn may_be_in(uri: &[u8]) -> Option<&[u8]> {
+        (uri.len() > SHORTEST_TEXT).then_some(uri)
+    }
+
     /// Reads a cookie and tells which of some tags verifies it, the first that does.
     pub(crate) fn read_by(text: &[u8], ring: &Ring, call_id: &[u8], tags: &[&[u8]]) -> Option<(usize, Self)> {
         if text.len() < SHORTEST_TEXT {

@@ -306,7 +306,7 @@ impl Edge {
 
     /// Our cookie in a URI.
     pub(super) fn cookie_of(&self, uri: &[u8], core: &Core<'_>, side: Side) -> Option<Cookie> {
-        let user = Uri::parse(uri)?.user?;
+        let user = Uri::parse(Cookie::may_be_in(uri)?)?.user?;
         let tag = match side {
             Side::Caller => core.from_tag,
             Side::Callee => core.to_tag?,

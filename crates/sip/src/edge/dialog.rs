@@ -318,7 +318,7 @@ impl Edge {
 
     /// Whose dialog a URI with our cookie belongs to: the side whose tag verifies is the sender.
     fn who(&self, uri: &[u8], core: &Core<'_>) -> Option<(Cookie, Side)> {
-        let user = Uri::parse(uri)?.user?;
+        let user = Uri::parse(Cookie::may_be_in(uri)?)?.user?;
         let (tags, count) = match core.to_tag {
             Some(to) => ([core.from_tag, to], 2),
             None => ([core.from_tag, b""], 1),

@@ -71,6 +71,43 @@ impl Header {
     };
 }
 
+/// How many headers are kept in place. Few messages have more.
+const HEADERS_FEW: usize = 32;
+
+/// The headers of a message: in place while they are few, on the heap all together where they are more.
+#[derive(Clone, Debug)]
+struct Headers {
+    few: [Header; HEADERS_FEW],
+    count: usize,
+    many: Vec<Header>,
+}
+
+impl Headers {
+    const NONE: Self = Self { few: [Header::NONE; HEADERS_FEW], count: 0, many: Vec::new() };
+
+    /// Adds one and gives its index; `None`, and nothing is added, where there are too many.
+    fn push(&mut self, header: Header) -> Option<usize> {
+        let index = self.count;
+        if let Some(slot) = self.few.get_mut(index) {
+            *slot = header;
+        } else if index < HEADERS_MAX {
+            if self.many.is_empty() {
+                self.many.extend_from_slice(&self.few);
+            }
+            self.many.push(header);
+        } else {
+            return None;
+        }
+        self.count += 1;
+        Some(index)
+    }
+
+    fn all(&self) -> &[Header] {
+        let few = self.few.get(..self.count);
+        few.unwrap_or(&self.many)
+    }
+}
+
 /// A request method. Unknown ones are carried too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -162,8 +199,7 @@ pub struct Message<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) start: Start,
     pub(crate) flaw: Option<Flaw>,
-    headers: [Header; HEADERS_MAX],
-    count: usize,
+    headers: Headers,
     first: [u8; Name::COUNT],
     /// Where the first header begins, and where the empty line begins.
     pub(crate) headers_start: u16,
@@ -212,8 +248,7 @@ impl<'a> Message<'a> {
             bytes,
             start,
             flaw,
-            headers: [Header::NONE; HEADERS_MAX],
-            count: 0,
+            headers: Headers::NONE,
             first: [NO_HEADER; Name::COUNT],
             headers_start: small(line_end),
             headers_end: small(line_end),
@@ -264,10 +299,7 @@ impl<'a> Message<'a> {
             line: Span::new(at, at + line.len()),
             value: Span::new(value_start, value_end),
         };
-        let index = self.count;
-        let Some(slot) = self.headers.get_mut(index) else { return self.note(Flaw::TooMany) };
-        *slot = header;
-        self.count += 1;
+        let Some(index) = self.headers.push(header) else { return self.note(Flaw::TooMany) };
         if id != Name::Other
             && let Some(first) = self.first.get_mut(id as usize)
         {
@@ -293,8 +325,8 @@ impl<'a> Message<'a> {
 
     /// The same places over other bytes.
     fn over<'b>(&self, bytes: &'b [u8]) -> Message<'b> {
-        let Self { bytes: _, start, flaw, headers, count, first, headers_start, headers_end, body } = *self;
-        Message { bytes, start, flaw, headers, count, first, headers_start, headers_end, body }
+        let Self { bytes: _, start, flaw, ref headers, first, headers_start, headers_end, body } = *self;
+        Message { bytes, start, flaw, headers: headers.clone(), first, headers_start, headers_end, body }
     }
 
     fn note(&mut self, flaw: Flaw) {
@@ -347,7 +379,7 @@ impl<'a> Message<'a> {
     }
 
     pub(crate) fn headers(&self) -> &[Header] {
-        self.headers.get(..self.count).unwrap_or_default()
+        self.headers.all()
     }
 
     /// The value of the first header of this name.
@@ -458,6 +490,20 @@ mod tests {
             "SIP/2.0 99 no\r\n\r\n",
         ] {
             assert!(Message::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn as_many_headers_as_may_be_are_read_in_their_order() {
+        for count in [31, 32, 33, 99] {
+            let lines: String = (0..count).map(|n| format!("X-{n}: {n}\r\n")).collect();
+            let text = format!("OPTIONS sip:a SIP/2.0\r\n{lines}Max-Forwards: 7\r\n\r\n");
+            let message = Message::parse(text.as_bytes()).unwrap();
+            assert_eq!((message.flaw, message.headers().len()), (None, count + 1));
+            assert_eq!(message.value(Name::MaxForwards), Some(&b"7"[..]));
+            for n in 0..count {
+                assert_eq!(message.over(text.as_bytes()).other(&format!("x-{n}")), Some(n.to_string().as_bytes()));
+            }
         }
     }
 
