@@ -171,24 +171,30 @@ pub(crate) fn address(host: &[u8]) -> Option<IpAddr> {
         Some(byte) if byte.is_ascii_hexdigit() || *byte == b':' => {}
         _ => return None,
     }
-    if text::find(host, b':').is_some() {
-        return std::str::from_utf8(host).ok()?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
-    }
-    four(host).map(IpAddr::V4)
+    let six = || std::str::from_utf8(host).ok()?.parse::<Ipv6Addr>().ok();
+    four(host).map(IpAddr::V4).or_else(|| text::find(host, b':').and_then(|_| six()).map(IpAddr::V6))
 }
 
 /// An IPv4 address, by the rules of the standard library, whose own reader takes several times as long.
 fn four(text: &[u8]) -> Option<Ipv4Addr> {
     let mut octets = [0; 4];
-    let mut parts = text.split(|byte| *byte == b'.');
-    for octet in &mut octets {
-        let part = parts.next()?;
-        if part.len() > 3 || matches!(part, [b'0', _, ..]) {
-            return None;
+    let (mut done, mut digits, mut value) = (0, 0, 0_u16);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' if digits < 3 && (digits == 0 || value > 0) => {
+                value = value * 10 + u16::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && done < 3 => {
+                *octets.get_mut(done)? = u8::try_from(value).ok()?;
+                (done, digits, value) = (done + 1, 0, 0);
+            }
+            _ => return None,
         }
-        *octet = u8::try_from(text::number(part)?).ok()?;
     }
-    parts.next().is_none().then(|| Ipv4Addr::from(octets))
+    let [.., last] = &mut octets;
+    *last = u8::try_from(value).ok()?;
+    (done == 3 && digits > 0).then(|| Ipv4Addr::from(octets))
 }
 
 /// Resolves `%41` escapes; what is no valid escape stays as it is.
