@@ -232,7 +232,8 @@ impl Edge {
                 return;
             }
             let answer = context.cancel_answer.take().filter(|_| !matches!(verdict, Verdict::Drop));
-            if let Some((back, bytes)) = answer {
+            if let Some(answer) = answer {
+                let (back, bytes) = *answer;
                 edge.send(back, bytes);
             }
             match verdict {
@@ -324,7 +325,7 @@ impl Edge {
             if matches!(context.phase, Phase::Asking) && context.last.is_empty() {
                 // nothing was answered to this source yet: the verdict decides
                 context.cancelled = true;
-                context.cancel_answer = Some((back, bytes));
+                context.cancel_answer = Some(Box::new((back, bytes)));
                 return;
             }
             edge.send(back, bytes);

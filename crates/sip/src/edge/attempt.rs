@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::api::{Attempt, Cause, Fact, Fault, Output, Send, SendId, Target, Whom};
-use super::context::{At, Cancel, Client, Context, Extra, Phase, Repeat, Role, State, Work};
+use super::context::{At, Cancel, CancelSent, Client, Context, Extra, Phase, Repeat, Role, State, Work};
 use super::onward::Outcome;
 use super::{Edge, respond, session, unreliable};
 use crate::branch::{self, Branch, STATEFUL_TEXT, Seen, with_shift};
@@ -265,7 +265,7 @@ impl Edge {
             whom: client.whom.clone(),
             bytes: bytes.clone(),
         }));
-        client.cancel = Cancel::Sent { bytes, repeat };
+        client.cancel = Cancel::Sent(Box::new(CancelSent { bytes, repeat }));
         // RFC 3261 section 9.1: without a final answer in 64·T1 it counts as cancelled
         client.until = Some(now + t1 * 64);
         client.timer_c = None;

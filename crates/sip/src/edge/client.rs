@@ -70,10 +70,10 @@ impl Edge {
         self.with(now, at, |edge, context| {
             let Some(client) = context.clients.get_mut(index) else { return };
             if core.method == Method::Cancel && context.method == Method::Invite {
-                if let Cancel::Sent { repeat, .. } = &mut client.cancel
+                if let Cancel::Sent(sent) = &mut client.cancel
                     && status >= 200
                 {
-                    *repeat = None;
+                    sent.repeat = None;
                 }
                 return;
             }
@@ -168,9 +168,9 @@ impl Edge {
             // for 64·T1 only repeats are absorbed and passed: the bytes are not needed any more
             context.request = None;
             context.last = Vec::new();
-            if let (Work::Call(routing), [_]) = (&mut context.work, &context.clients[..]) {
-                // the only one was told of: nothing is asked of its target again
-                (routing.targets, routing.legs) = (Vec::new(), Vec::new());
+            if let (Work::Call(_), [_]) = (&context.work, &context.clients[..]) {
+                // nor where the call was to go: the only attempt is told of
+                context.work = Work::Local;
             }
             if let Some(client) = context.clients.get_mut(index) {
                 client.sent = Vec::new();

@@ -70,11 +70,16 @@ pub(crate) enum Cancel {
     No,
     /// To be sent at the first provisional answer (RFC 3261 section 9.1).
     Wanted,
-    /// Sent; `repeat` is gone when it was answered.
-    Sent {
-        bytes: Vec<u8>,
-        repeat: Option<Repeat>,
-    },
+    /// Sent; apart, since few calls have one.
+    Sent(Box<CancelSent>),
+}
+
+/// A CANCEL that was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct CancelSent {
+    pub(crate) bytes: Vec<u8>,
+    /// None once it was answered.
+    pub(crate) repeat: Option<Repeat>,
 }
 
 /// Whether the call waits for this attempt.
@@ -231,7 +236,7 @@ pub(crate) struct Context {
     pub(crate) last: Vec<u8>,
     pub(crate) cancelled: bool,
     /// The answer to a CANCEL that came before the verdict: a source that is dropped hears none.
-    pub(crate) cancel_answer: Option<(Flow, Vec<u8>)>,
+    pub(crate) cancel_answer: Option<Box<(Flow, Vec<u8>)>>,
     pub(crate) work: Work,
     pub(crate) clients: Vec<Client>,
     /// When setup must have ended.
@@ -288,7 +293,7 @@ impl Context {
         };
         self.clients.iter().filter(|client| client.state != State::Dead).fold(phase, |due, client| {
             let cancel = match &client.cancel {
-                Cancel::Sent { repeat, .. } => repeat.map(|repeat| repeat.at),
+                Cancel::Sent(sent) => sent.repeat.map(|repeat| repeat.at),
                 Cancel::No | Cancel::Wanted => None,
             };
             let late = client.late.filter(|_| client.role == Role::Current);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Edge;
 use super::api::{Cause, Output, Send, SendId};
-use super::context::{Cancel, Context, Phase, State, Work};
+use super::context::{Cancel, CancelSent, Context, Phase, State, Work};
 use crate::message::Method;
 
 impl Edge {
@@ -85,7 +85,8 @@ impl Edge {
                 State::Calling | State::Proceeding => self.attempt_lost(context, index, Cause::Timeout),
             };
         }
-        if let Cancel::Sent { bytes, repeat: Some(repeat) } = &mut client.cancel
+        if let Cancel::Sent(sent) = &mut client.cancel
+            && let CancelSent { bytes, repeat: Some(repeat) } = &mut **sent
             && repeat.at <= now
         {
             *repeat = repeat.again(now, timers.t2);
