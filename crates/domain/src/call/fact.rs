@@ -99,7 +99,9 @@ impl std::fmt::Display for Place {
         let SocketAddr::V4(four) = self.address else { return write!(f, ":{}", self.address) };
         // Every call has some: without the machinery of padding and widths.
         let [a, b, c, d] = four.ip().octets();
-        for (mark, number) in [(':', a.into()), ('.', b.into()), ('.', c.into()), ('.', d.into()), (':', four.port())] {
+        for (mark, number) in
+            [(':', a.into()), ('.', b.into()), ('.', c.into()), ('.', d.into()), (':', four.port())]
+        {
             f.write_char(mark)?;
             let mut digits = [0; 5];
             let mut rest: u16 = number;

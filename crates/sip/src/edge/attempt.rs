@@ -54,7 +54,8 @@ impl Edge {
             routing.next = (target, hop + 1);
             if routing.refused.contains(&to)
                 || context.clients.len() >= ATTEMPTS_MAX
-                || !routing.refused_hosts.is_empty() && routing.refused_hosts.contains(&host(&one.request_uri))
+                || !routing.refused_hosts.is_empty()
+                    && routing.refused_hosts.contains(&host(&one.request_uri))
             {
                 continue;
             }

@@ -31,8 +31,7 @@ impl Face {
         let via = format!("Via: SIP/2.0/{} {name};branch=", one.transport.via()).into_bytes();
         let sip = format!("@{name};transport={};lr>\r\n", one.transport.param()).into_bytes();
         // with sips it is TLS over TCP, and `transport=tls` is no more (RFC 5630 section 3.1.4)
-        let sips =
-            if one.transport.web() { sip.clone() } else { format!("@{name};lr>\r\n").into_bytes() };
+        let sips = if one.transport.web() { sip.clone() } else { format!("@{name};lr>\r\n").into_bytes() };
         Self { name, via, sip, sips }
     }
 }

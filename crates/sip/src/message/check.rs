@@ -265,7 +265,8 @@ fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
 /// A From or To value: one address whose quotes are closed.
 fn party(value: &[u8]) -> Option<NameAddr<'_>> {
     // most have neither quotes nor commas, but for a display name
-    let display = if value.first() == Some(&b'"') { text::trim_start(text::after_quoted(value)?) } else { value };
+    let display =
+        if value.first() == Some(&b'"') { text::trim_start(text::after_quoted(value)?) } else { value };
     if let [b'<', inside @ ..] = display
         && let Some(end) = text::find2(inside, b'>', b'"')
         && let (uri, [b'>', rest @ ..]) = inside.split_at_checked(end)?

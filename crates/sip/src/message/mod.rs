@@ -414,7 +414,9 @@ impl<'a> Message<'a> {
         let (wanted, bytes) = (name.as_bytes(), self.bytes);
         let found = self.headers().iter().filter(move |header| {
             usize::from(header.name_end - header.line.start) == wanted.len()
-                && Span { start: header.line.start, end: header.name_end }.of(bytes).eq_ignore_ascii_case(wanted)
+                && Span { start: header.line.start, end: header.name_end }
+                    .of(bytes)
+                    .eq_ignore_ascii_case(wanted)
         });
         found.map(move |header| header.value.of(bytes))
     }
@@ -502,7 +504,10 @@ mod tests {
             assert_eq!((message.flaw, message.headers().len()), (None, count + 1));
             assert_eq!(message.value(Name::MaxForwards), Some(&b"7"[..]));
             for n in 0..count {
-                assert_eq!(message.over(text.as_bytes()).other(&format!("x-{n}")), Some(n.to_string().as_bytes()));
+                assert_eq!(
+                    message.over(text.as_bytes()).other(&format!("x-{n}")),
+                    Some(n.to_string().as_bytes())
+                );
             }
         }
     }
