@@ -377,8 +377,8 @@ pub(crate) fn stamp_via(value: &[u8], stamp: Stamp, out: &mut Vec<u8>) -> bool {
         start = end;
     }
     if !ask && !told {
-        let Some((_, _, (host, _))) = Via::head(head) else { return false };
-        if crate::uri::address(host) == Some(stamp.source.ip()) {
+        let Some(via) = Via::head(head) else { return false };
+        if crate::uri::address(via.host) == Some(stamp.source.ip()) {
             return false;
         }
     }

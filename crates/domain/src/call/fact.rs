@@ -8,7 +8,6 @@ use crate::originate::{LegParts, Origin};
 use crate::price::Price;
 use crate::target::Transport;
 use crate::trail::Trail;
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{CallStatus, Direction, EndedBy, Side};
@@ -95,28 +94,28 @@ impl Place {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.transport.as_str())?;
-        let SocketAddr::V4(four) = self.address else { return write!(f, ":{}", self.address) };
-        // Every call has some: without the machinery of padding and widths.
-        let [a, b, c, d] = four.ip().octets();
-        for (mark, number) in
-            [(':', a.into()), ('.', b.into()), ('.', c.into()), ('.', d.into()), (':', four.port())]
-        {
-            f.write_char(mark)?;
-            let mut digits = [0; 5];
-            let mut rest: u16 = number;
-            let mut first = digits.len();
-            for (at, digit) in digits.iter_mut().enumerate().rev() {
-                *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-                rest /= 10;
-                first = at;
-                if rest == 0 {
-                    break;
-                }
+        let SocketAddr::V4(four) = self.address else {
+            return write!(f, "{}:{}", self.transport.as_str(), self.address);
+        };
+        // Every call has some: written from behind, without the machinery of padding and widths.
+        let [first, second, third, last] = four.ip().octets().map(u16::from);
+        let parts = [(b':', four.port()), (b'.', last), (b'.', third), (b'.', second), (b':', first)];
+        let mut text = *b":255.255.255.255:65535";
+        let mut at = text.len();
+        for (mark, mut number) in parts {
+            let mut put = |byte| {
+                at -= 1;
+                text[at] = byte;
+            };
+            put(b'0' + u8::try_from(number % 10).unwrap_or_default());
+            while number > 9 {
+                number /= 10;
+                put(b'0' + u8::try_from(number % 10).unwrap_or_default());
             }
-            f.write_str(std::str::from_utf8(digits.get(first..).unwrap_or_default()).unwrap_or_default())?;
+            put(mark);
         }
-        Ok(())
+        f.write_str(self.transport.as_str())?;
+        f.write_str(std::str::from_utf8(&text[at..]).unwrap_or_default())
     }
 }
 

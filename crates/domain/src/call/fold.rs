@@ -423,6 +423,8 @@ mod tests {
     fn places_are_written_and_read_with_their_class() {
         for (text, class) in [
             ("udp:192.0.2.7:5060", "public"),
+            ("ws:203.0.100.255:65535", "public"),
+            ("udp:0.0.0.0:10", "public"),
             ("tcp:[2001:db8::1]:5061", "public"),
             ("tls:10.0.0.1:1", "private"),
             ("udp:[fd00::1]:1", "private"),

@@ -50,8 +50,7 @@ impl<'a> Via<'a> {
         if text::find(value, b'<').is_some() && text::find_outside(value, b'<').is_some() {
             return None;
         }
-        let (transport, sent_by, (host, port)) = Self::head(head)?;
-        let mut via = Self { transport, host, port, sent_by, branch: None, received: None, rport: None };
+        let mut via = Self::head(head)?;
         for (name, value) in text::Params(params) {
             if name.eq_ignore_ascii_case(b"branch") {
                 via.branch = value;
@@ -64,16 +63,21 @@ impl<'a> Via<'a> {
         Some(via)
     }
 
-    /// What stands before the parameters: the transport, sent-by as written, its host and port.
-    pub(crate) fn head(head: &'a [u8]) -> Option<(&'a [u8], &'a [u8], (&'a [u8], Option<u16>))> {
+    /// What stands before the parameters.
+    pub(crate) fn head(head: &'a [u8]) -> Option<Self> {
         let rest = match head.strip_prefix(b"SIP/2.0/") {
             Some(rest) => text::trim(rest),
             None => spaced(head)?,
         };
-        let gap = rest.iter().position(|b| text::blank(*b))?;
-        let (transport, sent_by) = text::cut(rest, gap);
+        Self::place(rest)
+    }
+
+    /// The transport, and behind it sent-by.
+    fn place(rest: &'a [u8]) -> Option<Self> {
+        let (transport, sent_by) = text::cut(rest, rest.iter().position(|b| text::blank(*b))?);
         let sent_by = text::trim(sent_by);
-        Some((transport, sent_by, uri::host_port(sent_by)?))
+        let (host, port) = uri::host_port(sent_by)?;
+        Some(Self { transport, host, port, sent_by, branch: None, received: None, rport: None })
     }
 }
 
@@ -83,10 +87,7 @@ impl<'a> Via<'a> {
         let (head, _) = text::split(value, b';').unwrap_or((value, &[]));
         let at = head.iter().rposition(|byte| *byte == b'/')?;
         let rest = text::trim(text::cut(head, at).1);
-        let (transport, sent_by) = text::cut(rest, rest.iter().position(|b| text::blank(*b))?);
-        let sent_by = text::trim(sent_by);
-        let (host, port) = uri::host_port(sent_by)?;
-        Some(Self { transport, host, port, sent_by, branch: None, received: None, rport: None })
+        Self::place(rest)
     }
 }
 
@@ -185,7 +186,8 @@ pub(super) struct CoreSpans {
     via_port: Option<u16>,
     branch: Option<Span>,
     received: Option<Span>,
-    rport: Option<Option<u16>>,
+    /// Whether it is there, and its port.
+    rport: (bool, Option<u16>),
     from: [Span; 2],
     to: (Span, Option<Span>),
     call_id: Span,
@@ -201,7 +203,7 @@ impl CoreSpans {
             via_port: via.port,
             branch: via.branch.map(at),
             received: via.received.map(at),
-            rport: via.rport,
+            rport: (via.rport.is_some(), via.rport.flatten()),
             from: [core.from, core.from_tag].map(at),
             to: (at(core.to), core.to_tag.map(at)),
             call_id: at(core.call_id),
@@ -222,7 +224,7 @@ impl CoreSpans {
                 sent_by,
                 branch: self.branch.map(of),
                 received: self.received.map(of),
-                rport: self.rport,
+                rport: self.rport.0.then_some(self.rport.1),
             },
             from,
             from_tag,
