@@ -12,6 +12,7 @@
 //! tell the runtime so. What reads everything ([`Store::snapshot`],
 //! [`Store::doctor`]) takes seconds on a large store and belongs on a blocking thread.
 
+pub mod copy;
 mod db;
 mod error;
 mod fact;
@@ -51,6 +52,16 @@ impl Store {
     /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE` with the options of libpq (`sslmode` disable, prefer, require or verify-full,
     /// `sslrootcert`, `connect_timeout`, …). Blocks until it is there.
     pub fn open(url: &str) -> Result<Self, StoreError> {
+        let store = Self::open_to_copy(url)?;
+        if store.is_unfinished()? {
+            let words = "a copy into this store has not ended: run `trunkline copy` again, or empty it";
+            return Err(StoreError::Url(words.to_owned()));
+        }
+        Ok(store)
+    }
+
+    /// The same where an unfinished copy may stand.
+    pub fn open_to_copy(url: &str) -> Result<Self, StoreError> {
         if let Some(("postgres" | "postgresql", _)) = url.split_once(':') {
             return Ok(Self(Engine::Postgres(Arc::new(Postgres::open(url)?))));
         }

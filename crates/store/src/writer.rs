@@ -8,6 +8,7 @@
 use domain::{Commit, Fact, Generation};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::copy::Step;
 use crate::db::Db;
 use crate::error::{CommitError, StoreError};
 use crate::feed::Appended;
@@ -29,6 +30,7 @@ type Reply<T> = oneshot::Sender<T>;
 pub(crate) enum Work {
     Commit(Box<Commit>),
     Facts(Vec<Fact>),
+    Step(Step),
 }
 
 impl Work {
@@ -36,6 +38,7 @@ impl Work {
         match self {
             Self::Commit(commit) => commit.changes.len(),
             Self::Facts(facts) => facts.len(),
+            Self::Step(_) => WEIGHT_MAX,
         }
     }
 
@@ -44,6 +47,7 @@ impl Work {
         match self {
             Self::Commit(commit) => Done::Commit(apply::commit(db, group, &commit)),
             Self::Facts(facts) => Done::Facts(call::append(db, group, facts)),
+            Self::Step(step) => Done::Step(step.apply(db, group)),
         }
     }
 
@@ -52,6 +56,7 @@ impl Work {
         match self {
             Self::Commit(_) => Done::Commit(Err(error.into())),
             Self::Facts(_) => Done::Facts(Err(error)),
+            Self::Step(_) => Done::Step(Err(error)),
         }
     }
 }
@@ -60,6 +65,7 @@ impl Work {
 pub(crate) enum Done {
     Commit(Result<Generation, CommitError>),
     Facts(Result<Appended, StoreError>),
+    Step(Result<(), StoreError>),
 }
 
 impl Done {
@@ -67,6 +73,7 @@ impl Done {
         match self {
             Self::Commit(result) => result.is_ok(),
             Self::Facts(result) => result.is_ok(),
+            Self::Step(result) => result.is_ok(),
         }
     }
 
@@ -75,6 +82,7 @@ impl Done {
         match self {
             Self::Commit(_) => Self::Commit(Err(error.into())),
             Self::Facts(_) => Self::Facts(Err(error)),
+            Self::Step(_) => Self::Step(Err(error)),
         }
     }
 }
@@ -115,6 +123,7 @@ impl Desk {
 enum Command {
     Commit(Box<Commit>, Reply<Result<Generation, CommitError>>),
     Facts(Vec<Fact>, Reply<Result<Appended, StoreError>>),
+    Step(Step, Reply<Result<(), StoreError>>),
     /// Whether another process has written since this was asked last.
     Elsewhere(Reply<bool>),
     Close(Reply<()>),
@@ -124,6 +133,7 @@ enum Command {
 enum Asked {
     Commit(Reply<Result<Generation, CommitError>>),
     Facts(Reply<Result<Appended, StoreError>>),
+    Step(Reply<Result<(), StoreError>>),
 }
 
 impl Asked {
@@ -132,8 +142,11 @@ impl Asked {
         match (self, done) {
             (Self::Commit(reply), Done::Commit(result)) => drop(reply.send(result)),
             (Self::Facts(reply), Done::Facts(result)) => drop(reply.send(result)),
+            (Self::Step(reply), Done::Step(result)) => drop(reply.send(result)),
             // Each is made of the other's command; a reply that is dropped says that the store is closed.
-            (Self::Commit(_), Done::Facts(_)) | (Self::Facts(_), Done::Commit(_)) => {}
+            (Self::Commit(_), Done::Facts(_) | Done::Step(_))
+            | (Self::Facts(_), Done::Commit(_) | Done::Step(_))
+            | (Self::Step(_), Done::Commit(_) | Done::Facts(_)) => {}
         }
     }
 
@@ -141,6 +154,7 @@ impl Asked {
         match self {
             Self::Commit(reply) => drop(reply.send(Err(error.into()))),
             Self::Facts(reply) => drop(reply.send(Err(error))),
+            Self::Step(reply) => drop(reply.send(Err(error))),
         }
     }
 }
@@ -160,6 +174,7 @@ impl Taken {
         let (work, asked) = match command {
             Command::Commit(commit, reply) => (Work::Commit(commit), Asked::Commit(reply)),
             Command::Facts(facts, reply) => (Work::Facts(facts), Asked::Facts(reply)),
+            Command::Step(step, reply) => (Work::Step(step), Asked::Step(reply)),
             Command::Elsewhere(reply) => return self.elsewhere.push(reply),
             Command::Close(reply) => {
                 self.close = Some(reply);
@@ -202,6 +217,13 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         self.queue.send(Command::Facts(facts, reply)).await.map_err(|_| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Waits on this thread, which is none of the runtime's own.
+    pub(crate) fn step(&self, step: Step) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.blocking_send(Command::Step(step, reply)).map_err(|_| StoreError::Closed)?;
+        answer.blocking_recv().unwrap_or(Err(StoreError::Closed))
     }
 
     pub(crate) async fn elsewhere(&self) -> bool {

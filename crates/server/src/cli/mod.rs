@@ -2,6 +2,7 @@
 
 mod backup;
 pub(crate) mod call;
+mod copy;
 mod demo;
 mod doctor;
 pub(crate) mod echo_agent;
@@ -40,6 +41,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a store of a copy
     Restore(backup::RestoreArgs),
+    /// Copy everything from one store into another, such as from a file to PostgreSQL
+    Copy(copy::CopyArgs),
     /// Check what must always hold of a store
     Doctor(doctor::DoctorArgs),
     /// Compare what carriers hold for us with what is held, and mend it
@@ -64,6 +67,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Explain(args) => explain::run(args).await,
             Command::Backup(args) => backup::backup(args).await,
             Command::Restore(args) => backup::restore(args).await,
+            Command::Copy(args) => copy::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::Reconcile(args) => reconcile::run(args).await,
             Command::SimCarrier(args) => sim_carrier::run(args).await,

@@ -154,6 +154,35 @@ impl Db<'_> {
         }
     }
 
+    /// The columns of a table.
+    pub(crate) fn columns(self, table: &str) -> Result<Vec<String>, StoreError> {
+        let sql = match self {
+            Self::Sqlite(_) => "SELECT name FROM pragma_table_info($1) ORDER BY name",
+            Self::Postgres(_) => {
+                "SELECT column_name::text FROM information_schema.columns \
+                 WHERE table_schema = current_schema() AND table_name::text = $1 ORDER BY column_name COLLATE \"C\""
+            }
+        };
+        let mut columns = Vec::new();
+        self.all(sql, params![table], &mut |row| {
+            columns.push(field(&row, 0)?);
+            Ok(())
+        })?;
+        Ok(columns)
+    }
+
+    /// Has the engine count on where rows that were copied left off.
+    pub(crate) fn counts_on(self) -> Result<(), StoreError> {
+        match self {
+            // The table's own counter follows its rows.
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(_) => {
+                let sql = "SELECT setval(pg_get_serial_sequence('stock', 'serial'), max(serial)) FROM stock";
+                self.first(sql, &[], &mut |_| Ok(()))
+            }
+        }
+    }
+
     /// Whether there is such a row.
     pub(crate) fn exists(self, sql: &str, row: &[&dyn Param]) -> Result<bool, StoreError> {
         match self {

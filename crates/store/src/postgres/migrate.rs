@@ -16,12 +16,20 @@ struct Migration {
     sql: &'static str,
 }
 
-const ALL: [Migration; 1] = [Migration {
-    number: 19,
-    name: "schema",
-    breaks: false,
-    sql: include_str!("../../migrations/postgres/0019_schema.sql"),
-}];
+const ALL: [Migration; 2] = [
+    Migration {
+        number: 19,
+        name: "schema",
+        breaks: false,
+        sql: include_str!("../../migrations/postgres/0019_schema.sql"),
+    },
+    Migration {
+        number: 20,
+        name: "unfinished copies",
+        breaks: false,
+        sql: include_str!("../../migrations/postgres/0020_copying.sql"),
+    },
+];
 
 /// Names the lock of those who migrate; of no meaning beside that.
 const LOCK: i64 = 0x7472_756e_6b6c;

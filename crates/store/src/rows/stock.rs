@@ -1,7 +1,6 @@
 //! The operator's stock.
 
-use crate::db::Value;
-use crate::db::{Db, params};
+use crate::db::{Db, Param, Value, params};
 use domain::e164::{Country, E164, NumberType};
 use domain::ids::{OrganizationId, StockId};
 use domain::key::Mode;
@@ -11,7 +10,7 @@ use domain::{Page, Paged, Start, Stock, Timestamp, What};
 use std::sync::LazyLock;
 
 use super::apply::Tx;
-use super::index::{Text, row_of};
+use super::index::{Pending, Text, row_of};
 use super::list::{List, page_of_ids};
 use super::search::{SHORT_SCAN, Sought, digits_of};
 use super::sql::{Columns, Table, all, blob, blob_of, corrupt, e164, exists, int, one, time, time_of};
@@ -113,6 +112,20 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
         tx.index.put(serial, false, Text::Stock(digits, fours));
     }
     tx.touch();
+    Ok(())
+}
+
+/// Puts stock into the search index that was copied: what is between two keys, which follow each other.
+pub(crate) fn index_copied(db: Db<'_>, index: &mut Pending, keys: &[Value]) -> Result<(), StoreError> {
+    let keys: Vec<&dyn Param> = keys.iter().map(|key| key as &dyn Param).collect();
+    let found =
+        all(db, "SELECT serial, e164 FROM stock WHERE serial >= $1 AND serial <= $2", &keys, |mut row| {
+            Ok((row.uint()?, row.uint()?))
+        })?;
+    for (serial, number) in found {
+        let (digits, fours) = digits_of(number, None);
+        index.put(serial, false, Text::Stock(digits, fours));
+    }
     Ok(())
 }
 

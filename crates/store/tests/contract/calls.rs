@@ -97,7 +97,7 @@ fn a_call_keeps_the_last_renewal_of_its_session() {
 }
 
 /// A call of 61 seconds at 600 micro-units a minute.
-fn whole(organization: OrganizationId, call: CallId, number: NumberId) -> Vec<Fact> {
+pub(crate) fn whole(organization: OrganizationId, call: CallId, number: NumberId) -> Vec<Fact> {
     let kinds = [
         (0, started(Some(number), Micros(600))),
         (3, attempt(0)),

@@ -6,6 +6,7 @@ mod agent_calls;
 mod calls;
 mod changes;
 mod commits;
+mod copies;
 mod doctor;
 mod files;
 mod home;

@@ -12,6 +12,8 @@ mod calls;
 mod changes;
 #[path = "../contract/commits.rs"]
 mod commits;
+#[path = "../contract/copies.rs"]
+mod copies;
 #[path = "../contract/doctor.rs"]
 mod doctor;
 #[path = "../contract/intents.rs"]
@@ -28,6 +30,7 @@ mod webhooks;
 mod world;
 
 mod broken;
+mod engines;
 mod home;
 mod nodes;
 mod schema;

@@ -3,7 +3,7 @@
 pub(crate) mod list;
 pub(crate) mod rent;
 
-use crate::db::{Db, Failure, params};
+use crate::db::{Db, Failure, Param, Value, params};
 use domain::e164::{Country, E164, NumberType};
 use domain::ids::{AgentId, NumberId, OrganizationId};
 use domain::number::{Environment, Network, Status};
@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::apply::Tx;
 use super::change_log::Topic;
-use super::index::{NumberText, Text};
+use super::index::{NumberText, Pending, Text};
 use super::search;
 use super::sql::{Columns, Table, all, bag, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
 use super::uses;
@@ -273,15 +273,50 @@ fn index(tx: &mut Tx<'_>, number: &Number, alias: u64, before: Option<&Standing>
     if before.is_some_and(same) {
         return Ok(());
     }
-    let tenant = tx.organization_serial(number.organization_id)?.map(|serial| search::tenant(serial, held));
+    let organization = tx.organization_serial(number.organization_id)?;
     let agent = match &number.agent_id {
-        Some(agent) => super::agent::serial(tx.db, number.organization_id, agent)?.map(search::agent),
+        Some(agent) => super::agent::serial(tx.db, number.organization_id, agent)?,
         None => None,
     };
-    let (digits, fours) = search::digits_of(number.e164.as_u64(), number.label.as_deref());
-    let label = number.label.as_deref().map(search::plain);
-    let text = NumberText { tenant, agent, digits, fours, label };
-    tx.index.put(alias, before.is_some(), Text::Number(text));
+    let text = text_of((number.e164.as_u64(), held), number.label.as_deref(), organization, agent);
+    tx.index.put(alias, before.is_some(), text);
+    Ok(())
+}
+
+/// What is to stand in the search index of a number (and whether it is held), by the serials of its organization and agent.
+fn text_of(
+    (number, held): (u64, bool),
+    label: Option<&str>,
+    organization: Option<u64>,
+    agent: Option<u64>,
+) -> Text {
+    let (digits, fours) = search::digits_of(number, label);
+    Text::Number(NumberText {
+        tenant: organization.map(|serial| search::tenant(serial, held)),
+        agent: agent.map(search::agent),
+        digits,
+        fours,
+        label: label.map(search::plain),
+    })
+}
+
+/// Puts numbers into the search index that were copied: those between two keys, which follow each other.
+pub(crate) fn index_copied(db: Db<'_>, index: &mut Pending, keys: &[Value]) -> Result<(), StoreError> {
+    let sql = "SELECT n.alias, n.e164, n.held, n.label, o.serial, a.serial FROM numbers n \
+               JOIN organizations o ON o.id = n.organization_id \
+               LEFT JOIN agents a ON a.organization_id = n.organization_id AND a.id = n.agent_id \
+               WHERE (n.organization_id, n.id) >= ($1, $2) AND (n.organization_id, n.id) <= ($3, $4)";
+    let keys: Vec<&dyn Param> = keys.iter().map(|key| key as &dyn Param).collect();
+    let found = all(db, sql, &keys, |mut row| {
+        let (alias, number) = (row.uint()?, (row.uint()?, row.get()?));
+        let (label, organization): (Option<String>, _) = (row.get()?, row.uint()?);
+        let agent: Option<i64> = row.get()?;
+        let agent = agent.and_then(|serial| u64::try_from(serial).ok());
+        Ok((alias, text_of(number, label.as_deref(), Some(organization), agent)))
+    })?;
+    for (alias, text) in found {
+        index.put(alias, false, text);
+    }
     Ok(())
 }
 
