@@ -129,6 +129,8 @@ class World:
                 self.out() and t.polyai, f"{polyai}/telephony/outbound-calls",
                 {"toNumber": ONE, "environment": "live"}, {"toNumber": OTHER, "environment": "live"},
             ),
+            ("native", "/api/v1/carriers/reconcile"): lambda: (
+                s.admin, "/api/v1/carriers/reconcile", {"dry_run": False}, {"dry_run": True}),
             ("native", "/api/v1/stock/{id}/hold"): lambda: (t.admin, f"/api/v1/stock/{s.stock()['id']}/hold", None, None),
             ("native", "/api/v1/webhooks"): lambda: (
                 t.native, "/api/v1/webhooks", {"url": self.receiver.url, "events": ["*"]},
@@ -197,7 +199,8 @@ def writing_posts(server):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("server"), arguments=["--sim"])
+    # What a kill leaves of simulated calls is not waited for at the end.
+    running = Server(tmp_path_factory.mktemp("server"), arguments=["--sim", "--drain-seconds", "1"])
     with while_up(running):
         yield running
 
