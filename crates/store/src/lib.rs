@@ -93,6 +93,14 @@ impl Store {
         }
     }
 
+    /// Something that one process does for all that share the store. A file's processes are not told apart: each does it.
+    pub fn lead(&self, what: Leading) -> Lead {
+        match &self.0 {
+            Engine::Sqlite(_) => Lead(None),
+            Engine::Postgres(engine) => Lead(Some(engine.lead(what.lock()))),
+        }
+    }
+
     /// Writes what is queued, brings the file into one piece and refuses writes from then on. Reads go on.
     pub async fn close(&self) {
         self.writer().close().await;
@@ -115,6 +123,66 @@ impl Store {
     /// where there are several can be done there alone.
     pub async fn written_elsewhere(&self) -> bool {
         self.writer().elsewhere().await
+    }
+}
+
+/// What one node does for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leading {
+    /// Sending events to webhooks: each once, and in their order.
+    Webhooks,
+}
+
+impl Leading {
+    /// The name of its lock, which is never given to another thing.
+    fn lock(self) -> i64 {
+        match self {
+            Self::Webhooks => 0x7472_756e_6b01,
+        }
+    }
+}
+
+/// Whether this process is the one. Dropped, another may be.
+pub struct Lead(Option<postgres::lead::Lead>);
+
+impl std::fmt::Debug for Lead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lead(…)")
+    }
+}
+
+impl Lead {
+    /// Asks, and takes the lead where nobody has it. Blocks for one question.
+    pub fn holds(&mut self) -> Result<bool, StoreError> {
+        self.0.as_mut().map_or(Ok(true), |lead| postgres::blocking(|| lead.holds()))
+    }
+}
+
+/// The schema of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The newest change that it has had; 0: none.
+    pub applied: i64,
+    /// What this version would do to it, in order.
+    pub pending: Vec<Pending>,
+}
+
+/// A change of the schema that is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Its number.
+    pub number: i64,
+    /// What it is about.
+    pub name: &'static str,
+    /// Whether versions that do not know it cannot work with it.
+    pub breaks: bool,
+}
+
+/// The schema of the store that a URL names; nothing is written.
+pub fn schema(url: &str) -> Result<Schema, StoreError> {
+    match url.split_once(':') {
+        Some(("postgres" | "postgresql", _)) => Postgres::schema(url),
+        _ => Sqlite::schema(&path_of(url)?),
     }
 }
 

@@ -4,7 +4,7 @@
 //! of it. A process that is killed between the two sends once more: at least once, never less, and the event's id tells a repeat.
 //! Each webhook gets one delivery at a time, by the time it is due, so a receiver sees events in order unless it failed one. One
 //! that fails rests before it is sent anything, and those that failed or are slow take a few places among all ([`places`]): they
-//! hold up nobody else.
+//! hold up nobody else. Of the nodes of one database one sends ([`store::Store::lead`]).
 
 mod places;
 mod request;
@@ -14,8 +14,8 @@ use domain::{Change, Commit, Timestamp};
 use jiff::SignedDuration;
 use metrics::{Counter, Gauge, counter, gauge};
 use std::sync::Arc;
-use std::time::Duration;
-use store::CommitError;
+use std::time::{Duration, Instant};
+use store::{CommitError, Lead, Leading};
 use tokio::task::JoinSet;
 
 use crate::app::App;
@@ -24,6 +24,8 @@ use places::{Place, Places};
 
 /// How often the store is asked what is due: one look-up by an index.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often it is asked whether this node is the one that sends.
+const LEAD_EVERY: Duration = Duration::from_secs(1);
 /// A receiver that takes longer is slow.
 const SLOW: Duration = Duration::from_secs(2);
 /// Webhooks looked at at once: more than can be under way, since some may not be sent to yet.
@@ -37,6 +39,10 @@ const PRUNE_MAX: u32 = 1_000;
 
 struct Sender {
     app: Arc<App>,
+    /// Of the nodes of one store one sends: what holds within a process holds among them then.
+    lead: Lead,
+    /// When it was asked whether that is this one, and the answer.
+    led: (Option<Instant>, bool),
     counts: Arc<Counts>,
     /// What is under way; each ends with whether its receiver was slow.
     under_way: JoinSet<(Place, bool)>,
@@ -53,7 +59,9 @@ struct Counts {
 /// Sends what is due, until the task is dropped.
 pub(crate) async fn follow(app: Arc<App>) {
     let counts = Arc::new(Counts::new());
-    let mut sender = Sender { app, counts, under_way: JoinSet::new(), places: Places::default() };
+    let lead = app.store.lead(Leading::Webhooks);
+    let (under_way, places) = (JoinSet::new(), Places::default());
+    let mut sender = Sender { app, lead, led: (None, false), counts, under_way, places };
     loop {
         sender.look();
         tokio::select! {
@@ -77,7 +85,7 @@ impl Sender {
     fn look(&mut self) {
         let now = clock::now();
         self.counts.measure(&self.app, now);
-        if self.places.are_taken() {
+        if self.places.are_taken() || !self.leads() {
             return;
         }
         let due = match self.app.store.webhooks_due(now, DUE_MAX) {
@@ -95,6 +103,19 @@ impl Sender {
                 (place, clock::instant().saturating_duration_since(began) > SLOW)
             });
         }
+    }
+
+    /// Whether this node sends. A node that dies is followed by another within a second or two.
+    fn leads(&mut self) -> bool {
+        let now = clock::instant();
+        let (asked, leads) = self.led;
+        if asked.is_some_and(|at| now.saturating_duration_since(at) < LEAD_EVERY) {
+            return leads;
+        }
+        // Where the store does not say, there is nothing to be read of it either.
+        let leads = self.lead.holds().unwrap_or(false);
+        self.led = (Some(now), leads);
+        leads
     }
 
     /// Waits for all that is under way: each ends within its deadline.

@@ -48,6 +48,15 @@ pub(super) fn run(connection: &Connection) -> Result<(), StoreError> {
     refuse_breaking(connection, newest)
 }
 
+/// What was done, and what is to be done.
+pub(super) fn schema(connection: &Connection) -> Result<crate::Schema, StoreError> {
+    let applied = applied(connection)?;
+    let waiting = ALL.iter().filter(|migration| migration.number > applied);
+    let pending =
+        waiting.map(|one| crate::Pending { number: one.number, name: one.name, breaks: one.breaks });
+    Ok(crate::Schema { applied, pending: pending.collect() })
+}
+
 /// The newest migration that the schema has had.
 fn applied(connection: &Connection) -> Result<i64, StoreError> {
     let db = Db::Postgres(connection);

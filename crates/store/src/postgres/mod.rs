@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 mod epoch;
 mod fault;
 mod gate;
+pub(crate) mod lead;
 mod listen;
 mod migrate;
 pub(crate) mod search;
@@ -70,6 +71,17 @@ impl Postgres {
 
     pub(crate) fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    /// A thing that one node does.
+    pub(crate) fn lead(&self, name: i64) -> lead::Lead {
+        lead::Lead::new(Arc::clone(&self.gate), name)
+    }
+
+    /// The schema that is there, and that which this version has.
+    pub(crate) fn schema(url: &str) -> Result<crate::Schema, StoreError> {
+        let gate = Gate::new(Settings::read(url)?)?;
+        blocking(|| migrate::schema(&gate.connect(Purpose::Read)?))
     }
 
     /// What tells of commits of all nodes. The first who asks makes the connection that listens.
@@ -132,7 +144,7 @@ impl Postgres {
 }
 
 /// Does what waits for the network. In a runtime of several threads the others take over what this one would have done meanwhile.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current() {
         Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
             tokio::task::block_in_place(work)

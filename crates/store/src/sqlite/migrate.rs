@@ -40,6 +40,15 @@ pub(super) fn version(db: &Connection) -> Result<i64, rusqlite::Error> {
     db.query_row("SELECT coalesce(max(number), 0) FROM migrations", [], |row| row.get(0))
 }
 
+/// What was done, and what is to be done. An older version cannot work with any of it.
+pub(super) fn schema(db: &Connection) -> Result<crate::Schema, StoreError> {
+    let there = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'migrations'")?.exists([])?;
+    let applied = if there { version(db)? } else { 0 };
+    let waiting = ALL.iter().filter(|(number, ..)| *number > applied);
+    let pending = waiting.map(|(number, name, _)| crate::Pending { number: *number, name, breaks: true });
+    Ok(crate::Schema { applied, pending: pending.collect() })
+}
+
 /// Brings the schema up to date.
 pub(super) fn run(db: &Connection) -> Result<(), StoreError> {
     // Exclusive: of two processes that open a new file at once, one waits and then finds the work done.

@@ -56,6 +56,11 @@ impl Sqlite {
         })
     }
 
+    /// The schema of a file, and that which this version has; nothing is written.
+    pub(crate) fn schema(path: &Path) -> Result<crate::Schema, StoreError> {
+        migrate::schema(&Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
