@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 pub(crate) mod echo_agent;
 mod explain;
+mod migrate;
 mod receipt;
 mod reconcile;
 mod serve;
@@ -43,6 +44,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Copy everything from one store into another, such as from a file to PostgreSQL
     Copy(copy::CopyArgs),
+    /// Bring a store's schema up to date
+    Migrate(migrate::MigrateArgs),
     /// Check what must always hold of a store
     Doctor(doctor::DoctorArgs),
     /// Compare what carriers hold for us with what is held, and mend it
@@ -68,6 +71,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Backup(args) => backup::backup(args).await,
             Command::Restore(args) => backup::restore(args).await,
             Command::Copy(args) => copy::run(args).await,
+            Command::Migrate(args) => migrate::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::Reconcile(args) => reconcile::run(args).await,
             Command::SimCarrier(args) => sim_carrier::run(args).await,
