@@ -13,6 +13,11 @@ pub(crate) fn of_read(error: StoreError) -> Error {
     unavailable().because(error.to_string())
 }
 
+/// It was not even asked.
+pub(crate) fn unreachable() -> Error {
+    unavailable().because("the store does not answer".to_owned())
+}
+
 fn unavailable() -> Error {
     Error::new(Kind::Unavailable, What::Request, "The service cannot reach its store; try again.")
         .after(RETRY_AFTER)

@@ -153,6 +153,12 @@ impl Ask<'_> {
 }
 
 impl App {
+    /// Refuses at once what would wait for a store that does not answer. What it is known by is asked by the live table, again and
+    /// again, so that no request has to find out by waiting.
+    pub(crate) fn reachable(&self) -> Result<()> {
+        if self.live.is_cut_off(clock::instant()) { Err(failure::unreachable()) } else { Ok(()) }
+    }
+
     /// Runs one operation. Whether the caller has the right to it was checked against the dialect's table before its body
     /// was read; what only the operator may do, and whose rows are seen, is checked here.
     ///
@@ -160,6 +166,9 @@ impl App {
     #[expect(clippy::too_many_lines, reason = "a table: one line for each operation")]
     pub(crate) async fn run(&self, ask: Ask<'_>, op: Op) -> Result<View> {
         test_mode::admits(ask, &op)?;
+        if !matches!(op, Op::NumberExplain(..) | Op::NumberExplainOut(..) | Op::CallTrace(..)) {
+            self.reachable()?;
+        }
         let write: Pin<Box<dyn Future<Output = Result<View>> + Send + '_>> = match op {
             Op::OrganizationCreate(new) => Box::pin(self.organization_create(ask, new)),
             Op::OrganizationList(page) => return self.organization_list(ask, &page),

@@ -81,6 +81,7 @@ impl Idempotency {
             return Err(Error::new(Kind::Running, What::Request, words));
         }
         let ticket = Ticket { slot, body, running: Arc::clone(&self.running) };
+        app.reachable()?;
         match app.answer_kept(&slot)? {
             Some(kept) if is_fresh(&kept, request.now) => again(app, &kept, &ticket).map(Repeat::Again),
             Some(_) | None => match app.begun(&slot, request.now)? {

@@ -75,7 +75,7 @@ pub(crate) async fn follow(live: Arc<Live>, store: Store) {
             () = clock::sleep(LOOK_EVERY) => {}
         }
         if let Err(error) = catch_up(&live, &store)
-            && live.standing.away()
+            && live.standing.away(&error)
         {
             // The last table stays in use; calls go on.
             tracing::warn!(error = %error, "the change log cannot be read; calls go on with the last table");

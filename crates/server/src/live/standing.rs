@@ -5,7 +5,7 @@ use domain::Generation;
 use metrics::{Counter, Gauge, counter, gauge};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use store::Epoch;
+use store::{Epoch, StoreError};
 
 /// A store that says nothing for so long counts as away: the question itself may wait longer.
 const SILENT: Duration = Duration::from_secs(3);
@@ -28,6 +28,8 @@ struct State {
     /// Since when an answer is waited for.
     asked: Option<Instant>,
     away: bool,
+    /// Whether that was since nobody answered, and not by what was said.
+    cut_off: bool,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,14 @@ impl Stands {
 
 impl Default for Standing {
     fn default() -> Self {
-        let state = State { epoch: None, newest: Generation(0), current: None, asked: None, away: false };
+        let state = State {
+            epoch: None,
+            newest: Generation(0),
+            current: None,
+            asked: None,
+            away: false,
+            cut_off: false,
+        };
         Self { state: Mutex::new(state), gauges: Gauges::new() }
     }
 }
@@ -110,14 +119,14 @@ impl Standing {
     /// The table has all that the store had at a time. Gives whether the store was away before.
     pub(super) fn current(&self, at: Instant) -> bool {
         let mut state = self.lock();
-        state.current = Some(at);
+        (state.current, state.cut_off) = (Some(at), false);
         std::mem::replace(&mut state.away, false)
     }
 
-    /// The store did not answer. Gives whether it did so before.
-    pub(super) fn away(&self) -> bool {
+    /// The store did not do what was asked. Gives whether it did so before.
+    pub(super) fn away(&self, error: &StoreError) -> bool {
         let mut state = self.lock();
-        state.asked = None;
+        (state.asked, state.cut_off) = (None, matches!(error, StoreError::Away(_)));
         !std::mem::replace(&mut state.away, true)
     }
 
@@ -126,12 +135,24 @@ impl Standing {
         // What was written here meanwhile and applied is known to be there.
         let newest = state.newest.max(generation);
         let age = state.current.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        let silent = state.asked.is_some_and(|at| now.saturating_duration_since(at) >= SILENT);
-        Stands { generation, newest, age, up: !state.away && !silent }
+        Stands { generation, newest, age, up: !state.away && !state.is_silent(now) }
+    }
+}
+
+impl State {
+    /// Whether an answer has been waited for so long that there will be none.
+    fn is_silent(&self, now: Instant) -> bool {
+        self.asked.is_some_and(|at| now.saturating_duration_since(at) >= SILENT)
     }
 }
 
 impl super::Live {
+    /// Whether the store cannot be reached.
+    pub(crate) fn is_cut_off(&self, now: Instant) -> bool {
+        let state = self.standing.lock();
+        state.cut_off || state.is_silent(now)
+    }
+
     /// How the table stands to its store, which the metrics are told too.
     pub(crate) fn stands(&self, now: Instant) -> Stands {
         let stands = self.standing.stands(self.generation(), now);
@@ -184,7 +205,8 @@ mod tests {
         assert_eq!((stands(5, 0).behind(), stands(5, 2).age.as_secs(), stands(5, 2).up), (0, 2, true));
         standing.saw(Generation(9));
         assert_eq!((stands(5, 3).behind(), stands(10, 3).behind()), (4, 0));
-        assert!(standing.away() && !standing.away(), "that is said once");
+        let away = StoreError::Away(String::new());
+        assert!(standing.away(&away) && !standing.away(&away), "that is said once");
         assert_eq!((stands(9, 60).up, stands(9, 60).age.as_secs()), (false, 60));
         assert!(standing.current(at(61)));
         standing.asks(at(61));
