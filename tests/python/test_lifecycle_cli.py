@@ -12,6 +12,7 @@ import httpx
 import pytest
 from harness import BINARY, Server, free_port, new_number, ok, wait_for
 from sip import Agent, Caller, Sipp
+from stores import ON_POSTGRES
 
 
 def run(*arguments, folder, seconds=60, **environment):
@@ -156,6 +157,26 @@ def test_health_tells_how_the_table_stands(server):
     for row in ("trunkline_store_up 1", "trunkline_table_behind 0", "trunkline_journal_bytes_max 1073741824"):
         assert re.search(f"^{row}$", metrics, re.M), row
     assert re.search(r"^trunkline_table_age_seconds [0-9.]+$", metrics, re.M)
+
+
+def test_the_schema_is_shown_and_brought_up_to_date(fresh, tmp_path):
+    store = {"TRUNKLINE_STORE": fresh.store.url}
+    if ON_POSTGRES:
+        # A database is there before its schema is.
+        code, out, err = run("migrate", "--show", folder=tmp_path, **store)
+        assert code == 0 and out.startswith("schema 0") and re.search(r"^  \d+: ", out, re.M), out + err
+        assert fresh.store.sql("SELECT to_regclass('migrations')") == [("",)], "nothing was done"
+        code, out, err = run("migrate", folder=tmp_path, **store)
+        assert code == 0 and "up to date" in out, out + err
+    else:
+        code, _, err = run("migrate", folder=tmp_path, **store)
+        assert code != 0 and "is not there" in err
+    fresh.start()
+    code, out, err = run("migrate", "--show", folder=tmp_path, **store)
+    assert code == 0 and re.fullmatch(r"schema \d+\n", out), out + err
+    code, out, err = run("migrate", folder=tmp_path, **store)
+    assert code == 0 and "up to date" in out, "also beside a service that runs"
+    fresh.assert_up()
 
 
 def test_a_stores_password_is_not_told(tmp_path):

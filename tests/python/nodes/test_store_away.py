@@ -188,8 +188,11 @@ def test_a_database_that_stands_still_holds_up_no_call(tmp_path, postgres):  # n
                     calls += 1
                 assert slowest < 1.5, "no call waits for the database"
                 wait_for(lambda: health(node)["store"] == "away", "health says so", 5)
+                began = time.monotonic()
                 answer = tenant.admin.post("/api/v1/agents", json={"name": "late", "description": "x"}, timeout=60)
                 assert answer.status_code == 503 and answer.headers["retry-after"]
+                assert time.monotonic() - began < 2, "nobody waits for what is known to say nothing"
+                assert tenant.explain(number)["sip_status"] == 200, "what needs no database is answered"
             finally:
                 for process in processes:
                     process.send(signal.SIGCONT)

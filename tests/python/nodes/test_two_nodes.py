@@ -7,7 +7,9 @@ import pytest
 from calls_kit import one_record
 from harness import DIALECTS, ok, wait_for
 from nodes_kit import Balancer, cluster, follows, health, postgres  # noqa: F401
+from receiver import Receiver
 from sip import Agent, Caller, Sipp
+from webhooks_kit import native_hook
 
 
 @pytest.fixture
@@ -64,6 +66,33 @@ def test_a_number_is_sold_once_whichever_node_is_asked(pair):
         assert sorted(answers)[0] == 201 and sorted(answers)[1] in (404, 409, 422), answers
     checked = one.doctor()
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_each_event_is_sent_once_and_in_order_by_whichever_node_lives(tmp_path, postgres):  # noqa: F811
+    with cluster(tmp_path, postgres, arguments=["--outgoing-private", "allow"]) as nodes, Receiver() as receiver:
+        one, other = nodes.nodes
+        tenant = one.tenant()
+        hook = native_hook(tenant, receiver.url, "agent.created")
+        follows(other, one)
+        there = other.api(tenant.native.headers)
+
+        def made(clients):
+            return [ok(client.post("/api/v1/agents", json={"name": "Ada"}), 201)["id"] for client in clients]
+
+        first = made([tenant.native, there] * 10)
+        receiver.wait(20)
+        assert [r.json["data"]["subject"] for r in receiver.quiet()] == first, "two nodes, and each is sent once"
+        one.kill()
+        second = made([there] * 5)
+        receiver.wait(25)
+        assert [r.json["data"]["subject"] for r in receiver.quiet()][20:] == second
+        one.start()
+        other.kill()
+        third = made([tenant.native] * 5)
+        receiver.wait(30)
+        assert [r.json["data"]["subject"] for r in receiver.quiet()][25:] == third
+        for request in receiver.requests:
+            request.assert_signed(hook["secret"])
 
 
 def test_a_call_that_one_node_set_up_is_ended_through_the_other(tmp_path, postgres):  # noqa: F811
