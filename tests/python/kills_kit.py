@@ -182,6 +182,7 @@ class Client(threading.Thread):
                 continue
             assert status < 500, (method, path, status, answer)
             # A key stands for its request for a day; the world's days go fast.
+            self.world.answers += 1
             if key and self.world.same_day(first):
                 self.answered.append((first, (api, method, path, body, key), (status, named(answer))))
             return status, answer
@@ -300,6 +301,8 @@ class World:
 
     def __init__(self, folder, seed, fast=False):
         self.chance, self.fast, self.kills, self.days = random.Random(seed), fast, 0, 0
+        #: About how many answers there were; nobody's turn is waited for to count them.
+        self.answers = 0
         self.open, self.ended, self.sure_of_credit = threading.Event(), threading.Event(), True
         folder.mkdir()
         self.carrier = Carrier(folder)
@@ -338,7 +341,7 @@ class World:
         """Dies so often, at moments that chance chooses, and is looked at after each."""
         while self.kills < deaths and time.monotonic() < until:
             self.behave()
-            time.sleep(min(self.chance.expovariate(1 / 0.09), 0.4))
+            self.live()
             self.die()
             while self.chance.random() < 0.12 and self.kills < deaths:
                 # Killed while it starts, or takes up what was open.
@@ -351,6 +354,15 @@ class World:
                 if client.failure:
                     raise client.failure
             self.open.set()
+
+    def live(self):
+        """For a moment, and for a few answers more where the machine is slow."""
+        enough, end = self.answers + self.chance.randrange(10), time.monotonic() + 2
+        time.sleep(min(self.chance.expovariate(1 / 0.05), 0.3))
+        while self.answers < enough and time.monotonic() < end:
+            time.sleep(0.003)
+        # Not always just when there was an answer.
+        time.sleep(self.chance.random() * 0.01)
 
     def die(self):
         self.open.clear()

@@ -10,6 +10,7 @@ import random
 import threading
 import time
 
+import pytest
 from kills_kit import World
 
 KILLS = int(os.environ.get("TRUNKLINE_KILLS") or 500)
@@ -56,3 +57,43 @@ def test_whatever_dies_money_and_numbers_stay_together(tmp_path, capsys):
     assert sum(world.kills for world in worlds) == KILLS
     done = sum((client.done for world in worlds for client in world.clients), collections.Counter())
     assert all(done[what] >= KILLS // 10 for what in ("bought", "released", "imported", "given up")), done
+
+# --- and the checks do find what is wrong -----------------------------------------------------------------------------------
+
+
+def sell_a_stray(world):
+    world.carrier.sell("+31205550001")
+
+
+def lose_a_number(world):
+    sold = [e164 for e164, row in world.carrier.books().items() if row["state"] == "sold"]
+    world.carrier.lose(sold[0])
+
+
+def miscount(world):
+    world.server.store.sql("UPDATE entries SET amount = amount + 1 WHERE id = 3")
+
+
+def forget_answers(world):
+    world.server.store.sql("DELETE FROM answers")
+    world.server.store.sql("UPDATE intents SET slot = NULL")
+
+
+@pytest.mark.parametrize("spoil", [sell_a_stray, lose_a_number, miscount, forget_answers])
+def test_what_is_spoilt_is_found(tmp_path, spoil):
+    world = World(tmp_path / "world", 5)
+    lives, behave = iter(range(100)), world.behave
+
+    def misbehave():
+        behave()
+        if next(lives) == 3:
+            spoil(world)
+
+    world.behave = misbehave
+    world.begin()
+    try:
+        with pytest.raises(AssertionError):
+            world.live_and_die(8, time.monotonic() + 60)
+            world.finish()
+    finally:
+        world.end()
