@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import pytest
-from harness import BINARY, new_number, ok, wait_for
+from harness import BINARY, credential, new_number, ok, wait_for
 from kills_kit import Carrier, Mortal, pages
 from months_kit import events
 
@@ -134,3 +134,13 @@ def test_who_is_not_the_operator_is_told_so(world):
     code, lines, err = world.reconcile(key=world.tenant.key("native"))
     assert code == 3 and not lines and "403" in err, (code, err)
     assert world.reconcile(key="wrong")[0] == 3
+
+
+def test_numbers_for_tests_are_not_looked_for(world):
+    """Each node has a carrier of its own for them: what one has bought the next does not find."""
+    tester = world.server.api(credential("native", world.tenant.key("native", mode="test")))
+    [row] = ok(tester.get("/api/v1/stock", params={"country": "US", "limit": 1}), 200)["data"]
+    number = ok(tester.post("/api/v1/numbers", json={"stock_id": row["id"]}), 201)
+    assert world.ours() == {number["e164"]}
+    world.carrier.lose(number["e164"])
+    assert world.reconcile()[0] == 0 and world.ours() == set()

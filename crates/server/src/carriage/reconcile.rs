@@ -183,7 +183,7 @@ impl Carriage {
         let Some((organization, id)) = self.store.number_holder(e164)? else { return Ok(None) };
         let number = self.store.number_get(organization, id)?;
         let in_use = number.is_some_and(|number| {
-            number.network != Network::Public && matches!(number.status, Status::Active | Status::Inactive)
+            number.network == Network::Simulated && matches!(number.status, Status::Active | Status::Inactive)
         });
         if !in_use || self.store.intent_open(e164)?.is_some() {
             return Ok(None);

@@ -573,7 +573,8 @@ impl Live {
         self.read().is_endpoint_address(rule)
     }
 
-    /// The numbers that carriers must have for us: of other networks than the public one, in use or switched off.
+    /// The numbers that a carrier must have for us, in use or switched off. Those for tests are not among them: each node has a
+    /// carrier of its own for these.
     pub(crate) fn numbers_of_carriers(&self) -> Vec<E164> {
         self.numbers.of_carriers()
     }

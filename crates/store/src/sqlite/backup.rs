@@ -89,14 +89,14 @@ pub(crate) fn restore(from: &Path, to: &Path) -> Result<Copied, StoreError> {
     std::io::Write::write_all(&mut target, &head).map_err(|error| failed(&part.path, &error))?;
     std::io::copy(&mut source, &mut target).map_err(|error| failed(&part.path, &error))?;
     drop(target);
-    checked(&part.path)?;
+    let copied = checked(&part.path)?;
     let db = Connection::open(&part.path)?;
     // A history of its own: whoever followed the store that the copy is of builds anew.
     db.execute_batch("UPDATE meta SET epoch = abs(random() / 2)")?;
+    let (epoch, _) = change_log::generation(Db::Sqlite(&db))?;
     drop(db);
-    let copied = checked(&part.path)?;
     part.finish(to)?;
-    Ok(copied)
+    Ok(Copied { epoch, ..copied })
 }
 
 /// Copies page by page, inside one transaction of the source.

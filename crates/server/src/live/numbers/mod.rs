@@ -207,12 +207,12 @@ impl Numbers {
         }
     }
 
-    /// The numbers of other networks than the public one that are in use or switched off, in no order.
+    /// The numbers of the simulated network that are in use or switched off, in no order.
     pub(crate) fn of_carriers(&self) -> Vec<E164> {
         let mut found = Vec::new();
         self.each(|slot| {
             let in_use = matches!(slot.status, Status::Active | Status::Inactive);
-            if in_use && slot.network != Network::Public {
+            if in_use && slot.network == Network::Simulated {
                 found.extend(E164::from_u64(slot.e164));
             }
         });
