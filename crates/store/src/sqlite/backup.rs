@@ -68,6 +68,7 @@ pub(crate) fn restore(from: &Path, to: &Path) -> Result<Copied, StoreError> {
         let words = "it has a log beside it: it is a store in use, or one that was not closed; `trunkline backup` copies it";
         return refused(format!("{}: {words}", from.display()));
     }
+    free(to)?;
     // A log that another file left would be taken for this one's.
     for ending in BESIDE {
         let path = beside(to, ending);
@@ -161,9 +162,7 @@ struct Part {
 impl Part {
     /// Makes it, for its owner's eyes alone: what is in a store is nobody else's.
     fn create(target: &Path) -> Result<Self, StoreError> {
-        if is_there(target)? {
-            return refused(format!("{} is there: nothing is written over", target.display()));
-        }
+        free(target)?;
         let path = beside(target, ".part");
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(_) => Ok(Self { path }),
@@ -211,6 +210,14 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 fn is_there(path: &Path) -> Result<bool, StoreError> {
     path.try_exists().map_err(|error| failed(path, &error))
+}
+
+/// Refuses a file that is there.
+fn free(path: &Path) -> Result<(), StoreError> {
+    if is_there(path)? {
+        return refused(format!("{} is there: nothing is written over", path.display()));
+    }
+    Ok(())
 }
 
 fn has_content(path: &Path) -> Result<bool, StoreError> {
