@@ -209,7 +209,8 @@ def test_a_store_in_use_is_not_restored_over(fresh, tmp_path):
     number = tenant.number()
     assert fresh.stop() == 0
     code, told = run(*restore, folder=fresh.folder)
-    assert code == 1 and "nothing is written over" in told, told
+    # On a busy machine an end may leave the log beside it: then that is named, for it is looked for first.
+    assert code == 1 and ("nothing is written over" in told or "t.db-wal is there" in told), told
     fresh.start()
     assert tenant.read(number)["id"] == number["id"]
 
