@@ -209,7 +209,7 @@ impl Edge {
         let (to, interval) = (client.to, client.interval);
         match &context.work {
             Work::Call(routing) => {
-                let mut dialog = self.dialog_of(message, core);
+                let mut dialog = self.dialog_of(message, core, route_in(&client.sent));
                 if let Some(request) = context.message() {
                     dialog.caller_contact = contact(&request);
                     // What each side offers is for the other.
@@ -243,11 +243,16 @@ impl Edge {
         }
     }
 
-    /// What a 2xx to the INVITE tells of the dialog.
-    pub(super) fn dialog_of(&self, message: &Message<'_>, core: &Core<'_>) -> Dialog {
+    /// What a 2xx to the INVITE tells of the dialog. `written` is our Record-Route as it was sent, where that is known.
+    pub(super) fn dialog_of(
+        &self,
+        message: &Message<'_>,
+        core: &Core<'_>,
+        written: Option<&[u8]>,
+    ) -> Dialog {
         let routes: Vec<_> = message.values(Name::RecordRoute).collect();
         let (mut above, mut below) = (Vec::new(), Vec::new());
-        let ours = self.ours_among(&routes, core);
+        let ours = self.ours_among(&routes, core, written);
         if let Some((first, last)) = ours {
             above = routes.iter().take(first).rev().map(|value| text::owned(value)).collect();
             below = routes.iter().skip(last + 1).map(|value| text::owned(value)).collect();
@@ -278,9 +283,15 @@ impl Edge {
         }
     }
 
-    /// The first and the last of our own among Record-Route values.
-    fn ours_among(&self, routes: &[&[u8]], core: &Core<'_>) -> Option<(usize, usize)> {
-        let own = |value: &&[u8]| self.cookie_in(value, core, Side::Caller).is_some();
+    /// The first and the last of our own among Record-Route values. What came back as it was written needs no other proof.
+    fn ours_among(
+        &self,
+        routes: &[&[u8]],
+        core: &Core<'_>,
+        written: Option<&[u8]>,
+    ) -> Option<(usize, usize)> {
+        let own =
+            |value: &&[u8]| written == Some(*value) || self.cookie_in(value, core, Side::Caller).is_some();
         let first = routes.iter().position(own)?;
         let more = routes.iter().skip(first + 1).rposition(own);
         Some((first, more.map_or(first, |more| first + 1 + more)))
@@ -296,7 +307,7 @@ impl Edge {
             write::place(&mut name, str::from_utf8(uri.host).ok()?, uri.port?);
             String::from_utf8(name).ok()
         };
-        self.ours_among(&routes, core).map_or([None, None], |(first, last)| [named(last), named(first)])
+        self.ours_among(&routes, core, None).map_or([None, None], |(first, last)| [named(last), named(first)])
     }
 
     /// Our cookie in a Route or Record-Route value, if it is valid for this dialog with the tag of `side` as its key.
@@ -513,6 +524,11 @@ impl Edge {
         }
         self.final_up(context, status, bytes, Cause::Refused);
     }
+}
+
+/// The first Record-Route of ours in an INVITE that was sent: it stands behind our Via.
+fn route_in(sent: &[u8]) -> Option<&[u8]> {
+    text::lines(sent).nth(2).and_then(|line| line.strip_prefix(b"Record-Route: "))
 }
 
 /// The URI of the first Contact.

@@ -61,7 +61,7 @@ impl Edge {
             let cookie =
                 message.values(Name::RecordRoute).find_map(|value| self.cookie_in(value, core, Side::Caller));
             if let Some(cookie) = cookie {
-                let mut dialog = self.dialog_of(message, core);
+                let mut dialog = self.dialog_of(message, core, None);
                 [dialog.caller_listener, dialog.callee_listener] = self.listeners_of(message, core);
                 dialog.caller_hop = Some(cookie.caller);
                 dialog.callee_hop = Some(cookie.callee);
