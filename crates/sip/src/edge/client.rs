@@ -244,12 +244,7 @@ impl Edge {
     }
 
     /// What a 2xx to the INVITE tells of the dialog. `written` is our Record-Route as it was sent, where that is known.
-    pub(super) fn dialog_of(
-        &self,
-        message: &Message<'_>,
-        core: &Core<'_>,
-        written: Option<&[u8]>,
-    ) -> Dialog {
+    pub(super) fn dialog_of(&self, message: &Message<'_>, core: &Core<'_>, written: Option<&[u8]>) -> Dialog {
         let routes: Vec<_> = message.values(Name::RecordRoute).collect();
         let (mut above, mut below) = (Vec::new(), Vec::new());
         let ours = self.ours_among(&routes, core, written);
