@@ -216,7 +216,10 @@ class Client(threading.Thread):
             number = answer["id"].removeprefix("pn_")
             # Two days later a repeat is another request, which may have bought it for itself.
             assert number not in self.bought or not self.world.same_day(days), "bought twice"
-            self.bought[number] = "held" if answer.get("status") == "active" or api == "cartesia" else "pending"
+            if "status" not in answer:
+                # Cartesia does not say whether its carrier has delivered it; one that was refused later is not found.
+                answer = self.ask("native", "GET", f"/api/v1/numbers/{number}")[1]
+            self.bought[number] = "held" if answer.get("status") == "active" else "pending"
 
     def pick(self, state):
         known = [number for number, there in self.bought.items() if there == state]
