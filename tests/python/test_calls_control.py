@@ -528,7 +528,9 @@ def test_requests_of_a_call_that_is_over_leave_nothing(server, carrier, answerin
         for n in range(200):
             caller.send(call.in_dialog("INFO", cseq=5_000 + n), server.sip)
             caller.send(call.in_dialog("BYE", cseq=9_000 + n), server.sip)
-        wait_for(lambda: len(answering.got("INFO")) > 100, "they are carried")
+            if n % 20 == 19:
+                # No more at once than a socket holds.
+                wait_for(lambda n=n: len(answering.got("INFO")) > (n + 1) // 2, "they are carried")
         assert journal(server) == before
 
 
