@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 use super::connection::{Connection, Purpose};
 use super::gate::Gate;
@@ -52,6 +53,8 @@ pub(crate) struct Desk {
 enum Stopped {
     /// It is not. Whether writing it again is worth while.
     Undone(StoreError, bool),
+    /// It is not: one of several failed, and they were not apart.
+    Mixed,
     /// The answer to its COMMIT was lost.
     Unsure(StoreError),
 }
@@ -72,25 +75,25 @@ impl Desk {
 
     /// See [`crate::writer::Desk::commit`].
     pub(crate) fn commit(&mut self, work: &[Work]) -> Result<Vec<Done>, StoreError> {
-        let mut attempt = 1;
+        let (mut attempt, mut apart) = (1, false);
         loop {
             let mut done = Vec::with_capacity(work.len());
-            let stopped = match self.attempt(work, &mut done) {
+            let (error, again) = match self.attempt((work, apart), &mut done) {
                 Ok(()) => return Ok(done),
+                Err(Stopped::Mixed) => {
+                    apart = true;
+                    continue;
+                }
+                Err(Stopped::Undone(error, again)) => (error, again),
                 Err(Stopped::Unsure(error)) => {
                     tracing::warn!(error = %error, "the answer to a commit was lost; asking after it");
                     if self.is_committed(&error)? {
                         return Ok(done);
                     }
-                    Stopped::Undone(error, true)
+                    (error, true)
                 }
-                Err(undone) => undone,
             };
-            let Stopped::Undone(error, true) = stopped else {
-                let (Stopped::Undone(error, _) | Stopped::Unsure(error)) = stopped;
-                return Err(error);
-            };
-            if attempt == ATTEMPTS {
+            if !again || attempt == ATTEMPTS {
                 return Err(error);
             }
             attempt += 1;
@@ -98,10 +101,10 @@ impl Desk {
     }
 
     /// Writes a group in one transaction.
-    fn attempt(&mut self, work: &[Work], done: &mut Vec<Done>) -> Result<(), Stopped> {
+    fn attempt(&mut self, work: (&[Work], bool), done: &mut Vec<Done>) -> Result<(), Stopped> {
         let connection = self.take().map_err(|error| Stopped::Undone(error, false))?;
         let outcome = self.write(&connection, work, done);
-        if let Err(Stopped::Undone(..)) = outcome
+        if let Err(Stopped::Undone(..) | Stopped::Mixed) = outcome
             && connection.is_sound()
             && connection.batch("ROLLBACK").is_err()
         {
@@ -112,7 +115,14 @@ impl Desk {
         outcome
     }
 
-    fn write(&mut self, connection: &Connection, work: &[Work], done: &mut Vec<Done>) -> Result<(), Stopped> {
+    /// `apart` puts each piece of work into a savepoint of its own. Most groups have none that fails, and savepoints are not free:
+    /// rows that all of them refer to would be locked once for each, at a price that grows with the square of the group.
+    fn write(
+        &mut self,
+        connection: &Connection,
+        (work, apart): (&[Work], bool),
+        done: &mut Vec<Done>,
+    ) -> Result<(), Stopped> {
         let undone = |error: StoreError| {
             let again = !connection.is_sound() || connection.had_conflict();
             Stopped::Undone(error, again)
@@ -122,7 +132,11 @@ impl Desk {
         let (before, commits) = self.lock(db).map_err(undone)?;
         let mut group = Group { counters: before, index: Pending::default() };
         for one in work {
-            let result = alone(connection, &mut group, one.clone(), work.len() > 1).map_err(undone)?;
+            let result = alone(connection, &mut group, one.clone(), apart).map_err(undone)?;
+            // Of a group that is written as one its only member fails alone; among others it needs to be apart.
+            if !apart && work.len() > 1 && !result.is_ok() {
+                return Err(Stopped::Mixed);
+            }
             done.push(result);
         }
         if !done.iter().any(Done::is_ok) {
@@ -169,21 +183,25 @@ impl Desk {
 
     /// Whether the last group that was tried stands, where its own connection did not say.
     fn is_committed(&mut self, lost: &StoreError) -> Result<bool, StoreError> {
-        let rounds = PATIENCE.as_millis() / PAUSE.as_millis();
-        for _ in 0..rounds {
+        // The runtime's clock, which measures time-outs only.
+        let until = Instant::now() + PATIENCE;
+        loop {
             match self.ask() {
                 Ok(committed) => return Ok(committed),
                 Err(error) => tracing::debug!(error = %error, "the database does not say yet"),
             }
+            if Instant::now() >= until {
+                return Err(StoreError::Unknown(lost.to_string()));
+            }
             std::thread::sleep(PAUSE);
         }
-        Err(StoreError::Unknown(lost.to_string()))
     }
 
     fn ask(&mut self) -> Result<bool, StoreError> {
         let connection = self.take()?;
-        connection.batch_later("BEGIN ISOLATION LEVEL READ COMMITTED");
-        // Behind the transaction that is asked after: it holds this lock as long as it is under way.
+        connection.batch_later("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 2000");
+        // Behind the transaction that is asked after: it holds this lock as long as it is under way, be it only that it waits for
+        // a standby that is gone.
         let (_, commits) = Counters::load_with(Db::Postgres(&connection), LOCK)?;
         let committed = Db::Postgres(&connection)
             .exists("SELECT 1 FROM writers WHERE id = $1 AND last = $2", params![self.id, self.last])?;
@@ -223,19 +241,14 @@ impl Desk {
 }
 
 /// Does one piece of work so that its failure leaves no trace beside others of its group. An error: the group has failed.
-fn alone(
-    connection: &Connection,
-    group: &mut Group,
-    work: Work,
-    beside_others: bool,
-) -> Result<Done, StoreError> {
+fn alone(connection: &Connection, group: &mut Group, work: Work, apart: bool) -> Result<Done, StoreError> {
     let (counters, mark) = (group.counters, group.index.mark());
-    if beside_others {
+    if apart {
         connection.batch_later("SAVEPOINT command");
     }
     let done = work.apply(Db::Postgres(connection), group);
     if done.is_ok() {
-        if beside_others {
+        if apart {
             connection.batch_later("RELEASE command");
         }
         return Ok(done);
@@ -248,7 +261,7 @@ fn alone(
     }
     group.counters = counters;
     group.index.back_to(mark);
-    if beside_others {
+    if apart {
         connection.batch("ROLLBACK TO command; RELEASE command")?;
     }
     Ok(done)

@@ -97,6 +97,8 @@ pub(super) struct Tx<'a> {
     serial: Option<(OrganizationId, Option<u64>)>,
     /// Events that were written, for the webhooks that want them.
     events: Vec<Event>,
+    /// How many numbers more are held than before, by organization.
+    held: Vec<(OrganizationId, i64)>,
 }
 
 impl<'a> Tx<'a> {
@@ -112,6 +114,16 @@ impl<'a> Tx<'a> {
             providers_gone,
             serial: None,
             events: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Says that an organization holds a number more, or one fewer. Written once all changes are: a bulk of numbers would write
+    /// one row again and again, and on PostgreSQL each time a version of it that the next one has to pass by.
+    pub(super) fn count_held(&mut self, organization: OrganizationId, more: i64) {
+        match self.held.iter_mut().rfind(|(known, _)| *known == organization) {
+            Some((_, held)) => *held += more,
+            None => self.held.push((organization, more)),
         }
     }
 
@@ -189,6 +201,9 @@ pub(crate) fn commit(db: Db<'_>, group: &mut Group, commit: &Commit) -> Result<G
     let mut tx = Tx::new(db, group);
     for change in changes {
         apply(&mut tx, change)?;
+    }
+    for (organization, more) in std::mem::take(&mut tx.held) {
+        number::count_held(tx.db, organization, more)?;
     }
     delivery::announce(&mut tx)?;
     for agents_default in &tx.defaults {

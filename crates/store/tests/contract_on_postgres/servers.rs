@@ -123,3 +123,32 @@ async fn a_standby_that_takes_over_is_another_epoch_and_has_every_answered_commi
     assert_eq!(store.generation().unwrap().0, after.0);
     assert_eq!(store.doctor().unwrap(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn what_is_said_is_encrypted_and_the_server_is_who_it_says_where_that_is_asked_for() {
+    let server = Server::new();
+    server.stop("fast");
+    let settings = script(&["tls", &server.folder]);
+    server.start(&settings.lines().collect::<Vec<_>>());
+    let roots = format!("{}/authority.pem", server.folder);
+    let secret = |options: &str| {
+        let store = Store::open(&format!("{}?{options}&application_name=seen", server.url))?;
+        store.generation()?;
+        let sql = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'seen'";
+        let told = ask(&server.url, &[sql]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        Ok::<bool, StoreError>(told == ["t"])
+    };
+    assert!(!secret("sslmode=disable").unwrap());
+    assert!(secret("sslmode=prefer").unwrap() && secret("sslmode=require").unwrap());
+    assert!(secret(&format!("sslmode=verify-full&sslrootcert={roots}")).unwrap());
+    // An authority that did not make it, and a name that it does not have.
+    assert!(secret("sslmode=verify-full").is_err());
+    let named = server.url.replace("127.0.0.1", "localhost");
+    assert!(Store::open(&format!("{named}?sslmode=verify-full&sslrootcert={roots}")).is_err());
+    assert!(Store::open(&format!("{named}?sslmode=require")).is_ok());
+    server.stop("fast");
+    server.start(&[]);
+    let refused = Store::open(&format!("{}?sslmode=require", server.url)).map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("TLS"), "{refused}");
+}

@@ -244,7 +244,7 @@ fn blame(db: Db<'_>, number: &Number) -> Result<What, StoreError> {
 }
 
 /// A number that comes to be held claims its E.164, and one that ceases to be gives the claim up.
-fn claim(tx: &Tx<'_>, number: &Number, was_held: bool) -> Result<(), CommitError> {
+fn claim(tx: &mut Tx<'_>, number: &Number, was_held: bool) -> Result<(), CommitError> {
     let (digits, owner, own) = (e164(number.e164), blob(number.organization_id), blob(number.id));
     // What the operator has in stock, on sale or resting, is had from there only.
     let from_elsewhere = !was_held && number.status.is_held() && number.stock_id.is_none();
@@ -261,9 +261,16 @@ fn claim(tx: &Tx<'_>, number: &Number, was_held: bool) -> Result<(), CommitError
         (false, false) | (true, true) => return Ok(()),
     };
     write(tx.db, sql, params![digits, owner, own]).map_err(|f| f.about(What::Number, What::Number))?;
-    let sql = "UPDATE holdings SET held = held + $1 WHERE organization_id = $2";
-    write(tx.db, sql, params![change, owner]).map_err(|f| f.about(What::Number, What::Organization))?;
+    tx.count_held(number.organization_id, change);
     Ok(())
+}
+
+/// Counts so many numbers more (or fewer) as held.
+pub(super) fn count_held(db: Db<'_>, organization: OrganizationId, more: i64) -> Result<(), CommitError> {
+    let sql = "UPDATE holdings SET held = held + $1 WHERE organization_id = $2";
+    write(db, sql, params![more, blob(organization)])
+        .map(|_| ())
+        .map_err(|f| f.about(What::Number, What::Organization))
 }
 
 /// Brings the search index up to date, where what it knows has changed.
