@@ -33,5 +33,6 @@ mod broken;
 mod engines;
 mod home;
 mod nodes;
+mod scale;
 mod schema;
 mod servers;
