@@ -7,6 +7,7 @@ bench_stop() {
   local p
   for p in "${bench_started[@]}"; do kill "$p" 2>/dev/null || true; done
   for p in "${bench_started[@]}"; do wait "$p" 2>/dev/null || true; done
+  [ -z "${bench_postgres:-}" ] || scripts/postgres remove "$bench_postgres"
   rm -rf "$bench_work"
 }
 trap bench_stop EXIT
@@ -40,22 +41,36 @@ certificate() { # FOLDER
     -keyout "$1/key.pem" -out "$1/cert.pem" 2>/dev/null
 }
 
-# bench_serve, an array: more arguments for `serve`. BENCH_STORE: another store than a temporary file.
+# A fresh database on a PostgreSQL of the benchmark's own, which is durable as an operator's is: sets bench_store.
+postgres_start() {
+  if [ -z "${bench_postgres:-}" ]; then
+    bench_postgres=$(scripts/postgres new)
+    bench_url=$(scripts/postgres start "$bench_postgres" fsync=on full_page_writes=on shared_buffers=1GB max_wal_size=4GB)
+    TRUNKLINE_SECRET_KEY=$(head -c 32 /dev/urandom | base64)
+    export TRUNKLINE_SECRET_KEY
+  fi
+  bench_databases=$((${bench_databases:-0} + 1))
+  psql "$bench_url" -qc "CREATE DATABASE bench$bench_databases"
+  bench_store=${bench_url%/*}/bench$bench_databases
+}
+
+# bench_serve, an array: more arguments for `serve`. With BENCH_POSTGRES=1 the store is a database, else a file.
 node_start() { # HTTP_PORT SIP_PORT: one more node on the store; sets node_pid
-  TRUNKLINE_ADMIN_KEY=$bench_admin "$TRUNKLINE_BIN" serve --http "127.0.0.1:$1" --sip "udp:127.0.0.1:$2" --sip "tcp:127.0.0.1:$2" \
-    --store "${BENCH_STORE:-sqlite:$bench_work/bench.db}" "${bench_serve[@]}" >"$bench_work/log.$1" 2>&1 &
+  TRUNKLINE_ADMIN_KEY=$bench_admin TRUNKLINE_STORE=${bench_store:-sqlite:$bench_work/bench.db} "$TRUNKLINE_BIN" serve --http "127.0.0.1:$1" \
+    --sip "udp:127.0.0.1:$2" --sip "tcp:127.0.0.1:$2" ${bench_store:+--data "$bench_work/node.$1"} "${bench_serve[@]}" >"$bench_work/log.$1" 2>&1 &
   node_pid=$!
   bench_started+=("$node_pid")
   local i
-  for i in $(seq 200); do
+  for i in $(seq 2400); do
     kill -0 "$node_pid" 2>/dev/null || { cat "$bench_work/log.$1" >&2; return 1; }
     if curl -sf "http://127.0.0.1:$1/health/ready" >/dev/null 2>&1; then break; fi
-    [ "$i" -lt 200 ] || { echo "not ready" >&2; return 1; }
+    [ "$i" -lt 2400 ] || { echo "not ready" >&2; return 1; }
     sleep 0.05
   done
 }
 server_start() { # HTTP_PORT SIP_PORT: sets server_pid, server_http, server_sip, bench_organization
   server_http=$1 server_sip=$2
+  [ -z "${BENCH_POSTGRES:-}" ] || postgres_start
   node_start "$1" "$2"
   server_pid=$node_pid
   bench_organization=$(post /api/v1/organizations '{"name":"bench"}' | jq -er .id)
