@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 use store::Copied;
 
+use super::store_arg::StoreArg;
 use crate::clock;
 use crate::files;
 use crate::lease::Lease;
-use crate::store_url::StoreUrl;
 
 /// What a store that is no file is copied with.
 const OTHERS: &str = "PostgreSQL is copied by its own means (pg_basebackup, pg_dump); see docs/OPERATIONS.md";
@@ -23,15 +23,8 @@ pub(super) struct BackupArgs {
     /// The file to write; it must not be there
     #[arg(value_name = "FILE")]
     to: PathBuf,
-    /// The store to copy
-    #[arg(
-        long,
-        env = "TRUNKLINE_STORE",
-        value_name = "URL",
-        default_value = "sqlite:./trunkline.db",
-        hide_env_values = true
-    )]
-    store: String,
+    #[command(flatten)]
+    store: StoreArg,
 }
 
 /// The flags of `trunkline restore`.
@@ -40,22 +33,15 @@ pub(super) struct RestoreArgs {
     /// The copy
     #[arg(value_name = "FILE")]
     from: PathBuf,
-    /// The store to make; it must not be there
-    #[arg(
-        long,
-        env = "TRUNKLINE_STORE",
-        value_name = "URL",
-        default_value = "sqlite:./trunkline.db",
-        hide_env_values = true
-    )]
-    store: String,
+    #[command(flatten)]
+    store: StoreArg,
 }
 
 /// Copies, half of the time: the other half of the disk is the service's.
 #[expect(clippy::print_stdout, reason = "this command's output")]
 pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<ExitCode> {
     let BackupArgs { to, store } = args;
-    let url = StoreUrl::new(store);
+    let url = store.url();
     let Some(file) = url.file().map(Path::to_owned) else { bail!("--store {url}: {OTHERS}") };
     let target = to.clone();
     let copied = tokio::task::spawn_blocking(move || {
@@ -77,7 +63,7 @@ pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<ExitCode> {
 #[expect(clippy::print_stdout, reason = "this command's output")]
 pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
     let RestoreArgs { from, store } = args;
-    let url = StoreUrl::new(store);
+    let url = store.url();
     let Some(file) = url.file().map(Path::to_owned) else { bail!("--store {url}: {OTHERS}") };
     // Also where the file was moved away: who has it open would go on with that one, and begin with this one.
     let lock = files::lock_of(&file);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use store::Store;
 use store::copy::Progress;
 
+use super::store_arg::standing;
 use crate::clock;
 use crate::store_url::StoreUrl;
 
@@ -33,12 +34,7 @@ pub(super) async fn run(args: CopyArgs) -> anyhow::Result<ExitCode> {
     if from == to {
         anyhow::bail!("--from and --to name one store");
     }
-    // A store that is not there is not made.
-    if let Some(path) = from.file()
-        && !path.exists()
-    {
-        anyhow::bail!("--from: {} is not there", path.display());
-    }
+    let from = standing("--from", from)?;
     let began = clock::instant();
     let copied = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         let source = Store::open_to_copy(from.reveal()).context("--from")?;

@@ -5,32 +5,19 @@ use clap::Args;
 use std::process::ExitCode;
 use store::Store;
 
-use crate::store_url::StoreUrl;
+use super::store_arg::StoreArg;
 
 /// The flags of `trunkline doctor`.
 #[derive(Args, Debug)]
 pub(super) struct DoctorArgs {
-    /// The store to check
-    #[arg(
-        long,
-        env = "TRUNKLINE_STORE",
-        value_name = "URL",
-        default_value = "sqlite:./trunkline.db",
-        hide_env_values = true
-    )]
-    store: String,
+    #[command(flatten)]
+    store: StoreArg,
 }
 
 /// Prints each problem on a line of its own; the exit code tells whether there is one.
 #[expect(clippy::print_stdout, reason = "this command's output")]
 pub(super) async fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
-    let url = StoreUrl::new(args.store);
-    // A store that is not there is not made.
-    if let Some(path) = url.file()
-        && !path.exists()
-    {
-        anyhow::bail!("--store: {} is not there", path.display());
-    }
+    let url = args.store.standing()?;
     let store = Store::open(url.reveal()).context("--store")?;
     let checked = store.clone();
     // It reads everything: seconds for a large store.

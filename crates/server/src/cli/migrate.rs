@@ -6,20 +6,13 @@ use clap::Args;
 use std::process::ExitCode;
 use store::Store;
 
-use crate::store_url::StoreUrl;
+use super::store_arg::StoreArg;
 
 /// The flags of `trunkline migrate`.
 #[derive(Args, Debug)]
 pub(super) struct MigrateArgs {
-    /// The store; a URL with a password belongs in the environment
-    #[arg(
-        long,
-        env = "TRUNKLINE_STORE",
-        value_name = "URL",
-        default_value = "sqlite:./trunkline.db",
-        hide_env_values = true
-    )]
-    store: String,
+    #[command(flatten)]
+    store: StoreArg,
     /// Say what is to be done, and do nothing
     #[arg(long)]
     show: bool,
@@ -28,13 +21,7 @@ pub(super) struct MigrateArgs {
 /// Prints each change on a line of its own, then makes them.
 #[expect(clippy::print_stdout, reason = "this command's output")]
 pub(super) async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
-    let url = StoreUrl::new(args.store);
-    // A store that is not there is not made.
-    if let Some(path) = url.file()
-        && !path.exists()
-    {
-        anyhow::bail!("--store: {} is not there", path.display());
-    }
+    let url = args.store.standing()?;
     let named = || format!("--store {url}");
     let before = store::schema(url.reveal()).with_context(named)?;
     println!("schema {}", before.applied);

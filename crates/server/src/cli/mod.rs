@@ -12,6 +12,7 @@ mod receipt;
 mod reconcile;
 mod serve;
 mod sim_carrier;
+mod store_arg;
 pub(crate) mod timeline;
 mod trunk;
 
