@@ -216,10 +216,13 @@ impl Live {
                 let guard = self.opener.guard(&provider);
                 let outbound = provider.outbound.as_ref().and_then(|outbound| outbound.credentials.as_ref());
                 let login = self.opener.login(provider.id.0, outbound);
-                self.registering.put(provider.id, self.opener.account(&provider));
+                let (id, account) = (provider.id, self.opener.account(&provider));
                 let mut directory = self.write();
-                directory.put_login(provider.id.0, login);
-                directory.put_provider(provider.id, Some(provider), guard);
+                directory.put_login(id.0, login);
+                directory.put_provider(id, Some(provider), guard);
+                drop(directory);
+                // Who registers it is told last: what it may reach is known by whose it is.
+                self.registering.put(id, account);
             }
             Changed::Rate(rate) => self.write().rates.put(&rate),
             Changed::RateGone(id) => self.write().rates.take(id),

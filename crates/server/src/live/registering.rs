@@ -138,11 +138,13 @@ impl Opener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::Live;
     use crate::vault::Vault;
     use domain::Patch;
     use domain::Timestamp;
     use domain::provider::{Credentials, ProviderKind, ProviderPatch, Register};
     use domain::target::Transport;
+    use store::Changed;
     use uuid::Uuid;
 
     fn provider(vault: &Vault, registrar: &str) -> Provider {
@@ -192,5 +194,25 @@ mod tests {
         assert!(table.routes(trunk.id).is_empty(), "late news of a trunk that is gone");
         assert!(table.all().is_empty() && table.trunk_called(&account.user).is_none());
         assert!(!format!("{account:?}").contains("secret"));
+    }
+
+    /// What a registrar may be is its organization's: asked at once, it must not be found of nobody.
+    #[test]
+    fn a_trunk_is_in_the_table_before_it_is_to_register() {
+        let vault = Vault::new([1; 32]);
+        let mut live = Live::new();
+        live.opener = Opener(Some(vault.clone()));
+        let trunk = provider(&vault, "carrier.example");
+        let id = trunk.id;
+        std::thread::scope(|scope| {
+            let looks = live.read();
+            let applies = scope.spawn(|| live.apply(Changed::Provider(trunk)));
+            // It waits for who looks at the table, and nobody is told before it is in there.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert!(!live.registering.has(id) && !applies.is_finished());
+            drop(looks);
+            applies.join().unwrap();
+        });
+        assert!(live.registering.has(id) && live.trunk(id).is_some());
     }
 }
