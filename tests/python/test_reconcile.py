@@ -144,3 +144,15 @@ def test_numbers_for_tests_are_not_looked_for(world):
     assert world.ours() == {number["e164"]}
     world.carrier.lose(number["e164"])
     assert world.reconcile()[0] == 0 and world.ours() == set()
+
+
+def test_what_somebody_has_by_now_does_not_go_back(world):
+    """Work to give a stray back was written down, and somebody bought it before the carrier was asked."""
+    [number] = world.buy()
+    world.server.kill()
+    own = f"e164 = {number['e164'][1:]}"
+    world.server.store.sql(f"UPDATE intents SET work = 'release', progress = 'open', number_id = NULL, next_at = 0 WHERE {own}")
+    world.server.start()
+    wait_for(lambda: world.server.store.sql(f"SELECT progress FROM intents WHERE {own}") == [("done",)], "it is looked at", 10)
+    assert world.ours() == {number["e164"]} == set(world.held())
+    assert world.reconcile()[0] == 0

@@ -18,6 +18,8 @@ impl Carriage {
         }
         let carrier = carriers::of(intent.network, ProviderKind::Managed);
         match intent.work {
+            // Whoever has it by now keeps it: nobody can get it while this work is open.
+            Work::Release if self.is_anybodys(intent.e164)? => Ok(Told::NotOurs),
             Work::Release => self.tell(carrier, intent, CarrierOp::Release(intent.e164)).await,
             Work::Recover if !self.is_held(intent)? => {
                 Err(Failure::Refused("the number was given up".to_owned()))

@@ -5,7 +5,7 @@ use carriers::{Failure, Told};
 use domain::ids::ProviderId;
 use domain::intent::{Progress, Work};
 use domain::number::Network;
-use domain::{Change, Commit, Intent, Provider};
+use domain::{Change, Commit, E164, Intent, Provider};
 use store::CommitError;
 
 use super::{Carriage, RACES_MAX};
@@ -57,10 +57,8 @@ impl Carriage {
             }
             Work::Release => {
                 // Whoever has it again wants it attached.
-                match self.store.number_holder(intent.e164) {
-                    Ok(None) => {}
-                    Ok(Some(_)) => return Ok(Told::NotOurs),
-                    Err(error) => return Err(Failure::Unavailable(error.to_string())),
+                if self.is_anybodys(intent.e164)? {
+                    return Ok(Told::NotOurs);
                 }
                 match self.accounts.run(&provider, Task::Detach(intent.e164, attachment)).await {
                     Ok(_) => Ok(Told::NotOurs),
@@ -71,6 +69,12 @@ impl Carriage {
                 }
             }
         }
+    }
+
+    /// Whether somebody holds a number.
+    pub(super) fn is_anybodys(&self, e164: E164) -> Result<bool, Failure> {
+        let holder = self.store.number_holder(e164);
+        holder.map(|holder| holder.is_some()).map_err(|error| Failure::Unavailable(error.to_string()))
     }
 
     /// Whether the number that an intent is about is still its holder's.
@@ -106,7 +110,7 @@ impl Carriage {
     }
 
     /// Takes a number off what was made in an account that it has left, and says nothing of it if that cannot be done.
-    pub(crate) async fn detach(&self, provider: &Provider, number: domain::E164) {
+    pub(crate) async fn detach(&self, provider: &Provider, number: E164) {
         let _turn = self.accounts.turn(provider.id).await;
         let attachment = provider.account.as_ref().and_then(|account| account.attachment.clone());
         // What went wrong is in the log already.
