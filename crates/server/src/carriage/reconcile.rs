@@ -127,13 +127,16 @@ impl Carriage {
         let held = self.live.numbers_of_carriers();
         report.held = held.len() as u64;
         let listed: HashSet<E164> = listed.into_iter().collect();
-        let absent: Vec<E164> = held.into_iter().filter(|e164| !listed.contains(e164)).collect();
+        let mut absent = Vec::new();
+        for e164 in held.into_iter().filter(|e164| !listed.contains(e164)) {
+            absent.extend(self.may_be_lost(e164, reach, now)?.map(|whose| (e164, whose)));
+        }
         if reach == Reach::Few && !is_few(absent.len(), report.held) {
             report.left_out += absent.len() as u64;
             return Ok(());
         }
-        for e164 in absent {
-            if let Some((organization, number)) = self.lost(e164, reach, now).await? {
+        for (e164, (organization, number)) in absent {
+            if let Told::NotOurs = self.find(e164).await? {
                 report.found(e164, Side::Tenant(organization, number));
             }
         }
@@ -171,15 +174,15 @@ impl Carriage {
         Ok(stock.is_some_and(|stock| matches!(stock.state, StockState::Quarantined { .. })))
     }
 
-    /// Whose a number is that its carrier, asked for it by name, does not have; none where all is well, or nothing is to be done
-    /// about it now. The store is read before the carrier is asked: what is given up in between is seen to by the intent, which
-    /// looks once more.
-    async fn lost(
+    /// Whose a number is that its carrier does not list, and is to be asked for by name; none where nothing is to be done about it
+    /// now. The store is read before the carrier is asked: what is given up in between is seen to by the intent, which looks once
+    /// more.
+    fn may_be_lost(
         &self,
         e164: E164,
         reach: Reach,
         now: Timestamp,
-    ) -> Result<Option<(OrganizationId, NumberId)>, Ended> {
+    ) -> Result<Option<(OrganizationId, NumberId)>, StoreError> {
         let Some((organization, id)) = self.store.number_holder(e164)? else { return Ok(None) };
         let number = self.store.number_get(organization, id)?;
         let in_use = number.is_some_and(|number| {
@@ -194,10 +197,7 @@ impl Carriage {
         if reach == Reach::Few && refused_at.is_some_and(waits) {
             return Ok(None);
         }
-        match self.find(e164).await? {
-            Told::NotOurs => Ok(Some((organization, id))),
-            Told::Ours | Told::Pending | Told::Page(..) => Ok(None),
-        }
+        Ok(Some((organization, id)))
     }
 
     /// Writes down what is to be done, as far as it is to be done. Whether there is work now.
