@@ -1,7 +1,8 @@
 //! Comparing what carriers hold with what is held here, at the operator's word.
 
 use domain::op::Reconcile;
-use domain::{Result, View};
+use domain::{Error, Result, View};
+use std::sync::Arc;
 
 use super::{App, Ask};
 use crate::carriage::Reach;
@@ -13,8 +14,16 @@ impl App {
             Reconcile::DryRun => Reach::Look,
             Reconcile::Mend => Reach::All,
         };
-        let report = self.carriage.reconcile(reach, ask.now).await;
-        // A carrier that is quick has answered by the time that the report is read.
-        Ok(View::Reconciled(Box::new(self.carriage.await_mending(report).await)))
+        let (carriage, now) = (Arc::clone(&self.carriage), ask.now);
+        // It goes on where the client has hung up: what was found is mended all the same.
+        let compared = tokio::spawn(async move {
+            let report = carriage.reconcile(reach, now).await;
+            // A carrier that is quick has answered by the time that the report is read.
+            carriage.await_mending(report).await
+        });
+        match compared.await {
+            Ok(report) => Ok(View::Reconciled(Box::new(report))),
+            Err(error) => Err(Error::internal(error.to_string())),
+        }
     }
 }

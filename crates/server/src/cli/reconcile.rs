@@ -4,8 +4,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Deserialize;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::explain::{Problem, exit_code};
+
+/// How long a comparison is waited for; the service ends it all the same.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The flags of `trunkline reconcile`.
 #[derive(Args, Debug)]
@@ -69,7 +73,7 @@ pub(super) async fn run(args: ReconcileArgs) -> anyhow::Result<ExitCode> {
     let ReconcileArgs { url, key, dry_run } = args;
     let address = format!("{}/api/v1/carriers/reconcile", url.trim_end_matches('/'));
     let request = crate::outgoing::client()?.post(address).bearer_auth(key);
-    let request = request.json(&serde_json::json!({ "dry_run": dry_run }));
+    let request = request.json(&serde_json::json!({ "dry_run": dry_run })).timeout(PATIENCE);
     let reply = request.send().await.with_context(|| format!("cannot reach {url}"))?;
     let status = reply.status();
     if !status.is_success() {
