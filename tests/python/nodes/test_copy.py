@@ -109,7 +109,8 @@ def test_what_is_not_there_or_the_same_is_refused(source, target, tmp_path):
     code, said = copy(target.url, target.url)
     assert code != 0 and "one store" in said
     with while_up(source):
-        pass
+        code, said = copy(source.store.url, target.url)
+        assert code != 0 and "a service has" in said, said
     password = target.url.replace("://", "://nobody:sesame@", 1) if "@" not in target.url else target.url
     code, said = copy(source.store.url, password.replace("127.0.0.1", "127.0.0.2"))
     assert code != 0 and "--to" in said and "sesame" not in said, said

@@ -10,6 +10,8 @@ use store::copy::Progress;
 
 use super::store_arg::standing;
 use crate::clock;
+use crate::files;
+use crate::lease::Lease;
 use crate::store_url::StoreUrl;
 
 /// How often the bar is drawn anew.
@@ -35,6 +37,7 @@ pub(super) async fn run(args: CopyArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("--from and --to name one store");
     }
     let from = standing("--from", from)?;
+    let _alone = (alone("--from", &from)?, alone("--to", &to)?);
     let began = clock::instant();
     let copied = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         let source = Store::open_to_copy(from.reveal()).context("--from")?;
@@ -50,6 +53,17 @@ pub(super) async fn run(args: CopyArgs) -> anyhow::Result<ExitCode> {
         if copied.found > 0 { format!(" ({} were there from before)", copied.found) } else { String::new() };
     println!("{} rows copied and compared{again} in {:.1} s", copied.rows, began.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a file that a service has open: what it writes from here on would not be copied, or be written over.
+fn alone(flag: &str, url: &StoreUrl) -> anyhow::Result<Option<Lease>> {
+    let Some(file) = url.file() else { return Ok(None) };
+    let lock = files::lock_of(file);
+    let lease = Lease::take(&lock).with_context(|| lock.display().to_string())?;
+    if lease.is_none() {
+        anyhow::bail!("{flag}: a service has {} open; stop it first", file.display());
+    }
+    Ok(lease)
 }
 
 /// Where somebody watches one line that is written over and over, else a line for each table.
