@@ -36,7 +36,15 @@ impl Files {
         let file = store.file().map(Path::to_owned);
         let folder = match (folder, &file) {
             (None, Some(file)) => return Ok(Self { stem: file.clone(), store: Some(file.clone()) }),
-            (Some(folder), _) => folder,
+            (Some(folder), _) => {
+                if let Some(left) = file.as_deref().map(journal_of).filter(|journal| has_records(journal)) {
+                    tracing::warn!(
+                        journal = %left.display(),
+                        "call records were kept beside the store before --data was given; start once without it, so that they reach the store"
+                    );
+                }
+                folder
+            }
             (None, None) if store.is_shared() => Path::new(FOLDER),
             (None, None) => {
                 bail!("--store {store}: name a file by sqlite:PATH, or a database by postgres://…")
@@ -107,6 +115,12 @@ pub(crate) fn key_of(store: &Path) -> PathBuf {
 /// The journal beside a store, unless another folder was named.
 pub(crate) fn journal_of(store: &Path) -> PathBuf {
     with(store, ".journal")
+}
+
+/// Whether a journal may hold records that the store lacks.
+pub(crate) fn has_records(journal: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(journal) else { return false };
+    entries.flatten().any(|entry| entry.metadata().is_ok_and(|found| found.len() > 0))
 }
 
 fn with(stem: &Path, ending: &str) -> PathBuf {

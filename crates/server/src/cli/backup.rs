@@ -81,7 +81,7 @@ pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
             "its secret key is not beside it: put the old {shown}.key there before the next start, or give --secret-key-file; with another key no sealed secret opens"
         );
     }
-    if has_records(&files::journal_of(&file)) {
+    if files::has_records(&files::journal_of(&file)) {
         println!("call records of before are beside it: the next start brings into the store what it lacks");
     }
     Ok(told(&restored))
@@ -94,11 +94,6 @@ fn told(copied: &Copied) -> ExitCode {
         println!("{problem}");
     }
     if copied.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn has_records(journal: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(journal) else { return false };
-    entries.flatten().any(|entry| entry.metadata().is_ok_and(|found| found.len() > 0))
 }
 
 fn size(bytes: u64) -> String {
