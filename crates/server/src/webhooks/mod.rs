@@ -43,6 +43,8 @@ struct Sender {
     lead: Lead,
     /// When it was asked whether that is this one, and the answer.
     led: (Option<Instant>, bool),
+    /// Whether the store did not say it when it was asked last: that is told once.
+    unsaid: bool,
     counts: Arc<Counts>,
     /// What is under way; each ends with whether its receiver was slow.
     under_way: JoinSet<(Place, bool)>,
@@ -61,7 +63,7 @@ pub(crate) async fn follow(app: Arc<App>) {
     let counts = Arc::new(Counts::new());
     let lead = app.store.lead(Leading::Webhooks);
     let (under_way, places) = (JoinSet::new(), Places::default());
-    let mut sender = Sender { app, lead, led: (None, false), counts, under_way, places };
+    let mut sender = Sender { app, lead, led: (None, false), unsaid: false, counts, under_way, places };
     loop {
         sender.look();
         tokio::select! {
@@ -112,9 +114,16 @@ impl Sender {
         if asked.is_some_and(|at| now.saturating_duration_since(at) < LEAD_EVERY) {
             return leads;
         }
-        // Where the store does not say, there is nothing to be read of it either.
-        let leads = self.lead.holds().unwrap_or(false);
-        self.led = (Some(now), leads);
+        let (leads, failed) = match self.lead.holds() {
+            Ok(leads) => (leads, false),
+            Err(error) => {
+                if !self.unsaid {
+                    tracing::warn!(error = %error, "the store does not say which node sends to webhooks; this one does not");
+                }
+                (false, true)
+            }
+        };
+        (self.led, self.unsaid) = ((Some(now), leads), failed);
         leads
     }
 
