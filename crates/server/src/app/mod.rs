@@ -335,7 +335,7 @@ async fn step_aside(turn: usize) {
     if turn < ASIDE_FROM {
         return;
     }
-    let most = Duration::from_millis(1 << turn.min(6)).min(ASIDE_MAX);
+    let most = Duration::from_millis(1 << turn.min(16)).min(ASIDE_MAX);
     let [share]: [u8; 1] = clock::random();
     clock::sleep(most * u32::from(share) / 256).await;
 }

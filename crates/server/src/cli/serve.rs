@@ -13,7 +13,7 @@ use crate::settings::ServeArgs;
 #[expect(clippy::print_stdout, reason = "where it listens and a new admin key are this command's output")]
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     start_log("info");
-    if std::env::args().any(|argument| has_password(&argument)) {
+    if std::env::args_os().any(|argument| argument.to_str().is_some_and(has_password)) {
         tracing::warn!(
             "a URL with a password is on the command line, where everybody on this machine can read it; TRUNKLINE_STORE and the file of --config keep it to yourself"
         );
