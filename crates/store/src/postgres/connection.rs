@@ -29,6 +29,10 @@ use futures_util::TryStreamExt;
 const STATEMENTS: usize = 512;
 /// How many rows of what is never held in memory at once are fetched together.
 const FETCHED: usize = 2_000;
+/// How long a transaction may be open in which nobody says anything.
+const IDLE: Duration = Duration::from_secs(15);
+/// How long a connection may take until it can be used, whatever it is for: TLS and password included.
+const OPENING: Duration = Duration::from_secs(5);
 /// How long the client waits beyond the server's own bound on a statement.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -59,11 +63,13 @@ impl Purpose {
     fn session(self) -> String {
         let bound = self.bound().as_millis();
         let writes = if matches!(self, Self::Read | Self::ReadLong) { "on" } else { "off" };
+        // What reads everything may be busy elsewhere in between (a copy writes); it holds no writer's lock.
+        let idle = if matches!(self, Self::ReadLong) { bound } else { IDLE.as_millis() };
         // An acknowledged commit is durable, whatever the server's default; a stricter one than `on` is kept.
         let durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
         format!(
             "SET statement_timeout = {bound}; SET lock_timeout = {bound}; SET default_transaction_read_only = {writes}; \
-             SET idle_in_transaction_session_timeout = 15000; SET client_min_messages = warning; {durable}"
+             SET idle_in_transaction_session_timeout = {idle}; SET client_min_messages = warning; {durable}"
         )
     }
 }
@@ -91,7 +97,7 @@ impl Connection {
     pub(super) fn open(settings: &Settings, io: &Handle, purpose: Purpose) -> Result<Self, Fault> {
         let bound = purpose.bound() + GRACE;
         let (client, wire) =
-            drive(io, bound, settings.config.connect(settings.tls.clone()), |_| Poll::Ready(()))?;
+            drive(io, OPENING, settings.config.connect(settings.tls.clone()), |_| Poll::Ready(()))?;
         let mut connection = Self {
             client: Arc::new(client),
             wire: RefCell::new(Some(Box::pin(wire))),
@@ -148,8 +154,13 @@ impl Connection {
     /// Asks for the first polling to happen now: it puts the words into the queue, so that those said next come behind them.
     fn say(&self, mut words: Wire) {
         let mut context = Context::from_waker(Waker::noop());
-        if words.as_mut().poll(&mut context).is_pending() {
-            self.unanswered.borrow_mut().push(words);
+        match words.as_mut().poll(&mut context) {
+            Poll::Pending => self.unanswered.borrow_mut().push(words),
+            // What could not even be said is told with the next answer too.
+            Poll::Ready(Err(error)) => {
+                self.unanswered.borrow_mut().push(Box::pin(std::future::ready(Err(error))));
+            }
+            Poll::Ready(Ok(())) => {}
         }
     }
 

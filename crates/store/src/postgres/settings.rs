@@ -37,6 +37,9 @@ impl Settings {
                 _ => others.push(pair),
             }
         }
+        if roots.is_some() && mode != Some("verify-full") {
+            return refused("names sslrootcert, which only sslmode=verify-full asks");
+        }
         let (mode, trust) = match mode {
             Some("disable") => (SslMode::Disable, Trust::Anybody),
             None | Some("prefer") => (SslMode::Prefer, Trust::Anybody),
@@ -96,6 +99,7 @@ mod tests {
             "postgres:///x",
             "postgres://ada:secret@db.example/x?sslmode=allow",
             "postgres://ada:secret@db.example/x?sslmode=verify-full&sslrootcert=/absent/roots.pem",
+            "postgres://ada:secret@db.example/x?sslmode=require&sslrootcert=/etc/ssl/certs/ca.pem",
             "postgres://ada:secret@db.example/x?nonsense=1",
         ] {
             let Err(refused) = Settings::read(url) else { panic!("{url} was read") };
