@@ -89,14 +89,15 @@ pub(super) fn named(
     most: usize,
 ) -> Result<Vec<(AgentId, u64)>, StoreError> {
     let sql = "SELECT name, id, serial FROM agents WHERE organization_id = $1 ORDER BY id";
-    let found = all(db, sql, params![blob(organization)], |mut row| {
-        if !row.named(|name| Some(name.to_lowercase().contains(part)))? {
-            return Ok(None);
+    let mut found = Vec::new();
+    all(db, sql, params![blob(organization)], |mut row| {
+        if found.len() < most && row.named(|name| Some(name.to_lowercase().contains(part)))? {
+            let id = row.agent_of()?.ok_or_else(|| corrupt("an agent's id", "absent"))?;
+            found.push((id, row.uint()?));
         }
-        let id = row.agent_of()?.ok_or_else(|| corrupt("an agent's id", "absent"))?;
-        Ok(Some((id, row.uint()?)))
+        Ok(())
     })?;
-    Ok(found.into_iter().flatten().take(most).collect())
+    Ok(found)
 }
 
 pub(crate) fn get(
