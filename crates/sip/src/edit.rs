@@ -383,8 +383,10 @@ pub(crate) fn stamp_via(value: &[u8], stamp: Stamp, out: &mut Vec<u8>) -> bool {
         }
     }
     out.extend_from_slice(value.get(copied..).unwrap_or_default());
-    let trimmed = text::trim_end(out.get(begin..).unwrap_or_default()).len();
-    out.truncate(begin + trimmed);
+    // an empty parameter at the end would stand before ours: nobody reads two semicolons
+    let written = out.get(begin..).unwrap_or_default();
+    let kept = written.iter().rposition(|b| *b != b';' && !text::blank(*b)).map_or(0, |last| last + 1);
+    out.truncate(begin + kept);
     out.extend_from_slice(b";received=");
     write::ip(out, stamp.source.ip());
     if ask {
@@ -400,6 +402,24 @@ mod tests {
 
     fn stamp() -> Stamp {
         Stamp { source: ([192, 0, 2, 1], 5060).into(), always: false }
+    }
+
+    #[test]
+    fn a_via_is_stamped_so_that_it_can_be_read_again() {
+        for (via, stamped) in [
+            ("SIP/2.0/UDP 10.0.0.1:5060", "SIP/2.0/UDP 10.0.0.1:5060;received=192.0.2.1"),
+            ("SIP/2.0/UDP 10.0.0.1:5060;", "SIP/2.0/UDP 10.0.0.1:5060;received=192.0.2.1"),
+            (
+                "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKx; ;",
+                "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKx;received=192.0.2.1",
+            ),
+            ("SIP/2.0/UDP a;received=1.1.1.1;rport;x", "SIP/2.0/UDP a;x;received=192.0.2.1;rport=5060"),
+        ] {
+            let mut out = b"Via: ".to_vec();
+            assert!(stamp_via(via.as_bytes(), stamp(), &mut out));
+            assert_eq!(String::from_utf8(out).unwrap(), format!("Via: {stamped}"));
+            assert!(Via::parse(stamped.as_bytes()).is_some());
+        }
     }
 
     #[test]
