@@ -209,7 +209,10 @@ impl Edge {
         let (to, interval) = (client.to, client.interval);
         match &context.work {
             Work::Call(routing) => {
-                let mut dialog = self.dialog_of(message, core, route_in(&client.sent));
+                // Its cookie is of the INVITE's Call-ID and tag: in an answer with others it carries nothing.
+                let same = |asked: Core<'_>| (asked.call_id, asked.from_tag) == (core.call_id, core.from_tag);
+                let written = route_in(&client.sent).filter(|_| context.core().is_some_and(same));
+                let mut dialog = self.dialog_of(message, core, written);
                 if let Some(request) = context.message() {
                     dialog.caller_contact = contact(&request);
                     // What each side offers is for the other.
