@@ -71,9 +71,9 @@ impl Edge {
     }
 
     /// A request for a dialog or transaction that is not known: 481, to those who may know.
-    pub(super) fn unmatched(&mut self, now: Instant, flow: Flow, message: &Message<'_>) {
+    pub(super) fn unmatched(&mut self, now: Instant, flow: Flow, message: &Message<'_>, core: &Core<'_>) {
         let kind = AskKind::Malformed { status: 481, reason: "Call/Transaction Does Not Exist" };
-        self.question(now, flow, (message, None), (kind, Box::default()));
+        self.question(now, flow, (message, Some(core)), (kind, Box::default()));
     }
 
     fn question(

@@ -64,7 +64,7 @@ impl Edge {
         let Some(path) = self.path(message, core) else {
             // who is told so is asked: a stranger hears nothing
             if core.method != Method::Ack {
-                self.unmatched(now, flow, message);
+                self.unmatched(now, flow, message, core);
             }
             return;
         };
