@@ -245,12 +245,14 @@ fn a_phone_that_asks_at_the_same_time_over_and_over_learns_of_the_agent_all_the_
     desk.answer(AGENT, "INVITE", 200, ("", &sdp("192.0.2.10", 4000)));
     desk.answer(PHONE, "INVITE", 200, ("", &sdp("192.0.2.20", 6000)));
     desk.answer(AGENT, "INVITE", 200, ("", &sdp("192.0.2.10", 4002)));
-    for tries in 2..6 {
+    for tries in 2..13 {
         assert_eq!(desk.count(PHONE, "INVITE"), tries);
         assert!(desk.last(PHONE, "INVITE").contains("m=audio 4002"));
         desk.answer(PHONE, "INVITE", 491, ("", ""));
         desk.pass(Duration::from_secs(5));
     }
+    // One that never does anything else is not asked for ever.
+    assert_eq!((desk.count(PHONE, "INVITE"), desk.ended()), (12, false));
 }
 
 #[test]

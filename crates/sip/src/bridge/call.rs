@@ -25,6 +25,8 @@ const OLD_MAX: usize = 8;
 /// How often the callee learns of new media of the agent's while the call is joined: the second time settles it with sides that
 /// take new keys or ports at each offer, and no pair of them goes on for ever.
 const ROUNDS_MAX: u8 = 2;
+/// How often it is asked again after it asked at the same time (491). One that always does learns nothing.
+const CLASHES_MAX: u8 = 10;
 /// Why a call ends whose sound is not encrypted as it must be, or is where it must not.
 pub(super) const UNFIT: &str =
     "SIP;cause=488;text=\"The sound is not encrypted as the trunk or the endpoint asks for\"";
@@ -87,6 +89,8 @@ pub(super) struct Call {
     pub(super) wanted: Option<Vec<u8>>,
     /// How often the callee was told of new media of the agent's; each may bring new ones in return.
     pub(super) rounds: u8,
+    /// How often it answered such an offer with 491.
+    pub(super) clashes: u8,
     /// Not before this time.
     pub(super) sync_at: Option<Instant>,
     /// What the callee is to learn of the agent, who is elsewhere than it was offered.
@@ -135,6 +139,7 @@ impl Call {
             given: Vec::new(),
             wanted: None,
             rounds: 0,
+            clashes: 0,
             sync_at: None,
             owed: None,
             owed_at: None,
@@ -417,8 +422,10 @@ impl Call {
                         let given = std::mem::take(&mut self.given);
                         (self.wanted, self.sync_at) = (self.wanted.take().or(Some(given)), at);
                     }
+                    Side::Callee if self.clashes == CLASHES_MAX => {}
                     Side::Callee => {
-                        self.rounds = self.rounds.saturating_sub(1);
+                        // It has not learned of them: that was no round.
+                        (self.rounds, self.clashes) = (self.rounds.saturating_sub(1), self.clashes + 1);
                         let offer = std::mem::take(&mut self.offer);
                         (self.owed, self.owed_at) = (self.owed.take().or(Some(offer)), at);
                     }
