@@ -203,7 +203,8 @@ impl Call {
         // what was asked for without an offer has it in its answer. What OPTIONS is answered with says only what could be
         if session && media::sdp(message).is_some_and(|sdp| self.media.refuses(sdp::offer(sdp))) {
             self.relayed.retain(|one| one.number != number || one.from != from);
-            if core.method == Method::Invite {
+            // One that nobody waits for any more has its ACK already.
+            if known && core.method == Method::Invite {
                 self.leg(side).ack(desk, cseq, What::default());
             }
             self.leg(from).answer(desk, number, (488, "Not Acceptable Here"), &What::default());

@@ -207,7 +207,7 @@ impl Routing {
 /// What a request is to the edge.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// A verdict decides, or decided without routing.
+    /// A verdict decides, or decided without routing; or a call that is answered, whose only attempt has been told of.
     Local,
     /// A call being set up.
     Call(Box<Routing>),

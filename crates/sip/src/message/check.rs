@@ -266,7 +266,7 @@ fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
 
 /// A From or To value: one address whose quotes are closed.
 fn party(value: &[u8]) -> Option<NameAddr<'_>> {
-    // most have neither quotes nor commas, but for a display name
+    // a display name in quotes is passed over whole; most have neither quotes nor commas beside it
     let display =
         if value.first() == Some(&b'"') { text::trim_start(text::after_quoted(value)?) } else { value };
     if let [b'<', inside @ ..] = display
@@ -278,14 +278,12 @@ fn party(value: &[u8]) -> Option<NameAddr<'_>> {
         let uri = text::trim(uri);
         return text::find(uri, b':').map(|_| NameAddr { uri, params });
     }
-    // a display name in quotes is passed over whole
-    let plain = if value.first() == Some(&b'"') { text::after_quoted(value)? } else { value };
-    if text::find2(plain, b'"', b',').is_some()
-        && (!text::quotes_closed(plain) || text::List(plain).nth(1).is_some())
+    if text::find2(display, b'"', b',').is_some()
+        && (!text::quotes_closed(display) || text::List(display).nth(1).is_some())
     {
         return None;
     }
-    text::name_addr(plain).filter(|read| text::find(read.uri, b':').is_some())
+    text::name_addr(display).filter(|read| text::find(read.uri, b':').is_some())
 }
 
 fn check_uri(message: &Message<'_>) -> Result<(), Refusal> {
