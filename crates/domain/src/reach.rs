@@ -55,7 +55,8 @@ impl Reach {
 
     /// The same when it is written: names that never are in the public DNS (RFC 6761 section 6.3) lead to no public address.
     pub fn admits_host(&self, host: &str) -> bool {
-        let own = host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
+        let name = host.strip_suffix('.').unwrap_or(host);
+        let own = name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
         self.admits_address(host) && !(own && self.is_public())
     }
 }
@@ -186,6 +187,7 @@ mod tests {
             "10.0.0.1",
             "LocalHost",
             "a.localhost",
+            "localhost.",
         ] {
             assert!(!reach.admits_host(host) && Reach::ANYWHERE.admits_host(host), "{host}");
         }
