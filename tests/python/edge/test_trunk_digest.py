@@ -241,15 +241,16 @@ def test_a_user_name_that_clients_write_each_in_their_way_is_refused(digest, sid
 def test_challenges_are_rationed(digest):
     with Caller(digest.server.sip, host="127.0.0.9") as stranger:
         began = time.monotonic()
-        for _ in range(400):
+        for _ in range(1000):
             stranger.invite(new_number())
-        asked = set()
+        asked, took = set(), 0
         while message := stranger.receive(0.5):
             assert message.status == 407
             asked.add(message.get("call-id"))
             took = time.monotonic() - began
         # A hundred a second; the burst may touch three seconds, or more where this machine is slow.
-        assert 50 <= len(asked) <= max(300, 100 * (int(took) + 2)) < 400, (len(asked), took)
+        assert took < 7, "this machine is too slow to tell"
+        assert 50 <= len(asked) <= 100 * (int(took) + 2), (len(asked), took)
         time.sleep(1.1)
         assert stranger.invite(new_number()).final().status == 407, "and whoever waits is asked"
 

@@ -1,6 +1,8 @@
 """Two nodes on one PostgreSQL: what is written at one is what calls at the other meet, and either carries any call."""
 
+import concurrent.futures
 import statistics
+import threading
 import time
 
 import pytest
@@ -58,11 +60,18 @@ def test_a_number_is_sold_once_whichever_node_is_asked(pair):
     one, other = pair
     tenants = [one.tenant(name) for name in ("left", "right")]
     follows(other, one)
-    for _ in range(5):
+    for _ in range(20):
         row = one.stock(setup=0, monthly=0)
         clients = [node.api(tenant.admin.headers) for node, tenant in zip((one, other), tenants, strict=True)]
         follows(other, one)
-        answers = [client.post("/api/v1/numbers", json={"stock_id": row["id"]}).status_code for client in clients]
+        at_once = threading.Barrier(2)
+
+        def buy(client, at_once=at_once, row=row):
+            at_once.wait(10)
+            return client.post("/api/v1/numbers", json={"stock_id": row["id"]}).status_code
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(buy, clients))
         assert sorted(answers)[0] == 201 and sorted(answers)[1] in (404, 409, 422), answers
     checked = one.doctor()
     assert checked.returncode == 0, checked.stdout + checked.stderr
