@@ -207,9 +207,12 @@ mod tests {
         std::thread::scope(|scope| {
             let looks = live.read();
             let applies = scope.spawn(|| live.apply(Changed::Provider(trunk)));
-            // It waits for who looks at the table, and nobody is told before it is in there.
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            assert!(!live.registering.has(id) && !applies.is_finished());
+            // It waits for who looks at the table, which keeps others from looking, and nobody is told before it is in there.
+            while live.directory.try_read().is_ok() {
+                assert!(!applies.is_finished());
+                std::thread::yield_now();
+            }
+            assert!(!live.registering.has(id));
             drop(looks);
             applies.join().unwrap();
         });
