@@ -1,7 +1,8 @@
 //! The one place that reads clocks and draws randomness. Everything else takes time and ids as parameters.
 //!
 //! In a simulation the wall clock can be moved forward ([`advance`]): rules that count days then run in seconds. What waits for
-//! a time of day by [`sleep`] wakes when it is moved. Timers of SIP and HTTP run on [`instant`], which nothing moves.
+//! a time of day waits with a [`Sleeper`], which wakes when the clock is moved. Timers of SIP and HTTP run on [`instant`], which
+//! nothing moves, and so does [`sleep`].
 
 use domain::Timestamp;
 use domain::call::Moment;
@@ -51,7 +52,7 @@ pub(crate) fn advance(by: Duration) -> Option<Timestamp> {
     let by = i64::try_from(by.as_micros()).ok()?;
     let to = now().as_microsecond().checked_add(by)?;
     Timestamp::from_microsecond(to).ok()?;
-    MOVED.fetch_add(by, Ordering::Relaxed);
+    MOVED.fetch_add(by, Ordering::Release);
     moves().notify_waiters();
     Some(now())
 }
@@ -89,11 +90,37 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Sleeps, or less where the wall clock is moved meanwhile. Only loops that look again whenever they wake use it, never a rule.
+/// Sleeps, by the monotonic clock.
 pub(crate) async fn sleep(duration: Duration) {
-    tokio::select! {
-        () = tokio::time::sleep(duration) => {}
-        () = moves().notified() => {}
+    tokio::time::sleep(duration).await;
+}
+
+/// What a loop rests with that looks at what is due by the wall clock.
+#[derive(Debug)]
+pub(crate) struct Sleeper {
+    /// How far the clock was moved before the loop's last look began.
+    moved: i64,
+}
+
+impl Sleeper {
+    /// For a loop whose first look comes after this.
+    pub(crate) fn new() -> Self {
+        Self { moved: MOVED.load(Ordering::Relaxed) }
+    }
+
+    /// Sleeps, or less where the wall clock is moved: also where it was moved since the last sleep, after the loop has read the
+    /// time. Whoever looks again whenever this returns overlooks no move. Whether it was moved.
+    pub(crate) async fn sleep(&mut self, duration: Duration) -> bool {
+        // A move that comes after this line wakes it; one that came before is seen in the next.
+        let moves = moves().notified();
+        if MOVED.load(Ordering::Acquire) == self.moved {
+            tokio::select! {
+                () = tokio::time::sleep(duration) => {}
+                () = moves => {}
+            }
+        }
+        let before = std::mem::replace(&mut self.moved, MOVED.load(Ordering::Acquire));
+        before != self.moved
     }
 }
 
@@ -104,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn a_moved_clock_wakes_sleepers_and_shows_the_new_time() {
         let before = (now(), moment());
-        let sleeper = tokio::spawn(sleep(Duration::from_hours(1)));
+        let sleeper = tokio::spawn(async { Sleeper::new().sleep(Duration::from_hours(1)).await });
         while !sleeper.is_finished() {
             advance(Duration::from_mins(1)).unwrap();
             tokio::task::yield_now().await;
@@ -112,5 +139,17 @@ mod tests {
         assert!(now().duration_since(before.0).as_secs() >= 60);
         assert!(moment().monotonic_us - before.1.monotonic_us >= 60_000_000);
         assert_eq!(advance(Duration::MAX), None);
+    }
+
+    #[tokio::test]
+    async fn a_move_while_nobody_sleeps_is_not_overlooked() {
+        let mut sleeper = Sleeper::new();
+        // The loop's look, which read the time before this.
+        advance(Duration::from_mins(1)).unwrap();
+        let hour = Duration::from_hours(1);
+        let woken = tokio::time::timeout(Duration::from_secs(10), sleeper.sleep(hour)).await;
+        assert_eq!(woken, Ok(true), "it looks again at once");
+        let again = tokio::time::timeout(Duration::from_millis(50), sleeper.sleep(hour)).await;
+        assert!(again.is_err(), "once is enough");
     }
 }

@@ -187,7 +187,7 @@ impl Carriage {
 
 /// Takes up what is open, and keeps what carriers hold and what is held here the same. Runs until it is aborted.
 pub(crate) async fn follow(carriage: Arc<Carriage>) {
-    let mut reconciled = None;
+    let (mut reconciled, mut sleeper) = (None, clock::Sleeper::new());
     loop {
         carriage.look().await;
         let now = clock::now();
@@ -199,7 +199,7 @@ pub(crate) async fn follow(carriage: Arc<Carriage>) {
             reconciled = Some(now);
         }
         tokio::select! {
-            () = clock::sleep(carriage.until_next()) => {}
+            _ = sleeper.sleep(carriage.until_next()) => {}
             () = carriage.wake.notified() => {}
         }
     }

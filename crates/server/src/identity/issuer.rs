@@ -210,6 +210,7 @@ fn within_size(text: Vec<u8>) -> Result<Vec<u8>, String> {
 /// Reads the keys again and again: every period, sooner after a failure.
 pub(super) async fn follow(issuer: Arc<Issuer>) {
     let period = issuer.settings.refresh;
+    let mut sleeper = clock::Sleeper::new();
     let mut retry = RETRY_FIRST;
     // A file was read a moment ago, at the start.
     let mut wait = if issuer.known.load().is_some() { period } else { Duration::ZERO };
@@ -219,7 +220,7 @@ pub(super) async fn follow(issuer: Arc<Issuer>) {
             if left.is_zero() {
                 break;
             }
-            clock::sleep(left).await;
+            sleeper.sleep(left).await;
         }
         let held = issuer.reading.lock().await;
         let worked = issuer.read().await;

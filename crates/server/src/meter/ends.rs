@@ -99,6 +99,7 @@ impl Ends {
         });
         this.control.adopted();
         let _probes = AbortOnDrop(tokio::spawn(Arc::clone(&this).probe(up)));
+        let mut sleeper = clock::Sleeper::new();
         loop {
             let (running, now) = (this.tally.running(), clock::now());
             let due = due(&running, now, |id| this.live.bounds(id));
@@ -109,7 +110,7 @@ impl Ends {
                     tracing::error!(error = %error, "calls that are over were not ended");
                 }
             }
-            clock::sleep(pause).await;
+            sleeper.sleep(pause).await;
         }
     }
 

@@ -43,17 +43,16 @@ pub(super) struct Reaper {
 impl Reaper {
     pub(super) async fn run(self) {
         let this = Arc::new(self);
+        let mut sleeper = clock::Sleeper::new();
         loop {
             let looking = Arc::clone(&this);
             if let Err(error) = tokio::task::spawn_blocking(move || looking.look()).await {
                 tracing::error!(error = %error, "open calls were not looked at");
             }
-            let (next, began) = (clock::instant() + LOOK_EVERY, clock::now());
-            // A clock that is moved is looked at once.
-            let moved =
-                || Duration::try_from(clock::now().duration_since(began)).is_ok_and(|past| past > LOOK_EVERY);
-            while clock::instant() < next && !moved() {
-                clock::sleep(ELSEWHERE_EVERY).await;
+            let next = clock::instant() + LOOK_EVERY;
+            let mut moved = false;
+            while clock::instant() < next && !moved {
+                moved = sleeper.sleep(ELSEWHERE_EVERY).await;
                 if this.store.written_elsewhere().await {
                     let looking = Arc::clone(&this);
                     if let Err(error) = tokio::task::spawn_blocking(move || looking.look_at_young()).await {

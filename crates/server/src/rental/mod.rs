@@ -41,19 +41,15 @@ pub(crate) struct Rental {
 impl Rental {
     /// Charges for as long as the service runs.
     pub(crate) async fn run(self) {
+        let mut sleeper = clock::Sleeper::new();
         loop {
             // Asked for before the turn, so that money which comes during it is not overlooked.
             let woken = self.wake.notified();
-            let now = clock::now();
-            if let Err(error) = self.turn(now).await {
+            if let Err(error) = self.turn(clock::now()).await {
                 tracing::warn!(error = %error, "rents could not be looked at; they are charged later");
             }
-            // Where the clock was moved during the turn, more may be due already.
-            if clock::now().duration_since(now).as_secs() > 2 * LOOK_EVERY.as_secs().cast_signed() {
-                continue;
-            }
             tokio::select! {
-                () = clock::sleep(LOOK_EVERY) => {}
+                _ = sleeper.sleep(LOOK_EVERY) => {}
                 () = woken => {}
             }
         }

@@ -82,6 +82,7 @@ impl Decisions {
 
     /// Decides what is due, whenever the clock says so. Runs until it is aborted.
     pub(super) async fn follow(self: Arc<Self>, app: Arc<App>) {
+        let mut sleeper = clock::Sleeper::new();
         loop {
             let (due, wait) = self.due(clock::now());
             for decision in due {
@@ -93,7 +94,7 @@ impl Decisions {
                 }
             }
             tokio::select! {
-                () = clock::sleep(wait) => {}
+                _ = sleeper.sleep(wait) => {}
                 () = self.wake.notified() => {}
             }
         }

@@ -192,8 +192,9 @@ impl Counts {
 
 /// Removes deliveries that nobody will ask for any more, a bounded number at a time.
 pub(crate) async fn prune(app: Arc<App>) {
+    let mut sleeper = clock::Sleeper::new();
     loop {
-        clock::sleep(PRUNE_EVERY).await;
+        sleeper.sleep(PRUNE_EVERY).await;
         let kept = SignedDuration::from_hours(24 * KEPT_DAYS);
         let Ok(before) = clock::now().checked_sub(kept) else { continue };
         while let Ok(true) = app.store.deliveries_prunable(before) {
