@@ -46,7 +46,10 @@ pub(crate) fn catch_up(live: &Live, store: &Store) -> Result<(), StoreError> {
         return build(live, store);
     }
     loop {
+        // Each question has its own patience: the store may fall silent between two of them.
+        live.standing.asks(clock::instant());
         let changes = store.changes_since(live.generation(), BATCH)?;
+        live.standing.heard();
         for change in changes.items {
             live.apply(change);
         }
