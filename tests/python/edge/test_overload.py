@@ -9,6 +9,8 @@ import pytest
 from harness import Server, ok, wait_for, while_up
 from sip import Agent, Caller
 
+pytestmark = pytest.mark.alone
+
 FLOOD = pathlib.Path(__file__).with_name("flood.py")
 SECONDS = 6
 

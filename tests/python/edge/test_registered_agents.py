@@ -193,6 +193,7 @@ def test_who_may_register(carrier, line):  # noqa: F811
         assert agent.register().status == 401
 
 
+@pytest.mark.alone
 def test_unknown_and_known_names_get_the_same_answer_in_the_same_time(carrier, line):  # noqa: F811
     _, (user, _) = line
     took, seen = {}, set()

@@ -111,6 +111,7 @@ def request(method):
     return text.encode()
 
 
+@pytest.mark.alone
 def test_floods_of_strangers_leave_trunk_calls_alone(quiet, answering):  # noqa: F811
     number = line(quiet, answering.uri)
     stop, counts = threading.Event(), [[0] for _ in range(4)]

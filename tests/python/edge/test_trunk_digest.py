@@ -238,6 +238,7 @@ def test_a_user_name_that_clients_write_each_in_their_way_is_refused(digest, sid
     ok(digest.native.delete(f"/api/v1/providers/{trunk['id']}"), 204)
 
 
+@pytest.mark.alone
 def test_challenges_are_rationed(digest):
     with Caller(digest.server.sip, host="127.0.0.9") as stranger:
         began = time.monotonic()
@@ -255,6 +256,7 @@ def test_challenges_are_rationed(digest):
         assert stranger.invite(new_number()).final().status == 407, "and whoever waits is asked"
 
 
+@pytest.mark.alone
 def test_a_flood_from_one_address_takes_nobody_elses_challenges(digest, answering):
     number = line(digest, answering.uri)
     stop = threading.Event()

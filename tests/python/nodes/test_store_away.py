@@ -8,10 +8,13 @@ import re
 import signal
 import time
 
+import pytest
 from harness import DIALECTS, credential, ok, wait_for
 from nodes_kit import cluster, health, postgres  # noqa: F401
 from sip import Agent, Caller, Sipp
 from stores import Postgres
+
+pytestmark = pytest.mark.alone
 
 
 def metric(node, name):
@@ -213,15 +216,20 @@ class Process:
 def frozen(postgres):  # noqa: F811
     """Stops every process of the server, by its id."""
     first = int((pathlib.Path(postgres.folder) / "data" / "postmaster.pid").read_text().split("\n")[0])
+    # The one that starts the others first: none is missed.
+    Process(first).send(signal.SIGSTOP)
+    wait_for(lambda: stat_of(first)[0] == "T", "PostgreSQL stands still")
     children = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == first:
-            children.append(int(stat.parent.name))
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(stat_of(process.name)[1]) == first:
+                children.append(int(process.name))
     processes = [Process(pid) for pid in (first, *children)]
     for process in processes:
         process.send(signal.SIGSTOP)
     return processes
+
+
+def stat_of(pid):
+    """A process's state, its parent, and so on (proc(5))."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
