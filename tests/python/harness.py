@@ -22,9 +22,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 BINARY = (ROOT / (os.environ.get("TRUNKLINE_BIN") or TARGET / "release" / "trunkline")).resolve()
 
-# Below the range from which the system takes the ports of outgoing connections.
-_PORTS = random.Random(os.getpid()).sample(range(20_000, 30_000), 10_000)
-_NEXT_PORT = iter(_PORTS)
+# Below the range from which the system takes the ports of outgoing connections. Of several workers (pytest-xdist) none has another's.
+_WORKER, _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_PORTS = range(20_000 + _WORKER, 30_000, _WORKERS)
+_NEXT_PORT = iter(random.Random(os.getpid()).sample(_PORTS, len(_PORTS)))
 
 
 def free_port(host="127.0.0.1"):

@@ -50,6 +50,8 @@ class Postgres:
     def __init__(self, folder=None, *settings):
         self.folder, self.settings = folder or _script("new"), settings
         self._all.append(self)
+        # Also where this process is killed.
+        _script("watch", str(os.getpid()), self.folder)
         self.url = None
         self.start()
 
