@@ -57,8 +57,9 @@ pub(crate) use numbers::Numbers;
 use numbers::{Marks, Slot};
 pub(crate) use out::{RouteOut, WayOut};
 
-/// How long a write's reply waits for the live table. Longer means that the refresher is stuck; the write stands anyway.
-const WAIT_MAX: Duration = Duration::from_millis(250);
+/// How long a write's reply waits for the live table: until the refresher would have looked by itself. A busy store may take
+/// some hundred milliseconds; longer means that the refresher is stuck, and the write stands anyway.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// See the module's head.
 #[derive(Debug)]
