@@ -68,6 +68,7 @@ def test_a_trunk_registers_and_its_carriers_calls_come_in(tenant, registrar, ans
             other.send(request, edge)
             answer = other.receive(8 if answered else 0.5)
             assert (answer.status == 200) if answered else answer is None
+    wait_for(lambda: len(tenant.calls(number["e164"])) >= 3, "the calls are on record")
     calls = tenant.calls(number["e164"])
     assert len(calls) == 3 and {c["provider_id"] for c in calls} == {made["id"]}
     receipts = [ok(tenant.native.get(f"/api/v1/calls/{c['id']}"), 200)["receipt"] for c in calls]
