@@ -232,10 +232,10 @@ reads! {
     answer_find(slot: &[u8; 32]) -> Option<KeptAnswer> = read answer::find;
 
     /// The epoch and the newest generation.
-    generation() -> (Epoch, Generation) = read change_log::generation;
+    generation() -> (Epoch, Generation) = read_feed change_log::generation;
     /// What has changed since a generation, about `limit` things: a generation is never cut in two, so one large commit comes
     /// as a whole. Log and rows are of one moment.
-    changes_since(since: Generation, limit: usize) -> Changes = read_at_once change_log::since;
+    changes_since(since: Generation, limit: usize) -> Changes = read_feed change_log::since;
     /// Everything that memory follows, of one moment, one thing after the other: what others refer to comes before them. Only
     /// live keys and held numbers. Takes about a second for a million numbers.
     snapshot(each: &mut dyn FnMut(Changed)) -> (Epoch, Generation) = read_long change_log::snapshot;

@@ -31,8 +31,6 @@ const STATEMENTS: usize = 512;
 const FETCHED: usize = 2_000;
 /// How long a transaction may be open in which nobody says anything.
 const IDLE: Duration = Duration::from_secs(15);
-/// How long a connection may take until it can be used, whatever it is for: TLS and password included.
-const OPENING: Duration = Duration::from_secs(5);
 /// How long the client waits beyond the server's own bound on a statement.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -96,8 +94,8 @@ pub(crate) struct Connection {
 impl Connection {
     pub(super) fn open(settings: &Settings, io: &Handle, purpose: Purpose) -> Result<Self, Fault> {
         let bound = purpose.bound() + GRACE;
-        let (client, wire) =
-            drive(io, OPENING, settings.config.connect(settings.tls.clone()), |_| Poll::Ready(()))?;
+        // The settings' own bounds come before this one.
+        let (client, wire) = drive(io, bound, settings.connect(), |_| Poll::Ready(()))?;
         let mut connection = Self {
             client: Arc::new(client),
             wire: RefCell::new(Some(Box::pin(wire))),
@@ -323,10 +321,10 @@ thread_local! {
 }
 
 /// Runs `work` on this thread, bounded, until it and what is beside it are done. Sockets and time-outs are those of `io`.
-fn drive<T>(
+fn drive<T, E: Into<Fault>>(
     io: &Handle,
     bound: Duration,
-    work: impl Future<Output = Result<T, Error>>,
+    work: impl Future<Output = Result<T, E>>,
     mut beside: impl FnMut(&mut Context<'_>) -> Poll<()>,
 ) -> Result<T, Fault> {
     let _io = io.enter();
@@ -335,7 +333,7 @@ fn drive<T>(
         if done.is_none()
             && let Poll::Ready(outcome) = work.as_mut().poll(context)
         {
-            done = Some(outcome.map_or(Err(Fault::Slow), |outcome| outcome.map_err(Fault::from)));
+            done = Some(outcome.map_or(Err(Fault::Slow), |outcome| outcome.map_err(Into::into)));
         }
         let quiet = beside(context).is_ready();
         match done.take() {

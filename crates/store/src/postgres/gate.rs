@@ -10,7 +10,8 @@ use super::connection::{Connection, Purpose};
 use super::settings::Settings;
 use crate::error::StoreError;
 
-/// How long it is shut after the first failure, and at the most; it doubles in between.
+/// How long it is shut after the first failure, and at the most; it doubles in between. Who began before it was shut has failed with
+/// the others, not after them.
 const SHUT_MIN: Duration = Duration::from_millis(100);
 const SHUT_MAX: Duration = Duration::from_secs(2);
 
@@ -34,7 +35,8 @@ impl Drop for Io {
 }
 
 struct Shut {
-    /// The runtime's clock, which measures time-outs only.
+    /// Since when and until when, by the runtime's clock, which measures time-outs only.
+    since: Instant,
     until: Instant,
     after: Duration,
     why: StoreError,
@@ -61,6 +63,7 @@ impl Gate {
         if let Some(why) = self.refusal() {
             return Err(why);
         }
+        let began = Instant::now();
         match Connection::open(&self.settings, self.io(), purpose) {
             Ok(connection) => {
                 *self.lock() = None;
@@ -68,9 +71,7 @@ impl Gate {
             }
             Err(fault) => {
                 let why = StoreError::from(fault);
-                let mut shut = self.lock();
-                let after = shut.as_ref().map_or(SHUT_MIN, |shut| (shut.after * 2).min(SHUT_MAX));
-                *shut = Some(Shut { until: Instant::now() + after, after, why: why.clone() });
+                shut(&mut self.lock(), (began, Instant::now()), &why);
                 Err(why)
             }
         }
@@ -83,5 +84,42 @@ impl Gate {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Shut>> {
         // What is kept is whole at every moment.
         self.shut.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Shuts it after a failure that began and ended at these times.
+fn shut(state: &mut Option<Shut>, (began, now): (Instant, Instant), why: &StoreError) {
+    let after = match state {
+        Some(shut) if began < shut.since => return,
+        Some(shut) => (shut.after * 2).min(SHUT_MAX),
+        None => SHUT_MIN,
+    };
+    *state = Some(Shut { since: now, until: now + after, after, why: why.clone() });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_that_fail_at_once_are_one_failure() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let why = StoreError::Away("nobody is there".to_owned());
+        let mut state = None;
+        let mut pause = |began, ended| {
+            shut(&mut state, (began, ended), &why);
+            state.as_ref().map(|shut| shut.after)
+        };
+        // Eight readers that began together, and one that ended late.
+        for _ in 0..8 {
+            assert_eq!(pause(start, start + second), Some(SHUT_MIN));
+        }
+        assert_eq!(pause(start, start + 3 * second), Some(SHUT_MIN));
+        // Those who came after the pause have failed again.
+        assert_eq!(pause(start + 2 * second, start + 4 * second), Some(2 * SHUT_MIN));
+        for turn in 2..20 {
+            pause(start + 2 * turn * second, start + (2 * turn + 1) * second);
+        }
+        assert_eq!(pause(start + 60 * second, start + 61 * second), Some(SHUT_MAX));
     }
 }

@@ -10,8 +10,9 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_postgres::{AsyncMessage, Error};
+use tokio_postgres::AsyncMessage;
 
+use super::fault::Fault;
 use super::gate::Gate;
 use super::settings::Settings;
 
@@ -21,8 +22,6 @@ const LISTEN: &str = "LISTEN trunkline_commit";
 /// Between two connections: the first pause, and the longest; it doubles in between.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long a connection may take to come about.
-const OPENING: Duration = Duration::from_secs(10);
 
 /// What tells of commits, of this process and of others.
 #[derive(Clone, Debug)]
@@ -66,8 +65,7 @@ impl Ear {
 async fn listen(settings: Settings, told: watch::Sender<()>) {
     let mut pause = PAUSE_MIN;
     while !told.is_closed() {
-        if let Err(error) = listen_once(&settings, &told, &mut pause).await {
-            let cause = super::fault::Fault::from(error);
+        if let Err(cause) = listen_once(&settings, &told, &mut pause).await {
             tracing::debug!(error = %crate::StoreError::from(cause), "the connection that listens has ended");
         }
         // A pause, or the end of those who hear.
@@ -82,11 +80,8 @@ async fn listen_once(
     settings: &Settings,
     told: &watch::Sender<()>,
     pause: &mut Duration,
-) -> Result<(), Error> {
-    let Ok(opened) = timeout(OPENING, settings.config.connect(settings.tls.clone())).await else {
-        return Ok(());
-    };
-    let (client, mut wire) = opened?;
+) -> Result<(), Fault> {
+    let (client, mut wire) = settings.connect().await?;
     let mut listening = pin!(client.batch_execute(LISTEN));
     let mut listens = false;
     poll_fn(|context| {
@@ -103,7 +98,7 @@ async fn listen_once(
                     told.send_replace(());
                 }
                 Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.into())),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
                 Poll::Pending => return Poll::Pending,
             }

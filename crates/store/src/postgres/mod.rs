@@ -1,4 +1,5 @@
-//! The PostgreSQL engine: one writing connection on the writer's thread, several that read, one that listens.
+//! The PostgreSQL engine: one writing connection on the writer's thread, several that read, one that the feed reads on, one that
+//! listens.
 //!
 //! Any number of processes write at once, and they stand in one row: each group's transaction begins by locking the one row of
 //! `meta` ([`desk`]). So what holds because there is one writer on SQLite holds across nodes here: a guard that was evaluated
@@ -43,6 +44,8 @@ pub(crate) struct Postgres {
     gate: Arc<Gate>,
     writer: Writer,
     readers: Vec<Mutex<Option<Connection>>>,
+    /// What memory follows is read here, and nothing else: lists and searches that take long hold up no node's table.
+    feed: Mutex<Option<Connection>>,
     next: AtomicUsize,
     ear: OnceLock<Ear>,
 }
@@ -64,6 +67,7 @@ impl Postgres {
             gate,
             writer: Writer::start(crate::writer::Desk::Postgres(desk))?,
             readers: (0..READERS).map(|_| Mutex::default()).collect(),
+            feed: Mutex::default(),
             next: AtomicUsize::new(0),
             ear: OnceLock::new(),
         })
@@ -92,7 +96,7 @@ impl Postgres {
     /// Lends a reader. Where its connection turns out to have ended (a server that was started anew, a standby that took over),
     /// `work` is done once more on a new one: it only reads.
     pub(crate) fn read<T>(&self, work: impl Fn(Db<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.lend(|connection| work(Db::Postgres(connection)))
+        self.lend(|| self.reader(), |connection| work(Db::Postgres(connection)))
     }
 
     /// The same inside a transaction: all it reads is of one moment.
@@ -100,7 +104,15 @@ impl Postgres {
         &self,
         work: impl Fn(Db<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.lend(|connection| connection.at_once(&work))
+        self.lend(|| self.reader(), |connection| connection.at_once(&work))
+    }
+
+    /// The same on the feed's own connection.
+    pub(crate) fn read_feed<T>(
+        &self,
+        work: impl Fn(Db<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.lend(|| placed(&self.feed), |connection| connection.at_once(&work))
     }
 
     /// The same on a connection of its own, for what takes seconds. It is not done again.
@@ -111,9 +123,13 @@ impl Postgres {
         blocking(|| self.gate.connect(Purpose::ReadLong)?.at_once(work))
     }
 
-    fn lend<T>(&self, work: impl Fn(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn lend<'a, T>(
+        &'a self,
+        place: impl FnOnce() -> Place<'a>,
+        work: impl Fn(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         blocking(|| {
-            let mut lent = self.reader();
+            let mut lent = place();
             if let Some(connection) = lent.take() {
                 let result = work(&connection);
                 if connection.is_sound() {
@@ -132,15 +148,22 @@ impl Postgres {
     }
 
     /// The first that is free and has a connection, else the first that is free, else one in turn.
-    fn reader(&self) -> MutexGuard<'_, Option<Connection>> {
+    fn reader(&self) -> Place<'_> {
         let free = || self.readers.iter().filter_map(|reader| reader.try_lock().ok());
         let ready = free().find(|reader| reader.is_some()).or_else(|| free().next());
         ready.unwrap_or_else(|| {
             let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
-            // A place for a connection holds no state of ours that a panic could have broken.
-            self.readers[turn].lock().unwrap_or_else(PoisonError::into_inner)
+            placed(&self.readers[turn])
         })
     }
+}
+
+/// A place for a connection, in one's hands.
+type Place<'a> = MutexGuard<'a, Option<Connection>>;
+
+fn placed(place: &Mutex<Option<Connection>>) -> Place<'_> {
+    // It holds no state of ours that a panic could have broken.
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Does what waits for the network. In a runtime of several threads the others take over what this one would have done meanwhile.

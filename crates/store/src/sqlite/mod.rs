@@ -85,6 +85,14 @@ impl Sqlite {
         at_once(&self.reader(), work)
     }
 
+    /// What memory follows. Here a read takes so little that it needs no place of its own.
+    pub(crate) fn read_feed<T>(
+        &self,
+        work: impl FnOnce(Db<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.read_at_once(work)
+    }
+
     /// The first that is free, since its statements are prepared and its pages at hand; else one in turn.
     fn reader(&self) -> MutexGuard<'_, Connection> {
         let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());

@@ -165,3 +165,40 @@ async fn a_commit_nudges_the_other_nodes_also_after_the_connection_that_listens_
     world.commit(vec![world.funding(id, 1)]).await.unwrap();
     timeout(LONG, nudges.next()).await.unwrap();
 }
+
+/// Lists that take long have all the connections that reads have. What memory follows is told all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_memory_follows_waits_for_nobodys_list() {
+    const READERS: usize = 8;
+    let world = World::new();
+    let id = world.organization().await;
+    let before = world.store.generation().unwrap().1;
+    let (client, wire) = tokio_postgres::connect(world.home.url(), tokio_postgres::NoTls).await.unwrap();
+    let wire = tokio::spawn(wire);
+    client.batch_execute("BEGIN; LOCK TABLE agents IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let lists: Vec<_> = (0..READERS)
+        .map(|_| {
+            let store = world.store.clone();
+            std::thread::spawn(move || store.agent_list(id, &domain::Page::first(9)).unwrap().items.len())
+        })
+        .collect();
+    let waiting = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while world.home.column(waiting) != [READERS.to_string()] {
+        assert!(lists.iter().all(|list| !list.is_finished()), "they wait for the lock");
+    }
+    // One more read has to wait for its turn; the feed has not.
+    let behind = world.store.clone();
+    let behind = std::thread::spawn(move || behind.organization_get(id).unwrap());
+    let written = world.commit(vec![world.funding(id, 1)]).await.unwrap();
+    assert_eq!(world.store.generation().unwrap().1, written);
+    let changes = world.store.changes_since(before, 9).unwrap();
+    assert_eq!((changes.upto, changes.items.len()), (written, 1));
+    assert!(lists.iter().all(|list| !list.is_finished()) && !behind.is_finished(), "they wait still");
+    client.batch_execute("ROLLBACK").await.unwrap();
+    for list in lists {
+        assert_eq!(list.join().unwrap(), 0);
+    }
+    assert!(behind.join().unwrap().is_some());
+    drop(client);
+    wire.await.unwrap().unwrap();
+}

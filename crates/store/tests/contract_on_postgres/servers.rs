@@ -94,6 +94,44 @@ async fn a_server_that_is_away_is_said_to_be_and_what_was_answered_is_there_when
     assert_eq!(store.balance(id).unwrap(), Micros::from_cents(6).unwrap());
 }
 
+/// A host that takes connections and says nothing: a machine that stands still, a wrong port.
+struct Silent(std::net::TcpListener);
+
+impl Silent {
+    fn new() -> Self {
+        Self(std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn place(&self) -> String {
+        self.0.local_addr().unwrap().to_string()
+    }
+
+    /// How often it was asked since this was asked last.
+    fn asked(&self) -> usize {
+        self.0.set_nonblocking(true).unwrap();
+        std::iter::from_fn(|| self.0.accept().ok()).count()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_says_nothing_keeps_nobody_from_the_other() {
+    let (world, silent, mute) = (World::new(), Silent::new(), Silent::new());
+    let place = crate::home::server().split_once('@').unwrap().1.split_once('/').unwrap().0;
+    let hosts = |hosts: &str| world.home.url().replace(place, hosts);
+    let store = Store::open(&hosts(&format!("{},{place}", silent.place()))).unwrap();
+    let mut nudges = store.nudges();
+    tokio::time::timeout(LONG, nudges.next()).await.unwrap();
+    let id = world.organization().await;
+    assert!(store.organization_get(id).unwrap().is_some());
+    assert_eq!(silent.asked(), 1, "who answered last is asked first");
+    // Nobody answers: that is known within a bound.
+    let both = hosts(&format!("{},{}", silent.place(), mute.place()));
+    let opening = tokio::task::spawn_blocking(move || Store::open(&both).map(drop));
+    let refused = tokio::time::timeout(LONG, opening).await.unwrap().unwrap();
+    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
+    assert_eq!((silent.asked(), mute.asked()), (1, 1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_that_takes_over_is_another_epoch_and_has_every_answered_commit() {
     let world = World::new();
