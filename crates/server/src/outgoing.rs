@@ -1,14 +1,17 @@
 //! HTTP requests that we send: to webhooks, identity providers, carriers, and to our own service from the command line.
 //!
-//! Where a tenant names the destination, [`Guarded`] keeps requests out of the operator's own network: the address that is
-//! connected to is the one that was looked at, so that a name which means another address a moment later changes nothing.
+//! Where a tenant names the destination, [`Guarded`] keeps requests out of the operator's own network and away from where we are
+//! ourselves, by the same rule as what is named for SIP ([`domain::reach`]): the address that is connected to is the one that was looked
+//! at, so that a name which means another address a moment later changes nothing.
 
 use anyhow::Context;
-use domain::reach::{Private, Reach, is_public};
+use domain::reach::{Private, Reach};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::live::Live;
 
 /// How long a peer may take to accept a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -46,20 +49,21 @@ fn built(begin: impl Fn() -> reqwest::ClientBuilder) -> anyhow::Result<reqwest::
 }
 
 /// Sends requests to places that tenants name.
-#[derive(Debug)]
 pub(crate) struct Guarded {
     client: reqwest::Client,
-    reach: Reach,
+    /// What knows where we are ourselves; none where anything may be named.
+    public: Option<Arc<Live>>,
 }
 
 impl Guarded {
     /// With a client of its own.
-    pub(crate) fn new(private: Private) -> anyhow::Result<Self> {
+    pub(crate) fn new(private: Private, live: Arc<Live>) -> anyhow::Result<Self> {
         Ok(match private {
-            Private::Allowed => Self { client: client()?, reach: Reach::ANYWHERE },
+            Private::Allowed => Self { client: client()?, public: None },
             Private::Denied => {
-                let client = built(|| reqwest::Client::builder().dns_resolver(Arc::new(PublicOnly)))?;
-                Self { client, reach: Reach::public(Arc::default()) }
+                let names = Arc::new(PublicOnly(Arc::clone(&live)));
+                let client = built(|| reqwest::Client::builder().dns_resolver(Arc::clone(&names)))?;
+                Self { client, public: Some(live) }
             }
         })
     }
@@ -67,9 +71,10 @@ impl Guarded {
     /// Reads a destination; in words, why nothing is sent there. A name is looked up when something is.
     pub(crate) fn check(&self, url: &str) -> Result<reqwest::Url, String> {
         let url = reqwest::Url::parse(url).map_err(|error| format!("`url` cannot be read: {error}."))?;
-        if !self.reach.admits_host(url.host_str().unwrap_or_default()) {
+        let reach = self.public.as_ref().map_or(Reach::ANYWHERE, |live| live.reach_of_public());
+        if !reach.admits_host(url.host_str().unwrap_or_default()) {
             return Err(
-                "`url` must be at a public address: this service sends nothing into its own network."
+                "`url` must be at a public address: this service sends nothing into its own network, nor to itself."
                     .to_owned(),
             );
         }
@@ -82,15 +87,16 @@ impl Guarded {
     }
 }
 
-/// Resolves names to public addresses only.
-#[derive(Debug)]
-struct PublicOnly;
+/// Resolves names to public addresses only, of others.
+struct PublicOnly(Arc<Live>);
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
+        let live = Arc::clone(&self.0);
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let public: Vec<SocketAddr> = found.into_iter().filter(|at| is_public(at.ip())).collect();
+            let reach = live.reach_of_public();
+            let public: Vec<SocketAddr> = found.into_iter().filter(|at| reach.admits(at.ip())).collect();
             if public.is_empty() {
                 return Err("the name has no public address".into());
             }
@@ -106,8 +112,9 @@ mod tests {
     #[test]
     fn a_destination_is_looked_at_in_every_dress() {
         choose_cryptography();
-        let (open, closed) =
-            (Guarded::new(Private::Allowed).unwrap(), Guarded::new(Private::Denied).unwrap());
+        let live = Arc::new(Live::new());
+        let guarded = |private| Guarded::new(private, Arc::clone(&live)).unwrap();
+        let (open, closed) = (guarded(Private::Allowed), guarded(Private::Denied));
         for url in [
             "http://127.0.0.1:1/x",
             "http://2130706433/",
@@ -124,6 +131,12 @@ mod tests {
         }
         assert!(closed.check("https://example.com/hook").is_ok());
         assert!(closed.check("https://1.1.1.1/hook").is_ok());
+        // Once we are there ourselves, it is not sent there.
+        live.put_own("", ["1.1.1.1".parse().unwrap()].into_iter());
+        for url in ["https://1.1.1.1/hook", "http://[::ffff:1.1.1.1]/", "http://16843009/"] {
+            assert!(closed.check(url).is_err() && open.check(url).is_ok(), "{url}");
+        }
+        assert!(closed.check("https://1.1.1.2/hook").is_ok());
     }
 
     #[tokio::test]
@@ -133,9 +146,10 @@ mod tests {
         // Not one of the names that are refused before they are looked up.
         let port = listener.local_addr().unwrap().port();
         let name: Name = "localhost".parse().unwrap();
-        assert!(PublicOnly.resolve(name).await.is_err());
+        let live = Arc::new(Live::new());
+        assert!(PublicOnly(Arc::clone(&live)).resolve(name).await.is_err());
         let url = reqwest::Url::parse(&format!("http://localhost:{port}/")).unwrap();
-        let closed = Guarded::new(Private::Denied).unwrap();
+        let closed = Guarded::new(Private::Denied, live).unwrap();
         assert!(closed.post(url.clone()).send().await.is_err());
         listener.set_nonblocking(true).unwrap();
         assert!(listener.accept().is_err(), "nothing came");

@@ -102,7 +102,7 @@ impl Service {
             provisions: tokio::sync::Mutex::new(()),
             uses: Arc::clone(&uses),
             rents: Arc::clone(&rents),
-            outgoing: Guarded::new(settings.outgoing_private)?,
+            outgoing: Guarded::new(settings.outgoing_private, Arc::clone(&live))?,
             control: edge.control(),
         });
         let identity = Identity::open(settings.issuers)?;
