@@ -2,6 +2,7 @@
 
 use crate::Timestamp;
 use crate::agent::Agent;
+use crate::claim::AccountTurn;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::ids::{
@@ -56,6 +57,10 @@ pub enum Change {
     Intent(Box<Intent>),
     /// Work at carriers that ended before a time goes: at most so much. The generation stays.
     IntentsPrune(Timestamp, u32),
+    /// A node takes its turn with an account; refused as `Exists` while it is another's. The generation stays.
+    AccountTurn(ProviderId, AccountTurn),
+    /// It ends; one that another has followed is let be. The generation stays.
+    AccountTurnEnd(ProviderId, AccountTurn),
     /// An entry of the audit log.
     Event(Event),
     /// A place that events are sent to. Each event of the same commit makes a delivery for those that want it.

@@ -50,6 +50,8 @@ id! {
     PostingId,
     /// One piece of work at a carrier.
     IntentId,
+    /// One of those that share a store.
+    NodeId,
 }
 
 impl OrganizationId {

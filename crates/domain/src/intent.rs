@@ -4,11 +4,13 @@
 //! Of one number there is at most one open intent (the store sees to it): nothing is bought while it is being given back.
 
 use crate::Timestamp;
+use crate::claim::{CLAIM, WAIT_MAX, end, is_over};
 use crate::e164::E164;
-use crate::ids::{IntentId, NumberId, OrganizationId, ProviderId, StockId};
+use crate::ids::{IntentId, NodeId, NumberId, OrganizationId, ProviderId, StockId};
 use crate::number::{Network, Number};
 use crate::stock::Stock;
 use jiff::SignedDuration;
+use std::time::Duration;
 
 /// What a carrier is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +98,10 @@ pub struct Intent {
     pub progress: Progress,
     /// How often the carrier was asked without a last word.
     pub attempts: u32,
-    /// When it is looked at again.
+    /// When it is looked at again; of one that is claimed, when the claim ends.
     pub next_at: Timestamp,
+    /// The node that works on it ([`crate::claim`]).
+    pub claimed_by: Option<NodeId>,
     /// What the carrier said last, for people.
     pub told: Option<String>,
     /// The request that began it.
@@ -110,9 +114,6 @@ pub struct Intent {
     pub version: u64,
 }
 
-/// The longest wait between two looks at what a carrier has not finished, in seconds. What is to wait for longer was written by a
-/// clock that was ahead.
-pub const WAIT_MAX: i64 = 300;
 /// As much as is kept of a carrier's words, in characters.
 const TOLD_MAX: usize = 300;
 
@@ -168,12 +169,38 @@ impl Intent {
             progress: Progress::Open,
             attempts: 0,
             next_at: now,
+            claimed_by: None,
             told: None,
             slot: None,
             created_at: now,
             updated_at: now,
             version: 1,
         }
+    }
+
+    /// A new one that is in the hands of the node that writes it down.
+    #[must_use]
+    pub fn in_hands_of(self, node: NodeId, now: Timestamp) -> Self {
+        Self { claimed_by: Some(node), next_at: end(CLAIM, now), ..self }
+    }
+
+    /// The same in the hands of a node, from now on.
+    #[must_use]
+    pub fn claimed(&self, node: NodeId, now: Timestamp) -> Self {
+        Self { version: self.version + 1, ..self.clone().in_hands_of(node, now) }
+    }
+
+    /// Whether a node may claim it: it is nobody's, or the claim on it has ended, or it is the node's own, whose process knows
+    /// whether it is still at it.
+    pub fn is_free_for(&self, node: NodeId, now: Timestamp) -> bool {
+        self.claimed_by.is_none_or(|by| by == node) || is_over(self.next_at, now)
+    }
+
+    /// How much is left of a node's claim.
+    pub fn claim_left(&self, node: NodeId, now: Timestamp) -> Duration {
+        let left = self.next_at.duration_since(now).min(CLAIM);
+        let own = self.claimed_by == Some(node);
+        Duration::try_from(left).ok().filter(|_| own).unwrap_or_default()
     }
 
     /// The same after the carrier had no last word: looked at again after a wait that doubles from one second to five minutes.
@@ -185,11 +212,12 @@ impl Intent {
         Self { attempts, next_at, ..self.ended(Progress::Open, told, now) }
     }
 
-    /// The same with the carrier's last word.
+    /// The same with the carrier's last word. It is in nobody's hands then.
     #[must_use]
     pub fn ended(&self, progress: Progress, told: &str, now: Timestamp) -> Self {
         let told = (!told.is_empty()).then(|| told.chars().take(TOLD_MAX).collect());
-        Self { progress, told, updated_at: now, version: self.version + 1, ..self.clone() }
+        let version = self.version + 1;
+        Self { progress, told, updated_at: now, version, claimed_by: None, ..self.clone() }
     }
 }
 
@@ -211,5 +239,26 @@ mod tests {
         assert_eq!(waits[..4], [1, 2, 4, 8]);
         assert_eq!((waits[9], waits[39], intent.version), (300, 300, 41));
         assert_eq!(intent.ended(Progress::Done, "", start).told, None);
+    }
+
+    #[test]
+    fn what_one_node_works_on_another_takes_when_its_claim_has_ended() {
+        let (one, other) = (NodeId(Uuid::nil()), NodeId(Uuid::max()));
+        let e164 = E164::from_u64(14_155_550_100).unwrap();
+        let start = Timestamp::UNIX_EPOCH;
+        let after = |seconds| start + SignedDuration::from_secs(seconds);
+        let intent = Intent::release_stray(IntentId(Uuid::nil()), e164, Network::Simulated, start);
+        assert!(intent.is_free_for(one, start) && intent.is_free_for(other, start));
+        assert_eq!(intent.claim_left(one, start), Duration::ZERO);
+        let claimed = intent.claimed(one, start);
+        assert_eq!((claimed.version, intent.clone().in_hands_of(one, start).version), (2, 1));
+        assert_eq!(claimed.claim_left(one, after(5)), Duration::from_secs(15));
+        assert_eq!(claimed.claim_left(other, after(5)), Duration::ZERO);
+        for (now, free) in [(after(19), false), (after(20), true), (after(-290), true)] {
+            assert!(claimed.is_free_for(one, now));
+            assert_eq!(claimed.is_free_for(other, now), free, "{now}");
+        }
+        assert!(claimed.waiting("busy", start).is_free_for(other, start));
+        assert_eq!(claimed.ended(Progress::Done, "", start).claimed_by, None);
     }
 }

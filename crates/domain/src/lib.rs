@@ -16,6 +16,7 @@ pub mod call_end;
 pub mod caller;
 pub mod carrier_account;
 pub mod change;
+pub mod claim;
 pub mod e164;
 pub mod emergency;
 pub mod endpoint;

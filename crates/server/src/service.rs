@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::app::{App, PublicSip};
-use crate::carriage::{self, Accounts, Carriage};
+use crate::carriage::{self, Accounts, Carriage, Node};
 use crate::edge::{Beside, EdgeHandle, EdgeParts, EdgeSettings, ListenerSettings};
 use crate::files::Files;
 use crate::http::{Front, Health, Phase};
@@ -89,7 +89,8 @@ impl Service {
         let (uses, rents) = (Arc::new(KeyUses::default()), Arc::new(tokio::sync::Notify::new()));
         let simulated = Arc::new(sim_carrier(&settings, &files)?);
         let asked = (Arc::clone(&simulated), accounts(&settings, &vault, &public, http)?);
-        let carriage = Arc::new(Carriage::new(store.clone(), Arc::clone(&live), asked.0, asked.1));
+        let node = Node::open(|count| files.own(&format!(".node{count}")))?;
+        let carriage = Arc::new(Carriage::new(store.clone(), Arc::clone(&live), asked.0, asked.1, node));
         let network = SimNetwork::new(Arc::clone(&live), sip.clone());
         let app = Arc::new(App {
             simulated,

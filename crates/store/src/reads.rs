@@ -4,10 +4,11 @@
 use domain::call::{AgentCallQuery, CallCount, CallDay, CallQuery};
 use domain::carrier_account::AccountRef;
 use domain::change::KeptAnswer;
+use domain::claim::AccountTurn;
 use domain::e164::{Country, E164};
 use domain::ids::{
-    AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId,
-    RateId, StockId, WebhookId,
+    AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NodeId, NumberId, OrganizationId, PostingId,
+    ProviderId, RateId, StockId, WebhookId,
 };
 use domain::key::{DialectName, KeyHash, KeyUse, Mode};
 use domain::ledger::Entry;
@@ -23,7 +24,7 @@ use crate::error::StoreError;
 use crate::feed::{AgentCallRow, Changed, Changes, Epoch, NumberShown, OpenCall};
 use crate::rows::{
     agent, answer, call, change_log, delivery, doctor, endpoint, event, intent, key, ledger, number,
-    organization, provider, rate, stock, trace, uses, webhook,
+    organization, provider, rate, stock, trace, turn, uses, webhook,
 };
 use crate::{Engine, Store};
 
@@ -123,11 +124,13 @@ reads! {
     /// The last work on a tenant's number.
     intent_last(number: NumberId) -> Option<Intent> = read intent::last_of;
     /// Open work that is to be looked at by a time, the longest due first.
-    intents_due(at: Timestamp, limit: u32) -> Vec<Intent> = read intent::due;
+    intents_due(at: Timestamp, node: NodeId, limit: u32) -> Vec<Intent> = read intent::due;
     /// When the next open work is to be looked at.
     intent_next() -> Option<Timestamp> = read intent::next;
     /// Whether work that ended before a time is to be pruned.
     intents_prunable(before: Timestamp) -> bool = read intent::prunable;
+    /// Whose turn it is with an account at a carrier, or was when it died.
+    account_turn(provider: ProviderId) -> Option<AccountTurn> = read turn::of;
 
     /// How many calls out were let out since a time, by organization and number.
     calls_placed(since: Timestamp) -> Vec<(OrganizationId, Option<NumberId>, u32)> = read call::query::placed;

@@ -77,7 +77,13 @@ impl App {
 
     /// A number that rests stays at its carrier, so that it can be restored; one that does not is given back, which is written
     /// down with the rest. One that its carrier is yet to deliver cannot be given up: nobody knows yet what there is to give.
-    fn leaves_carrier(ask: Ask<'_>, before: &Number, next: &Number, commit: &mut Commit) -> Result<()> {
+    fn leaves_carrier(
+        &self,
+        ask: Ask<'_>,
+        before: &Number,
+        next: &Number,
+        commit: &mut Commit,
+    ) -> Result<()> {
         // One that went to another carrier is no longer at ours.
         let elsewhere = next.stock_id.is_none() || before.is_ported_away(ask.caller.is_operator());
         if elsewhere || !carriers::is_asked(next.network, ProviderKind::Managed) {
@@ -90,7 +96,7 @@ impl App {
         let rests = next.quarantined_until.is_some_and(|until| until > ask.now);
         if before.status.is_held() && !rests {
             let intent = Intent::release(IntentId(clock::id()), next, ask.now);
-            commit.changes.push(Change::Intent(Box::new(intent)));
+            commit.changes.push(Change::Intent(Box::new(self.carriage.in_hands(intent))));
         }
         Ok(())
     }
@@ -114,7 +120,7 @@ impl App {
                 commit.changes.extend((after.version != stock.version).then_some(Change::Stock(after)));
             }
         }
-        Self::leaves_carrier(ask, before, &next, &mut commit)?;
+        self.leaves_carrier(ask, before, &next, &mut commit)?;
         self.leaves_account(ask, before, &mut commit)?;
         let (mut next, mut postings) = next.rent_at_end(before, ask.now);
         if let Some((refunded, refund)) = next.refund(before, settings, ask.now)

@@ -184,7 +184,7 @@ impl App {
         if asked {
             // The answer is not known yet: the intent stands for the request until it is.
             let intent = Intent::acquire(IntentId(clock::id()), &number, ask.slot, ask.now);
-            let id = intent.id;
+            let (id, intent) = (intent.id, self.carriage.in_hands(intent));
             commit.changes.push(Change::Intent(Box::new(intent)));
             self.commit(Ask { keep: None, ..ask }, commit, View::Done).await?;
             return Ok(Bought::Asked(id));

@@ -163,7 +163,7 @@ impl App {
             {
                 // It rested for a restore that cannot come any more.
                 let intent = Intent::release_stock(IntentId(clock::id()), &before, ask.now);
-                changes.push(Change::Intent(Box::new(intent)));
+                changes.push(Change::Intent(Box::new(self.carriage.in_hands(intent))));
             }
             self.commit(ask, Commit { changes, ..Commit::default() }, View::Done).await
         })

@@ -75,6 +75,8 @@ impl App {
             | Change::Agent(_)
             | Change::Event(_)
             | Change::IntentsPrune(..)
+            | Change::AccountTurn(..)
+            | Change::AccountTurnEnd(..)
             | Change::Webhook(_)
             | Change::WebhookDelete(..)
             | Change::Delivery(_)

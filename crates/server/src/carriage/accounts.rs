@@ -2,7 +2,7 @@
 //!
 //! A talk that could not be finished is begun again from its first look, a few times and within [`TASK_MAX`]: carriers are
 //! looked at before anything is changed there, so whatever an earlier turn did is found. Of one provider's account one task
-//! changes things at a time: a number that is given up and brought in again is not attached and detached at once.
+//! changes things at a time ([`super::turn`]): a number that is given up and brought in again is not attached and detached at once.
 
 use carriers::account::{Access, Outcome, Task, Trouble, Turn};
 use carriers::{Reply, Request};
@@ -46,12 +46,6 @@ pub(crate) struct Accounts {
     places: Arc<Semaphore>,
 }
 
-/// One's turn with an account, and a place among all that are asked at once.
-pub(super) struct OwnTurn {
-    _turn: OwnedMutexGuard<()>,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
 impl Accounts {
     pub(crate) fn new(vault: Vault, sip_url: String, base_url: Option<String>) -> anyhow::Result<Self> {
         let (client, places) = (crate::outgoing::client()?, Arc::new(Semaphore::new(PLACES_MAX)));
@@ -68,17 +62,21 @@ impl Accounts {
         &self.vault
     }
 
-    /// One's turn with a provider's account. The turn comes first, then the place: who waits for a slow account takes no place.
-    pub(super) async fn turn(&self, id: ProviderId) -> OwnTurn {
+    /// One's turn with a provider's account, within this process.
+    pub(super) async fn turn(&self, id: ProviderId) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             // Those that nobody waits for need not be kept.
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(turns.entry(id).or_default())
         };
-        let turn = turn.lock_owned().await;
+        turn.lock_owned().await
+    }
+
+    /// A place among all that are asked at once.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
-        OwnTurn { _turn: turn, _place: Arc::clone(&self.places).acquire_owned().await.ok() }
+        Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
     /// Does a task in the account of a provider.

@@ -13,9 +13,6 @@ impl Carriage {
     /// so that nothing is bought twice; and a refusal is believed only when the number is not ours after all: the first request may have been
     /// carried out with its answer lost.
     pub(super) async fn ask(&self, intent: &Intent) -> Result<Told, Failure> {
-        if super::attach::is_in_account(intent) {
-            return self.ask_account(intent).await;
-        }
         let carrier = carriers::of(intent.network, ProviderKind::Managed);
         match intent.work {
             // Whoever has it by now keeps it: nobody can get it while this work is open.

@@ -8,6 +8,7 @@ use domain::number::Network;
 use domain::{Change, Commit, E164, Intent, Provider};
 use store::CommitError;
 
+use super::outcome::Concluded;
 use super::{Carriage, RACES_MAX};
 use crate::clock;
 
@@ -25,15 +26,39 @@ impl Carriage {
         self.accounts.run(provider, task).await
     }
 
-    /// Does what an intent asks for. In one's turn with the account: by then the work may be another's or nobody's.
-    pub(super) async fn ask_account(&self, intent: &Intent) -> Result<Told, Failure> {
-        let Some(id) = intent.provider_id else { return Err(gone()) };
-        let _turn = self.accounts.turn(id).await;
-        let now =
-            self.store.intent_get(intent.id).map_err(|error| Failure::Unavailable(error.to_string()))?;
-        if now.is_none_or(|now| now.progress != Progress::Open) {
-            return Ok(Told::Pending);
+    /// Works on an intent in one's turn with the account: by then the work may be another's or nobody's, or another node may just
+    /// have asked. The turn is the claim, and lasts until the outcome is written down.
+    pub(super) async fn work_in_account(&self, id: ProviderId, intent: Intent) {
+        let at_work = async {
+            match self.store.intent_get(intent.id) {
+                Ok(Some(now)) if now.progress == Progress::Open && now.version == intent.version => {
+                    let told = self.ask_account(id, &now).await;
+                    self.conclude(now, told).await
+                }
+                Ok(_) => Concluded::Fine,
+                Err(error) => {
+                    tracing::error!(error = %error, intent.id = %intent.id, "an intent could not be read");
+                    Concluded::Fine
+                }
+            }
+        };
+        match self.in_turn(id, at_work).await {
+            Some(Concluded::Overtaken) => self.take_off(&intent).await,
+            Some(Concluded::Fine) => {}
+            None => self.later(intent).await,
         }
+    }
+
+    /// Work for which no turn was long enough waits, unless another node has got on with it.
+    async fn later(&self, intent: Intent) {
+        if matches!(self.store.intent_get(intent.id), Ok(Some(now)) if now.version == intent.version) {
+            let told = Failure::Unavailable("no turn with the account was long enough".to_owned());
+            self.conclude(intent, Err(told)).await;
+        }
+    }
+
+    /// Does what an intent asks for.
+    async fn ask_account(&self, id: ProviderId, intent: &Intent) -> Result<Told, Failure> {
         let provider = self.provider(id)?;
         let attachment = provider.account.as_ref().and_then(|account| account.attachment.clone());
         match intent.work {
@@ -88,9 +113,14 @@ impl Carriage {
     /// Takes back what was attached for an intent that something else took the place of in the meantime: a number that was given
     /// up during its move would stay attached in an account that nothing here tells of. In one's turn with the account, so that
     /// whatever wants the number there is written down before, or attaches it after.
-    pub(super) async fn take_off(&self, intent: &Intent) {
-        let Some(id) = intent.provider_id.filter(|_| is_in_account(intent)) else { return };
-        let _turn = self.accounts.turn(id).await;
+    async fn take_off(&self, intent: &Intent) {
+        if let Some(id) = intent.provider_id {
+            // What went wrong is in the log already.
+            self.in_turn(id, self.take_off_unwanted(id, intent)).await.unwrap_or_default();
+        }
+    }
+
+    async fn take_off_unwanted(&self, id: ProviderId, intent: &Intent) {
         let (holder, open) = (self.store.number_holder(intent.e164), self.store.intent_open(intent.e164));
         let (Ok(holder), Ok(open)) = (holder, open) else { return };
         let is_there = holder.is_some_and(|(organization, number)| {
@@ -111,21 +141,24 @@ impl Carriage {
 
     /// Takes a number off what was made in an account that it has left, and says nothing of it if that cannot be done.
     pub(crate) async fn detach(&self, provider: &Provider, number: E164) {
-        let _turn = self.accounts.turn(provider.id).await;
         let attachment = provider.account.as_ref().and_then(|account| account.attachment.clone());
+        let detaching = self.accounts.run(provider, Task::Detach(number, attachment));
         // What went wrong is in the log already.
-        drop(self.accounts.run(provider, Task::Detach(number, attachment)).await);
+        drop(self.in_turn(provider.id, detaching).await);
     }
 
     /// Takes down what was made in the account of a provider that is gone, likewise.
     pub(crate) async fn dismantle(&self, provider: &Provider) {
-        let _turn = self.accounts.turn(provider.id).await;
-        if let Some(made) = provider.account.as_ref().and_then(|account| account.attachment.clone()) {
+        let Some(made) = provider.account.as_ref().and_then(|account| account.attachment.clone()) else {
+            return;
+        };
+        let dismantling = async {
             drop(self.accounts.run(provider, Task::Dismantle(made)).await);
             if self.is_opened(provider) {
                 drop(self.accounts.run(provider, Task::Close(name(provider.id))).await);
             }
-        }
+        };
+        self.in_turn(provider.id, dismantling).await.unwrap_or_default();
     }
 
     pub(super) fn provider(&self, id: ProviderId) -> Result<Provider, Failure> {

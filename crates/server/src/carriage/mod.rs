@@ -8,13 +8,20 @@
 //!
 //! Who wrote an intent hands it over ([`Carriage::settle`]) and waits a little. What it did not wait for, and what an earlier
 //! process left open, the loop takes up ([`follow`]), which also gives back what is nobody's ([`reconcile`]).
+//!
+//! Of all nodes that share the store one is at a piece of work: the operator's carriers are asked under a claim on the intent ([`claim`]),
+//! accounts are changed in one's turn with them ([`turn`]); within the process a set says what is being worked on. Who waits for
+//! work that is another node's looks at the store now and then.
 
 mod accounts;
 mod ask;
 mod attach;
+mod claim;
+mod node;
 mod outcome;
 mod prune;
 mod reconcile;
+mod turn;
 mod way_out;
 
 use domain::ids::IntentId;
@@ -28,7 +35,10 @@ use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use accounts::{Accounts, loggable};
 pub(crate) use attach::{is_in_account, words};
+pub(crate) use node::Node;
 pub(crate) use reconcile::Reach;
+
+use claim::Taken;
 
 use crate::clock;
 use crate::live::Live;
@@ -44,6 +54,8 @@ const RECONCILE_EVERY: Duration = Duration::from_mins(10);
 const DUE_MAX: u32 = 256;
 /// How many answers of the operator's carriers are waited for at once.
 const ASKED_MAX: usize = 32;
+/// How often is looked whether another node has ended what is waited for.
+const LOOK_ELSEWHERE: Duration = Duration::from_millis(100);
 /// How often an outcome that lost a race is decided again.
 const RACES_MAX: usize = 16;
 
@@ -53,6 +65,7 @@ pub(crate) struct Carriage {
     live: Arc<Live>,
     simulated: Arc<SimCarrier>,
     accounts: Accounts,
+    node: Node,
     /// What is being worked on in this process. Of one intent two tasks never ask the carrier at once.
     claimed: Mutex<HashSet<IntentId>>,
     asking: Semaphore,
@@ -69,6 +82,16 @@ struct Claim<'a> {
     id: IntentId,
 }
 
+/// What became of the attempt to work on an intent.
+enum Worked {
+    /// There is nothing more to be done now.
+    Done,
+    /// Another task of this process is at it.
+    Here,
+    /// Another node is.
+    Elsewhere,
+}
+
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         self.carriage.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
@@ -77,12 +100,19 @@ impl Drop for Claim<'_> {
 }
 
 impl Carriage {
-    pub(crate) fn new(store: Store, live: Arc<Live>, simulated: Arc<SimCarrier>, accounts: Accounts) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        live: Arc<Live>,
+        simulated: Arc<SimCarrier>,
+        accounts: Accounts,
+        node: Node,
+    ) -> Self {
         Self {
             store,
             live,
             simulated,
             accounts,
+            node,
             claimed: Mutex::default(),
             asking: Semaphore::new(ASKED_MAX),
             comparing: tokio::sync::Mutex::default(),
@@ -114,46 +144,65 @@ impl Carriage {
     }
 
     async fn work_and_wait(&self, id: IntentId) {
+        let until = clock::instant() + WAIT_MAX;
         loop {
             let ended = self.ended.notified();
-            if self.work(id).await {
-                return;
+            match self.work(id).await {
+                Worked::Done => return,
+                // It tells when it is done.
+                Worked::Here => ended.await,
+                // Nobody waits for longer.
+                Worked::Elsewhere if clock::instant() >= until => return,
+                Worked::Elsewhere => clock::sleep(LOOK_ELSEWHERE).await,
             }
-            // Another task has it: it tells when it is done.
-            ended.await;
             if !matches!(self.store.intent_get(id), Ok(Some(intent)) if intent.progress == Progress::Open) {
+                // What another node wrote is what the next call here meets, as if it had been written here.
+                if let Ok((_, generation)) = self.store.generation() {
+                    self.live.follow(generation).await;
+                }
                 return;
             }
         }
     }
 
-    /// Works on an intent once. False where another task does.
-    async fn work(&self, id: IntentId) -> bool {
+    /// Works on an intent once, where nobody else does.
+    async fn work(&self, id: IntentId) -> Worked {
         if !self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
-            return false;
+            return Worked::Here;
         }
         let _claim = Claim { carriage: self, id };
         // Read under the claim: what another task ended is not asked for again.
         let intent = match self.store.intent_get(id) {
             Ok(Some(intent)) if intent.progress == Progress::Open => intent,
-            Ok(_) => return true,
+            Ok(_) => return Worked::Done,
             Err(error) => {
                 tracing::error!(error = %error, intent.id = %id, "an intent could not be read");
-                return true;
+                return Worked::Done;
             }
         };
-        // Work in a tenant's own account has places of its own, taken in one's turn with the account: a tenant's slow carrier
-        // holds up nobody's purchases. The semaphore is never closed.
-        let _permit = if is_in_account(&intent) { None } else { self.asking.acquire().await.ok() };
-        let told = self.ask(&intent).await;
-        self.conclude(intent, told).await;
-        true
+        // Work in a tenant's own account has places of its own: a tenant's slow carrier holds up nobody's purchases.
+        if let Some(provider) = intent.provider_id.filter(|_| is_in_account(&intent)) {
+            self.work_in_account(provider, intent).await;
+            return Worked::Done;
+        }
+        // The semaphore is never closed. The claim among nodes comes behind it: its time is not spent with waiting.
+        let _permit = self.asking.acquire().await.ok();
+        match self.take(id).await {
+            Taken::Held(mut held) => {
+                if let Some(told) = self.ask_held(&mut held).await {
+                    self.conclude(held.intent, told).await;
+                }
+                Worked::Done
+            }
+            Taken::Elsewhere => Worked::Elsewhere,
+            Taken::Nothing => Worked::Done,
+        }
     }
 
     async fn look(self: &Arc<Self>) {
         let now = clock::now();
         self.release_rested(now).await;
-        let due: Vec<Intent> = match self.store.intents_due(now, DUE_MAX) {
+        let due: Vec<Intent> = match self.store.intents_due(now, self.node.id(), DUE_MAX) {
             Ok(due) => due,
             Err(error) => {
                 tracing::error!(error = %error, "open work at carriers could not be read");

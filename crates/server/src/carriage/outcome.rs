@@ -10,8 +10,18 @@ use domain::stock::StockState;
 use domain::{Bag, Change, Commit, Intent, Number, Posting, Timestamp};
 use store::{CommitError, StoreError};
 
+use super::attach::is_in_account;
 use super::{Carriage, RACES_MAX};
 use crate::clock;
+
+/// What is left to be done once an outcome is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Concluded {
+    /// Nothing.
+    Fine,
+    /// The number was attached, and something else had taken the place of that in the meantime.
+    Overtaken,
+}
 
 /// What became of an intent.
 enum Outcome {
@@ -23,7 +33,10 @@ enum Outcome {
 
 impl Carriage {
     /// Commits what a carrier said. What cannot be committed stays open, and is asked for again.
-    pub(super) async fn conclude(&self, mut intent: Intent, told: Result<Told, Failure>) {
+    ///
+    /// Each turn writes under the version that it has read, and only while the work is this node's: in its hands, or in an account that
+    /// it has its turn with. Once it is another's, that one asks for itself what was done, and says what became of it.
+    pub(super) async fn conclude(&self, mut intent: Intent, told: Result<Told, Failure>) -> Concluded {
         let outcome = outcome_of(&intent, told);
         for _ in 0..RACES_MAX {
             let now = clock::now();
@@ -31,28 +44,37 @@ impl Carriage {
                 Ok(commit) => commit,
                 Err(error) => {
                     tracing::error!(error = %error, intent.id = %intent.id, "an outcome could not be prepared");
-                    return;
+                    return Concluded::Fine;
                 }
             };
             match self.store.commit(commit).await {
-                Ok(generation) => return self.live.follow(generation).await,
+                Ok(generation) => {
+                    self.live.follow(generation).await;
+                    return Concluded::Fine;
+                }
                 // The number or its stock moved between our read and our commit, or the money was given back already.
                 Err(CommitError::Stale(_) | CommitError::Exists(_)) => {}
                 Err(error) => {
                     tracing::error!(error = ?error, intent.id = %intent.id, "an outcome was not committed");
-                    return;
+                    return Concluded::Fine;
                 }
             }
             match self.store.intent_get(intent.id) {
-                Ok(Some(current)) if current.progress == Progress::Open => intent = current,
-                Ok(_) if matches!(outcome, Outcome::Done) && intent.work == Work::Acquire => {
-                    // The intent of a purchase is ended by nobody else.
-                    return self.take_off(&intent).await;
+                Ok(Some(current)) if current.progress == Progress::Open => {
+                    if !is_in_account(&current) && !self.is_ours(&current) {
+                        tracing::warn!(intent.id = %intent.id, "an outcome came after the end of its claim");
+                        return Concluded::Fine;
+                    }
+                    intent = current;
                 }
-                _ => return,
+                Ok(_) if matches!(outcome, Outcome::Done) && intent.work == Work::Acquire => {
+                    return if is_in_account(&intent) { Concluded::Overtaken } else { Concluded::Fine };
+                }
+                _ => return Concluded::Fine,
             }
         }
         tracing::error!(intent.id = %intent.id, "an outcome lost every race; it is asked for again later");
+        Concluded::Fine
     }
 
     fn commit_of(&self, intent: &Intent, outcome: &Outcome, now: Timestamp) -> Result<Commit, StoreError> {
@@ -61,7 +83,7 @@ impl Carriage {
             Some(id) => self.store.number_get(intent.organization_id, id)?,
             None => None,
         };
-        if super::attach::is_in_account(intent) {
+        if is_in_account(intent) {
             return Ok(attached(intent, number, outcome, now));
         }
         if intent.work == Work::Recover {

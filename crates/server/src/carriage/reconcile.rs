@@ -75,7 +75,7 @@ impl Carriage {
             }
         };
         for stock in rested.iter().filter(|stock| stock.held(now).is_none()) {
-            let intent = Intent::release_stock(IntentId(clock::id()), stock, now);
+            let intent = self.in_hands(Intent::release_stock(IntentId(clock::id()), stock, now));
             let changes = vec![
                 Change::Stock(stock.moved(StockState::Available, now)),
                 Change::Intent(Box::new(intent)),
@@ -233,7 +233,7 @@ impl Carriage {
                 Intent::recover(id, &number, now)
             }
         };
-        let changes = vec![Change::Intent(Box::new(intent))];
+        let changes = vec![Change::Intent(Box::new(self.in_hands(intent)))];
         match self.store.commit(Commit { changes, ..Commit::default() }).await {
             Ok(_) => Ok(Some(id)),
             Err(CommitError::Exists(_)) => Ok(None),

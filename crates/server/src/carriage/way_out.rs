@@ -20,10 +20,13 @@ const CALLS_PER_SECOND: u32 = 30;
 impl Carriage {
     /// Has calls let out by the account of a provider, where nothing lets them out yet.
     pub(crate) async fn open_out(&self, id: ProviderId) -> Result<(), Trouble> {
-        let _turn = self.accounts.turn(id).await;
-        // In one's turn: another may have done it.
-        let provider = self.provider(id).map_err(trouble)?;
-        self.open(provider).await
+        let opening = async {
+            // In one's turn: another may have done it.
+            let provider = self.provider(id).map_err(trouble)?;
+            self.open(provider).await
+        };
+        let late = || Err(Trouble::Unavailable("no turn with the account was long enough".to_owned(), None));
+        self.in_turn(id, opening).await.unwrap_or_else(late)
     }
 
     /// The same for a number that was just attached, if it calls out. In one's turn with the account. What goes wrong is in the

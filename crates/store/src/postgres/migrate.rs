@@ -16,7 +16,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const ALL: [Migration; 2] = [
+const ALL: [Migration; 3] = [
     Migration {
         number: 19,
         name: "schema",
@@ -28,6 +28,12 @@ const ALL: [Migration; 2] = [
         name: "unfinished copies",
         breaks: false,
         sql: include_str!("../../migrations/postgres/0020_copying.sql"),
+    },
+    Migration {
+        number: 21,
+        name: "claims on work at carriers",
+        breaks: false,
+        sql: include_str!("../../migrations/postgres/0021_claims.sql"),
     },
 ];
 

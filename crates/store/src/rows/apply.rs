@@ -10,7 +10,7 @@ use super::index::Pending;
 use super::sql::{blob, corrupt, int, one, write};
 use super::{
     agent, answer, call, delivery, endpoint, event, intent, key, ledger, number, organization, provider,
-    rate, stock, trace, webhook,
+    rate, stock, trace, turn, webhook,
 };
 use crate::error::{CommitError, StoreError};
 
@@ -248,6 +248,8 @@ fn apply(tx: &mut Tx<'_>, change: &Change) -> Result<(), CommitError> {
         Change::Event(event) => event::put(tx, event),
         Change::Intent(intent) => intent::put(tx, intent),
         Change::IntentsPrune(before, most) => intent::prune(tx, *before, *most),
+        Change::AccountTurn(provider, turn) => turn::take(tx, *provider, turn),
+        Change::AccountTurnEnd(provider, turn) => turn::end(tx, *provider, turn),
         Change::Webhook(webhook) => webhook::put(tx, webhook),
         Change::WebhookDelete(organization, id, version) => webhook::delete(tx, *organization, *id, *version),
         Change::Delivery(delivery) => delivery::put(tx, delivery),

@@ -2,9 +2,10 @@
 
 use crate::db::{Db, params};
 use domain::change::KEPT_HOURS;
+use domain::claim::WAIT_MAX;
 use domain::e164::E164;
-use domain::ids::{IntentId, NumberId};
-use domain::intent::{Progress, Slot, WAIT_MAX, Work};
+use domain::ids::{IntentId, NodeId, NumberId};
+use domain::intent::{Progress, Slot, Work};
 use domain::number::Network;
 use domain::{Intent, Timestamp, What};
 use std::sync::LazyLock;
@@ -14,7 +15,7 @@ use super::sql::{Columns, Table, all, blob, blob_of, e164, exists, int, one, tim
 use crate::error::{CommitError, StoreError};
 
 const COLUMNS: &str = "organization_id, work, e164, network, provider_id, number_id, stock_id, progress, attempts, \
-                       next_at, told, slot, body, created_at, updated_at, version";
+                       next_at, told, slot, body, claimed_by, created_at, updated_at, version";
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new("intents", COLUMNS, "id"));
 
@@ -30,6 +31,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Intent, StoreError> {
     let (next_at, told) = (row.time()?, row.get()?);
     let (slot, body): (Option<[u8; 32]>, Option<[u8; 32]>) = (row.get()?, row.get()?);
     let slot = slot.zip(body).map(|(key, body)| Slot { key, body });
+    let claimed_by = row.id_of()?;
     let (created_at, updated_at, version) = (row.time()?, row.time()?, row.uint()?);
     Ok(Intent {
         id: row.id()?,
@@ -43,6 +45,7 @@ fn read(mut row: Columns<'_, '_>) -> Result<Intent, StoreError> {
         progress,
         attempts,
         next_at,
+        claimed_by,
         told,
         slot,
         created_at,
@@ -64,6 +67,7 @@ pub(super) fn put(tx: &mut Tx<'_>, intent: &Intent) -> Result<(), CommitError> {
         progress,
         attempts,
         next_at,
+        claimed_by,
         told,
         slot,
         created_at,
@@ -91,6 +95,7 @@ pub(super) fn put(tx: &mut Tx<'_>, intent: &Intent) -> Result<(), CommitError> {
         told,
         slot.map(|slot| slot.key),
         slot.map(|slot| slot.body),
+        blob_of(*claimed_by),
         time(*created_at),
         time(*updated_at),
         int(*version),
@@ -138,14 +143,15 @@ pub(crate) fn last_of(db: Db<'_>, number: NumberId) -> Result<Option<Intent>, St
     one(db, &sql, params![blob(number)], read)
 }
 
-/// Open work that is to be looked at by a time, the longest due first, and what would wait for longer than anything may.
-pub(crate) fn due(db: Db<'_>, at: Timestamp, limit: u32) -> Result<Vec<Intent>, StoreError> {
+/// Open work that a node is to look at by a time, the longest due first: what is due, what would wait for longer than anything may, and
+/// what is in its own hands, which an earlier process may have left.
+pub(crate) fn due(db: Db<'_>, at: Timestamp, node: NodeId, limit: u32) -> Result<Vec<Intent>, StoreError> {
     let sql = format!(
-        "{} AND progress = 'open' AND (next_at <= $1 OR next_at > $2) ORDER BY next_at, id LIMIT $3",
+        "{} AND progress = 'open' AND (next_at <= $1 OR next_at > $2 OR claimed_by = $3) ORDER BY next_at, id LIMIT $4",
         TABLE.select
     );
     let latest = time(at) + WAIT_MAX * 1_000_000;
-    all(db, &sql, params![time(at), latest, limit], read)
+    all(db, &sql, params![time(at), latest, blob(node), limit], read)
 }
 
 /// When the next open work is to be looked at.

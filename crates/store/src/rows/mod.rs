@@ -22,5 +22,6 @@ pub(crate) mod search;
 mod sql;
 pub(crate) mod stock;
 pub(crate) mod trace;
+pub(crate) mod turn;
 pub(crate) mod uses;
 pub(crate) mod webhook;

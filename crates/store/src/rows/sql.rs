@@ -2,8 +2,8 @@
 
 use domain::e164::E164;
 use domain::ids::{
-    AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NumberId, OrganizationId, PostingId, ProviderId,
-    RateId, StockId, WebhookId,
+    AgentId, CallId, EndpointId, EventId, IntentId, KeyId, NodeId, NumberId, OrganizationId, PostingId,
+    ProviderId, RateId, StockId, WebhookId,
 };
 use domain::money::Micros;
 use domain::{Bag, Timestamp, What};
@@ -32,6 +32,7 @@ ids!(
     EventId,
     IntentId,
     KeyId,
+    NodeId,
     NumberId,
     OrganizationId,
     PostingId,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::StoreError;
 
-const ALL: [(i64, &str, &str); 20] = [
+const ALL: [(i64, &str, &str); 21] = [
     (1, "tables", include_str!("../../migrations/sqlite/0001_tables.sql")),
     (2, "search", include_str!("../../migrations/sqlite/0002_search.sql")),
     (3, "endpoint bags", include_str!("../../migrations/sqlite/0003_endpoint_bags.sql")),
@@ -30,6 +30,7 @@ const ALL: [(i64, &str, &str); 20] = [
     (18, "where calls go", include_str!("../../migrations/sqlite/0018_routing.sql")),
     (19, "registrations with carriers", include_str!("../../migrations/sqlite/0019_register.sql")),
     (20, "unfinished copies", include_str!("../../migrations/sqlite/0020_copying.sql")),
+    (21, "claims on work at carriers", include_str!("../../migrations/sqlite/0021_claims.sql")),
 ];
 
 /// The schema that this version writes.

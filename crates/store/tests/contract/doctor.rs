@@ -51,7 +51,7 @@ async fn work_that_a_clock_that_was_ahead_put_off_is_due() {
     let ahead = now + SignedDuration::from_hours(24 * 400);
     let asked = Intent::acquire(IntentId(world.uuid()), &number, None, ahead);
     world.commit(vec![Change::Intent(Box::new(asked.clone()))]).await.unwrap();
-    assert_eq!(world.store.intents_due(now, 9).unwrap(), [asked]);
+    assert_eq!(world.store.intents_due(now, domain::ids::NodeId(uuid::Uuid::nil()), 9).unwrap(), [asked]);
     let legal = ahead - SignedDuration::from_secs(WAIT_MAX);
-    assert_eq!(world.store.intents_due(legal, 9).unwrap(), []);
+    assert_eq!(world.store.intents_due(legal, domain::ids::NodeId(uuid::Uuid::nil()), 9).unwrap(), []);
 }

@@ -1,8 +1,9 @@
 //! Work at carriers, and numbers of a simulated network, as the store keeps them.
 
 use domain::change::Guard;
+use domain::claim::AccountTurn;
 use domain::e164::Country;
-use domain::ids::{IntentId, OrganizationId};
+use domain::ids::{IntentId, NodeId, OrganizationId};
 use domain::intent::{Intent, Progress, Slot};
 use domain::key::Mode;
 use domain::number::{Network, NumberSetup, Wiring};
@@ -58,9 +59,10 @@ async fn an_intent_comes_back_as_it_was_and_is_found_in_every_way() {
     let a_day_later = waiting.created_at + jiff::SignedDuration::from_hours(24);
     assert_eq!(store.intent_of_slot(&slot.key, a_day_later).unwrap(), None);
     assert_eq!(store.intent_next().unwrap(), Some(waiting.next_at));
-    assert_eq!(store.intents_due(waiting.next_at, 9).unwrap(), std::slice::from_ref(&waiting));
+    let node = NodeId(world.uuid());
+    assert_eq!(store.intents_due(waiting.next_at, node, 9).unwrap(), std::slice::from_ref(&waiting));
     let before = waiting.next_at - jiff::SignedDuration::from_micros(1);
-    assert!(store.intents_due(before, 9).unwrap().is_empty());
+    assert!(store.intents_due(before, node, 9).unwrap().is_empty());
     // Under the version that was read, once.
     let stale = intent.ended(Progress::Done, "", world.now());
     let refused = world.commit(vec![Change::Intent(Box::new(stale))]).await;
@@ -100,6 +102,61 @@ async fn of_one_number_and_of_one_request_one_piece_of_work_is_open() {
     ];
     world.commit(changes).await.unwrap();
     world.commit(vec![Change::Intent(Box::new(again))]).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_nodes_that_claim_the_same_work_one_has_it() {
+    let world = World::new();
+    let owner = world.organization().await;
+    world.commit(vec![world.funding(owner, 10_000)]).await.unwrap();
+    let stock = in_stock(&world, 14_155_550_100, Network::Simulated).await;
+    let (number, intent) = ordered(&world, owner, &stock, None).await;
+    let (one, other) = (NodeId(world.uuid()), NodeId(world.uuid()));
+    let now = world.now();
+    let claimed = intent.claimed(one, now);
+    world.commit(vec![Change::Intent(Box::new(claimed.clone()))]).await.unwrap();
+    let refused = world.commit(vec![Change::Intent(Box::new(intent.claimed(other, now)))]).await;
+    assert!(matches!(refused, Err(CommitError::Stale(What::Intent))), "{refused:?}");
+    assert_eq!(world.store.intent_get(intent.id).unwrap(), Some(claimed.clone()));
+    let due = |node, at| world.store.intents_due(at, node, 9).unwrap();
+    assert_eq!(due(one, now), std::slice::from_ref(&claimed), "what an earlier process of the node left");
+    assert_eq!(due(other, now), []);
+    assert_eq!(due(other, claimed.next_at), std::slice::from_ref(&claimed), "its claim has ended");
+    let changes = vec![
+        Change::Number(Box::new(number.acquired(world.now()).unwrap())),
+        Change::Intent(Box::new(claimed.ended(Progress::Done, "", world.now()))),
+    ];
+    world.commit(changes).await.unwrap();
+    assert_eq!(due(one, claimed.next_at), []);
+    world.check();
+}
+
+#[tokio::test]
+async fn an_account_is_one_nodes_at_a_time() {
+    let world = World::new();
+    let owner = world.organization().await;
+    let provider = world.provider(owner).await.id;
+    let (one, other) = (NodeId(world.uuid()), NodeId(world.uuid()));
+    let generation = world.store.generation().unwrap();
+    let now = world.now();
+    let taken = AccountTurn::new(one, now);
+    let take = |turn| vec![Change::AccountTurn(provider, turn)];
+    world.commit(take(taken)).await.unwrap();
+    assert_eq!(world.store.account_turn(provider).unwrap(), Some(taken));
+    let refused = world.commit(take(AccountTurn::new(other, now))).await;
+    assert!(matches!(refused, Err(CommitError::Exists(What::Provider))), "{refused:?}");
+    // The next process of the same node; and another node, once it has ended.
+    let again = AccountTurn::new(one, now + jiff::SignedDuration::from_secs(1));
+    world.commit(take(again)).await.unwrap();
+    let next = AccountTurn::new(other, again.until);
+    world.commit(take(next)).await.unwrap();
+    // Who comes late ends nobody else's.
+    world.commit(vec![Change::AccountTurnEnd(provider, again)]).await.unwrap();
+    assert_eq!(world.store.account_turn(provider).unwrap(), Some(next));
+    world.commit(vec![Change::AccountTurnEnd(provider, next)]).await.unwrap();
+    assert_eq!(world.store.account_turn(provider).unwrap(), None);
+    assert_eq!(world.store.generation().unwrap(), generation, "no memory follows it");
+    world.check();
 }
 
 #[tokio::test]
