@@ -104,10 +104,12 @@ impl From<Fault> for Failure {
     }
 }
 
-/// What is referred to: foreign keys are named for it (`migrations/postgres`).
+/// What is referred to: foreign keys are named for it (`migrations/postgres`). Where the table is spread over servers, that of a part
+/// of it ends with the part's number.
 fn missing(fault: &Fault) -> Option<What> {
     let Fault::Driver(error) = fault else { return None };
-    let constraint = error.as_db_error()?.constraint()?;
+    let constraint =
+        error.as_db_error()?.constraint()?.trim_end_matches(|c: char| c == '_' || c.is_ascii_digit());
     let named = [
         ("_name_organizations", What::Organization),
         ("_name_agents", What::Agent),
