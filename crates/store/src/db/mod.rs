@@ -154,6 +154,14 @@ impl Db<'_> {
         }
     }
 
+    /// Rows that are read from here on are at least as new as what was read before, on whatever servers they are.
+    pub(crate) fn see_whole(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(db) => db.see_whole(),
+        }
+    }
+
     /// The columns of a table.
     pub(crate) fn columns(self, table: &str) -> Result<Vec<String>, StoreError> {
         let sql = match self {

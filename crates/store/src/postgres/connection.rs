@@ -10,14 +10,17 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tokio::task::unconstrained;
 use tokio::time::timeout;
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Error, Statement};
+use tokio_postgres::{AsyncMessage, Client, Error, Socket, Statement};
 
 use super::fault::Fault;
 use super::settings::Settings;
@@ -87,28 +90,36 @@ pub(crate) struct Connection {
     late: Flag<bool>,
     /// Whether another transaction stood in the way of a statement.
     conflict: Flag<bool>,
+    /// Whether the server has warned of something.
+    warned: Arc<AtomicBool>,
     /// Names the server's history (see [`super::epoch`]).
     history: String,
+    /// Whether the tables may be on several servers (see [`super::spread`]).
+    spread: bool,
 }
 
 impl Connection {
-    pub(super) fn open(settings: &Settings, io: &Handle, purpose: Purpose) -> Result<Self, Fault> {
+    pub(super) fn open(settings: &Settings, io: &Handle, purpose: Purpose) -> Result<Self, StoreError> {
         let bound = purpose.bound() + GRACE;
         // The settings' own bounds come before this one.
         let (client, wire) = drive(io, bound, settings.connect(), |_| Poll::Ready(()))?;
+        let warned = Arc::<AtomicBool>::default();
         let mut connection = Self {
             client: Arc::new(client),
-            wire: RefCell::new(Some(Box::pin(wire))),
+            wire: RefCell::new(Some(Box::pin(moved(wire, Arc::clone(&warned))))),
             unanswered: RefCell::default(),
             statements: RefCell::default(),
             io: io.clone(),
             bound,
             late: Flag::new(false),
             conflict: Flag::new(false),
+            warned,
             history: String::new(),
+            spread: false,
         };
         connection.run(connection.client.batch_execute(&purpose.session()))?;
         connection.history = super::epoch::history(&connection)?;
+        connection.spread = super::spread::is(&connection)?;
         Ok(connection)
     }
 
@@ -124,6 +135,21 @@ impl Connection {
 
     pub(super) fn met_conflict(&self) -> bool {
         self.conflict.get()
+    }
+
+    /// Whether the server has warned of something since this was asked last.
+    pub(super) fn was_warned(&self) -> bool {
+        self.warned.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the tables may be on several servers (see [`super::spread`]).
+    pub(super) fn is_spread(&self) -> bool {
+        self.spread
+    }
+
+    /// Waits until all of what was committed so far can be seen, where that is not so at once.
+    pub(crate) fn see_whole(&self) -> Result<(), StoreError> {
+        if self.spread { super::spread::pass(self) } else { Ok(()) }
     }
 
     /// Names the history of which the store's own drawn number is a part.
@@ -301,6 +327,32 @@ impl Connection {
         }
         done
     }
+}
+
+/// Moves a connection's bytes until it ends.
+async fn moved<S>(
+    mut wire: tokio_postgres::Connection<Socket, S>,
+    warned: Arc<AtomicBool>,
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    poll_fn(|context| {
+        loop {
+            match wire.poll_message(context) {
+                Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => {
+                    if notice.parsed_severity() == Some(Severity::Warning) {
+                        warned.store(true, Ordering::Relaxed);
+                    }
+                }
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
 }
 
 /// The value of a column.

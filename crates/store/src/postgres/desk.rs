@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Purpose};
 use super::gate::Gate;
+use super::spread;
 use crate::db::{Db, Value, params};
 use crate::error::StoreError;
 use crate::rows::apply::{Counters, Group};
@@ -33,7 +34,7 @@ const LOCK: &str = "SELECT generation, alias, serial, entry, commits FROM meta W
 const SAVE: &str =
     "UPDATE meta SET generation = $1, alias = $2, serial = $3, entry = $4, commits = $5 WHERE one = 1";
 const MINE: &str = "INSERT INTO writers (id, last) VALUES ($1, $2) \
-                    ON CONFLICT (id) DO UPDATE SET last = excluded.last, seen_at = now()";
+                    ON CONFLICT (id) DO UPDATE SET last = excluded.last, seen_at = excluded.seen_at";
 
 /// The writing connection, and what it has written last.
 pub(crate) struct Desk {
@@ -47,6 +48,8 @@ pub(crate) struct Desk {
     commits: i64,
     /// Whether a commit of another writer was seen that was not told of yet.
     foreign: bool,
+    /// Whether all parts of what was committed before can be seen, where tables are spread over servers (see [`spread`]).
+    settled: bool,
 }
 
 /// Why a group is not known to be committed.
@@ -70,7 +73,7 @@ impl Desk {
             (id, commits) = (crate::db::field(&row, 0)?, crate::db::field(&row, 1)?);
             Ok(())
         })?;
-        Ok(Self { gate, connection: Some(connection), id, last: 0, commits, foreign: false })
+        Ok(Self { gate, connection: Some(connection), id, last: 0, commits, foreign: false, settled: false })
     }
 
     /// See [`crate::writer::Desk::commit`].
@@ -111,6 +114,7 @@ impl Desk {
             // The server rolls back when it notices that the connection has gone.
             return outcome;
         }
+        self.leave(&connection, &outcome);
         self.connection = Some(connection).filter(Connection::is_sound);
         outcome
     }
@@ -128,6 +132,7 @@ impl Desk {
             Stopped::Undone(error, again)
         };
         let db = Db::Postgres(connection);
+        self.enter(connection).map_err(undone)?;
         connection.batch_later("BEGIN ISOLATION LEVEL READ COMMITTED");
         let (before, commits) = self.lock(db).map_err(undone)?;
         let mut group = Group { counters: before, index: Pending::default() };
@@ -166,6 +171,43 @@ impl Desk {
         }
     }
 
+    /// Where tables are spread over servers: takes the lock that is held until all parts of a commit can be seen.
+    fn enter(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        if !connection.is_spread() {
+            return Ok(());
+        }
+        connection.batch_later(spread::ENTER);
+        if !self.settled {
+            spread::settle(connection, PATIENCE)?;
+            self.settled = true;
+        }
+        connection.was_warned();
+        Ok(())
+    }
+
+    /// Gives it back. A commit of which a part is missing stands all the same: it is waited for, and nobody reads meanwhile what
+    /// was there before it.
+    fn leave(&mut self, connection: &Connection, outcome: &Result<(), Stopped>) {
+        if !connection.is_spread() {
+            return;
+        }
+        match outcome {
+            Ok(()) if connection.was_warned() => {
+                tracing::warn!(
+                    "a server of the database did not carry out its part of a commit; waiting for it"
+                );
+                self.settled = spread::settle(connection, spread::PATIENCE).is_ok();
+            }
+            // Whoever met a server's absence asks how it came back.
+            Err(Stopped::Undone(StoreError::Away(_), _) | Stopped::Unsure(_)) => self.settled = false,
+            Ok(()) | Err(Stopped::Undone(..) | Stopped::Mixed) => {}
+        }
+        // The lock goes with the connection.
+        if connection.is_sound() && spread::leave(connection).is_err() {
+            tracing::debug!("the connection ended before it gave its lock back");
+        }
+    }
+
     /// Takes the lock of all writers; gives the counters, and how many groups were committed before.
     fn lock(&mut self, db: Db<'_>) -> Result<(Counters, i64), StoreError> {
         let (counters, commits) = Counters::load_with(db, LOCK)?;
@@ -177,7 +219,10 @@ impl Desk {
     fn take(&mut self) -> Result<Connection, StoreError> {
         match self.connection.take().filter(Connection::is_sound) {
             Some(connection) => Ok(connection),
-            None => self.gate.connect(Purpose::Write),
+            None => {
+                self.settled = false;
+                self.gate.connect(Purpose::Write)
+            }
         }
     }
 
@@ -199,6 +244,7 @@ impl Desk {
 
     fn ask(&mut self) -> Result<bool, StoreError> {
         let connection = self.take()?;
+        self.enter(&connection)?;
         connection.batch_later("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 2000");
         // Behind the transaction that is asked after: it holds this lock as long as it is under way, be it only that it waits for
         // a standby that is gone.
@@ -206,7 +252,8 @@ impl Desk {
         let committed = Db::Postgres(&connection)
             .exists("SELECT 1 FROM writers WHERE id = $1 AND last = $2", params![self.id, self.last])?;
         connection.batch("ROLLBACK")?;
-        self.connection = Some(connection);
+        self.leave(&connection, &Ok(()));
+        self.connection = Some(connection).filter(Connection::is_sound);
         // One's own commit is none of another writer's.
         self.foreign |= commits != self.commits + i64::from(committed);
         self.commits = commits;

@@ -69,8 +69,7 @@ impl Gate {
                 *self.lock() = None;
                 Ok(connection)
             }
-            Err(fault) => {
-                let why = StoreError::from(fault);
+            Err(why) => {
                 shut(&mut self.lock(), (began, Instant::now()), &why);
                 Err(why)
             }

@@ -17,6 +17,7 @@ mod listen;
 mod migrate;
 pub(crate) mod search;
 mod settings;
+mod spread;
 mod tls;
 mod value;
 

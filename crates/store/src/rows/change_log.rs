@@ -54,6 +54,9 @@ pub(crate) fn generation(db: Db<'_>) -> Result<(Epoch, Generation), StoreError> 
 pub(crate) fn since(db: Db<'_>, from: Generation, limit: usize) -> Result<Changes, StoreError> {
     let (_, newest) = generation(db)?;
     let mut changes = Changes { upto: newest, more: false, items: Vec::new() };
+    if newest > from {
+        db.see_whole()?;
+    }
     let mut seen = HashSet::new();
     let mut at = Line { generation: from, ..Line::LAST };
     loop {
@@ -148,6 +151,7 @@ fn current(db: Db<'_>, topic: Topic, owner: OrganizationId, id: Uuid) -> Result<
 /// See [`crate::Store::snapshot`]. `db` is in a transaction. What numbers refer to comes before them.
 pub(crate) fn snapshot(db: Db<'_>, see: &mut dyn FnMut(Changed)) -> Result<(Epoch, Generation), StoreError> {
     let at = generation(db)?;
+    db.see_whole()?;
     organization::each(db, |organization, balance| see(Changed::Organization(organization, balance)))?;
     key::each(db, |key| {
         see(Changed::Key(key));
