@@ -16,11 +16,7 @@ import time
 import uuid
 
 import httpx
-from stores import store_of
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-BINARY = (ROOT / (os.environ.get("TRUNKLINE_BIN") or TARGET / "release" / "trunkline")).resolve()
+from stores import BINARY, ROOT, store_of
 
 # Below the range from which the system takes the ports of outgoing connections. Of several workers (pytest-xdist) none has another's.
 _WORKER, _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

@@ -1,5 +1,7 @@
 """Where the servers of the tests keep their data: an SQLite file each, or (`TRUNKLINE_TEST_STORE=postgres`) a database each, fresh, in
-one real PostgreSQL that is started for the run by `scripts/postgres` and removed with it."""
+one real PostgreSQL that is started for the run by `scripts/postgres` and removed with it, or that runs already
+(`TRUNKLINE_TEST_POSTGRES`: its URL). Where `TRUNKLINE_TEST_SQL` names a file for psql, it is run in each database once the schema is
+there, as `scripts/citus.sql` is to be."""
 
 import base64
 import functools
@@ -15,6 +17,8 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+BINARY = (ROOT / (os.environ.get("TRUNKLINE_BIN") or TARGET / "release" / "trunkline")).resolve()
 ON_POSTGRES = os.environ.get("TRUNKLINE_TEST_STORE", "sqlite") == "postgres"
 assert ON_POSTGRES or os.environ.get("TRUNKLINE_TEST_STORE", "sqlite") == "sqlite", "TRUNKLINE_TEST_STORE is sqlite or postgres"
 
@@ -83,18 +87,45 @@ class Postgres:
     def database(self, name="postgres"):
         return f"{self.url.rsplit('/', 1)[0]}/{name}"
 
+    def create(self, name, *how):
+        self.sql(" ".join(("CREATE DATABASE", name, *how)))
+
     def sql(self, text, name="postgres"):
         """The rows of a query, of texts."""
-        command = [_program("psql"), self.database(name), "-XAtq", "-v", "ON_ERROR_STOP=1", "-F", "\x1f", "-c", text]
+        return [tuple(row.split("\x1f")) for row in self._psql(name, "-F", "\x1f", "-c", text).splitlines()]
+
+    def run_file(self, path, name):
+        self._psql(name, "-f", path)
+
+    def _psql(self, name, *words):
+        command = [_program("psql"), self.database(name), "-XAtq", "-v", "ON_ERROR_STOP=1", *words]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
-        return [tuple(row.split("\x1f")) for row in done.stdout.splitlines()]
+        return done.stdout
+
+
+class Given(Postgres):
+    """One that somebody else runs: it is not stopped, and has nothing but the databases of the tests removed."""
+
+    def __init__(self, url):
+        self.folder, self.url, self.databases = url, url, []
+        self._all.append(self)
+
+    def create(self, name, *how):
+        super().create(name, *how)
+        self.databases.append(name)
+
+    def remove(self):
+        self._all.remove(self)
+        for name in self.databases:
+            self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @functools.cache
 def shared():
     """The one of the whole run."""
-    return Postgres()
+    given = os.environ.get("TRUNKLINE_TEST_POSTGRES")
+    return Given(given) if given else Postgres()
 
 
 class File:
@@ -139,12 +170,20 @@ class Database:
             self.postgres = postgres or shared()
             key = (self.postgres.folder, str(folder))
             if key not in self._names:
-                self._names[key] = f"t{next(self._count)}"
-                self.postgres.sql(f"CREATE DATABASE {self._names[key]}")
+                self._names[key] = f"t{os.getpid()}_{next(self._count)}"
+                self.postgres.create(self._names[key])
+                self._arrange(self._names[key])
             self.name = self._names[key]
             self.secret = base64.b64encode(hashlib.sha256(str(folder).encode()).digest()).decode()
         self.stem = folder / "node"
         self.arguments = ["--data", str(folder)]
+
+    def _arrange(self, name):
+        file = os.environ.get("TRUNKLINE_TEST_SQL")
+        if file:
+            environment = {"TRUNKLINE_STORE": self.postgres.database(name)}
+            subprocess.run([BINARY, "migrate"], env=environment, check=True, capture_output=True, timeout=60)
+            self.postgres.run_file(file, name)
 
     @property
     def url(self):
@@ -163,13 +202,13 @@ class Database:
         return done.stdout
 
     def save(self):
-        saved = f"s{next(self._count)}"
-        self.postgres.sql(f"CREATE DATABASE {saved} TEMPLATE {self.name}")
+        saved = f"s{os.getpid()}_{next(self._count)}"
+        self.postgres.create(saved, "TEMPLATE", self.name)
         return saved
 
     def restore(self, saved):
         self.postgres.sql(f"DROP DATABASE {self.name}")
-        self.postgres.sql(f"CREATE DATABASE {self.name} TEMPLATE {saved}")
+        self.postgres.create(self.name, "TEMPLATE", saved)
 
 
 def store_of(folder):

@@ -13,6 +13,13 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new() -> Self {
+        let home = Self::bare();
+        home.arrange();
+        home
+    }
+
+    /// One of whose tables none is arranged ([`Self::arrange`]).
+    pub(crate) fn bare() -> Self {
         let home = Self::unmade();
         ask(server(), &[&format!("CREATE DATABASE {}", home.name)]);
         home
@@ -25,12 +32,30 @@ impl Home {
         Self { name, url }
     }
 
+    /// Where `TRUNKLINE_TEST_SQL` names a file for `psql`, it is run once the schema is there and before any node is: so the tests
+    /// run on a server that wants its tables arranged (`scripts/citus.sql`).
+    fn arrange(&self) {
+        let Some(file) = std::env::var_os("TRUNKLINE_TEST_SQL") else { return };
+        drop(store::Store::open(&self.url).unwrap());
+        let psql =
+            Command::new("psql").args(["-Xqd", &self.url, "-v", "ON_ERROR_STOP=1", "-f"]).arg(file).output();
+        let said = psql.unwrap();
+        assert!(said.status.success(), "psql: {}", String::from_utf8_lossy(&said.stderr));
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// A copy of what is there now. Nobody may be connected meanwhile: who is must connect again.
     pub(crate) fn copied(&self) -> Self {
+        if std::env::var_os("TRUNKLINE_TEST_SQL").is_some() {
+            // A database whose tables are arranged is no template: its rows are copied.
+            let copy = Self::new();
+            let open = |home: &Self| store::Store::open_to_copy(home.url()).unwrap();
+            open(&copy).copy_from(&open(self), &mut |_| {}).unwrap();
+            return copy;
+        }
         let copy = Self::unmade();
         self.cut();
         ask(server(), &[&format!("CREATE DATABASE {} TEMPLATE {}", copy.name, self.name)]);
