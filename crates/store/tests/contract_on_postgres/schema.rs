@@ -1,6 +1,7 @@
 //! The schema: the same as SQLite's, made once whoever comes first, and open to nodes of two versions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::Store;
 use tempfile::TempDir;
 
@@ -11,7 +12,7 @@ use crate::world::World;
 const OWN: [&str; 4] = ["meta.commits", "writers.", "number_search.", "stock_search."];
 
 fn columns_of_postgres() -> Vec<String> {
-    let world = World::new();
+    let world = World::at(Arc::new(Home::bare()), 1);
     let sql = "SELECT table_name || '.' || column_name || CASE is_nullable WHEN 'NO' THEN ' always' ELSE '' END \
                FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'migrations'";
     world.home.column(sql)
