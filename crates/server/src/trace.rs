@@ -117,6 +117,12 @@ impl Traces {
         self.lock().windows.keys().filter(|id| !seen.contains(*id)).copied().collect()
     }
 
+    /// The numbers of which calls are traced, and until when.
+    #[cfg(test)]
+    pub(crate) fn windows(&self) -> std::collections::BTreeMap<NumberId, Timestamp> {
+        self.lock().windows.iter().map(|(id, until)| (*id, *until)).collect()
+    }
+
     /// A call to or from a number begins; it is followed where the number is traced. Its other leg may have another Call-ID:
     /// then this is told once for each.
     pub(crate) fn begin(

@@ -15,7 +15,7 @@ pub(super) struct Carriers {
     sources: CarrierSources,
     /// Whether the simulated network stands for carriers too.
     pub(super) simulated: bool,
-    accounts: HashSet<ProviderId>,
+    pub(super) accounts: HashSet<ProviderId>,
 }
 
 /// A carrier as such: it is known here, and its address alone reaches no number.

@@ -67,6 +67,15 @@ impl<K: Copy + Eq + Hash, V> Indexed<K, V> {
         self.rows.iter().filter_map(|(_, value)| value.as_ref())
     }
 
+    /// Shows what is there.
+    #[cfg(test)]
+    pub(super) fn each(&self, mut see: impl FnMut(K, &V)) {
+        self.rows
+            .iter()
+            .filter_map(|(id, value)| Some((*id, value.as_ref()?)))
+            .for_each(|(id, one)| see(id, one));
+    }
+
     /// What is there besides these.
     pub(super) fn others(&self, seen: &HashSet<K>) -> Vec<K> {
         let there = self.rows.iter().filter(|(_, value)| value.is_some());
@@ -116,32 +125,33 @@ pub(crate) struct Directory {
     pub(super) organizations: Indexed<OrganizationId, Tenant>,
     pub(super) endpoints: Indexed<EndpointId, Arc<Endpoint>>,
     pub(super) trunks: Indexed<ProviderId, Arc<Provider>>,
-    /// Trunks by single addresses; ranges are in `ranges`.
-    addresses: HashMap<IpAddr, Vec<TrunkRoute>>,
+    /// Trunks by single addresses; ranges are in `ranges`. Here and there in the order of their ids: of which of several a call is,
+    /// every node says alike, whatever changed first.
+    pub(super) addresses: HashMap<IpAddr, Vec<TrunkRoute>>,
     /// Trunks by the domains of their callers' certificates.
-    certificates: HashMap<String, Vec<ProviderId>>,
-    ranges: Vec<(AddressRule, TrunkRoute)>,
+    pub(super) certificates: HashMap<String, Vec<ProviderId>>,
+    pub(super) ranges: Vec<(AddressRule, TrunkRoute)>,
     /// Trunks by what the hosts that they name resolve to.
-    hosts: Hosts,
+    pub(super) hosts: Hosts,
     pub(super) keys: HashMap<KeyHash, Arc<Key>>,
     /// Trunks whose callers are asked for a password.
     pub(super) guards: Guards,
     /// What answers challenges of targets and carriers, by the endpoint or trunk that it is of.
-    logins: HashMap<Uuid, Arc<Login>>,
+    pub(super) logins: HashMap<Uuid, Arc<Login>>,
     /// What targets of endpoints need beyond the ordinary; most need nothing.
-    manners: HashMap<EndpointId, Arc<Manner>>,
+    pub(super) manners: HashMap<EndpointId, Arc<Manner>>,
     /// Sockets of this process's own from which the simulated network calls.
-    simulated: Vec<SocketAddr>,
+    pub(super) simulated: Vec<SocketAddr>,
     /// Carriers at which organizations have accounts.
     pub(super) carriers: Carriers,
     /// From where endpoints call without a password.
-    sources: Sources,
+    pub(super) sources: Sources,
     /// Endpoints with a target for registered agents.
-    registering: usize,
+    pub(super) registering: usize,
     /// Endpoints whose targets are asked.
-    asked: HashSet<EndpointId>,
+    pub(super) asked: HashSet<EndpointId>,
     /// The operator's trunks that take calls out.
-    operators: Vec<ProviderId>,
+    pub(super) operators: Vec<ProviderId>,
     /// What calls cost by prefix.
     pub(super) rates: Rates,
     /// What is said of calls to numbers: few have it.
@@ -243,9 +253,11 @@ impl Directory {
             let route = TrunkRoute::of(id, trunk.as_ref().and_then(|t| t.organization_id));
             let widest = if rule.network.is_ipv4() { 32 } else { 128 };
             if rule.prefix == widest {
-                self.addresses.entry(rule.network).or_default().push(route);
+                let trunks = self.addresses.entry(rule.network).or_default();
+                trunks.insert(trunks.partition_point(|other| other.id <= id), route);
             } else {
-                self.ranges.push((*rule, route));
+                let at = self.ranges.partition_point(|(_, other)| other.id <= id);
+                self.ranges.insert(at, (*rule, route));
             }
         }
         self.certificates.retain(|_, trunks| {

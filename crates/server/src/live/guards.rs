@@ -56,21 +56,21 @@ impl Opener {
 /// What a trunk asks of its callers.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
-    username: String,
+    pub(super) username: String,
     /// None where the password could not be opened: nobody knows it then.
-    secret: Option<Secret>,
+    pub(super) secret: Option<Secret>,
     /// None: the operator's.
-    organization: Option<OrganizationId>,
+    pub(super) organization: Option<OrganizationId>,
 }
 
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Guards {
-    all: HashMap<ProviderId, Guard>,
-    /// The operator's first: they carry numbers of all, and no tenant makes one.
-    by_name: HashMap<String, Vec<ProviderId>>,
+    pub(super) all: HashMap<ProviderId, Guard>,
+    /// The operator's first: they carry numbers of all, and no tenant makes one. Then by their ids, so that every node tries the same.
+    pub(super) by_name: HashMap<String, Vec<ProviderId>>,
     /// How many each organization has.
-    by_owner: HashMap<Option<OrganizationId>, u32>,
+    pub(super) by_owner: HashMap<Option<OrganizationId>, u32>,
 }
 
 impl Guards {
@@ -80,7 +80,9 @@ impl Guards {
         }
         if let Some(guard) = guard {
             let ids = self.by_name.entry(guard.username.clone()).or_default();
-            let at = if guard.organization.is_none() { 0 } else { ids.len() };
+            let owner = |other: &ProviderId| self.all.get(other).and_then(|guard| guard.organization);
+            let place = (guard.organization.is_some(), id);
+            let at = ids.partition_point(|other| (owner(other).is_some(), *other) < place);
             ids.insert(at, id);
             *self.by_owner.entry(guard.organization).or_insert(0) += 1;
             self.all.insert(id, guard);

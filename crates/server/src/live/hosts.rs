@@ -25,8 +25,8 @@ pub(crate) enum Looked {
 }
 
 #[derive(Debug, Default)]
-struct Host {
-    trunks: Vec<TrunkRoute>,
+pub(super) struct Host {
+    pub(super) trunks: Vec<TrunkRoute>,
     addresses: Vec<IpAddr>,
     /// When these were found.
     looked: Option<Timestamp>,
@@ -38,7 +38,7 @@ struct Host {
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    by_name: HashMap<String, Host>,
+    pub(super) by_name: HashMap<String, Host>,
     registrars: Vec<(TrunkRoute, Vec<IpAddr>)>,
     by_address: HashMap<IpAddr, Vec<TrunkRoute>>,
 }
@@ -101,8 +101,9 @@ impl Hosts {
             for address in addresses {
                 let trunks = self.by_address.entry(*address).or_default();
                 for trunk in new {
-                    if !trunks.contains(trunk) {
-                        trunks.push(*trunk);
+                    // In the order of their ids, as of trunks by their addresses.
+                    if let Err(at) = trunks.binary_search_by_key(&trunk.id, |other| other.id) {
+                        trunks.insert(at, *trunk);
                     }
                 }
             }

@@ -677,4 +677,6 @@ impl routing::Table for Reading<'_> {
 }
 
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod tests;

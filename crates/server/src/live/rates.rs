@@ -9,14 +9,14 @@ use hashbrown::{HashMap, HashSet};
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    decks: HashMap<(OrganizationId, Way), Deck>,
+    pub(super) decks: HashMap<(OrganizationId, Way), Deck>,
     /// Where each rate stands.
-    places: HashMap<RateId, (OrganizationId, Way, Prefix)>,
+    pub(super) places: HashMap<RateId, (OrganizationId, Way, Prefix)>,
 }
 
 /// A direction as a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Way {
+pub(super) enum Way {
     In,
     Out,
 }

@@ -9,16 +9,16 @@ use hashbrown::HashMap;
 use std::net::IpAddr;
 
 /// An endpoint whose addresses these are.
-type Owner = (EndpointId, OrganizationId);
+pub(super) type Owner = (EndpointId, OrganizationId);
 
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     /// Single addresses; ranges are in `ranges`.
-    addresses: HashMap<IpAddr, Vec<Owner>>,
-    ranges: Vec<(AddressRule, Owner)>,
+    pub(super) addresses: HashMap<IpAddr, Vec<Owner>>,
+    pub(super) ranges: Vec<(AddressRule, Owner)>,
     /// Endpoints that have any: most have none, and nothing is looked for when they change.
-    known: HashMap<EndpointId, Vec<AddressRule>>,
+    pub(super) known: HashMap<EndpointId, Vec<AddressRule>>,
 }
 
 fn is_single(rule: &AddressRule) -> bool {

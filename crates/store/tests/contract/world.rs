@@ -22,7 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use store::{CommitError, Store};
 use uuid::Uuid;
 
-use crate::home::Home;
+// Beside this file for whoever has it: the server's tests have it too.
+use super::home::Home;
 
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -37,7 +38,12 @@ impl World {
 
     /// What is at a place; ids and times are counted from `first`.
     pub(crate) fn at(home: Arc<Home>, first: u64) -> Self {
-        Self { store: Store::open(home.url()).unwrap(), home, count: AtomicU64::new(first) }
+        Self::with(Store::open(home.url()).unwrap(), home, first)
+    }
+
+    /// The same by a store that is open.
+    pub(crate) fn with(store: Store, home: Arc<Home>, first: u64) -> Self {
+        Self { store, home, count: AtomicU64::new(first) }
     }
 
     /// The same store, opened again.

@@ -1,4 +1,4 @@
-//! Where a store of the tests is: a database of its own, on a server that the whole run shares.
+//! Where a store of the tests is: a database of its own, on a server that the whole run shares or on one of its own.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,29 +7,39 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 pub(crate) struct Home {
+    server: String,
     name: String,
     url: String,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
-        let home = Self::bare();
+        Self::on(server())
+    }
+
+    /// On the server of this URL.
+    pub(crate) fn on(server: &str) -> Self {
+        let home = Self::made(server);
         home.arrange();
         home
     }
 
     /// One of whose tables none is arranged ([`Self::arrange`]).
     pub(crate) fn bare() -> Self {
-        let home = Self::unmade();
-        ask(server(), &[&format!("CREATE DATABASE {}", home.name)]);
+        Self::made(server())
+    }
+
+    fn made(server: &str) -> Self {
+        let home = Self::unmade(server);
+        ask(server, &[&format!("CREATE DATABASE {}", home.name)]);
         home
     }
 
-    fn unmade() -> Self {
+    fn unmade(server: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let url = format!("{}/{name}", server().rsplit_once('/').unwrap().0);
-        Self { name, url }
+        let url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
+        Self { server: server.to_owned(), name, url }
     }
 
     /// Where `TRUNKLINE_TEST_SQL` names a file for `psql`, it is run once the schema is there and before any node is: so the tests
@@ -51,14 +61,14 @@ impl Home {
     pub(crate) fn copied(&self) -> Self {
         if std::env::var_os("TRUNKLINE_TEST_SQL").is_some() {
             // A database whose tables are arranged is no template: its rows are copied.
-            let copy = Self::new();
+            let copy = Self::on(&self.server);
             let open = |home: &Self| store::Store::open_to_copy(home.url()).unwrap();
             open(&copy).copy_from(&open(self), &mut |_| {}).unwrap();
             return copy;
         }
-        let copy = Self::unmade();
+        let copy = Self::unmade(&self.server);
         self.cut();
-        ask(server(), &[&format!("CREATE DATABASE {} TEMPLATE {}", copy.name, self.name)]);
+        ask(&self.server, &[&format!("CREATE DATABASE {} TEMPLATE {}", copy.name, self.name)]);
         copy
     }
 
@@ -68,7 +78,7 @@ impl Home {
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{}'",
             self.name
         );
-        ask(server(), &[&sql]);
+        ask(&self.server, &[&sql]);
     }
 
     /// Runs a statement behind the store's back.
@@ -84,7 +94,7 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        ask(server(), &[&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)]);
+        ask(&self.server, &[&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)]);
     }
 }
 

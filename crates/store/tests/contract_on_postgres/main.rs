@@ -35,4 +35,5 @@ mod home;
 mod nodes;
 mod scale;
 mod schema;
+mod server;
 mod servers;

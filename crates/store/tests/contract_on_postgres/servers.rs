@@ -5,46 +5,11 @@ use std::time::{Duration, Instant};
 use store::{CommitError, Store, StoreError};
 
 use crate::home::{ask, script};
+use crate::server::Server;
 use crate::world::World;
 
 /// How long a server may take to be back.
 const LONG: Duration = Duration::from_secs(20);
-
-struct Server {
-    folder: String,
-    url: String,
-}
-
-impl Server {
-    fn new() -> Self {
-        let folder = script(&["new"]);
-        Self { url: script(&["start", &folder]), folder }
-    }
-
-    fn standby(&self) -> Self {
-        let folder = script(&["standby", &self.folder]);
-        Self { url: script(&["start", &folder]), folder }
-    }
-
-    fn start(&self, settings: &[&str]) {
-        script(&[&["start", self.folder.as_str()], settings].concat());
-    }
-
-    fn stop(&self, how: &str) {
-        script(&["stop", &self.folder, how]);
-    }
-
-    /// Host and port.
-    fn place(&self) -> &str {
-        self.url.split_once('@').unwrap().1.split_once('/').unwrap().0
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        script(&["remove", &self.folder]);
-    }
-}
 
 /// Tries until it succeeds.
 #[expect(clippy::disallowed_methods, reason = "a test's bound")]
