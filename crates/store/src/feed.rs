@@ -83,6 +83,10 @@ pub struct NumberShown {
 /// What has changed since a generation. Each thing comes once, however often it changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changes {
+    /// The history that these are of.
+    pub epoch: Epoch,
+    /// The newest generation that there is.
+    pub newest: Generation,
     /// Every change up to here is in `items`, or was before.
     pub upto: Generation,
     /// Whether there is more behind it.

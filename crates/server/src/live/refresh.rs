@@ -5,8 +5,8 @@
 //! seconds even without one. Where the log is no longer the one that was followed, the table is built anew ([`super::rebuild`]).
 
 use std::sync::Arc;
-use std::time::Duration;
-use store::{Store, StoreError};
+use std::time::{Duration, Instant};
+use store::{Nudges, Store, StoreError};
 
 use super::Live;
 use super::rebuild::Rebuild;
@@ -14,6 +14,9 @@ use crate::clock;
 
 /// How often the log is looked at without a nudge.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// From one look to the next that only a nudge of the store's asks for: what others commit meanwhile is read at one go, so that a
+/// node pays for so many looks a second at the most, however many the others write. Whoever waits here is not kept waiting.
+const PACE: Duration = Duration::from_millis(2);
 /// How many log rows are applied between two looks at the lock.
 const BATCH: usize = 10_000;
 
@@ -34,22 +37,20 @@ pub(crate) fn build(live: &Live, store: &Store) -> Result<(), StoreError> {
 pub(crate) fn catch_up(live: &Live, store: &Store) -> Result<(), StoreError> {
     // What was committed before this is in the log that is read below.
     let looked = clock::instant();
-    live.standing.asks(looked);
-    let (epoch, newest) = store.generation()?;
-    live.standing.saw(newest);
-    if !live.standing.follows((epoch, newest), live.generation()) {
-        tracing::warn!(
-            generation = newest.0,
-            applied = live.generation().0,
-            "the store's history is another than the one followed: the live table is built anew"
-        );
-        return build(live, store);
-    }
     loop {
         // Each question has its own patience: the store may fall silent between two of them.
         live.standing.asks(clock::instant());
+        // Which history it is comes with what it tells: no change of another one is applied.
         let changes = store.changes_since(live.generation(), BATCH)?;
-        live.standing.heard();
+        live.standing.saw(changes.newest);
+        if !live.standing.follows((changes.epoch, changes.newest), live.generation()) {
+            tracing::warn!(
+                generation = changes.newest.0,
+                applied = live.generation().0,
+                "the store's history is another than the one followed: the live table is built anew"
+            );
+            return build(live, store);
+        }
         for change in changes.items {
             live.apply(change);
         }
@@ -71,10 +72,11 @@ pub(crate) fn catch_up(live: &Live, store: &Store) -> Result<(), StoreError> {
 /// Follows the log until the task is dropped.
 pub(crate) async fn follow(live: Arc<Live>, store: Store) {
     let mut nudges = store.nudges();
+    let mut looked = clock::instant();
     loop {
         tokio::select! {
             () = live.nudge.notified() => {}
-            () = nudges.next() => {}
+            () = nudged(&mut nudges, looked) => {}
             () = clock::sleep(LOOK_EVERY) => {}
         }
         if let Err(error) = catch_up(&live, &store)
@@ -83,5 +85,15 @@ pub(crate) async fn follow(live: Arc<Live>, store: Store) {
             // The last table stays in use; calls go on.
             tracing::warn!(error = %error, "the change log cannot be read; calls go on with the last table");
         }
+        looked = clock::instant();
+    }
+}
+
+/// Waits for a nudge of the store's, in its turn. Dropped in between it is not lost: whatever woke instead looks at the log then.
+async fn nudged(nudges: &mut Nudges, looked: Instant) {
+    nudges.next().await;
+    let left = PACE.saturating_sub(clock::instant().saturating_duration_since(looked));
+    if !left.is_zero() {
+        clock::sleep(left).await;
     }
 }

@@ -110,11 +110,6 @@ impl Standing {
         self.lock().asked = Some(now);
     }
 
-    /// The store answered.
-    pub(super) fn heard(&self) {
-        self.lock().asked = None;
-    }
-
     /// The store answered, and has this much.
     pub(super) fn saw(&self, newest: Generation) {
         let mut state = self.lock();
@@ -221,7 +216,7 @@ mod tests {
         assert_eq!((stands(9, 64).up, stands(9, 64).age.as_secs()), (true, 3));
         standing.asks(at(64));
         assert!(stands(9, 66).up && !stands(9, 67).up, "also one that says nothing to its second question");
-        standing.heard();
+        standing.saw(Generation(9));
         assert!(stands(9, 67).up);
     }
 

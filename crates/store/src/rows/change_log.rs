@@ -52,15 +52,14 @@ pub(crate) fn generation(db: Db<'_>) -> Result<(Epoch, Generation), StoreError> 
 
 /// See [`crate::Store::changes_since`]. `db` is in a transaction: log and rows are of one snapshot.
 pub(crate) fn since(db: Db<'_>, from: Generation, limit: usize) -> Result<Changes, StoreError> {
-    let (_, newest) = generation(db)?;
-    let mut changes = Changes { upto: newest, more: false, items: Vec::new() };
+    let mut at = Line { generation: from, ..Line::LAST };
+    let (epoch, newest, mut lines) = look(db, &at)?;
     if newest > from {
         db.see_whole()?;
     }
+    let mut changes = Changes { epoch, newest, upto: newest, more: false, items: Vec::new() };
     let mut seen = HashSet::new();
-    let mut at = Line { generation: from, ..Line::LAST };
     loop {
-        let lines = lines_behind(db, &at)?;
         let whole = lines.len() < LINES;
         for line in lines {
             // A generation is never cut in two: memory that has applied it has seen the whole commit.
@@ -80,6 +79,7 @@ pub(crate) fn since(db: Db<'_>, from: Generation, limit: usize) -> Result<Change
         if whole {
             return Ok(changes);
         }
+        lines = lines_behind(db, &at)?;
     }
 }
 
@@ -102,6 +102,31 @@ impl Line {
         organization: OrganizationId(Uuid::max()),
         key: Uuid::max(),
     };
+}
+
+/// The history, its newest generation and the first lines behind one: a single question, since each node asks it after each commit
+/// of any.
+fn look(db: Db<'_>, line: &Line) -> Result<(Epoch, Generation, Vec<Line>), StoreError> {
+    let sql = "SELECT meta.epoch, meta.generation, behind.generation, kind, organization_id, key FROM meta LEFT JOIN \
+               (SELECT generation, kind, organization_id, key FROM change_log \
+                WHERE (generation, kind, organization_id, key) > ($1, $2, $3, $4) \
+                ORDER BY generation, kind, organization_id, key LIMIT $5) AS behind ON TRUE \
+               WHERE one = 1 ORDER BY behind.generation, kind, organization_id, key";
+    let Line { generation, kind, organization, key } = line;
+    let most = int(LINES as u64);
+    let row = params![int(generation.0), kind, blob(*organization), key.into_bytes(), most];
+    let rows = all(db, sql, row, |mut row| {
+        let meta = (row.uint()?, row.uint()?);
+        let Some(generation) = row.get::<Option<i64>>()? else { return Ok((meta, None)) };
+        let generation =
+            u64::try_from(generation).map_err(|_| corrupt("a count", &generation.to_string()))?;
+        let (generation, kind) = (Generation(generation), row.get()?);
+        let line = Line { generation, kind, organization: row.id()?, key: Uuid::from_bytes(row.get()?) };
+        Ok((meta, Some(line)))
+    })?;
+    let (epoch, newest) = rows.first().map(|(meta, _)| *meta).ok_or_else(|| corrupt("meta", "absent"))?;
+    let lines = rows.into_iter().filter_map(|(_, line)| line).collect();
+    Ok((Epoch(db.epoch(epoch)), Generation(newest), lines))
 }
 
 /// The lines behind one, in order, as many as are read at once.
