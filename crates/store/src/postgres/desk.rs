@@ -217,13 +217,11 @@ impl Desk {
     }
 
     fn take(&mut self) -> Result<Connection, StoreError> {
-        match self.connection.take().filter(Connection::is_sound) {
-            Some(connection) => Ok(connection),
-            None => {
-                self.settled = false;
-                self.gate.connect(Purpose::Write)
-            }
+        if let Some(connection) = self.connection.take().filter(Connection::is_sound) {
+            return Ok(connection);
         }
+        self.settled = false;
+        self.gate.connect(Purpose::Write)
     }
 
     /// Whether the last group that was tried stands, where its own connection did not say.

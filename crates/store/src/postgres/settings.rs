@@ -131,7 +131,7 @@ fn apart(config: &Config) -> Option<Vec<Config>> {
         if let Some(address) = addresses.get(at) {
             one.hostaddr(*address);
         }
-        if let Some(port) = ports.get(at).or(ports.first()) {
+        if let Some(port) = ports.get(at).or_else(|| ports.first()) {
             one.port(*port);
         }
         besides_host(config, &mut one);
