@@ -107,14 +107,13 @@ impl Service {
             control: edge.control(),
         });
         let identity = Identity::open(settings.issuers)?;
-        let rental = Rental { store: store.clone(), live: Arc::clone(&live), wake: rents };
         let mut tasks = vec![
             upkeep,
+            tokio::spawn(Rental { store: store.clone(), live: Arc::clone(&live), wake: rents }.run()),
             tokio::spawn(refresh::follow(live, store.clone())),
             tokio::spawn(webhooks::follow(Arc::clone(&app))),
             tokio::spawn(webhooks::prune(Arc::clone(&app))),
             tokio::spawn(key_uses::follow(Arc::clone(&uses), store.clone())),
-            tokio::spawn(rental.run()),
             tokio::spawn(carriage::follow(carriage)),
         ];
         tasks.extend(identity.follow().map(tokio::spawn));

@@ -100,7 +100,7 @@ impl Carriage {
                 return;
             };
             if left > RENEWED_BELOW {
-                clock::sleep(left - RENEWED_BELOW).await;
+                clock::sleep(left.saturating_sub(RENEWED_BELOW)).await;
                 continue;
             }
             let next = held.intent.claimed(self.node.id(), clock::now());

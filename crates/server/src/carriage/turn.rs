@@ -59,7 +59,7 @@ impl Carriage {
                 let written = AccountTurn::new(self.node.id(), clock::now());
                 match self.commit_turn(Change::AccountTurn(id, written)).await {
                     Ok(()) => {
-                        let until = began + Duration::try_from(TURN).unwrap_or_default() - SKEW;
+                        let until = began + Duration::try_from(TURN).unwrap_or_default().saturating_sub(SKEW);
                         return Some(Turn { written, until, _own: own, _place: place });
                     }
                     // Another node was faster.

@@ -1,7 +1,8 @@
 //! What the doctor must not call ill.
 
+use domain::claim::WAIT_MAX;
 use domain::ids::IntentId;
-use domain::intent::{Intent, Progress, WAIT_MAX};
+use domain::intent::{Intent, Progress};
 use domain::{Change, Micros, Posting};
 use jiff::SignedDuration;
 
