@@ -87,15 +87,9 @@ class Postgres:
     def database(self, name="postgres"):
         return f"{self.url.rsplit('/', 1)[0]}/{name}"
 
-    def create(self, name, *how):
-        self.sql(" ".join(("CREATE DATABASE", name, *how)))
-
     def sql(self, text, name="postgres"):
         """The rows of a query, of texts."""
         return [tuple(row.split("\x1f")) for row in self._psql(name, "-F", "\x1f", "-c", text).splitlines()]
-
-    def run_file(self, path, name):
-        self._psql(name, "-f", path)
 
     def _psql(self, name, *words):
         command = [_program("psql"), self.database(name), "-XAtq", "-v", "ON_ERROR_STOP=1", *words]
@@ -111,9 +105,13 @@ class Given(Postgres):
         self.folder, self.url, self.databases = url, url, []
         self._all.append(self)
 
-    def create(self, name, *how):
-        super().create(name, *how)
+    def arrange(self, name):
         self.databases.append(name)
+        file = os.environ.get("TRUNKLINE_TEST_SQL")
+        if file:
+            environment = {"TRUNKLINE_STORE": self.database(name)}
+            subprocess.run([BINARY, "migrate"], env=environment, check=True, capture_output=True, timeout=60)
+            self._psql(name, "-f", file)
 
     def remove(self):
         self._all.remove(self)
@@ -171,19 +169,13 @@ class Database:
             key = (self.postgres.folder, str(folder))
             if key not in self._names:
                 self._names[key] = f"t{os.getpid()}_{next(self._count)}"
-                self.postgres.create(self._names[key])
-                self._arrange(self._names[key])
+                self.postgres.sql(f"CREATE DATABASE {self._names[key]}")
+                if isinstance(self.postgres, Given):
+                    self.postgres.arrange(self._names[key])
             self.name = self._names[key]
             self.secret = base64.b64encode(hashlib.sha256(str(folder).encode()).digest()).decode()
         self.stem = folder / "node"
         self.arguments = ["--data", str(folder)]
-
-    def _arrange(self, name):
-        file = os.environ.get("TRUNKLINE_TEST_SQL")
-        if file:
-            environment = {"TRUNKLINE_STORE": self.postgres.database(name)}
-            subprocess.run([BINARY, "migrate"], env=environment, check=True, capture_output=True, timeout=60)
-            self.postgres.run_file(file, name)
 
     @property
     def url(self):
@@ -203,12 +195,12 @@ class Database:
 
     def save(self):
         saved = f"s{os.getpid()}_{next(self._count)}"
-        self.postgres.create(saved, "TEMPLATE", self.name)
+        self.postgres.sql(f"CREATE DATABASE {saved} TEMPLATE {self.name}")
         return saved
 
     def restore(self, saved):
         self.postgres.sql(f"DROP DATABASE {self.name}")
-        self.postgres.create(self.name, "TEMPLATE", saved)
+        self.postgres.sql(f"CREATE DATABASE {self.name} TEMPLATE {saved}")
 
 
 def store_of(folder):
