@@ -33,6 +33,8 @@ use world::World;
 
 /// How long anything may take that is waited for.
 const LONG: Duration = Duration::from_secs(30);
+/// How long a writer waits for its table at the most, here.
+const SHORT: Duration = Duration::from_millis(100);
 
 /// What happens while steps are made.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +158,8 @@ impl Cluster {
                 let done = history::step(&world, &vault(), step).await;
                 // Some writers wait for the table, as requests do; of other writes the feed alone tells.
                 if let Some(generation) = done.filter(|_| step.2.is_multiple_of(3)) {
-                    live.follow(generation).await;
+                    // In vain where the node's feed stands still.
+                    drop(tokio::time::timeout(SHORT, live.follow(generation)).await);
                 }
             });
         }
