@@ -103,12 +103,15 @@ impl Sqlite {
         })
     }
 
-    /// The same on a connection of its own, for what takes seconds.
+    /// The same on a connection of its own, for what takes seconds. Who reads everything sees each page once: mapped, they would only count
+    /// as this process's memory.
     pub(crate) fn read_long<T>(
         &self,
         work: impl FnOnce(Db<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        at_once(&reader(&self.path)?, work)
+        let db = reader(&self.path)?;
+        db.execute_batch("PRAGMA mmap_size = 0;")?;
+        at_once(&db, work)
     }
 }
 
