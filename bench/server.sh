@@ -46,8 +46,8 @@ postgres_start() {
   if [ -z "${bench_postgres:-}" ]; then
     bench_postgres=$(scripts/postgres new)
     bench_url=$(scripts/postgres start "$bench_postgres" fsync=on full_page_writes=on shared_buffers=1GB max_wal_size=4GB)
-    TRUNKLINE_SECRET_KEY=$(head -c 32 /dev/urandom | base64)
-    export TRUNKLINE_SECRET_KEY
+    # One that is set already has sealed what is copied here.
+    export TRUNKLINE_SECRET_KEY=${TRUNKLINE_SECRET_KEY:-$(head -c 32 /dev/urandom | base64)}
   fi
   bench_databases=$((${bench_databases:-0} + 1))
   psql "$bench_url" -qc "CREATE DATABASE bench$bench_databases"
@@ -76,7 +76,9 @@ server_start() { # HTTP_PORT SIP_PORT: sets server_pid, server_http, server_sip,
   bench_organization=$(post /api/v1/organizations '{"name":"bench"}' | jq -er .id)
 }
 
-# +14152000000 and so many after it, on a trunk that trusts 127.0.0.1; the endpoint is set once its address is known.
+# +14152000000 and so many after it, on a trunk that trusts 127.0.0.1; the endpoint is set once its address is known. An area has
+# eight million valid numbers, the next ones are of the next area.
+nth() { echo $(((415 + $1 / 8000000) * 10000000 + 2000000 + $1 % 8000000)); }
 import_numbers() { # COUNT: sets bench_trunk, bench_endpoint
   local t0=$SECONDS at rows refused
   bench_trunk=$(post /api/v1/providers '{"kind":"sip_trunk","label":"bench","inbound":{"allowed_addresses":["127.0.0.1"]}}' | jq -er .id)
@@ -84,14 +86,14 @@ import_numbers() { # COUNT: sets bench_trunk, bench_endpoint
     '{"name":"bench","kind":"sip","environment":"live","targets":[{"uri":"sip:127.0.0.1:5080","priority":1,"weight":1,"enabled":true}]}' | jq -er .id)
   for ((at = 0; at < $1; at += 50000)); do
     rows=$(($1 - at < 50000 ? $1 - at : 50000))
-    seq $((4152000000 + at)) $((4152000000 + at + rows - 1)) |
+    seq "$(nth "$at")" "$(nth $((at + rows - 1)))" |
       jq -cn --arg trunk "$bench_trunk" --arg endpoint "$bench_endpoint" \
         '{provider_id: $trunk, numbers: [inputs | {e164: "+1\(.)", endpoint_id: $endpoint}]}' >"$bench_work/rows"
     api POST /api/v1/numbers/import "$bench_work/rows" >"$bench_work/results"
     refused=$(jq '[.. | objects | select(has("error") and .error != null)] | length' "$bench_work/results")
     [ "$refused" -eq 0 ] || { head -c 600 "$bench_work/results" >&2; return 1; }
   done
-  api GET "/api/v1/numbers/%2B1$((4152000000 + $1 - 1))" | jq -e '.status == "active"' >/dev/null
+  api GET "/api/v1/numbers/%2B1$(nth $(($1 - 1)))" | jq -e '.status == "active"' >/dev/null
   echo "$1 numbers imported in $((SECONDS - t0)) s"
 }
 # What callers dial, as bench/caller.xml reads it: 50,000 at most, in no order.
