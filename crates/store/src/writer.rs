@@ -42,6 +42,14 @@ impl Work {
         }
     }
 
+    /// How many changes a commit has.
+    pub(crate) fn changes(&self) -> usize {
+        match self {
+            Self::Commit(commit) => commit.changes.len(),
+            Self::Facts(_) | Self::Step(_) => 0,
+        }
+    }
+
     /// Writes it, in a transaction that is open. After a failure the caller goes back to where it began.
     pub(crate) fn apply(self, db: Db<'_>, group: &mut Group) -> Done {
         match self {

@@ -120,6 +120,10 @@ fn copy(source: Db<'_>, to: &Store, see: &mut dyn FnMut(Progress)) -> Result<Cop
         compare(source, to, table, see)?;
     }
     to.writer().step(Step::End(counters))?;
+    if let Engine::Postgres(engine) = &to.0 {
+        let indexes = ["number_search", "stock_search"];
+        engine.gather(&ALL.iter().map(|table| table.name).chain(indexes).collect::<Vec<_>>());
+    }
     Ok(copied)
 }
 
@@ -276,5 +280,5 @@ fn write(db: Db<'_>, sql: &str, row: &[&dyn Param]) -> Result<(), StoreError> {
     let failed = |f: crate::db::Failure| {
         StoreError::Database(f.about(domain::What::Request, domain::What::Request).to_string())
     };
-    db.write(sql, row).map(|_| ()).map_err(failed)
+    db.write(sql, row).map_err(failed)
 }

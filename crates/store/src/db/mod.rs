@@ -75,11 +75,36 @@ impl Failure {
 pub(crate) type See<'a> = dyn FnMut(Row<'_, '_>) -> Result<(), StoreError> + 'a;
 
 impl Db<'_> {
-    /// Runs one writing statement; gives the number of rows it touched.
-    pub(crate) fn write(self, sql: &str, row: &[&dyn Param]) -> Result<usize, Failure> {
+    /// Runs one writing statement. In a group's transaction on PostgreSQL it may be taken to succeed before its answer has come; where
+    /// it has not, the group finds out before it is committed, and is written again from this statement on as if it had waited.
+    pub(crate) fn write(self, sql: &str, row: &[&dyn Param]) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(db) => sqlite::statement::write(db, sql, row).map(|_| ()),
+            Self::Postgres(db) => db.write(sql, row),
+        }
+    }
+
+    /// The same of one that is expected to touch a row: whether it did.
+    pub(crate) fn change(self, sql: &str, row: &[&dyn Param]) -> Result<bool, Failure> {
+        match self {
+            Self::Sqlite(db) => sqlite::statement::write(db, sql, row).map(|touched| touched > 0),
+            Self::Postgres(db) => db.change(sql, row),
+        }
+    }
+
+    /// The same of a look-up that is expected to find nothing: whether it did not.
+    pub(crate) fn absent(self, sql: &str, row: &[&dyn Param]) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(db) => sqlite::statement::exists(db, sql, row).map(|found| !found),
+            Self::Postgres(db) => db.absent(sql, row),
+        }
+    }
+
+    /// Runs one writing statement and waits for the number of rows it touched.
+    pub(crate) fn touched(self, sql: &str, row: &[&dyn Param]) -> Result<usize, Failure> {
         match self {
             Self::Sqlite(db) => sqlite::statement::write(db, sql, row),
-            Self::Postgres(db) => db.write(sql, row),
+            Self::Postgres(db) => db.touched(sql, row),
         }
     }
 

@@ -23,6 +23,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Error, Socket, Statement};
 
 use super::fault::Fault;
+use super::owed::{Answer, Hope, Owed};
 use super::settings::Settings;
 use crate::db::{Cell, Db, Failure, Param, Row, See, Value};
 use crate::error::StoreError;
@@ -34,6 +35,10 @@ const STATEMENTS: usize = 512;
 const FETCHED: usize = 2_000;
 /// How long a transaction may be open in which nobody says anything.
 const IDLE: Duration = Duration::from_secs(15);
+/// How many words may be said without an answer: they and their answers are held in memory, and all are awaited within one bound.
+const OWED: usize = 64;
+/// How many words are sent together: the server works on them while the next are made.
+const TOGETHER: usize = 8;
 /// How long the client waits beyond the server's own bound on a statement.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -48,6 +53,8 @@ pub(super) enum Purpose {
     Write,
     /// Changes of the schema, which may wait for other nodes that make them.
     Migrate,
+    /// Statistics of tables, which may wait for the server's own gathering.
+    Gather,
 }
 
 impl Purpose {
@@ -55,6 +62,7 @@ impl Purpose {
         Duration::from_secs(match self {
             Self::Read => 10,
             Self::Write => 30,
+            Self::Gather => 120,
             Self::ReadLong | Self::Migrate => 600,
         })
     }
@@ -68,14 +76,18 @@ impl Purpose {
         let idle = if matches!(self, Self::ReadLong) { bound } else { IDLE.as_millis() };
         // An acknowledged commit is durable, whatever the server's default; a stricter one than `on` is kept.
         let durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+        // That tables are skipped which this role may not look at is no news.
+        let heard = if matches!(self, Self::Gather) { "error" } else { "warning" };
         format!(
             "SET statement_timeout = {bound}; SET lock_timeout = {bound}; SET default_transaction_read_only = {writes}; \
-             SET idle_in_transaction_session_timeout = {idle}; SET client_min_messages = warning; {durable}"
+             SET idle_in_transaction_session_timeout = {idle}; SET client_min_messages = {heard}; {durable}"
         )
     }
 }
 
 type Wire = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+/// Rows that are to come.
+type Fetched<'a> = Pin<Box<dyn Future<Output = Result<Vec<tokio_postgres::Row>, Error>> + 'a>>;
 
 /// See the module's head.
 pub(crate) struct Connection {
@@ -83,7 +95,11 @@ pub(crate) struct Connection {
     /// Moves the bytes; none once the connection has ended.
     wire: RefCell<Option<Wire>>,
     /// What was said without waiting for the answer: it is looked at with the next one.
-    unanswered: RefCell<Vec<Wire>>,
+    owed: Owed,
+    /// How many writes of a transaction (and checks, which may come out otherwise too) are said without waiting, and how many there
+    /// were.
+    ahead: Flag<usize>,
+    writes: Flag<usize>,
     statements: RefCell<HashMap<String, Statement>>,
     io: Handle,
     bound: Duration,
@@ -107,7 +123,9 @@ impl Connection {
         let mut connection = Self {
             client: Arc::new(client),
             wire: RefCell::new(Some(Box::pin(moved(wire, Arc::clone(&warned))))),
-            unanswered: RefCell::default(),
+            owed: Owed::default(),
+            ahead: Flag::new(0),
+            writes: Flag::new(0),
             statements: RefCell::default(),
             io: io.clone(),
             bound,
@@ -162,29 +180,82 @@ impl Connection {
         self.run(self.client.batch_execute(sql))
     }
 
-    /// Says something whose failure the next statement tells.
+    /// Says something whose failure the next statement tells. What cannot be said for want of a connection, that cannot be either.
     pub(super) fn batch_later(&self, sql: &'static str) {
         let client = Arc::clone(&self.client);
-        self.say(Box::pin(async move { client.batch_execute(sql).await }));
+        self.owed
+            .say(Hope::None, Box::pin(async move { client.batch_execute(sql).await.map(|()| 0) }))
+            .unwrap_or_default();
     }
 
     /// The same with parameters.
     pub(super) fn write_later(&self, sql: &str, row: Vec<Value>) -> Result<(), Fault> {
+        self.say(Hope::None, sql, row)
+    }
+
+    fn say(&self, hope: Hope, sql: &str, row: Vec<Value>) -> Result<(), Fault> {
+        if self.owed.count() >= OWED {
+            self.settle_but(OWED / 2)?;
+        }
         let (client, statement) = (Arc::clone(&self.client), self.prepared(sql)?);
-        self.say(Box::pin(async move { client.execute_raw(&statement, row).await.map(|_| ()) }));
+        let answer: Answer = Box::pin(async move { client.execute_raw(&statement, row).await });
+        self.owed.say(hope, answer)?;
+        if self.owed.count().is_multiple_of(TOGETHER) {
+            self.send();
+        }
         Ok(())
     }
 
-    /// Asks for the first polling to happen now: it puts the words into the queue, so that those said next come behind them.
-    fn say(&self, mut words: Wire) {
+    /// Sends what was said, as far as it goes without waiting.
+    fn send(&self) {
+        let _io = self.io.enter();
         let mut context = Context::from_waker(Waker::noop());
-        match words.as_mut().poll(&mut context) {
-            Poll::Pending => self.unanswered.borrow_mut().push(words),
-            // What could not even be said is told with the next answer too.
-            Poll::Ready(Err(error)) => {
-                self.unanswered.borrow_mut().push(Box::pin(std::future::ready(Err(error))));
-            }
-            Poll::Ready(Ok(())) => {}
+        let mut wire = self.wire.borrow_mut();
+        // What it ended with, its requests are told.
+        if wire.as_mut().is_some_and(|wire| wire.as_mut().poll(&mut context).is_ready()) {
+            *wire = None;
+        }
+    }
+
+    /// Begins to count the writes of a transaction: the first `ahead` of them are said without waiting for their answers.
+    pub(super) fn write_ahead(&self, ahead: usize) {
+        self.ahead.set(ahead);
+        self.writes.set(0);
+        self.owed.forget();
+    }
+
+    /// How many writes there were since.
+    pub(super) fn writes(&self) -> usize {
+        self.writes.get()
+    }
+
+    /// The first of them that was said without waiting and did not come out as it was taken to.
+    pub(super) fn refuted(&self) -> Option<usize> {
+        self.owed.refuted()
+    }
+
+    /// Whether answers are owed that a COMMIT must wait for.
+    pub(super) fn is_deciding(&self) -> bool {
+        self.owed.is_deciding()
+    }
+
+    /// Waits for all answers that are owed; the first failure among them.
+    pub(super) fn settle(&self) -> Result<(), Fault> {
+        self.settle_but(0)
+    }
+
+    fn settle_but(&self, left: usize) -> Result<(), Fault> {
+        if self.owed.count() <= left {
+            return Ok(());
+        }
+        self.run_but(left, std::future::ready(Ok(())))
+    }
+
+    /// Ends a transaction that is not to be. What was said in it and failed matters no more.
+    pub(super) fn roll_back(&self) -> Result<(), Fault> {
+        match self.settle() {
+            Err(fault) if !self.is_sound() => Err(fault),
+            _ => self.batch("ROLLBACK"),
         }
     }
 
@@ -233,6 +304,11 @@ impl Connection {
 
     /// Waits for an answer, and for those that were not waited for before.
     fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Fault> {
+        self.run_but(0, work)
+    }
+
+    /// The same, but so many may still be owed.
+    fn run_but<T>(&self, left: usize, work: impl Future<Output = Result<T, Error>>) -> Result<T, Fault> {
         let mut earlier = None;
         let done = drive(&self.io, self.bound, work, |context| {
             let mut wire = self.wire.borrow_mut();
@@ -240,22 +316,14 @@ impl Connection {
             if let Some(Poll::Ready(_)) = wire.as_mut().map(|wire| wire.as_mut().poll(context)) {
                 *wire = None;
             }
-            self.unanswered.borrow_mut().retain_mut(|words| match words.as_mut().poll(context) {
-                Poll::Pending => true,
-                Poll::Ready(Ok(())) => false,
-                Poll::Ready(Err(error)) => {
-                    earlier.get_or_insert(error);
-                    false
-                }
-            });
-            if self.unanswered.borrow().is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            self.owed.poll(context, left, &mut earlier)
         });
         if let Err(Fault::Slow) = done {
             self.late.set(true);
         }
         // The first failure is the cause of those behind it.
         let done = match earlier {
-            Some(error) => Err(Fault::from(error)),
+            Some(fault) => Err(fault),
             None => done,
         };
         if let Err(fault) = &done
@@ -266,7 +334,41 @@ impl Connection {
         done
     }
 
-    pub(crate) fn write(&self, sql: &str, row: &[&dyn Param]) -> Result<usize, Failure> {
+    /// Writes; its answer may be owed.
+    pub(crate) fn write(&self, sql: &str, row: &[&dyn Param]) -> Result<(), Failure> {
+        match self.next_write() {
+            Some(write) => Ok(self.say(Hope::Done(write), sql, owned(row))?),
+            None => self.touched(sql, row).map(|_| ()),
+        }
+    }
+
+    /// The same of what is to touch a row: whether it does, or is taken to.
+    pub(crate) fn change(&self, sql: &str, row: &[&dyn Param]) -> Result<bool, Failure> {
+        match self.next_write() {
+            Some(write) => {
+                self.say(Hope::Touched(write), sql, owned(row)).map(|()| true).map_err(Failure::from)
+            }
+            None => Ok(self.touched(sql, row)? > 0),
+        }
+    }
+
+    /// Whether nothing is found, or is taken not to be.
+    pub(crate) fn absent(&self, sql: &str, row: &[&dyn Param]) -> Result<bool, StoreError> {
+        match self.next_write() {
+            Some(write) => Ok(self.say(Hope::Absent(write), sql, owned(row)).map(|()| true)?),
+            None => Ok(!self.exists(sql, row)?),
+        }
+    }
+
+    /// Counts a write; gives its number where it is not waited for.
+    fn next_write(&self) -> Option<usize> {
+        let write = self.writes.get();
+        self.writes.set(write + 1);
+        Some(write).filter(|write| *write < self.ahead.get())
+    }
+
+    /// Writes and waits: how many rows were touched.
+    pub(crate) fn touched(&self, sql: &str, row: &[&dyn Param]) -> Result<usize, Failure> {
         let statement = self.prepared(sql)?;
         let params = row.iter().map(|param| param.cell());
         let touched = self.run(self.client.execute_raw(&statement, params))?;
@@ -288,21 +390,33 @@ impl Connection {
     /// In a transaction only: a cursor lives in one.
     pub(crate) fn each(&self, sql: &str, see: &mut See<'_>) -> Result<(), StoreError> {
         self.batch(&format!("DECLARE each_row NO SCROLL CURSOR FOR {sql}"))?;
-        let fetch = format!("FETCH FORWARD {FETCHED} FROM each_row");
-        loop {
-            // The statement names another cursor each time, so it is not kept.
-            let statement = self.run(self.client.prepare(&fetch))?;
-            let none: [Cell<'_>; 0] = [];
-            let rows: Vec<_> = self.run(async {
-                let rows = self.client.query_raw(&statement, none).await?;
-                pin!(rows).try_collect().await
-            })?;
+        // For this cursor only: the next of its name has other columns.
+        let fetch = self.run(self.client.prepare(&format!("FETCH FORWARD {FETCHED} FROM each_row")))?;
+        let mut rows = self.run(self.fetch(&fetch))?;
+        while rows.len() == FETCHED {
+            // The server reads on while these are looked at.
+            let next = self.begun(self.fetch(&fetch));
             rows.iter().try_for_each(|row| see(Row::Postgres(row)))?;
-            if rows.len() < FETCHED {
-                break;
-            }
+            rows = self.run(next)?;
         }
+        rows.iter().try_for_each(|row| see(Row::Postgres(row)))?;
         Ok(self.batch("CLOSE each_row")?)
+    }
+
+    fn fetch<'a>(&'a self, fetch: &'a Statement) -> Fetched<'a> {
+        Box::pin(async move {
+            let none: [Cell<'_>; 0] = [];
+            pin!(self.client.query_raw(fetch, none).await?).try_collect().await
+        })
+    }
+
+    /// Has something said now that is waited for later.
+    fn begun<'a>(&self, mut work: Fetched<'a>) -> Fetched<'a> {
+        if let Poll::Ready(outcome) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Box::pin(std::future::ready(outcome));
+        }
+        self.send();
+        work
     }
 
     pub(crate) fn exists(&self, sql: &str, row: &[&dyn Param]) -> Result<bool, StoreError> {
@@ -360,6 +474,10 @@ pub(crate) fn cell(row: &tokio_postgres::Row, at: usize) -> Result<Cell<'_>, Sto
     row.try_get(at).map_err(|e| StoreError::Corrupt(Fault::from(e).text()))
 }
 
+fn owned(row: &[&dyn Param]) -> Vec<Value> {
+    row.iter().map(|param| Value::from(param.cell())).collect()
+}
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -380,24 +498,20 @@ fn drive<T, E: Into<Fault>>(
     mut beside: impl FnMut(&mut Context<'_>) -> Poll<()>,
 ) -> Result<T, Fault> {
     let _io = io.enter();
-    let (mut work, mut done) = (pin!(timeout(bound, work)), None);
+    let (mut work, mut done) = (pin!(work), None);
     let both = poll_fn(|context| {
         if done.is_none()
             && let Poll::Ready(outcome) = work.as_mut().poll(context)
         {
-            done = Some(outcome.map_or(Err(Fault::Slow), |outcome| outcome.map_err(Into::into)));
+            done = Some(outcome.map_err(Into::into));
         }
-        let quiet = beside(context).is_ready();
-        match done.take() {
-            // Of one that is late nothing more is awaited.
-            Some(Err(Fault::Slow)) => Poll::Ready(Err(Fault::Slow)),
-            Some(outcome) if quiet => Poll::Ready(outcome),
-            unfinished => {
-                done = unfinished;
-                Poll::Pending
-            }
+        if beside(context).is_pending() {
+            return Poll::Pending;
         }
+        done.take().map_or(Poll::Pending, Poll::Ready)
     });
+    // Of one that is late nothing more is awaited.
+    let both = async { timeout(bound, both).await.unwrap_or(Err(Fault::Slow)) };
     // This thread may be in the middle of a task, whose share of the runtime's time is none of ours: used up, it would make every
     // socket wait for a turn that cannot come while the task is in here.
     let mut both = pin!(unconstrained(both));

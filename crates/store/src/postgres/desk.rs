@@ -9,6 +9,11 @@
 //! this writer's number of it into `writers`, in its own transaction. A new connection takes the lock (so that what was under way
 //! has ended) and reads the number: the group stands, or is written again. Only where the database cannot be reached for
 //! [`PATIENCE`] nobody can know; then those who asked are told so ([`StoreError::Unknown`]).
+//!
+//! **Ahead of the answers.** Waiting for the answer to each write would cost more than the writes. A group is first written as if each
+//! of them came out as expected ([`super::owed`]); only what is read is waited for. Before the COMMIT is said no answer is owed that the
+//! server itself would not turn into a rollback. Where one came out otherwise the group is written again, and waits from that write
+//! on: so whose work failed, and as what, is found as if each had been waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +22,10 @@ use tokio::time::Instant;
 use super::connection::{Connection, Purpose};
 use super::gate::Gate;
 use super::spread;
+use super::statistics::Filling;
 use crate::db::{Db, Value, params};
 use crate::error::StoreError;
 use crate::rows::apply::{Counters, Group};
-use crate::rows::index::Pending;
 use crate::writer::{Done, Work};
 
 /// How often a group is written before it is given up.
@@ -50,14 +55,26 @@ pub(crate) struct Desk {
     foreign: bool,
     /// Whether all parts of what was committed before can be seen, where tables are spread over servers (see [`spread`]).
     settled: bool,
+    filling: Filling,
+}
+
+/// How a group is written.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// How many of its writes are said ahead of their answers.
+    ahead: usize,
+    /// Whether each piece of work is in a savepoint of its own. Most groups have none that fails, and savepoints are not free: rows
+    /// that all of them refer to would be locked once for each, at a price that grows with the square of the group.
+    apart: bool,
 }
 
 /// Why a group is not known to be committed.
 enum Stopped {
     /// It is not. Whether writing it again is worth while.
     Undone(StoreError, bool),
-    /// It is not: one of several failed, and they were not apart.
-    Mixed,
+    /// It is not: one of several failed, and they were not apart; or a write came out otherwise than it was taken to. Up to
+    /// this write all was well.
+    Mixed(usize),
     /// The answer to its COMMIT was lost.
     Unsure(StoreError),
 }
@@ -73,18 +90,37 @@ impl Desk {
             (id, commits) = (crate::db::field(&row, 0)?, crate::db::field(&row, 1)?);
             Ok(())
         })?;
-        Ok(Self { gate, connection: Some(connection), id, last: 0, commits, foreign: false, settled: false })
+        let filling = Filling::new(Arc::clone(&gate));
+        Ok(Self {
+            gate,
+            connection: Some(connection),
+            id,
+            last: 0,
+            commits,
+            foreign: false,
+            settled: false,
+            filling,
+        })
     }
 
     /// See [`crate::writer::Desk::commit`].
     pub(crate) fn commit(&mut self, work: &[Work]) -> Result<Vec<Done>, StoreError> {
-        let (mut attempt, mut apart) = (1, false);
+        let done = self.commit_all(work)?;
+        self.filling
+            .note(work.iter().zip(&done).filter(|(_, done)| done.is_ok()).map(|(w, _)| w.changes()).sum());
+        Ok(done)
+    }
+
+    fn commit_all(&mut self, work: &[Work]) -> Result<Vec<Done>, StoreError> {
+        let (mut attempt, mut manner) = (1, Manner { ahead: usize::MAX, apart: false });
         loop {
             let mut done = Vec::with_capacity(work.len());
-            let (error, again) = match self.attempt((work, apart), &mut done) {
+            let (error, again) = match self.attempt((work, manner), &mut done) {
                 Ok(()) => return Ok(done),
-                Err(Stopped::Mixed) => {
-                    apart = true;
+                Err(Stopped::Mixed(well)) => {
+                    // The second time nothing is taken for granted: what is waited for cannot come out otherwise.
+                    let ahead = if manner.ahead == usize::MAX { well } else { 0 };
+                    manner = Manner { ahead, apart: work.len() > 1 };
                     continue;
                 }
                 Err(Stopped::Undone(error, again)) => (error, again),
@@ -104,12 +140,14 @@ impl Desk {
     }
 
     /// Writes a group in one transaction.
-    fn attempt(&mut self, work: (&[Work], bool), done: &mut Vec<Done>) -> Result<(), Stopped> {
+    fn attempt(&mut self, work: (&[Work], Manner), done: &mut Vec<Done>) -> Result<(), Stopped> {
         let connection = self.take().map_err(|error| Stopped::Undone(error, false))?;
+        connection.write_ahead(work.1.ahead);
         let outcome = self.write(&connection, work, done);
-        if let Err(Stopped::Undone(..) | Stopped::Mixed) = outcome
+        connection.write_ahead(0);
+        if let Err(Stopped::Undone(..) | Stopped::Mixed(_)) = outcome
             && connection.is_sound()
-            && connection.batch("ROLLBACK").is_err()
+            && connection.roll_back().is_err()
         {
             // The server rolls back when it notices that the connection has gone.
             return outcome;
@@ -119,34 +157,35 @@ impl Desk {
         outcome
     }
 
-    /// `apart` puts each piece of work into a savepoint of its own. Most groups have none that fails, and savepoints are not free:
-    /// rows that all of them refer to would be locked once for each, at a price that grows with the square of the group.
     fn write(
         &mut self,
         connection: &Connection,
-        (work, apart): (&[Work], bool),
+        (work, manner): (&[Work], Manner),
         done: &mut Vec<Done>,
     ) -> Result<(), Stopped> {
         let undone = |error: StoreError| {
             let again = !connection.is_sound() || connection.had_conflict();
-            Stopped::Undone(error, again)
+            match connection.refuted() {
+                Some(write) if !again => Stopped::Mixed(write),
+                _ => Stopped::Undone(error, again),
+            }
         };
         let db = Db::Postgres(connection);
         self.enter(connection).map_err(undone)?;
         connection.batch_later("BEGIN ISOLATION LEVEL READ COMMITTED");
         let (before, commits) = self.lock(db).map_err(undone)?;
-        let mut group = Group { counters: before, index: Pending::default() };
+        let mut group = Group::new(before);
         for one in work {
-            let result = alone(connection, &mut group, one.clone(), apart).map_err(undone)?;
+            let result = alone(connection, &mut group, one.clone(), manner.apart).map_err(undone)?;
             // Of a group that is written as one its only member fails alone; among others it needs to be apart.
-            if !apart && work.len() > 1 && !result.is_ok() {
-                return Err(Stopped::Mixed);
+            if !manner.apart && work.len() > 1 && !result.is_ok() {
+                return Err(Stopped::Mixed(connection.writes()));
             }
             done.push(result);
         }
         if !done.iter().any(Done::is_ok) {
             // Nothing to make durable.
-            return connection.batch("ROLLBACK").map_err(|fault| undone(fault.into()));
+            return connection.roll_back().map_err(|fault| undone(fault.into()));
         }
         group.index.flush(db).map_err(undone)?;
         self.last += 1;
@@ -158,6 +197,9 @@ impl Desk {
         said.map_err(|fault| undone(fault.into()))?;
         if before.generation() != group.counters.generation() {
             connection.batch_later(super::listen::NUDGE);
+        }
+        if connection.is_deciding() {
+            connection.settle().map_err(|fault| undone(fault.into()))?;
         }
         // From here on it may be committed. A failure that the server tells (of what was said before, or of the COMMIT itself) is
         // its word that it is not.
@@ -200,7 +242,7 @@ impl Desk {
             }
             // Whoever met a server's absence asks how it came back.
             Err(Stopped::Undone(StoreError::Away(_), _) | Stopped::Unsure(_)) => self.settled = false,
-            Ok(()) | Err(Stopped::Undone(..) | Stopped::Mixed) => {}
+            Ok(()) | Err(Stopped::Undone(..) | Stopped::Mixed(_)) => {}
         }
         // The lock goes with the connection.
         if connection.is_sound() && spread::leave(connection).is_err() {
@@ -287,7 +329,7 @@ impl Desk {
 
 /// Does one piece of work so that its failure leaves no trace beside others of its group. An error: the group has failed.
 fn alone(connection: &Connection, group: &mut Group, work: Work, apart: bool) -> Result<Done, StoreError> {
-    let (counters, mark) = (group.counters, group.index.mark());
+    let mark = group.mark();
     if apart {
         connection.batch_later("SAVEPOINT command");
     }
@@ -298,14 +340,19 @@ fn alone(connection: &Connection, group: &mut Group, work: Work, apart: bool) ->
         }
         return Ok(done);
     }
+    // What it was taken for granted is answered first: it may have failed of that.
+    let settled = connection.settle();
     if !connection.is_sound() {
         return Err(StoreError::Away("the connection broke in the middle of a group".to_owned()));
     }
     if connection.met_conflict() {
         return Err(StoreError::Away("another transaction stood in the way".to_owned()));
     }
-    group.counters = counters;
-    group.index.back_to(mark);
+    settled?;
+    if connection.refuted().is_some() {
+        return Err(StoreError::Database("a write came out otherwise than it was taken to".to_owned()));
+    }
+    group.back_to(mark);
     if apart {
         connection.batch("ROLLBACK TO command; RELEASE command")?;
     }

@@ -15,6 +15,8 @@ pub(super) enum Fault {
     Driver(Error),
     /// No answer came in time; nothing more is to be said on this connection.
     Slow,
+    /// A statement touched or found other rows than was taken for granted.
+    Otherwise,
 }
 
 impl From<Error> for Fault {
@@ -27,7 +29,7 @@ impl Fault {
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Driver(error) => error.code(),
-            Self::Slow => None,
+            Self::Slow | Self::Otherwise => None,
         }
     }
 
@@ -42,6 +44,7 @@ impl Fault {
     fn is_refusal(&self) -> bool {
         let error = match self {
             Self::Slow => return false,
+            Self::Otherwise => return true,
             Self::Driver(error) => error,
         };
         let Some(code) = error.code() else {
@@ -62,6 +65,7 @@ impl Fault {
     pub(super) fn text(&self) -> String {
         let error = match self {
             Self::Slow => return "no answer in time".to_owned(),
+            Self::Otherwise => return "a statement came out otherwise than it was taken to".to_owned(),
             Self::Driver(error) => error,
         };
         if let Some(said) = error.as_db_error() {

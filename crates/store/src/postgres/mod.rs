@@ -15,9 +15,11 @@ mod gate;
 pub(crate) mod lead;
 mod listen;
 mod migrate;
+mod owed;
 pub(crate) mod search;
 mod settings;
 mod spread;
+mod statistics;
 mod tls;
 mod value;
 
@@ -87,6 +89,11 @@ impl Postgres {
     pub(crate) fn schema(url: &str) -> Result<crate::Schema, StoreError> {
         let gate = Gate::new(Settings::read(url)?)?;
         blocking(|| migrate::schema(&gate.connect(Purpose::Read)?))
+    }
+
+    /// Has statistics gathered of all these tables; where that fails it is only said.
+    pub(crate) fn gather(&self, tables: &[&str]) {
+        statistics::told(blocking(|| statistics::gather(&self.gate, tables)));
     }
 
     /// What tells of commits of all nodes. The first who asks makes the connection that listens.

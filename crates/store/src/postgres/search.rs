@@ -28,7 +28,7 @@ pub(crate) fn put(db: Db<'_>, stood: bool, row: i64, text: &Text) -> Result<(), 
     };
     let failed =
         |f: Failure| StoreError::Database(f.about(domain::What::Number, domain::What::Number).to_string());
-    written.map(|_| ()).map_err(failed)
+    written.map_err(failed)
 }
 
 /// The rows that are found are looked up one by one (`OFFSET 0` keeps the planner from turning it round): so the newest come first

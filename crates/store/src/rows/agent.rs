@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use super::apply::Tx;
 use super::list::{List, page_of};
-use super::sql::{Columns, Table, all, bag, blob, corrupt, exists, int, one, time, write};
+use super::sql::{Columns, Table, all, bag, blob, change, corrupt, exists, int, one, time, write};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -63,8 +63,8 @@ pub(super) fn delete(
     let sql = "UPDATE numbers SET agent_id = NULL WHERE organization_id = $1 AND agent_id = $2 AND held = 0";
     write(tx.db, sql, params![owner, id.as_str()]).map_err(|f| f.about(What::Number, What::Agent))?;
     let sql = "DELETE FROM agents WHERE organization_id = $1 AND id = $2 AND version = $3";
-    let gone = write(tx.db, sql, params![owner, id.as_str(), int(version)]);
-    if gone.map_err(|f| f.about(What::Agent, What::Agent))? == 0 {
+    let gone = change(tx.db, sql, params![owner, id.as_str(), int(version)]);
+    if !gone.map_err(|f| f.about(What::Agent, What::Agent))? {
         return Err(CommitError::Stale(What::Agent));
     }
     tx.touch();

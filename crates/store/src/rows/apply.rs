@@ -2,8 +2,10 @@
 
 use crate::db::{Db, params};
 use domain::ids::{AgentId, OrganizationId, ProviderId};
+use domain::ledger::Account;
 use domain::number::Environment;
 use domain::{Change, Commit, Event, Generation, Guard, Micros, What};
+use std::collections::BTreeMap;
 
 use super::change_log::Topic;
 use super::index::Pending;
@@ -48,9 +50,8 @@ impl Counters {
     pub(crate) fn save(&self, db: Db<'_>) -> Result<(), StoreError> {
         let [generation, alias, serial, entry] = self.row();
         let sql = "UPDATE meta SET generation = $1, alias = $2, serial = $3, entry = $4 WHERE one = 1";
-        write(db, sql, params![generation, alias, serial, entry])
-            .map_err(|f| f.about(What::Request, What::Request))?;
-        Ok(())
+        let saved = write(db, sql, params![generation, alias, serial, entry]);
+        Ok(saved.map_err(|f| f.about(What::Request, What::Request))?)
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -82,6 +83,31 @@ impl Counters {
 pub(crate) struct Group {
     pub(crate) counters: Counters,
     pub(crate) index: Pending,
+    /// What accounts hold, as far as this group has looked: nobody else posts until it has ended.
+    balances: Balances,
+}
+
+/// What an account of an organization holds.
+type Balances = BTreeMap<(OrganizationId, Account), Micros>;
+
+/// Where a command of a group began.
+pub(crate) struct Mark(Counters, usize);
+
+impl Group {
+    pub(crate) fn new(counters: Counters) -> Self {
+        Self { counters, index: Pending::default(), balances: Balances::new() }
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.counters, self.index.mark())
+    }
+
+    /// Forgets what a command did that failed.
+    pub(crate) fn back_to(&mut self, Mark(counters, index): Mark) {
+        self.counters = counters;
+        self.index.back_to(index);
+        self.balances.clear();
+    }
 }
 
 /// One commit being applied.
@@ -89,12 +115,16 @@ pub(super) struct Tx<'a> {
     pub(super) db: Db<'a>,
     pub(super) counters: &'a mut Counters,
     pub(super) index: &'a mut Pending,
+    pub(super) balances: &'a mut Balances,
     /// Whether anything was written, so that the generation rises.
     touched: bool,
     defaults: Vec<(OrganizationId, AgentId, Environment)>,
     providers_gone: Vec<ProviderId>,
-    /// The organization asked for last: a bulk of numbers asks for the same again and again.
+    /// The organization asked for last: a bulk of numbers asks for the same again and again. The same of an agent and of a provider,
+    /// once they were found.
     serial: Option<(OrganizationId, Option<u64>)>,
+    agent: Option<(OrganizationId, AgentId, u64)>,
+    provider: Option<ProviderId>,
     /// Events that were written, for the webhooks that want them.
     events: Vec<Event>,
     /// How many numbers more are held than before, by organization.
@@ -103,16 +133,19 @@ pub(super) struct Tx<'a> {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(db: Db<'a>, group: &'a mut Group) -> Self {
-        let Group { counters, index } = group;
+        let Group { counters, index, balances } = group;
         let (defaults, providers_gone) = (Vec::new(), Vec::new());
         Self {
             db,
             counters,
             index,
+            balances,
             touched: false,
             defaults,
             providers_gone,
             serial: None,
+            agent: None,
+            provider: None,
             events: Vec::new(),
             held: Vec::new(),
         }
@@ -155,8 +188,7 @@ impl<'a> Tx<'a> {
         let sql = "INSERT INTO change_log (generation, kind, organization_id, key) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT DO NOTHING";
         let row = params![int(self.counters.generation + 1), topic as u8, blob(organization), key];
-        write(self.db, sql, row).map_err(|f| f.about(What::Request, What::Request))?;
-        Ok(())
+        write(self.db, sql, row).map_err(|f| f.about(What::Request, What::Request))
     }
 
     /// Asks that an agent have at most one default in an environment at the end.
@@ -184,6 +216,30 @@ impl<'a> Tx<'a> {
                 Ok(serial)
             }
         }
+    }
+
+    /// The number that stands for an agent in the search index. One that is deleted behind this is still named, which its table refuses.
+    pub(super) fn agent_serial(
+        &mut self,
+        organization: OrganizationId,
+        id: &AgentId,
+    ) -> Result<Option<u64>, StoreError> {
+        if let Some((owner, known, serial)) = &self.agent
+            && (*owner, known) == (organization, id)
+        {
+            return Ok(Some(*serial));
+        }
+        let serial = agent::serial(self.db, organization, id)?;
+        self.agent = serial.map(|serial| (organization, id.clone(), serial));
+        Ok(serial)
+    }
+
+    /// Whether a provider is there. One that is deleted behind this must not be in use at the end ([`Self::check_provider`]).
+    pub(super) fn provider_is_here(&mut self, id: ProviderId) -> Result<bool, StoreError> {
+        if self.provider != Some(id) {
+            self.provider = provider::is_here(self.db, id)?.then_some(id);
+        }
+        Ok(self.provider == Some(id))
     }
 
     /// Ends it: the generation that holds what was written.

@@ -16,7 +16,7 @@ use super::apply::Tx;
 use super::change_log::Topic;
 use super::list::{List, page_of_ids};
 use super::provider::{credentials_read, credentials_text};
-use super::sql::{Columns, Table, all, bag, blob, corrupt, exists, int, json, one, time, write};
+use super::sql::{Columns, Table, all, bag, blob, change, corrupt, exists, int, json, one, time, write};
 use super::uses;
 use crate::error::{CommitError, StoreError};
 
@@ -199,8 +199,8 @@ pub(super) fn delete(
     write(tx.db, sql, params![owner, own]).map_err(|f| f.about(What::Number, What::Endpoint))?;
     uses::put(tx, (organization, &own), std::iter::empty())?;
     let sql = "DELETE FROM endpoints WHERE organization_id = $1 AND id = $2 AND version = $3";
-    let gone = write(tx.db, sql, params![owner, own, int(version)]);
-    if gone.map_err(|f| f.about(What::Endpoint, What::Endpoint))? == 0 {
+    let gone = change(tx.db, sql, params![owner, own, int(version)]);
+    if !gone.map_err(|f| f.about(What::Endpoint, What::Endpoint))? {
         return Err(CommitError::Stale(What::Endpoint));
     }
     tx.log(Topic::Endpoint, organization, &own)

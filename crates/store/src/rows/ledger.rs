@@ -52,8 +52,12 @@ pub(super) fn post(tx: &mut Tx<'_>, posting: &Posting) -> Result<(), CommitError
     write(tx.db, sql, row).map_err(|f| f.about(What::Ledger, What::Organization))?;
     for (n, (account, amount)) in posting.entries().iter().enumerate() {
         let id = if n == 0 { first } else { tx.counters.next_entry() };
-        // Read in this transaction, so no other posting can stand between.
-        let before = account_balance(tx.db, posting.organization_id, *account)?;
+        // Read in this transaction, or written by it: no other posting can stand between.
+        let whose = (posting.organization_id, *account);
+        let before = match tx.balances.get(&whose) {
+            Some(balance) => *balance,
+            None => account_balance(tx.db, posting.organization_id, *account)?,
+        };
         let overflow =
             || CommitError::Unavailable("an account would hold more than can be counted".to_owned());
         let after = before.0.checked_add(amount.0).ok_or_else(overflow)?;
@@ -61,6 +65,7 @@ pub(super) fn post(tx: &mut Tx<'_>, posting: &Posting) -> Result<(), CommitError
                    VALUES ($1, $2, $3, $4, $5, $6)";
         let row = params![owner, int(id), blob(posting.id), account.as_str(), amount.0, after];
         write(tx.db, sql, row).map_err(|f| f.about(What::Ledger, What::Ledger))?;
+        tx.balances.insert(whose, Micros(after));
         if *account == Account::Wallet && *amount < Micros::ZERO {
             tell_low(tx, posting, (before, Micros(after)))?;
         }

@@ -9,7 +9,7 @@ use domain::{Page, Paged, Price, Rate, What};
 use super::apply::Tx;
 use super::change_log::Topic;
 use super::list::{List, page_of_ids};
-use super::sql::{Columns, all, blob, corrupt, one, time, write};
+use super::sql::{Columns, all, blob, change, corrupt, one, time, write};
 use crate::error::{CommitError, StoreError};
 
 const SELECT: &str = "SELECT organization_id, id, direction, prefix, per_minute, setup, minimum_seconds, \
@@ -59,8 +59,8 @@ pub(super) fn put(tx: &mut Tx<'_>, rate: &Rate) -> Result<(), CommitError> {
 
 pub(super) fn delete(tx: &mut Tx<'_>, organization: OrganizationId, id: RateId) -> Result<(), CommitError> {
     let sql = "DELETE FROM rates WHERE organization_id = $1 AND id = $2";
-    let done = write(tx.db, sql, params![blob(organization), blob(id)]);
-    if done.map_err(|f| f.about(What::Rate, What::Rate))? == 0 {
+    let done = change(tx.db, sql, params![blob(organization), blob(id)]);
+    if !done.map_err(|f| f.about(What::Rate, What::Rate))? {
         return Err(CommitError::Stale(What::Rate));
     }
     tx.log(Topic::Rate, organization, &blob(id))

@@ -200,17 +200,26 @@ impl Table {
         version: u64,
         row: &[&dyn Param],
     ) -> Result<(), Failure> {
-        let sql = if version == 1 { &self.insert } else { &self.update };
-        match write(db, sql, row)? {
-            0 => Err(Failure::Commit(CommitError::Stale(what))),
-            _ => Ok(()),
+        if version == 1 {
+            return write(db, &self.insert, row);
         }
+        if change(db, &self.update, row)? { Ok(()) } else { Err(Failure::Commit(CommitError::Stale(what))) }
     }
 }
 
-/// Runs one writing statement; gives the number of rows it touched.
-pub(super) fn write(db: Db<'_>, sql: &str, row: &[&dyn Param]) -> Result<usize, Failure> {
+/// Runs one writing statement, see [`Db::write`].
+pub(super) fn write(db: Db<'_>, sql: &str, row: &[&dyn Param]) -> Result<(), Failure> {
     db.write(sql, row)
+}
+
+/// Runs one that is to touch a row, see [`Db::change`].
+pub(super) fn change(db: Db<'_>, sql: &str, row: &[&dyn Param]) -> Result<bool, Failure> {
+    db.change(sql, row)
+}
+
+/// Whether a look-up finds nothing, as is expected, see [`Db::absent`].
+pub(super) fn absent(db: Db<'_>, sql: &str, row: &[&dyn Param]) -> Result<bool, StoreError> {
+    db.absent(sql, row)
 }
 
 /// At most one row.

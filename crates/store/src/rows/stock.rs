@@ -13,7 +13,7 @@ use super::apply::Tx;
 use super::index::{Pending, Text, row_of};
 use super::list::{List, page_of_ids};
 use super::search::{SHORT_SCAN, Sought, digits_of};
-use super::sql::{Columns, Table, all, blob, blob_of, corrupt, e164, exists, int, one, time, time_of};
+use super::sql::{Columns, Table, absent, all, blob, blob_of, corrupt, e164, int, one, time, time_of};
 use crate::error::{CommitError, StoreError};
 
 const COLUMNS: &str = "e164, country, kind, setup_cost, monthly_cost, voice, sms, fax, network, state, number_id, until, \
@@ -101,7 +101,7 @@ pub(super) fn put(tx: &mut Tx<'_>, stock: &Stock) -> Result<(), CommitError> {
         int(*version),
         blob(*id)
     ];
-    if *version == 1 && super::number::holder(tx.db, *number)?.is_some() {
+    if *version == 1 && !super::number::is_unclaimed(tx.db, *number)? {
         return Err(CommitError::Exists(What::Stock));
     }
     TABLE.put(tx.db, What::Stock, *version, row).map_err(|f| f.about(What::Stock, What::Stock))?;
@@ -142,9 +142,9 @@ pub(crate) fn get(db: Db<'_>, id: StockId) -> Result<Option<Stock>, StoreError> 
     one(db, &format!("{} AND id = $1", TABLE.select), params![blob(id)], read)
 }
 
-/// Whether a number is in stock, in whatever state.
-pub(super) fn is_here(db: Db<'_>, number: E164) -> Result<bool, StoreError> {
-    exists(db, "SELECT 1 FROM stock WHERE e164 = $1", params![e164(number)])
+/// Whether a number is not in stock in any state, as is expected.
+pub(super) fn is_not_here(db: Db<'_>, number: E164) -> Result<bool, StoreError> {
+    absent(db, "SELECT 1 FROM stock WHERE e164 = $1", params![e164(number)])
 }
 
 pub(crate) fn find(db: Db<'_>, number: E164) -> Result<Option<Stock>, StoreError> {

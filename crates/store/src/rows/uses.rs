@@ -21,7 +21,7 @@ pub(super) fn put(
     for id in endpoints.collect::<BTreeSet<_>>() {
         let sql = "INSERT INTO endpoint_uses (organization_id, endpoint_id, holder) VALUES ($1, $2, $3)";
         match write(tx.db, sql, params![owner, blob(id), holder]) {
-            Ok(_) => {}
+            Ok(()) => {}
             Err(Failure::Dangling(_)) => return Err(CommitError::Stale(What::Endpoint)),
             Err(failure) => return Err(failure.about(What::Endpoint, What::Endpoint)),
         }

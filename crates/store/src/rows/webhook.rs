@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use super::apply::Tx;
 use super::delivery;
 use super::list::{List, page_of_ids};
-use super::sql::{Columns, Table, all, blob, int, json, one, time, write};
+use super::sql::{Columns, Table, all, blob, change, int, json, one, time};
 use crate::error::{CommitError, StoreError};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -85,8 +85,8 @@ pub(super) fn delete(
 ) -> Result<(), CommitError> {
     let sql = "UPDATE webhooks SET gone = 1, active = 0, version = version + 1 \
                WHERE organization_id = $1 AND id = $2 AND version = $3 AND gone = 0";
-    let done = write(tx.db, sql, params![blob(organization), blob(id), int(version)]);
-    if done.map_err(|f| f.about(What::Webhook, What::Webhook))? == 0 {
+    let done = change(tx.db, sql, params![blob(organization), blob(id), int(version)]);
+    if !done.map_err(|f| f.about(What::Webhook, What::Webhook))? {
         return Err(CommitError::Stale(What::Webhook));
     }
     tx.touch();

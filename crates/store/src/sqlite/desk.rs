@@ -5,7 +5,6 @@ use rusqlite::Connection;
 use crate::db::Db;
 use crate::error::StoreError;
 use crate::rows::apply::{Counters, Group};
-use crate::rows::index::Pending;
 use crate::writer::{Done, Work};
 
 /// The writing connection.
@@ -54,7 +53,7 @@ fn version(db: &Connection) -> Option<i64> {
 fn commit(db: &Connection, work: Vec<Work>) -> Result<Vec<Done>, StoreError> {
     run(db, "BEGIN IMMEDIATE")?;
     let before = Counters::load(Db::Sqlite(db))?;
-    let mut group = Group { counters: before, index: Pending::default() };
+    let mut group = Group::new(before);
     let done = work.into_iter().map(|work| alone(db, &mut group, work)).collect();
     still_open(db)?;
     group.index.flush(Db::Sqlite(db))?;
@@ -76,7 +75,7 @@ fn still_open(db: &Connection) -> Result<(), StoreError> {
 
 /// Does one piece of work so that its failure leaves no trace: neither in the database nor in what the group shares.
 fn alone(db: &Connection, group: &mut Group, work: Work) -> Done {
-    let (counters, mark) = (group.counters, group.index.mark());
+    let mark = group.mark();
     let begun = still_open(db).and_then(|()| run(db, "SAVEPOINT command"));
     if let Err(error) = begun {
         return work.failed(error);
@@ -85,8 +84,7 @@ fn alone(db: &Connection, group: &mut Group, work: Work) -> Done {
     let ended = if done.is_ok() {
         Ok(())
     } else {
-        group.counters = counters;
-        group.index.back_to(mark);
+        group.back_to(mark);
         // Where the failure ended the transaction there is no savepoint left to go back to.
         still_open(db).and_then(|()| run(db, "ROLLBACK TO command"))
     };

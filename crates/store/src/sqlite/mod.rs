@@ -144,6 +144,15 @@ mod tests {
     use rusqlite::StatementStatus;
 
     #[test]
+    fn a_start_reads_the_numbers_as_they_lie() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Sqlite::open(&folder.path().join("a.db")).unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {}", *crate::rows::number::EACH);
+        let plan: String = store.reader().query_row(&sql, [], |row| row.get("detail")).unwrap();
+        assert_eq!(plan, "SCAN numbers");
+    }
+
+    #[test]
     fn statements_are_not_prepared_anew_for_other_values() {
         let folder = tempfile::TempDir::new().unwrap();
         let store = Sqlite::open(&folder.path().join("a.db")).unwrap();

@@ -11,7 +11,7 @@ pub(crate) fn put(db: Db<'_>, stood: bool, row: i64, text: &Text) -> Result<(), 
         let failed = |f: Failure| {
             StoreError::Database(f.about(domain::What::Number, domain::What::Number).to_string())
         };
-        db.write(sql, values).map(|_| ()).map_err(failed)
+        db.write(sql, values).map_err(failed)
     };
     if stood {
         let table = if matches!(text, Text::Number(_)) { "number_search" } else { "stock_search" };

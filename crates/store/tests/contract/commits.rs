@@ -326,3 +326,36 @@ async fn reopening_keeps_everything() {
     assert!(matches!(world.commit(vec![world.funding(id, 1)]).await, Err(CommitError::Unavailable(_))));
     assert_eq!(world.store.generation().unwrap().1.0, at.1.0 + 1);
 }
+
+#[tokio::test]
+async fn what_fails_among_others_fails_alone_and_as_what_it_is() {
+    let world = World::new();
+    let id = world.organization().await;
+    let desk = world.agent(id, "Desk").await;
+    let stock = world.new_stock(14_165_550_100, 5);
+    let known = world.funding(id, 1);
+    world.commit(vec![known.clone(), Change::Stock(stock.clone())]).await.unwrap();
+    let before = world.store.generation().unwrap().1;
+    let provider = world.new_provider(Some(id));
+    let agents = ["A", "B", "C", "D", "E"].map(|name| world.new_agent(id, name));
+    let [a, b, c, d, e] = agents.clone().map(Change::Agent);
+    let behind = domain::Agent { version: desk.version + 2, ..desk.clone() };
+    let for_sale = Change::Number(Box::new(world.new_number(id, &provider, stock.e164.as_u64())));
+    // The writer is busy with the first; what comes meanwhile is one group.
+    let (busy, good, taken, stale, sold, last) = tokio::join!(
+        world.commit((0..300).map(|_| Change::Event(world.new_event(id))).collect()),
+        world.commit(vec![a, world.funding(id, 10)]),
+        world.commit(vec![b, world.funding(id, 100), known, Change::Event(world.new_event(id))]),
+        world.commit(vec![world.funding(id, 1_000), c, Change::Agent(behind)]),
+        world.commit(vec![d, Change::Provider(provider), for_sale]),
+        world.commit(vec![world.funding(id, 10_000), e]),
+    );
+    assert!(matches!(taken, Err(CommitError::Exists(What::Ledger))), "{taken:?}");
+    assert!(matches!(stale, Err(CommitError::Stale(What::Agent))), "{stale:?}");
+    assert!(matches!(sold, Err(CommitError::Exists(What::Number))), "{sold:?}");
+    assert_eq!([busy, good, last].map(|done| done.unwrap().0 - before.0), [1, 2, 3]);
+    let here = agents.map(|agent| world.store.agent_get(id, &agent.id).unwrap().is_some());
+    assert_eq!(here, [true, false, false, false, true]);
+    assert_eq!(world.store.balance(id).unwrap(), domain::Micros::from_cents(10_011).unwrap());
+    world.check();
+}

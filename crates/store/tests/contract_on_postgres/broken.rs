@@ -3,7 +3,7 @@
 use domain::{Change, Commit, Micros};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{CommitError, Store};
@@ -91,11 +91,18 @@ const LOSE_ANSWER: u8 = 2;
 /// The same, and nobody is connected any more.
 const LOSE_ALL: u8 = 3;
 const REFUSE: u8 = 4;
+/// The next words that hold [`MARK`] are not passed on, and the connection ends.
+const LOSE_WORDS: u8 = 5;
+/// The same, but they are passed on.
+const LOSE_THEIR_ANSWERS: u8 = 6;
+const MARK: &[u8] = b"cut here";
 
 /// A wire to the server that breaks where it is told to.
 struct Wire {
     url: String,
     plan: Arc<AtomicU8>,
+    /// How often something was said.
+    said: Arc<AtomicUsize>,
 }
 
 impl Wire {
@@ -104,7 +111,8 @@ impl Wire {
         let place = server().split_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
         let url = home.url().replace(&place, &listener.local_addr().unwrap().to_string());
         let plan = Arc::new(AtomicU8::new(PASS));
-        let told = Arc::clone(&plan);
+        let (told, said) = (Arc::clone(&plan), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&said);
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
@@ -112,10 +120,10 @@ impl Wire {
                     continue;
                 }
                 let server = TcpStream::connect(&place).unwrap();
-                pass(client, server, &told);
+                pass(client, server, &told, &count);
             }
         });
-        Self { url, plan }
+        Self { url, plan, said }
     }
 
     fn plan(&self, plan: u8) {
@@ -123,19 +131,30 @@ impl Wire {
     }
 }
 
-fn pass(client: TcpStream, server: TcpStream, plan: &Arc<AtomicU8>) {
+fn pass(client: TcpStream, server: TcpStream, plan: &Arc<AtomicU8>, count: &Arc<AtomicUsize>) {
     let muted = Arc::new(Mutex::new(false));
     let (mut from, mut to, told, mute) =
         (client.try_clone().unwrap(), server.try_clone().unwrap(), Arc::clone(plan), Arc::clone(&muted));
+    let turns = Arc::clone(count);
     std::thread::spawn(move || {
         let mut bytes = [0; 16_384];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
             let said = &bytes[..count];
+            turns.fetch_add(1, Ordering::SeqCst);
             let ends = said.windows(7).any(|words| words == b"COMMIT\0");
+            let marked = said.windows(MARK.len()).any(|words| words == MARK);
             match told.load(Ordering::SeqCst) {
                 LOSE_COMMIT if ends => {
                     told.store(PASS, Ordering::SeqCst);
                     break;
+                }
+                LOSE_WORDS if marked => {
+                    told.store(PASS, Ordering::SeqCst);
+                    break;
+                }
+                LOSE_THEIR_ANSWERS if marked => {
+                    *mute.lock().unwrap() = true;
+                    told.store(PASS, Ordering::SeqCst);
                 }
                 what @ (LOSE_ANSWER | LOSE_ALL) if ends => {
                     *mute.lock().unwrap() = true;
@@ -203,5 +222,50 @@ async fn what_nobody_can_know_is_said_to_be_unknown() {
     }
     assert!(matches!(again, Err(CommitError::Exists(domain::What::Ledger))), "{again:?}");
     assert_eq!(world.store.balance(id).unwrap(), Micros::from_cents(1).unwrap());
+    world.check();
+}
+
+#[tokio::test]
+async fn words_that_were_lost_with_their_connection_are_said_again_on_another() {
+    let world = World::new();
+    let id = world.organization().await;
+    let wire = Wire::to(&world.home);
+    let store = Store::open(&wire.url).unwrap();
+    for (n, plan) in (1..).zip([LOSE_WORDS, LOSE_THEIR_ANSWERS, LOSE_THEIR_ANSWERS, LOSE_WORDS]) {
+        let before = store.generation().unwrap().1;
+        let agents = ["First", "Second", "cut here", "Last"].map(|name| world.new_agent(id, name));
+        let mut changes = agents.clone().map(Change::Agent).to_vec();
+        changes.insert(2, world.funding(id, 1));
+        wire.plan(plan);
+        let generation = store.commit(Commit { changes, ..Commit::default() }).await.unwrap();
+        assert_eq!(wire.plan.load(Ordering::SeqCst), PASS, "it was carried out");
+        assert_eq!(generation.0, before.0 + 1, "plan {plan}");
+        for agent in agents {
+            assert_eq!(store.agent_get(id, &agent.id).unwrap(), Some(agent));
+        }
+        assert_eq!(store.balance(id).unwrap(), Micros::from_cents(n).unwrap());
+    }
+    world.check();
+}
+
+#[tokio::test]
+async fn a_bulk_is_said_in_few_turns() {
+    let world = World::new();
+    let id = world.organization().await;
+    let provider = world.provider(id).await;
+    let wire = Wire::to(&world.home);
+    let store = Store::open(&wire.url).unwrap();
+    let bulk = async |first: u64| {
+        let numbers =
+            (first..first + 200).map(|n| Change::Number(Box::new(world.new_number(id, &provider, n))));
+        let commit = Commit { changes: numbers.collect(), ..Commit::default() };
+        let before = wire.said.load(Ordering::SeqCst);
+        store.commit(commit).await.unwrap();
+        wire.said.load(Ordering::SeqCst) - before
+    };
+    // The first has its statements prepared.
+    bulk(14_155_550_000).await;
+    let turns = bulk(14_155_551_000).await;
+    assert!(turns < 300, "800 writes and checks in {turns} turns");
     world.check();
 }

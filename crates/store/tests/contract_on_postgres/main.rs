@@ -37,3 +37,4 @@ mod scale;
 mod schema;
 mod server;
 mod servers;
+mod statistics;

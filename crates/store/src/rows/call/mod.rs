@@ -17,7 +17,9 @@ use std::collections::HashSet;
 use super::apply::{Group, Tx};
 use super::delivery;
 use super::list::page_of_ids;
-use super::sql::{Columns, all, blob, blob_of, corrupt, e164, exists, int, one, time, time_of, write};
+use super::sql::{
+    Columns, absent, all, blob, blob_of, change, corrupt, e164, int, one, time, time_of, write,
+};
 use crate::error::{CommitError, StoreError};
 use crate::fact::{line_read, line_write};
 use crate::feed::{Appended, OpenCall};
@@ -95,7 +97,7 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
         let (agent_id, redacted_at) = (row.agent_of()?, row.time_of()?);
         Ok((text, Kept { settled, agent_id, redacted_at, told: Told(row.get()?) }))
     })?;
-    if stored.is_none() && is_gone(tx.db, organization, id)? {
+    if stored.is_none() && !may_begin(tx.db, organization, id)? {
         return Ok(());
     }
     let (mut text, mut kept) = stored.unwrap_or_default();
@@ -145,10 +147,11 @@ fn append_to_call(tx: &mut Tx<'_>, facts: Vec<Fact>, appended: &mut Appended) ->
     row_put(tx.db, &call, &kept, &text)
 }
 
-/// Whether a call's record was removed: facts that come again must not bring it back, nor count and charge it once more.
-fn is_gone(db: Db<'_>, organization: OrganizationId, id: CallId) -> Result<bool, StoreError> {
+/// Whether no record of the call was removed, as is expected: facts that come again must not bring it back, nor count and charge it
+/// once more.
+fn may_begin(db: Db<'_>, organization: OrganizationId, id: CallId) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM calls_gone WHERE organization_id = $1 AND id = $2";
-    exists(db, sql, params![blob(organization), blob(id)])
+    absent(db, sql, params![blob(organization), blob(id)])
 }
 
 /// Removes the record of a call that has ended.
@@ -156,14 +159,14 @@ pub(super) fn delete(tx: &mut Tx<'_>, organization: OrganizationId, id: CallId) 
     let row = params![blob(organization), blob(id)];
     let about = |f: crate::db::Failure| f.about(domain::What::Call, domain::What::Call);
     let sql = "DELETE FROM calls WHERE organization_id = $1 AND id = $2 AND open = 0";
-    if write(tx.db, sql, row).map_err(about)? == 0 {
+    if !change(tx.db, sql, row).map_err(about)? {
         return Err(CommitError::Stale(domain::What::Call));
     }
     tx.touch();
     // What was told of it goes too, as far as it is private.
     delivery::redact_call(tx, organization, id)?;
     let sql = "INSERT INTO calls_gone (organization_id, id) VALUES ($1, $2)";
-    write(tx.db, sql, row).map(|_| ()).map_err(about)
+    write(tx.db, sql, row).map_err(about)
 }
 
 /// Who has the call's number at this moment: written with the call, it stays when the number goes to somebody else.
@@ -243,7 +246,7 @@ fn row_put(db: Db<'_>, call: &Call, kept: &Kept, facts: &str) -> Result<(), Stor
     let failed = |f: crate::db::Failure| {
         StoreError::Database(f.about(domain::What::Call, domain::What::Call).to_string())
     };
-    write(db, sql, row).map(|_| ()).map_err(failed)
+    write(db, sql, row).map_err(failed)
 }
 
 impl From<CommitError> for StoreError {

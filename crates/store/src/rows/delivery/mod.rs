@@ -18,7 +18,7 @@ use domain::{Event, Fact, Page, Paged, Timestamp, Webhook, What};
 use super::apply::Tx;
 use super::event::{actor_read, actor_text};
 use super::list::{List, page_of_ids};
-use super::sql::{Columns, all, bag, blob, blob_of, exists, int, json, one, time, write};
+use super::sql::{Columns, all, bag, blob, blob_of, change, exists, int, json, one, time, write};
 use super::{number, webhook};
 use crate::error::{CommitError, StoreError};
 use codec::{AboutRow, LastRow};
@@ -158,7 +158,7 @@ fn insert_all(
         let own = blob(*webhook);
         let row =
             params![owner, own, blob(*id), name, actor, subject, details, about, blob_of(*call), at, due];
-        if write(tx.db, sql, row).map_err(failed)? == 0 {
+        if !change(tx.db, sql, row).map_err(failed)? {
             continue;
         }
         let sql = "UPDATE webhooks SET waiting = waiting + 1, \
@@ -185,7 +185,7 @@ fn give_up_oldest(
     let sql = "UPDATE deliveries SET state = 'given_up', state_at = $1, last = $2 WHERE organization_id = $3 AND webhook_id = $4 \
                AND event_id = (SELECT event_id FROM deliveries WHERE organization_id = $3 AND webhook_id = $4 \
                AND state = 'waiting' ORDER BY event_id LIMIT 1)";
-    let gone = write(db, sql, params![at, last, blob(organization), blob(webhook)]).map_err(failed)?;
+    let gone = db.touched(sql, params![at, last, blob(organization), blob(webhook)]).map_err(failed)?;
     measure(db, organization, webhook, -int(gone as u64))
 }
 
@@ -200,7 +200,7 @@ fn measure(
                THEN webhooks.rests_until ELSE min(d.state_at) END FROM deliveries d \
                WHERE d.organization_id = $2 AND d.webhook_id = $3 AND d.state = 'waiting') \
                WHERE organization_id = $2 AND id = $3";
-    write(db, sql, params![more, blob(organization), blob(webhook)]).map(|_| ()).map_err(failed)
+    write(db, sql, params![more, blob(organization), blob(webhook)]).map_err(failed)
 }
 
 /// Says until when a webhook rests; none: not at all.
@@ -290,7 +290,7 @@ pub(super) fn prune(tx: &Tx<'_>, before: Timestamp, most: u32) -> Result<(), Com
     }
     let sql = "DELETE FROM webhooks WHERE gone = 1 AND NOT EXISTS (SELECT 1 FROM deliveries d \
                WHERE d.organization_id = webhooks.organization_id AND d.webhook_id = webhooks.id)";
-    write(tx.db, sql, &[]).map(|_| ()).map_err(failed)
+    write(tx.db, sql, &[]).map_err(failed)
 }
 
 /// Whether there is something to remove.

@@ -19,7 +19,9 @@ use super::apply::Tx;
 use super::change_log::Topic;
 use super::index::{NumberText, Pending, Text};
 use super::search;
-use super::sql::{Columns, Table, all, bag, blob, blob_of, corrupt, e164, int, one, time, time_of, write};
+use super::sql::{
+    Columns, Table, absent, all, bag, blob, blob_of, corrupt, e164, int, one, time, time_of, write,
+};
 use super::uses;
 use crate::error::{CommitError, StoreError};
 use crate::feed::{NumberRow, NumberShown};
@@ -116,7 +118,7 @@ pub(super) fn put(tx: &mut Tx<'_>, number: &Number) -> Result<(), CommitError> {
     };
     // Held numbers may name only a provider that is there. No foreign key: one that was given back may outlive its trunk.
     if let (true, Some(provider)) = (number.status.is_held(), number.provider_id)
-        && !super::provider::is_here(tx.db, provider)?
+        && !tx.provider_is_here(provider)?
     {
         return Err(CommitError::Stale(What::Provider));
     }
@@ -248,10 +250,10 @@ fn claim(tx: &mut Tx<'_>, number: &Number, was_held: bool) -> Result<(), CommitE
     let (digits, owner, own) = (e164(number.e164), blob(number.organization_id), blob(number.id));
     // What the operator has in stock, on sale or resting, is had from there only.
     let from_elsewhere = !was_held && number.status.is_held() && number.stock_id.is_none();
-    if from_elsewhere && super::stock::is_here(tx.db, number.e164)? {
+    if from_elsewhere && !super::stock::is_not_here(tx.db, number.e164)? {
         return Err(CommitError::Exists(What::Number));
     }
-    let (sql, change) = match (was_held, number.status.is_held()) {
+    let (sql, more) = match (was_held, number.status.is_held()) {
         (false, true) => {
             ("INSERT INTO number_claims (e164, organization_id, number_id) VALUES ($1, $2, $3)", 1)
         }
@@ -261,16 +263,14 @@ fn claim(tx: &mut Tx<'_>, number: &Number, was_held: bool) -> Result<(), CommitE
         (false, false) | (true, true) => return Ok(()),
     };
     write(tx.db, sql, params![digits, owner, own]).map_err(|f| f.about(What::Number, What::Number))?;
-    tx.count_held(number.organization_id, change);
+    tx.count_held(number.organization_id, more);
     Ok(())
 }
 
 /// Counts so many numbers more (or fewer) as held.
 pub(super) fn count_held(db: Db<'_>, organization: OrganizationId, more: i64) -> Result<(), CommitError> {
     let sql = "UPDATE holdings SET held = held + $1 WHERE organization_id = $2";
-    write(db, sql, params![more, blob(organization)])
-        .map(|_| ())
-        .map_err(|f| f.about(What::Number, What::Organization))
+    write(db, sql, params![more, blob(organization)]).map_err(|f| f.about(What::Number, What::Organization))
 }
 
 /// Brings the search index up to date, where what it knows has changed.
@@ -282,7 +282,7 @@ fn index(tx: &mut Tx<'_>, number: &Number, alias: u64, before: Option<&Standing>
     }
     let organization = tx.organization_serial(number.organization_id)?;
     let agent = match &number.agent_id {
-        Some(agent) => super::agent::serial(tx.db, number.organization_id, agent)?,
+        Some(agent) => tx.agent_serial(number.organization_id, agent)?,
         None => None,
     };
     let text = text_of((number.e164.as_u64(), held), number.label.as_deref(), organization, agent);
@@ -377,6 +377,11 @@ pub(crate) fn holder(db: Db<'_>, number: E164) -> Result<Option<(OrganizationId,
     one(db, sql, params![e164(number)], |mut row| Ok((row.id()?, row.id()?)))
 }
 
+/// Whether nobody holds a number, as is expected.
+pub(super) fn is_unclaimed(db: Db<'_>, number: E164) -> Result<bool, StoreError> {
+    absent(db, "SELECT 1 FROM number_claims WHERE e164 = $1", params![e164(number)])
+}
+
 pub(crate) fn find(
     db: Db<'_>,
     organization: OrganizationId,
@@ -455,9 +460,11 @@ pub(super) fn slim(
 
 /// Every held number, in the order of the table: by an index of held ones (the sign keeps them from being taken) a row would be looked up
 /// where it lies, each in a page of its own, which takes many times as long as reading all of them one after the other.
+pub(crate) static EACH: LazyLock<String> = LazyLock::new(|| format!("{SLIM} WHERE +held = 1"));
+
 pub(super) fn each(
     db: Db<'_>,
     mut see: impl FnMut(NumberRow) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    super::sql::each(db, &format!("{SLIM} WHERE +held = 1"), |row| see(read_slim(row)?))
+    super::sql::each(db, &EACH, |row| see(read_slim(row)?))
 }
