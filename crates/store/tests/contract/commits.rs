@@ -338,17 +338,17 @@ async fn what_fails_among_others_fails_alone_and_as_what_it_is() {
     let before = world.store.generation().unwrap().1;
     let provider = world.new_provider(Some(id));
     let agents = ["A", "B", "C", "D", "E"].map(|name| world.new_agent(id, name));
-    let [a, b, c, d, e] = agents.clone().map(Change::Agent);
+    let [one, two, three, four, five] = agents.clone().map(Change::Agent);
     let behind = domain::Agent { version: desk.version + 2, ..desk.clone() };
     let for_sale = Change::Number(Box::new(world.new_number(id, &provider, stock.e164.as_u64())));
     // The writer is busy with the first; what comes meanwhile is one group.
     let (busy, good, taken, stale, sold, last) = tokio::join!(
         world.commit((0..300).map(|_| Change::Event(world.new_event(id))).collect()),
-        world.commit(vec![a, world.funding(id, 10)]),
-        world.commit(vec![b, world.funding(id, 100), known, Change::Event(world.new_event(id))]),
-        world.commit(vec![world.funding(id, 1_000), c, Change::Agent(behind)]),
-        world.commit(vec![d, Change::Provider(provider), for_sale]),
-        world.commit(vec![world.funding(id, 10_000), e]),
+        world.commit(vec![one, world.funding(id, 10)]),
+        world.commit(vec![two, world.funding(id, 100), known, Change::Event(world.new_event(id))]),
+        world.commit(vec![world.funding(id, 1_000), three, Change::Agent(behind)]),
+        world.commit(vec![four, Change::Provider(provider), for_sale]),
+        world.commit(vec![world.funding(id, 10_000), five]),
     );
     assert!(matches!(taken, Err(CommitError::Exists(What::Ledger))), "{taken:?}");
     assert!(matches!(stale, Err(CommitError::Stale(What::Agent))), "{stale:?}");

@@ -8,7 +8,7 @@ use crate::home::Home;
 use crate::world::World;
 
 /// How long gathering them may take.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 /// Who has them because somebody asked: the server's own gathering is counted elsewhere.
 const GATHERED: &str =
     "SELECT relname::text FROM pg_stat_user_tables WHERE last_analyze IS NOT NULL ORDER BY 1";
