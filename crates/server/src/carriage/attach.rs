@@ -49,11 +49,18 @@ impl Carriage {
         }
     }
 
-    /// Work for which no turn was long enough waits, unless another node has got on with it.
+    /// Work for which no turn was long enough waits, unless another node has got on with it. What it may have attached for work that
+    /// something else took the place of is taken off.
     async fn later(&self, intent: Intent) {
-        if matches!(self.store.intent_get(intent.id), Ok(Some(now)) if now.version == intent.version) {
-            let told = Failure::Unavailable("no turn with the account was long enough".to_owned());
-            self.conclude(intent, Err(told)).await;
+        match self.store.intent_get(intent.id) {
+            Ok(Some(now)) if now.version == intent.version => {
+                let told = Failure::Unavailable("no turn with the account was long enough".to_owned());
+                self.conclude(intent, Err(told)).await;
+            }
+            Ok(Some(now)) if now.progress != Progress::Open && intent.work == Work::Acquire => {
+                self.take_off(&intent).await;
+            }
+            Ok(_) | Err(_) => {}
         }
     }
 

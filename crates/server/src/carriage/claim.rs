@@ -43,8 +43,9 @@ impl Carriage {
         intent.in_hands_of(self.node.id(), clock::now())
     }
 
-    /// Takes an intent up. In this process nobody else is at it.
-    pub(super) async fn take(&self, id: IntentId) -> Taken {
+    /// Takes an intent up. In this process nobody else is at it. Who `saw` it at a version takes no other: another node has asked
+    /// since, and when it is to be asked again is to be looked at anew.
+    pub(super) async fn take(&self, id: IntentId, saw: Option<u64>) -> Taken {
         for _ in 0..RACES_MAX {
             let (began, now) = (clock::instant(), clock::now());
             let intent = match self.store.intent_get(id) {
@@ -55,6 +56,9 @@ impl Carriage {
                     return Taken::Nothing;
                 }
             };
+            if saw.is_some_and(|version| version != intent.version) {
+                return Taken::Nothing;
+            }
             let left = intent.claim_left(self.node.id(), now).saturating_sub(SKEW);
             if left >= RENEWED_BELOW {
                 return Taken::Held(Box::new(Held { intent, until: began + left }));

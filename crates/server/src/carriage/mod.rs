@@ -48,6 +48,8 @@ use crate::sim::SimCarrier;
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10);
 /// The longest time between two looks at what is open.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// The shortest.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How often what carriers hold is compared with what is held here.
 const RECONCILE_EVERY: Duration = Duration::from_mins(10);
 /// How much open work one look takes up.
@@ -86,6 +88,8 @@ struct Claim<'a> {
 enum Worked {
     /// There is nothing more to be done now.
     Done,
+    /// It had ended before.
+    Ended,
     /// Another task of this process is at it.
     Here,
     /// Another node is.
@@ -147,17 +151,22 @@ impl Carriage {
         let until = clock::instant() + WAIT_MAX;
         loop {
             let ended = self.ended.notified();
-            match self.work(id).await {
+            let mut elsewhere = true;
+            match self.work(id, None).await {
                 Worked::Done => return,
+                Worked::Ended => {}
                 // It tells when it is done.
-                Worked::Here => ended.await,
+                Worked::Here => {
+                    ended.await;
+                    elsewhere = false;
+                }
                 // Nobody waits for longer.
                 Worked::Elsewhere if clock::instant() >= until => return,
                 Worked::Elsewhere => clock::sleep(LOOK_ELSEWHERE).await,
             }
             if !matches!(self.store.intent_get(id), Ok(Some(intent)) if intent.progress == Progress::Open) {
                 // What another node wrote is what the next call here meets, as if it had been written here.
-                if let Ok((_, generation)) = self.store.generation() {
+                if elsewhere && let Ok((_, generation)) = self.store.generation() {
                     self.live.follow(generation).await;
                 }
                 return;
@@ -165,8 +174,8 @@ impl Carriage {
         }
     }
 
-    /// Works on an intent once, where nobody else does.
-    async fn work(&self, id: IntentId) -> Worked {
+    /// Works on an intent once, where nobody else does; who `saw` it at a version only where it still has that.
+    async fn work(&self, id: IntentId, saw: Option<u64>) -> Worked {
         if !self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
             return Worked::Here;
         }
@@ -174,7 +183,7 @@ impl Carriage {
         // Read under the claim: what another task ended is not asked for again.
         let intent = match self.store.intent_get(id) {
             Ok(Some(intent)) if intent.progress == Progress::Open => intent,
-            Ok(_) => return Worked::Done,
+            Ok(_) => return Worked::Ended,
             Err(error) => {
                 tracing::error!(error = %error, intent.id = %id, "an intent could not be read");
                 return Worked::Done;
@@ -187,13 +196,14 @@ impl Carriage {
         }
         // The semaphore is never closed. The claim among nodes comes behind it: its time is not spent with waiting.
         let _permit = self.asking.acquire().await.ok();
-        match self.take(id).await {
-            Taken::Held(mut held) => {
-                if let Some(told) = self.ask_held(&mut held).await {
+        match self.take(id, saw).await {
+            Taken::Held(mut held) => match self.ask_held(&mut held).await {
+                Some(told) => {
                     self.conclude(held.intent, told).await;
+                    Worked::Done
                 }
-                Worked::Done
-            }
+                None => Worked::Elsewhere,
+            },
             Taken::Elsewhere => Worked::Elsewhere,
             Taken::Nothing => Worked::Done,
         }
@@ -212,7 +222,7 @@ impl Carriage {
         let mut working = Vec::new();
         for intent in due {
             let carriage = Arc::clone(self);
-            let task = tokio::spawn(async move { carriage.work(intent.id).await });
+            let task = tokio::spawn(async move { carriage.work(intent.id, Some(intent.version)).await });
             // Work in tenants' own accounts ends by itself: it may take long, and others' does not wait for it.
             if !is_in_account(&intent) {
                 working.push(task);
@@ -229,8 +239,8 @@ impl Carriage {
     fn until_next(&self) -> Duration {
         let next = self.store.intent_next().ok().flatten();
         let wait = next.map(|at| Duration::try_from(at.duration_since(clock::now())).unwrap_or_default());
-        // Not at once again, should what is due be in another task's hands.
-        wait.unwrap_or(LOOK_EVERY).clamp(Duration::from_millis(50), LOOK_EVERY)
+        // Not at once again, should what is due be in another task's hands, or wait for a turn with an account.
+        wait.unwrap_or(LOOK_EVERY).clamp(LOOK_AGAIN, LOOK_EVERY)
     }
 }
 

@@ -64,14 +64,14 @@ impl Carriage {
                     }
                     // Another node was faster.
                     Err(CommitError::Exists(_)) => {}
+                    // The store may be back before the time is over.
                     Err(error) => {
-                        tracing::warn!(error = ?error, provider.id = %id, "no turn with an account is to be had");
-                        return None;
+                        tracing::debug!(error = ?error, provider.id = %id, "a turn with an account was not written");
                     }
                 }
             }
             if clock::instant() >= until {
-                tracing::warn!(provider.id = %id, "another node is at work in an account for a long time");
+                tracing::warn!(provider.id = %id, "no turn with an account is to be had");
                 return None;
             }
             clock::sleep(LOOK_EVERY).await;

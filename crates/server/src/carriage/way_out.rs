@@ -9,6 +9,7 @@ use domain::ids::ProviderId;
 use domain::provider::{Credentials, FromForm, Outbound};
 use domain::target::Transport;
 use domain::{Intent, Provider};
+use std::sync::Arc;
 
 use super::Carriage;
 use super::attach::name;
@@ -19,14 +20,19 @@ const CALLS_PER_SECOND: u32 = 30;
 
 impl Carriage {
     /// Has calls let out by the account of a provider, where nothing lets them out yet.
-    pub(crate) async fn open_out(&self, id: ProviderId) -> Result<(), Trouble> {
-        let opening = async {
-            // In one's turn: another may have done it.
-            let provider = self.provider(id).map_err(trouble)?;
-            self.open(provider).await
-        };
+    pub(crate) async fn open_out(self: &Arc<Self>, id: ProviderId) -> Result<(), Trouble> {
+        let carriage = Arc::clone(self);
+        // It goes on where whoever asked hangs up: a turn that nobody gave back would keep other nodes from the account.
+        let work = tokio::spawn(async move {
+            let opening = async {
+                // In one's turn: another may have done it.
+                let provider = carriage.provider(id).map_err(trouble)?;
+                carriage.open(provider).await
+            };
+            carriage.in_turn(id, opening).await
+        });
         let late = || Err(Trouble::Unavailable("no turn with the account was long enough".to_owned(), None));
-        self.in_turn(id, opening).await.unwrap_or_else(late)
+        work.await.ok().flatten().unwrap_or_else(late)
     }
 
     /// The same for a number that was just attached, if it calls out. In one's turn with the account. What goes wrong is in the

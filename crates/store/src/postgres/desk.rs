@@ -166,7 +166,8 @@ impl Desk {
         let undone = |error: StoreError| {
             let again = !connection.is_sound() || connection.had_conflict();
             match connection.refuted() {
-                Some(write) if !again => Stopped::Mixed(write),
+                // What the server had no time for would have none again.
+                Some(write) if !again && !matches!(error, StoreError::Away(_)) => Stopped::Mixed(write),
                 _ => Stopped::Undone(error, again),
             }
         };
@@ -201,6 +202,9 @@ impl Desk {
         if connection.is_deciding() {
             connection.settle().map_err(|fault| undone(fault.into()))?;
         }
+        if let Some(write) = connection.refuted() {
+            return Err(Stopped::Mixed(write));
+        }
         // From here on it may be committed. A failure that the server tells (of what was said before, or of the COMMIT itself) is
         // its word that it is not.
         match connection.batch("COMMIT") {
@@ -218,7 +222,8 @@ impl Desk {
         if !connection.is_spread() {
             return Ok(());
         }
-        connection.batch_later(spread::ENTER);
+        // Waited for by itself: the server's bound on it and that on the lock of `meta` together are more than the client waits.
+        connection.batch(spread::ENTER).map_err(StoreError::from)?;
         if !self.settled {
             spread::settle(connection, PATIENCE)?;
             self.settled = true;

@@ -135,6 +135,11 @@ fn apart(config: &Config) -> Option<Vec<Config>> {
             one.port(*port);
         }
         besides_host(config, &mut one);
+        if hosts.len() > 1 {
+            // An address that says nothing leaves time for the host's next.
+            let wait = config.get_connect_timeout().copied().unwrap_or(CONNECT);
+            one.connect_timeout(wait.min(EACH / 2));
+        }
         one
     };
     Some(hosts.iter().enumerate().map(one).collect())
