@@ -299,10 +299,11 @@ proptest! {
 /// Otherwise the histories above would compare tables that have next to nothing in them.
 #[test]
 fn steps_of_every_kind_are_done_in_these_histories() {
-    let steps = (0..40)
+    let steps = (0..35)
         .flat_map(|n| (0..history::KINDS).map(move |what| (0, (what, n % 2, n * 37 + usize::from(what)))));
     let steps: Vec<_> = steps.collect();
-    let rounds = steps.chunks(8).map(|steps| (steps.to_vec(), Meanwhile::Nothing)).collect();
+    // One by one: which of several changes at once comes last differs from run to run, and with it what is left at the end.
+    let rounds = steps.chunks(1).map(|steps| (steps.to_vec(), Meanwhile::Nothing)).collect();
     let held = lived(Home::file(), None, 1, rounds);
     let kinds = [
         "organization ",
